@@ -1,0 +1,49 @@
+#pragma once
+
+#include <troupe/base/time.hpp>
+#include <troupe/process/command_spec.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace troupe::actors {
+
+/// When a failed attempt is followed by another, and how long after.
+struct RetryPolicy {
+  std::uint32_t attempts = 1;  ///< Includes the first; at least 1.
+  /// Before attempt n+1 the wait is min(delay * backoff^(n-1), max_delay),
+  /// changed by up to +-jitter of itself.
+  Duration delay = 1s;
+  double backoff = 2.0;  ///< At least 1.
+  Duration max_delay = 1min;
+  double jitter = 0.1;  ///< 0 to 1.
+
+  friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
+};
+
+/// When an attempt that ran to its end counts as success. All must hold.
+struct SuccessCriteria {
+  std::vector<int> exit_codes{0};
+  std::vector<std::string> output_contains;      ///< Each, in either stream.
+  std::vector<std::string> output_not_contains;  ///< None, in either stream.
+  Duration max_duration{0};  ///< Slower is failure; zero for no such limit.
+
+  friend bool operator==(const SuccessCriteria&,
+                         const SuccessCriteria&) = default;
+};
+
+/// A command as somebody asks for it: what to run, what counts as success and
+/// what to do otherwise.
+struct CommandRequest {
+  process::CommandSpec spec;
+  RetryPolicy retry;
+  SuccessCriteria success;
+  /// Bytes kept of the end of each captured stream, for people and records.
+  std::uint32_t tail_bytes = 8 << 10;
+
+  friend bool operator==(const CommandRequest&,
+                         const CommandRequest&) = default;
+};
+
+}  // namespace troupe::actors

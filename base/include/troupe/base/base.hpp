@@ -1,0 +1,23 @@
+#pragma once
+
+/// Start here. `base` is the vocabulary that every other part speaks; it knows
+/// the standard library, fmt and tl::expected, and nothing of Troupe.
+///
+///   error.hpp     Errc, Error, Result<T>: how anything that can fail answers
+///   assert.hpp    TROUPE_ASSERT: broken invariants end the process
+///   time.hpp      Duration and TimePoint, the only types for time
+///   quantity.hpp  "30s", "64KiB", "50%": reading and printing them
+///   ids.hpp       Id<Tag>: identifiers that cannot be mixed up
+///   text.hpp      quoting for a shell and for a terminal
+///   suggest.hpp   "did you mean"
+///   random.hpp    a small generator that a core can own and a test can seed
+///   overload.hpp  std::visit with lambdas
+#include <troupe/base/assert.hpp>
+#include <troupe/base/error.hpp>
+#include <troupe/base/ids.hpp>
+#include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/random.hpp>
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/base/time.hpp>

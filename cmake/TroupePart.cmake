@@ -1,0 +1,63 @@
+# troupe_part(<name> [CORE <src>...] [SHELL <src>...] [USES <part>...]
+#             [CORE_LINKS <target>...] [LINKS <target>...])
+#
+# Adds one folder of the tree as two targets: troupe::<name>_core, the logic,
+# which never links CAF, and troupe::<name>, which adds the shell. A part
+# without SHELL is all core and both names mean the same target.
+#
+#   USES        lower parts; asking for one that is not there yet is an error,
+#               so the layering holds by construction
+#   CORE_LINKS  third-party targets visible to users of the core
+#   LINKS       third-party targets visible to users of the shell
+#
+# troupe_test(<name> [LABEL unit|actor|e2e] SOURCES <src>... LINKS <target>...)
+#
+# Adds one GoogleTest program; each TEST in it becomes one CTest entry.
+include_guard(GLOBAL)
+include(GoogleTest)
+
+function(troupe_part name)
+  cmake_parse_arguments(PARSE_ARGV 1 PART "" ""
+                        "CORE;SHELL;USES;CORE_LINKS;LINKS")
+  set(core troupe_${name}_core)
+  set(all ${core})
+  add_library(${core} STATIC ${PART_CORE})
+  target_include_directories(${core} PUBLIC include PRIVATE src)
+  target_link_libraries(${core} PUBLIC troupe::build_mode ${PART_CORE_LINKS}
+                                PRIVATE troupe::warnings)
+  if(PART_SHELL)
+    set(all troupe_${name})
+    add_library(${all} STATIC ${PART_SHELL})
+    target_include_directories(${all} PRIVATE src)
+    target_link_libraries(${all} PUBLIC ${core} ${PART_LINKS}
+                                 PRIVATE troupe::warnings)
+  endif()
+  add_library(troupe::${name}_core ALIAS ${core})
+  add_library(troupe::${name} ALIAS ${all})
+
+  foreach(used IN LISTS PART_USES)
+    if(NOT TARGET troupe::${used})
+      message(FATAL_ERROR "${name} may not use ${used}: not a lower layer")
+    endif()
+    target_link_libraries(${core} PUBLIC troupe::${used}_core)
+    if(PART_SHELL)
+      target_link_libraries(${all} PUBLIC troupe::${used})
+    endif()
+  endforeach()
+endfunction()
+
+function(troupe_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 TEST "" "LABEL;TIMEOUT" "SOURCES;LINKS")
+  if(NOT TEST_LABEL)
+    set(TEST_LABEL unit)
+  endif()
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LINKS} troupe::warnings
+                                        GTest::gmock GTest::gtest_main)
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
+    PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT})
+endfunction()

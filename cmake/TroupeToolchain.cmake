@@ -1,0 +1,58 @@
+# How every target is compiled: standard, warnings, sanitizers, compiler cache.
+#
+#   TROUPE_WERROR     warnings are errors (on in the CI presets)
+#   TROUPE_SANITIZE   "address,undefined", "thread" or empty
+#   TROUPE_COVERAGE   instrument for gcov
+include_guard(GLOBAL)
+include(CTest)
+
+option(TROUPE_WERROR "Treat warnings as errors" OFF)
+option(TROUPE_COVERAGE "Instrument for gcov" OFF)
+set(TROUPE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+
+# The sloppiness is what lets ccache serve files that use a precompiled header.
+find_program(TROUPE_CCACHE ccache)
+if(TROUPE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros;${TROUPE_CCACHE}")
+endif()
+
+add_library(troupe_warnings INTERFACE)
+add_library(troupe::warnings ALIAS troupe_warnings)
+target_compile_options(troupe_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  -Wcast-qual -Woverloaded-virtual -Wconversion -Wsign-conversion
+  -Wimplicit-fallthrough -Wswitch-enum
+  # GCC 12 reports a std::string concatenation out of libstdc++ under C++20.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  $<$<BOOL:${TROUPE_WERROR}>:-Werror>)
+
+# Linked by every target, so that a sanitizer never sees half a program.
+add_library(troupe_build_mode INTERFACE)
+add_library(troupe::build_mode ALIAS troupe_build_mode)
+if(TROUPE_SANITIZE)
+  target_compile_options(troupe_build_mode INTERFACE
+    -fsanitize=${TROUPE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(troupe_build_mode INTERFACE
+    -fsanitize=${TROUPE_SANITIZE})
+  if(TROUPE_SANITIZE MATCHES "undefined")
+    # CAF 0.17 binds null references in caf/detail/init_fun_factory.hpp:85 for
+    # function-based actors without arguments; nothing is read through them.
+    target_compile_options(troupe_build_mode INTERFACE -fno-sanitize=null)
+  endif()
+endif()
+if(TROUPE_COVERAGE)
+  target_compile_options(troupe_build_mode INTERFACE --coverage)
+  target_link_options(troupe_build_mode INTERFACE --coverage)
+endif()
