@@ -1,0 +1,81 @@
+#pragma once
+
+#include <troupe/base/ids.hpp>
+#include <troupe/process/command_spec.hpp>
+#include <troupe/process/exit_report.hpp>
+#include <troupe/process/output_sink.hpp>
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <variant>
+
+namespace troupe::process {
+
+/// One try at a command. Never used twice in an engine.
+struct AttemptId {
+  CommandId command;
+  std::uint32_t attempt = 1;
+
+  friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
+};
+
+/// It runs.
+struct AttemptStarted {
+  int pid = 0;  ///< Of the leader, for people; never signal it.
+};
+
+/// The warden that ran it is gone, and by its construction the command too.
+struct RunnerLost {
+  friend bool operator==(const RunnerLost&, const RunnerLost&) = default;
+};
+
+/// How an attempt ended, as far as processes go.
+using AttemptEnd = std::variant<ExitReport, SpawnFailure, RunnerLost>;
+
+/// What a runner tells about an attempt: at most one AttemptStarted, then
+/// exactly one AttemptEnd, after the last byte went to the sink.
+using AttemptEvent = std::variant<AttemptStarted, AttemptEnd>;
+
+/// Runs on the I/O thread and may do nothing but post a message.
+using AttemptHandler = std::function<void(const AttemptEvent&)>;
+
+/// Asks for the end of an attempt: `signal` to its whole tree, and SIGKILL once
+/// `grace` has passed. A grace of zero kills at once.
+struct StopRequest {
+  int signal = SIGTERM;
+  Duration grace = 2s;
+};
+
+/// Starts and ends commands. The methods never block and may be called from any
+/// thread; they take effect in the order in which one thread calls them.
+///
+/// A runner remembers an attempt until `forget`, also after its end. Calling
+/// `start` again for an attempt it knows does not start it again: the new
+/// handler replaces the old one and is told everything from the beginning. That
+/// is how an actor that replaces a crashed one takes over a running command
+/// instead of running it twice.
+class CommandRunner {
+ public:
+  virtual ~CommandRunner() = default;
+
+  /// Starts `spec`. `sink` gets what is captured; null discards it. After an
+  /// adoption (see above) the sink of the first call stays.
+  virtual void start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
+                     std::shared_ptr<OutputSink> sink,
+                     AttemptHandler handler) = 0;
+
+  /// Ends the attempt; its AttemptEnd says so. Unknown or ended attempts are
+  /// ignored; of several requests the shortest grace wins.
+  virtual void stop(AttemptId id, StopRequest request) = 0;
+
+  /// Passes `signal` to the leader of the attempt and to nothing else.
+  virtual void signal(AttemptId id, int signal) = 0;
+
+  /// Drops the handler and what is remembered. A command that still runs is
+  /// killed. Unknown attempts are ignored.
+  virtual void forget(AttemptId id) = 0;
+};
+
+}  // namespace troupe::process

@@ -1,0 +1,21 @@
+#pragma once
+
+/// Start here. `process` starts, feeds, captures, limits and ends child
+/// processes. Nothing else in the tree forks, waits for or signals one.
+///
+/// A small program of its own, `troupe-warden`, is the parent of every command;
+/// this library is its client. Follow a command through these headers:
+///
+///   command_spec.hpp    what to run
+///   command_runner.hpp  CommandRunner: start and stop it (the seam for fakes)
+///   output_sink.hpp     where its captured bytes go, with back-pressure
+///   exit_report.hpp     how it ended
+///   output_digest.hpp   the last bytes of a stream and which texts were in it
+///   warden_runner.hpp   the CommandRunner that talks to a warden
+///
+/// docs/design/process.md draws the warden's lanes and how trees are ended.
+#include <troupe/process/command_runner.hpp>
+#include <troupe/process/command_spec.hpp>
+#include <troupe/process/exit_report.hpp>
+#include <troupe/process/output_digest.hpp>
+#include <troupe/process/output_sink.hpp>

@@ -1,0 +1,125 @@
+#include "procfs.hpp"
+
+#include <array>
+#include <charconv>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <string>
+#include <unistd.h>
+
+namespace troupe::process {
+namespace {
+
+/// The kernel takes at most a quarter of the stack limit as environment; what
+/// is above this is not looked at.
+constexpr std::size_t largest_environment = 4 << 20;
+
+std::string read_file(const std::string& path, std::size_t limit) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return {};
+  std::string out;
+  std::array<char, 4096> piece;
+  while (out.size() < limit) {
+    const ssize_t got = ::read(fd, piece.data(), piece.size());
+    if (got <= 0)
+      break;
+    out.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return out;
+}
+
+/// Takes the next space-separated number off the front.
+template <class T>
+bool take(std::string_view& rest, T& value) {
+  while (!rest.empty() && rest.front() == ' ')
+    rest.remove_prefix(1);
+  const auto [next, error] =
+      std::from_chars(rest.data(), rest.data() + rest.size(), value);
+  if (error != std::errc{})
+    return false;
+  rest.remove_prefix(static_cast<std::size_t>(next - rest.data()));
+  return true;
+}
+
+void append_numbers(std::string_view text, std::vector<pid_t>& out) {
+  pid_t pid = 0;
+  while (take(text, pid))
+    out.push_back(pid);
+}
+
+}  // namespace
+
+std::optional<ProcessStat> parse_stat(std::string_view line) {
+  ProcessStat stat;
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string_view::npos)
+    return std::nullopt;
+  std::string_view rest = line.substr(name_end + 1);
+  if (!take(line, stat.pid))
+    return std::nullopt;
+  if (rest.size() < 3)
+    return std::nullopt;
+  stat.state = rest[1];
+  rest.remove_prefix(2);
+  if (!take(rest, stat.parent) || !take(rest, stat.group) ||
+      !take(rest, stat.session))
+    return std::nullopt;
+  // Fields 7 to 21 stand between the session and the start time.
+  long long skipped = 0;
+  for (int field = 7; field <= 21; ++field) {
+    if (!take(rest, skipped))
+      return std::nullopt;
+  }
+  if (!take(rest, stat.start_ticks))
+    return std::nullopt;
+  return stat;
+}
+
+std::optional<ProcessStat> stat_of(pid_t pid) {
+  return parse_stat(read_file(fmt::format("/proc/{}/stat", pid), 4096));
+}
+
+std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid) {
+  std::vector<pid_t> children;
+  append_numbers(
+      read_file(fmt::format("/proc/{}/task/{}/children", pid, tid), 4 << 20),
+      children);
+  return children;
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  const std::string path = fmt::format("/proc/{}/task", pid);
+  const std::unique_ptr<DIR, int (*)(DIR*)> threads{::opendir(path.c_str()),
+                                                    &::closedir};
+  if (!threads)
+    return children;
+  while (const dirent* entry = ::readdir(threads.get())) {
+    if (entry->d_name[0] == '.')
+      continue;
+    append_numbers(
+        read_file(fmt::format("{}/{}/children", path, entry->d_name), 4 << 20),
+        children);
+  }
+  return children;
+}
+
+bool environment_has(pid_t pid, std::string_view name, std::string_view value) {
+  const std::string text =
+      read_file(fmt::format("/proc/{}/environ", pid), largest_environment);
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    if (entry.size() > name.size() && entry.substr(0, name.size()) == name &&
+        entry[name.size()] == '=')
+      return entry.find(value, name.size()) != std::string_view::npos;
+  }
+  return false;
+}
+
+}  // namespace troupe::process

@@ -1,0 +1,41 @@
+#pragma once
+
+/// What /proc says about processes. Reads are short and never block on a disk.
+#include <optional>
+#include <string_view>
+#include <sys/types.h>
+#include <vector>
+
+namespace troupe::process {
+
+/// A few fields of /proc/PID/stat.
+struct ProcessStat {
+  pid_t pid = 0;
+  char state = '?';  ///< 'Z' zombie, 'X' dead, else it still exists as such.
+  pid_t parent = 0;
+  pid_t group = 0;
+  pid_t session = 0;
+  unsigned long long start_ticks = 0;  ///< Since boot: tells reused pids apart.
+
+  [[nodiscard]] bool alive() const { return state != 'Z' && state != 'X'; }
+};
+
+/// Parses the one line of /proc/PID/stat; a name with spaces and brackets in it
+/// does no harm.
+[[nodiscard]] std::optional<ProcessStat> parse_stat(std::string_view line);
+
+/// None if there is no such process (any more).
+[[nodiscard]] std::optional<ProcessStat> stat_of(pid_t pid);
+
+/// The children of one thread, as /proc/PID/task/TID/children lists them.
+[[nodiscard]] std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid);
+
+/// The children of all threads of a process.
+[[nodiscard]] std::vector<pid_t> children_of(pid_t pid);
+
+/// Whether the environment that `pid` was started with has a variable `name`
+/// whose value contains `value`. False if it cannot be read.
+[[nodiscard]] bool environment_has(pid_t pid, std::string_view name,
+                                   std::string_view value);
+
+}  // namespace troupe::process

@@ -1,0 +1,125 @@
+#include "program_image.hpp"
+
+#include <troupe/base/text.hpp>
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace troupe::process {
+namespace {
+
+constexpr std::string_view default_path = "/usr/local/bin:/usr/bin:/bin";
+
+std::string_view name_of(std::string_view entry) {
+  return entry.substr(0, entry.find('='));
+}
+
+bool has_nul(std::string_view text) {
+  return text.find('\0') != std::string_view::npos;
+}
+
+std::vector<std::string> candidates_for(const std::string& program,
+                                        std::string_view path) {
+  if (program.find('/') != std::string::npos)
+    return {program};
+  std::vector<std::string> candidates;
+  while (true) {
+    const std::size_t colon = path.find(':');
+    const std::string_view folder = path.substr(0, colon);
+    // POSIX: an empty entry is the working directory.
+    candidates.push_back(
+        fmt::format("{}/{}", folder.empty() ? "." : folder, program));
+    if (colon == std::string_view::npos)
+      return candidates;
+    path.remove_prefix(colon + 1);
+  }
+}
+
+Result<void> check(const CommandSpec& spec) {
+  if (spec.argv.empty() || spec.argv.front().empty())
+    return failure(Errc::invalid_argument, "no command given");
+  for (const std::string& argument : spec.argv) {
+    if (has_nul(argument))
+      return failure(Errc::invalid_argument, "NUL byte in an argument");
+  }
+  for (const auto& [name, value] : spec.env) {
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) ||
+        has_nul(value))
+      return failure(
+          Errc::invalid_argument,
+          fmt::format("bad environment variable \"{}\"", printable(name)));
+  }
+  if (has_nul(spec.working_directory))
+    return failure(Errc::invalid_argument, "NUL byte in working directory");
+  return {};
+}
+
+}  // namespace
+
+Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
+                                         const char* const* inherited,
+                                         std::string_view marker) {
+  if (auto checked = check(spec); !checked)
+    return tl::unexpected(std::move(checked.error()));
+
+  ProgramImage image;
+  image.argv_.reserve(spec.argv.size() + 1);
+  for (const std::string& argument : spec.argv)
+    image.argv_.push_back(argument.c_str());
+  image.argv_.push_back(nullptr);
+
+  const auto replaced = [&](std::string_view name) {
+    return name == marker_name ||
+           std::any_of(spec.env.begin(), spec.env.end(),
+                       [&](const auto& e) { return e.first == name; });
+  };
+  const auto removed = [&](std::string_view name) {
+    return std::find(spec.unset_env.begin(), spec.unset_env.end(), name) !=
+           spec.unset_env.end();
+  };
+  std::string_view path = default_path;
+  const auto note_path = [&](std::string_view entry) {
+    if (entry.starts_with("PATH="))
+      path = entry.substr(5);
+  };
+
+  std::string mark = fmt::format("{}=", marker_name);
+  for (const char* const* entry = inherited; *entry != nullptr; ++entry) {
+    const std::string_view text{*entry};
+    const std::string_view name = name_of(text);
+    if (name == marker_name)
+      mark += fmt::format("{}/", text.substr(name.size() + 1));
+    if (spec.clear_env || replaced(name) || removed(name))
+      continue;
+    image.env_.push_back(*entry);
+    note_path(text);
+  }
+  mark += marker;
+
+  image.texts_.reserve(spec.env.size() + 1);
+  for (std::size_t i = 0; i < spec.env.size(); ++i) {
+    const auto& [name, value] = spec.env[i];
+    const bool overridden = std::any_of(
+        spec.env.begin() + static_cast<std::ptrdiff_t>(i) + 1, spec.env.end(),
+        [&, &n = name](const auto& e) { return e.first == n; });
+    if (overridden || name == marker_name)
+      continue;
+    image.texts_.push_back(fmt::format("{}={}", name, value));
+    image.env_.push_back(image.texts_.back().c_str());
+    note_path(image.texts_.back());
+  }
+  image.texts_.push_back(std::move(mark));
+  image.env_.push_back(image.texts_.back().c_str());
+  image.env_.push_back(nullptr);
+  image.candidates_ = candidates_for(spec.argv.front(), path);
+  return image;
+}
+
+std::vector<const char*> ProgramImage::shell_argv(
+    const std::string& file) const {
+  std::vector<const char*> out{"sh", file.c_str()};
+  out.insert(out.end(), argv_.begin() + 1, argv_.end());
+  return out;
+}
+
+}  // namespace troupe::process

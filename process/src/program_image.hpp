@@ -1,0 +1,49 @@
+#pragma once
+
+/// The path, arguments and environment that a command is executed with.
+#include <troupe/base/error.hpp>
+#include <troupe/process/command_spec.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::process {
+
+/// Name of the variable that marks every process of a command.
+inline constexpr std::string_view marker_name = "TROUPE_COMMAND";
+
+/// Null-terminated arrays for execve, and the texts they point to. Points into
+/// the CommandSpec it was built from, which must outlive it.
+class ProgramImage {
+ public:
+  /// `inherited` is our environment (null-terminated). `marker` is added as
+  /// TROUPE_COMMAND, after an inherited one and a '/', so that troupe inside of
+  /// troupe is found by both.
+  ///
+  /// Errors: invalid_argument (no argv, NUL in a text, '=' in a name).
+  [[nodiscard]] static Result<ProgramImage> build(const CommandSpec& spec,
+                                                  const char* const* inherited,
+                                                  std::string_view marker);
+
+  /// Files to try in turn: one if argv[0] has a slash, else one per entry of
+  /// PATH (of the command's environment; the system's default without one).
+  [[nodiscard]] const std::vector<std::string>& candidates() const {
+    return candidates_;
+  }
+  [[nodiscard]] const char* const* argv() const { return argv_.data(); }
+  [[nodiscard]] const char* const* env() const { return env_.data(); }
+
+  /// For a file without "#!" that execve refuses (ENOEXEC): as a shell does,
+  /// `/bin/sh file arg...`.
+  [[nodiscard]] std::vector<const char*> shell_argv(
+      const std::string& file) const;
+
+ private:
+  std::vector<std::string> candidates_;
+  std::vector<const char*> argv_;
+  std::vector<const char*> env_;
+  std::vector<std::string> texts_;  ///< Owns the "name=value" of `spec.env`.
+};
+
+}  // namespace troupe::process

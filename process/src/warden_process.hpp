@@ -1,0 +1,29 @@
+#pragma once
+
+/// Starts the program troupe-warden and holds its pidfd.
+#include <troupe/base/error.hpp>
+#include <troupe/process/warden_runner.hpp>
+
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace troupe::process {
+
+/// A running warden. The sockets are ours to close; closing any of them ends
+/// it.
+struct WardenProcess {
+  pid_t pid = -1;
+  int pidfd = -1;
+  std::vector<int> sockets;
+};
+
+/// Errors: not_found, permission_denied, overloaded, as for any program.
+[[nodiscard]] Result<WardenProcess> spawn_warden(const WardenOptions& options,
+                                                 unsigned lanes,
+                                                 const std::string& nonce);
+
+/// Waits for its end up to `limit`, then kills it; closes `pidfd`.
+void await_warden(WardenProcess& warden, Duration limit);
+
+}  // namespace troupe::process

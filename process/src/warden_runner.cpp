@@ -1,0 +1,382 @@
+#include "tree_sweeper.hpp"
+#include "warden_process.hpp"
+#include "wire.hpp"
+
+#include <troupe/base/assert.hpp>
+#include <troupe/base/overload.hpp>
+#include <troupe/process/warden_runner.hpp>
+
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+#include <fmt/format.h>
+#include <map>
+#include <optional>
+#include <random>
+#include <sys/prctl.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace troupe::process {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr unsigned most_lanes = 16;
+constexpr int most_wardens = 6;  // The first and five more.
+
+/// Everything here is touched by the I/O thread only; the public methods post.
+class Runner final : public WardenRunner,
+                     public std::enable_shared_from_this<Runner> {
+ public:
+  Runner(asio::io_context& io, WardenOptions options)
+      : io_{io}, options_{std::move(options)}, sweeper_{io, none_running_} {
+    const unsigned processors = std::thread::hardware_concurrency();
+    lane_count_ = options_.lanes != 0 ? options_.lanes : processors;
+    lane_count_ = std::clamp(lane_count_, 1U, most_lanes);
+    nonce_ = fmt::format("{:x}-{:08x}", ::getpid(), std::random_device{}());
+  }
+
+  Result<void> open() {
+    // What a dying warden leaves behind becomes ours and can be found.
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    auto warden = spawn_warden(options_, lane_count_, nonce_);
+    if (!warden)
+      return tl::unexpected(std::move(warden.error()));
+    warden_ = std::move(*warden);
+    ++wardens_started_;
+    ++generation_;
+    for (const int fd : warden_.sockets)
+      lanes_.push_back(std::make_shared<Lane>(*this, fd, generation_));
+    warden_.sockets.clear();
+    for (const auto& lane : lanes_)
+      lane->receive();
+    state_ = State::up;
+    return {};
+  }
+
+  void start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
+             std::shared_ptr<OutputSink> sink,
+             AttemptHandler handler) override {
+    asio::post(io_, [this, id, spec = std::move(spec), sink = std::move(sink),
+                     handler = std::move(handler)]() mutable {
+      do_start(id, std::move(spec), std::move(sink), std::move(handler));
+    });
+  }
+
+  void stop(AttemptId id, StopRequest request) override {
+    asio::post(io_, [this, id, request] { tell(id, wire::Stop{request}); });
+  }
+
+  void signal(AttemptId id, int signal) override {
+    asio::post(io_, [this, id, signal] { tell(id, wire::Signal{signal}); });
+  }
+
+  void forget(AttemptId id) override {
+    asio::post(io_, [this, id] {
+      const auto found = entries_.find(id);
+      if (found == entries_.end())
+        return;
+      if (found->second.end) {
+        entries_.erase(found);
+        return;
+      }
+      found->second.handler = nullptr;
+      found->second.forgotten = true;
+      tell(id, wire::Stop{{.signal = SIGKILL, .grace = Duration{0}}});
+    });
+  }
+
+  void close(Duration limit) override {
+    close_lanes();
+    await_warden(warden_, limit);
+    state_ = State::down;
+  }
+
+ private:
+  enum class State : std::uint8_t {
+    down,        ///< No warden; the next start brings one.
+    up,          ///< It runs.
+    recovering,  ///< It died; what it left behind is being killed.
+  };
+
+  class Lane;
+
+  struct Entry {
+    std::shared_ptr<const CommandSpec> spec;
+    std::shared_ptr<OutputSink> sink;
+    AttemptHandler handler;
+    std::shared_ptr<Lane> lane;
+    std::optional<AttemptStarted> started;
+    std::optional<AttemptEnd> end;
+    bool forgotten = false;
+  };
+
+  /// Our end of one socket.
+  class Lane : public std::enable_shared_from_this<Lane> {
+   public:
+    Lane(Runner& runner, int fd, std::uint64_t generation)
+        : runner_{runner}, socket_{runner.io_}, generation_{generation} {
+      socket_.assign(asio::local::stream_protocol{}, fd);
+    }
+
+    void send(AttemptId id, const wire::Message& message) {
+      wire::encode(pending_, id, message);
+      if (flush_posted_ || !in_flight_.empty())
+        return;
+      flush_posted_ = true;
+      asio::post(runner_.io_, [self = shared_from_this()] {
+        self->flush_posted_ = false;
+        self->flush();
+      });
+    }
+
+    void receive() {
+      constexpr std::size_t piece = 128 << 10;
+      socket_.async_read_some(
+          asio::buffer(reader_.prepare(piece), piece),
+          [self = shared_from_this()](error_code error, std::size_t size) {
+            if (error) {
+              self->fail();
+              return;
+            }
+            self->reader_.commit(size);
+            self->deliver();
+          });
+    }
+
+    /// Goes on after a sink was full.
+    void resume() {
+      if (std::exchange(paused_, false))
+        deliver();
+    }
+
+    void close() {
+      error_code ignored;
+      socket_.close(ignored);
+    }
+
+    std::size_t running = 0;
+
+   private:
+    void deliver() {
+      while (!paused_) {
+        auto frame = reader_.next();
+        if (!frame) {
+          fail();
+          return;
+        }
+        if (!*frame) {
+          receive();
+          return;
+        }
+        if (runner_.on_frame(**frame) == SinkState::full)
+          paused_ = true;
+      }
+    }
+
+    void flush() {
+      if (!in_flight_.empty() || pending_.empty())
+        return;
+      in_flight_.swap(pending_);
+      asio::async_write(
+          socket_, asio::buffer(in_flight_),
+          [self = shared_from_this()](error_code error, std::size_t) {
+            self->in_flight_.clear();
+            // A broken socket is noticed, and reported once, by the reader.
+            if (!error)
+              self->flush();
+          });
+    }
+
+    void fail() { runner_.on_lost(generation_); }
+
+    Runner& runner_;
+    asio::local::stream_protocol::socket socket_;
+    std::uint64_t generation_;
+    wire::Reader reader_;
+    std::string pending_;
+    std::string in_flight_;
+    bool flush_posted_ = false;
+    bool paused_ = false;
+  };
+
+  void do_start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
+                std::shared_ptr<OutputSink> sink, AttemptHandler handler) {
+    const auto known = entries_.find(id);
+    if (known != entries_.end()) {
+      known->second.handler = std::move(handler);
+      replay(known->second);
+      return;
+    }
+    Entry& entry = entries_[id];
+    entry = {.spec = std::move(spec),
+             .sink = std::move(sink),
+             .handler = std::move(handler),
+             .lane = nullptr,
+             .started = std::nullopt,
+             .end = std::nullopt};
+    switch (state_) {
+      case State::recovering:
+        return;  // Launched as soon as that is over.
+      case State::down:
+        if (wardens_started_ >= most_wardens || !open()) {
+          end(id, RunnerLost{});
+          return;
+        }
+        break;
+      case State::up:
+        break;
+    }
+    launch(id, entry);
+  }
+
+  /// Tells a new handler what its predecessor was told.
+  static void replay(const Entry& entry) {
+    if (entry.started)
+      entry.handler(*entry.started);
+    if (entry.end)
+      entry.handler(*entry.end);
+  }
+
+  void launch(AttemptId id, Entry& entry) {
+    entry.lane = *std::min_element(
+        lanes_.begin(), lanes_.end(),
+        [](const auto& a, const auto& b) { return a->running < b->running; });
+    ++entry.lane->running;
+    if (entry.sink) {
+      entry.sink->on_attach(
+          [&io = io_, lane = std::weak_ptr<Lane>{entry.lane}] {
+            asio::post(io, [lane] {
+              if (const auto alive = lane.lock())
+                alive->resume();
+            });
+          });
+    }
+    entry.lane->send(id, wire::Start{*entry.spec});
+  }
+
+  void tell(AttemptId id, const wire::Message& message) {
+    const auto found = entries_.find(id);
+    if (found != entries_.end() && found->second.lane && !found->second.end)
+      found->second.lane->send(id, message);
+  }
+
+  SinkState on_frame(const wire::Frame& frame) {
+    SinkState state = SinkState::ready;
+    std::visit(
+        Overload{[&](const wire::Hello& m) {
+                   // Both come from one build; another one beside us is a
+                   // mistake of the installation that must not go on.
+                   TROUPE_ASSERT(m.version == wire::wire_version);
+                 },
+                 [&](const wire::Started& m) { started(frame.id, m); },
+                 [&](const wire::OutputRead& m) {
+                   const auto found = entries_.find(frame.id);
+                   if (found != entries_.end() && found->second.sink &&
+                       !found->second.forgotten)
+                     state = found->second.sink->write(m.stream, m.bytes);
+                 },
+                 [&](const wire::Exited& m) { end(frame.id, m.report); },
+                 [&](const wire::NotStarted& m) { end(frame.id, m.failure); },
+                 // Only a runner sends these.
+                 [](const wire::Start&) {}, [](const wire::Stop&) {},
+                 [](const wire::Signal&) {}},
+        frame.message);
+    return state;
+  }
+
+  void started(AttemptId id, const wire::Started& message) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end())
+      return;
+    found->second.started = AttemptStarted{message.pid};
+    if (found->second.handler)
+      found->second.handler(*found->second.started);
+  }
+
+  void end(AttemptId id, AttemptEnd how) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.end)
+      return;
+    Entry& entry = found->second;
+    if (entry.lane)
+      --entry.lane->running;
+    entry.lane = nullptr;
+    entry.sink = nullptr;
+    entry.spec = nullptr;
+    if (entry.forgotten) {
+      entries_.erase(found);
+      return;
+    }
+    entry.end = std::move(how);
+    if (entry.handler)
+      entry.handler(*entry.end);
+  }
+
+  void on_lost(std::uint64_t generation) {
+    if (generation != generation_ || state_ != State::up)
+      return;
+    state_ = State::recovering;
+    close_lanes();
+    await_warden(warden_, Duration{0});
+    sweeper_.kill_tree(Tree{.leader = 0, .own_group = false, .marker = nonce_},
+                       [this](SweepReport) { recovered(); });
+  }
+
+  /// Pending handlers hold the lanes for a while longer; the sockets must go
+  /// now, for their end is what ends the warden.
+  void close_lanes() {
+    for (const auto& lane : lanes_)
+      lane->close();
+    lanes_.clear();
+  }
+
+  void recovered() {
+    state_ = State::down;
+    std::vector<AttemptId> lost;
+    std::vector<AttemptId> waiting;
+    for (const auto& [id, entry] : entries_) {
+      if (!entry.end)
+        (entry.lane ? lost : waiting).push_back(id);
+    }
+    for (const AttemptId id : lost)
+      end(id, RunnerLost{});
+    for (const AttemptId id : waiting) {
+      if (state_ == State::down &&
+          (wardens_started_ >= most_wardens || !open()))
+        end(id, RunnerLost{});
+      else
+        launch(id, entries_.at(id));
+    }
+  }
+
+  asio::io_context& io_;
+  WardenOptions options_;
+  unsigned lane_count_ = 1;
+  std::string nonce_;
+  std::atomic<int> none_running_{0};
+  TreeSweeper sweeper_;
+  WardenProcess warden_;
+  State state_ = State::down;
+  int wardens_started_ = 0;
+  std::uint64_t generation_ = 0;
+  std::vector<std::shared_ptr<Lane>> lanes_;
+  std::map<AttemptId, Entry> entries_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WardenRunner>> WardenRunner::create(
+    asio::io_context& io, WardenOptions options) {
+  auto runner = std::make_unique<Runner>(io, std::move(options));
+  if (auto opened = runner->open(); !opened)
+    return tl::unexpected(std::move(opened.error()));
+  return runner;
+}
+
+}  // namespace troupe::process

@@ -1,0 +1,327 @@
+#include "temp_dir.hpp"
+
+#include <troupe/process/warden_runner.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+
+#include <future>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+namespace troupe::process {
+namespace {
+
+/// Nothing here may take longer; a test that does has failed.
+constexpr auto deadline = 20s;
+
+struct CollectingSink : OutputSink {
+  SinkState write(Stream stream, std::string_view bytes) override {
+    (stream == Stream::out ? out : err) += bytes;
+    return SinkState::ready;
+  }
+  std::string out;
+  std::string err;
+};
+
+struct Finished {
+  AttemptEnd end;
+  std::string out;
+  std::string err;
+
+  [[nodiscard]] const ExitReport& report() const {
+    return std::get<ExitReport>(end);
+  }
+};
+
+class WardenRunnerTest : public ::testing::Test {
+ protected:
+  WardenRunnerTest() {
+    WardenOptions options;
+    options.program = TROUPE_WARDEN_PROGRAM;
+    options.lanes = 2;
+    sigemptyset(&options.signal_mask);
+    runner = std::move(WardenRunner::create(io, options).value());
+    io_thread = std::thread{[this] { io.run(); }};
+  }
+  ~WardenRunnerTest() override {
+    io.stop();
+    io_thread.join();
+    runner->close(5s);
+  }
+
+  AttemptId begin(CommandSpec spec, std::shared_ptr<OutputSink> sink,
+                  AttemptHandler handler) {
+    const AttemptId id{.command = {++last_id}, .attempt = 1};
+    runner->start(id, std::make_shared<const CommandSpec>(std::move(spec)),
+                  std::move(sink), std::move(handler));
+    return id;
+  }
+
+  std::future<Finished> start(CommandSpec spec, AttemptId* id = nullptr) {
+    auto promise = std::make_shared<std::promise<Finished>>();
+    auto sink = std::make_shared<CollectingSink>();
+    const AttemptId started = begin(
+        std::move(spec), sink, [promise, sink](const AttemptEvent& event) {
+          if (const auto* end = std::get_if<AttemptEnd>(&event))
+            promise->set_value({*end, sink->out, sink->err});
+        });
+    if (id != nullptr)
+      *id = started;
+    return promise->get_future();
+  }
+
+  Finished run(CommandSpec spec) {
+    auto future = start(std::move(spec));
+    if (future.wait_for(deadline) != std::future_status::ready) {
+      ADD_FAILURE() << "still running after the deadline";
+      std::abort();
+    }
+    return future.get();
+  }
+
+  static CommandSpec sh(std::string script) {
+    CommandSpec spec;
+    spec.argv = {"sh", "-c", std::move(script)};
+    return spec;
+  }
+
+  boost::asio::io_context io{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
+      guard{io.get_executor()};
+  std::unique_ptr<WardenRunner> runner;
+  std::thread io_thread;
+  std::uint64_t last_id = 0;
+  testing::TempDir dir;
+};
+
+TEST_F(WardenRunnerTest, CapturesBothStreamsAndTheExitCode) {
+  const Finished done = run(sh("printf out; printf err >&2; exit 3"));
+  EXPECT_EQ(done.out, "out");
+  EXPECT_EQ(done.err, "err");
+  EXPECT_EQ(done.report().exit_code, 3);
+  EXPECT_EQ(done.report().signal, 0);
+  EXPECT_EQ(done.report().stdout_bytes, 3U);
+  EXPECT_GT(done.report().max_rss_bytes, 100U << 10);
+  EXPECT_LT(done.report().max_rss_bytes, 64U << 20);
+}
+
+TEST_F(WardenRunnerTest, ReportsTheSignalThatEndedACommand) {
+  EXPECT_EQ(run(sh("kill -SEGV $$")).report().signal, SIGSEGV);
+}
+
+TEST_F(WardenRunnerTest, TellsAMissingProgramFromOneThatCannotBeExecuted) {
+  CommandSpec missing;
+  missing.argv = {"no-such-program-here"};
+  const auto not_found = std::get<SpawnFailure>(run(missing).end);
+  EXPECT_EQ(not_found.stage, SpawnStage::exec);
+  EXPECT_EQ(
+      not_found.error,
+      (Error{Errc::not_found, "no-such-program-here: command not found"}));
+
+  CommandSpec refused;
+  refused.argv = {dir.write("plain.txt", "text")};
+  EXPECT_EQ(std::get<SpawnFailure>(run(refused).end).error.code,
+            Errc::permission_denied);
+}
+
+TEST_F(WardenRunnerTest, NamesAMissingWorkingDirectory) {
+  CommandSpec spec = sh("true");
+  spec.working_directory = "/no/such/place";
+  const auto failed = std::get<SpawnFailure>(run(spec).end);
+  EXPECT_EQ(failed.stage, SpawnStage::working_directory);
+  EXPECT_EQ(failed.error.what,
+            "cannot enter directory /no/such/place: no such file or directory");
+}
+
+TEST_F(WardenRunnerTest, RunsAScriptWithoutAnInterpreterLineByTheShell) {
+  CommandSpec spec;
+  spec.argv = {dir.write("script", "echo from $1"), "me"};
+  ::chmod(spec.argv[0].c_str(), 0755);
+  EXPECT_EQ(run(spec).out, "from me\n");
+}
+
+TEST_F(WardenRunnerTest, FeedsStandardInputFromTextFileAndNothing) {
+  CommandSpec spec;
+  spec.argv = {"cat"};
+  EXPECT_EQ(run(spec).out, "");
+  spec.standard_input = StdinText{std::string("a\0b\xff", 4)};
+  EXPECT_EQ(run(spec).out, std::string("a\0b\xff", 4));
+  spec.standard_input = StdinFile{dir.write("in.txt", "from a file")};
+  EXPECT_EQ(run(spec).out, "from a file");
+  spec.standard_input = StdinFile{"/no/such/file"};
+  EXPECT_EQ(std::get<SpawnFailure>(run(spec).end).stage,
+            SpawnStage::standard_input);
+}
+
+TEST_F(WardenRunnerTest, AppliesEnvironmentDirectoryUmaskLimitsAndNiceness) {
+  CommandSpec spec =
+      sh("echo \"$A|${HOME-none}|$(pwd)|$(umask)|$(ulimit -n)|$(ulimit -t)|"
+         "$(nice)\"");
+  spec.env = {{"A", "x y"}, {"PATH", "/usr/bin:/bin"}};
+  spec.clear_env = true;
+  spec.working_directory = "/usr";
+  spec.umask = 027;
+  spec.limits.open_files = 77;
+  spec.limits.cpu_seconds = 5;
+  spec.nice = 3;
+  EXPECT_EQ(run(spec).out, "x y|none|/usr|0027|77|5|3\n");
+}
+
+TEST_F(WardenRunnerTest, MergesStandardErrorInOrder) {
+  CommandSpec spec = sh("echo 1; echo 2 >&2; echo 3");
+  spec.standard_error = Output::merge;
+  EXPECT_EQ(run(spec).out, "1\n2\n3\n");
+}
+
+TEST_F(WardenRunnerTest, StopsPolitelyAtTheLimitAndKillsAfterTheGrace) {
+  CommandSpec polite =
+      sh("trap 'echo bye; exit 7' TERM; while :; do sleep 0.05; done");
+  polite.time_limit = 200ms;
+  const Finished said_bye = run(polite);
+  EXPECT_EQ(said_bye.out, "bye\n");
+  EXPECT_EQ(said_bye.report().exit_code, 7);
+  EXPECT_TRUE(said_bye.report().timed_out);
+  EXPECT_FALSE(said_bye.report().killed);
+
+  CommandSpec stubborn = sh("trap '' TERM; while :; do sleep 0.05; done");
+  stubborn.time_limit = 100ms;
+  stubborn.grace = 100ms;
+  const Finished killed = run(stubborn);
+  EXPECT_EQ(killed.report().signal, SIGKILL);
+  EXPECT_TRUE(killed.report().timed_out);
+  EXPECT_TRUE(killed.report().killed);
+}
+
+TEST_F(WardenRunnerTest, LeavesNoDaemonBehindAndIsNotHeldUpByIt) {
+  const Finished done =
+      run(sh("(setsid sh -c 'trap \"\" TERM HUP; echo $$; exec sleep 300' &); "
+             "sleep 0.1; echo done; exit 4"));
+  EXPECT_EQ(done.report().exit_code, 4);
+  EXPECT_TRUE(done.report().output_held);
+  EXPECT_EQ(done.report().leftovers, 1U);
+  EXPECT_LT(done.report().wall, 5s);
+  const int daemon = std::stoi(done.out);
+  EXPECT_FALSE(std::filesystem::exists("/proc/" + std::to_string(daemon)));
+}
+
+TEST_F(WardenRunnerTest, TellsTheOrphansOfTwoCommandsApart) {
+  const std::string script =
+      "(setsid sh -c 'echo $$; exec >/dev/null 2>&1; exec sleep 300' &); ";
+  auto lasting = start(sh(script + "sleep 1; echo alive; kill -0 $(cat " +
+                          dir.path("pid") + ") && echo mine-too"));
+  const Finished quick = run(sh("sleep 0.2; " + script + "sleep 0.1"));
+  EXPECT_EQ(quick.report().leftovers, 1U);
+  const Finished other = lasting.get();
+  EXPECT_EQ(other.report().leftovers, 1U) << other.out;
+}
+
+TEST_F(WardenRunnerTest, StopsOnRequestAndSaysSo) {
+  AttemptId id;
+  auto future = start(sh("sleep 300"), &id);
+  runner->stop(id, {.signal = SIGTERM, .grace = 2s});
+  const Finished done = future.get();
+  EXPECT_TRUE(done.report().stopped);
+  EXPECT_EQ(done.report().signal, SIGTERM);
+}
+
+TEST_F(WardenRunnerTest, PassesASignalToTheLeaderOnly) {
+  AttemptId id;
+  auto future = start(
+      sh("trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.02; "
+         "done"),
+      &id);
+  // Repeats until the trap is set: an early signal would end the shell.
+  runner->signal(id, SIGCONT);
+  std::this_thread::sleep_for(300ms);
+  runner->signal(id, SIGUSR1);
+  EXPECT_EQ(future.get().out, "ready\nusr1\n");
+}
+
+TEST_F(WardenRunnerTest, StartingAKnownAttemptAgainAdoptsIt) {
+  AttemptId id;
+  auto first =
+      start(sh("echo once >> " + dir.path("log") + "; sleep 0.3"), &id);
+  std::promise<AttemptEnd> adopted;
+  runner->start(id, std::make_shared<const CommandSpec>(sh("echo twice")),
+                nullptr, [&](const AttemptEvent& event) {
+                  if (const auto* end = std::get_if<AttemptEnd>(&event))
+                    adopted.set_value(*end);
+                });
+  auto future = adopted.get_future();
+  ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
+  EXPECT_EQ(std::get<ExitReport>(future.get()).exit_code, 0);
+  EXPECT_EQ(dir.read("log"), "once\n");
+  runner->forget(id);
+}
+
+TEST_F(WardenRunnerTest, PassesAHundredMegabytesUnchanged) {
+  struct CountingSink : OutputSink {
+    SinkState write(Stream, std::string_view bytes) override {
+      for (const char c : bytes)
+        zeros += c == 0 ? 1U : 0U;
+      return SinkState::ready;
+    }
+    std::uint64_t zeros = 0;
+  };
+  auto sink = std::make_shared<CountingSink>();
+  std::promise<ExitReport> ended;
+  CommandSpec spec;
+  spec.argv = {"head", "-c", "100M", "/dev/zero"};
+  begin(spec, sink, [&](const AttemptEvent& event) {
+    if (const auto* end = std::get_if<AttemptEnd>(&event))
+      ended.set_value(std::get<ExitReport>(*end));
+  });
+  EXPECT_EQ(ended.get_future().get().stdout_bytes, 100U << 20);
+  EXPECT_EQ(sink->zeros, 100U << 20);
+}
+
+TEST_F(WardenRunnerTest, AFullSinkHoldsTheCommandBackUntilItResumes) {
+  struct FullSink : OutputSink {
+    void on_attach(std::function<void()> resume) override {
+      go_on = std::move(resume);
+    }
+    SinkState write(Stream, std::string_view bytes) override {
+      total += bytes.size();
+      return SinkState::full;
+    }
+    std::function<void()> go_on;
+    std::atomic<std::size_t> total{0};
+  };
+  auto sink = std::make_shared<FullSink>();
+  std::promise<void> ended;
+  CommandSpec spec;
+  spec.argv = {"head", "-c", "32M", "/dev/zero"};
+  begin(spec, sink, [&](const AttemptEvent& event) {
+    if (std::holds_alternative<AttemptEnd>(event))
+      ended.set_value();
+  });
+  auto future = ended.get_future();
+  EXPECT_EQ(future.wait_for(300ms), std::future_status::timeout);
+  EXPECT_LE(sink->total.load(), 64U << 10);
+  while (future.wait_for(0ms) != std::future_status::ready) {
+    sink->go_on();
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(sink->total.load(), 32U << 20);
+}
+
+TEST_F(WardenRunnerTest, ADeadWardenTakesItsCommandsAlongAndIsReplaced) {
+  auto future =
+      start(sh("echo $PPID; echo $$; (setsid sleep 300 &) ; sleep 300"));
+  // The parent of the leader is the warden.
+  std::this_thread::sleep_for(300ms);
+  std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) +
+                         "/children"};
+  int warden = 0;
+  children >> warden;
+  ASSERT_GT(warden, 0);
+  ::kill(warden, SIGKILL);
+  ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
+  EXPECT_EQ(std::get<RunnerLost>(future.get().end), RunnerLost{});
+  EXPECT_EQ(run(sh("echo again")).out, "again\n");
+}
+
+}  // namespace
+}  // namespace troupe::process
