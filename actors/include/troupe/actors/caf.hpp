@@ -1,0 +1,222 @@
+#pragma once
+
+/// The door to the actor framework (CAF 0.17). No other file of the tree
+/// includes <caf/..>, so what another version spells differently is changed
+/// here and in src/caf.cpp (docs/adr/0001-caf-version-and-seam.md).
+///
+/// An actor is a plain class, its *state*, whose constructor takes `Actor*`
+/// first and which has `Behavior make_behavior()`; spawn<State>(..) runs it.
+/// Messages are plain structs, matched by their exact type, and never leave
+/// the process: register each with TROUPE_LOCAL_MESSAGE.
+
+#include <troupe/actors/exit_reason.hpp>
+#include <troupe/base/error.hpp>
+#include <troupe/base/time.hpp>
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/exit_reason.hpp>
+#include <caf/response_promise.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/system_messages.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+/// Allows `type` in messages between actors of this process. At global scope,
+/// after the complete, copyable type and before its first use in a message.
+#define TROUPE_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(type)
+
+namespace troupe::actors {
+
+/// A handle that keeps the actor's object alive, but does not keep the actor
+/// from ending. Empty when default-constructed. Never a member of the state it
+/// points to: a cycle, and the system never comes down.
+using ActorRef = caf::actor;
+/// Unique in its system and never used twice.
+using ActorId = caf::actor_id;
+using ActorSystem = caf::actor_system;
+/// The handlers of an actor, one lambda per message type.
+using Behavior = caf::behavior;
+/// Any number of values of any registered types; cheap to copy.
+using Message = caf::message;
+/// What a monitor gets when the actor that it watches has ended.
+using DownMessage = caf::down_msg;
+/// What an actor gets that is asked to stop.
+using ExitMessage = caf::exit_msg;
+/// The right to answer the current message later: see answer_later().
+using Promise = caf::response_promise;
+/// An actor for the current thread, for main() and tests. Blocks; never in a
+/// handler.
+using ThreadActor = caf::scoped_actor;
+
+// -- Errors and exit reasons -------------------------------------------------
+
+/// The one way an Error crosses a mailbox.
+[[nodiscard]] caf::error to_caf(const Error& error);
+
+/// The reverse of to_caf(Error); foreign errors become `internal`.
+[[nodiscard]] Error to_error(const caf::error& error);
+
+/// What to quit with. shutdown and killed without text become CAF's own codes.
+[[nodiscard]] caf::error to_caf(const ExitReason& reason);
+
+/// Why an actor ended, from a DownMessage or ExitMessage. Errors that are no
+/// exit reason of ours or CAF's are `custom`.
+[[nodiscard]] ExitReason to_exit_reason(const caf::error& reason);
+
+// -- The system ---------------------------------------------------------------
+
+/// A configuration that reads no file and no arguments: `threads` workers
+/// (at least 1) that share one queue, which costs no CPU time while idle; an
+/// actor yields after 100 messages, so that a busy one starves nobody. It must
+/// outlive the system made from it.
+struct SystemConfig : caf::actor_system_config {
+  explicit SystemConfig(std::size_t threads);
+};
+
+[[nodiscard]] inline SystemConfig make_system_config(std::size_t threads) {
+  return SystemConfig{threads};
+}
+
+/// For tests: actors run in the calling thread, and only when told to; time
+/// moves only when told to. See tests/support/actor_test.hpp.
+struct TestSystemConfig : caf::actor_system_config {
+  TestSystemConfig();
+};
+using TestScheduler = caf::scheduler::test_coordinator;
+
+// -- Actors -------------------------------------------------------------------
+
+/// Base of all our actors. Differs from CAF's in what it does when nobody
+/// looks: an exception ends the actor with ExitKind::crashed and its text,
+/// unexpected and down messages are dropped, and nothing is ever printed.
+/// Used by its own handlers only, never from another thread.
+class Actor : public caf::event_based_actor {
+ public:
+  explicit Actor(caf::actor_config& config);
+};
+
+/// Runs a `State`. The state is destroyed when the actor ends, not with the
+/// last handle; `State::on_exit()`, if there is one, is called before that.
+template <class State>
+class StateActor final : public Actor {
+ public:
+  template <class... Args>
+  explicit StateActor(caf::actor_config& config, Args&&... args)
+      : Actor{config} {
+    state_.emplace(static_cast<Actor*>(this), std::forward<Args>(args)...);
+  }
+
+  Behavior make_behavior() override { return state_->make_behavior(); }
+
+  void on_exit() override {
+    if constexpr (requires(State & state) { state.on_exit(); })
+      state_->on_exit();
+    state_.reset();
+  }
+
+ private:
+  std::optional<State> state_;
+};
+
+/// Starts an actor. The constructor of `State` runs here, in the caller, and
+/// what it throws is thrown here; make_behavior() runs in the new actor.
+template <class State, class... Args>
+ActorRef spawn(ActorSystem& system, Args&&... args) {
+  return system.spawn<StateActor<State>>(std::forward<Args>(args)...);
+}
+
+/// The same from within an actor. The new one is neither linked nor monitored.
+template <class State, class... Args>
+ActorRef spawn(Actor* self, Args&&... args) {
+  return self->spawn<StateActor<State>>(std::forward<Args>(args)...);
+}
+
+/// An actor with a thread of its own, for blocking work.
+template <class State, class... Args>
+ActorRef spawn_detached(ActorSystem& system, Args&&... args) {
+  return system.spawn<StateActor<State>, caf::detached>(
+      std::forward<Args>(args)...);
+}
+
+/// The handle of a running actor. Hand it out; do not keep it in the state.
+[[nodiscard]] inline ActorRef ref_of(Actor* self) {
+  return caf::actor_cast<ActorRef>(self);
+}
+
+/// The time that actors live by: real, or virtual in tests.
+[[nodiscard]] inline TimePoint now(Actor* self) { return self->clock().now(); }
+
+// -- Messages -----------------------------------------------------------------
+
+/// Sends from any thread, without a sender. To an ended actor: lost.
+template <class M>
+void send(const ActorRef& to, M&& message) {
+  caf::anon_send(to, std::forward<M>(message));
+}
+
+/// Sends from an actor, which answers go to.
+template <class M>
+void send(Actor* self, const ActorRef& to, M&& message) {
+  self->send(to, std::forward<M>(message));
+}
+
+/// Sends to `self`: behind everything that is in its mailbox already.
+template <class M>
+void send_self(Actor* self, M&& message) {
+  self->send(self, std::forward<M>(message));
+}
+
+/// Sends to `self` once `delay` has passed. Cannot be cancelled: put a number
+/// into the message and ignore those that are out of date.
+template <class M>
+void send_after(Actor* self, Duration delay, M&& message) {
+  self->delayed_send(self, delay, std::forward<M>(message));
+}
+
+/// The right to answer the message being handled, once, with
+/// `promise.deliver(Answer{..})`. A request gets it as its response; a message
+/// that was only sent, as a message to its sender; an anonymous one, nobody.
+[[nodiscard]] inline Promise answer_later(Actor* self) {
+  return self->make_response_promise();
+}
+
+// -- Ends
+// -----------------------------------------------------------------------
+
+/// Ends `self` after the current handler.
+void quit(Actor* self, const ExitReason& reason = {});
+
+/// Asks `actor` to end with `reason`; overtakes ordinary messages in its
+/// mailbox. An actor with an exit handler decides itself.
+void stop(Actor* self, const ActorRef& actor,
+          const ExitReason& reason = {ExitKind::shutdown, {}});
+
+/// Ends `actor` as soon as its current handler returns; no handler of its own
+/// is asked. Overtakes ordinary messages.
+void kill(Actor* self, const ActorRef& actor);
+
+/// The same from any thread, behind what is in the mailbox.
+void stop(const ActorRef& actor);
+void kill(const ActorRef& actor);
+
+/// From now on `self` gets one DownMessage when `actor` ends; at once if it
+/// has ended already. Handle it with self->set_down_handler(..).
+inline void monitor(Actor* self, const ActorRef& actor) {
+  self->monitor(actor);
+}
+
+/// Which actor a DownMessage is about.
+[[nodiscard]] inline ActorId id_of(const DownMessage& message) {
+  return message.source.id();
+}
+[[nodiscard]] inline ActorId id_of(const ActorRef& actor) { return actor.id(); }
+
+}  // namespace troupe::actors

@@ -1,0 +1,131 @@
+#include <troupe/actors/caf.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+
+namespace troupe::actors {
+namespace {
+
+const auto error_category = caf::atom("trp_error");
+const auto exit_category = caf::atom("trp_exit");
+const auto caf_exit_category = caf::atom("exit");
+
+caf::error with_text(std::uint8_t code, caf::atom_value category,
+                     const std::string& text) {
+  if (text.empty())
+    return {code, category};
+  return {code, category, caf::make_message(text)};
+}
+
+std::string text_of(const caf::error& error) {
+  const caf::message& context = error.context();
+  if (context.match_elements<std::string>())
+    return context.get_as<std::string>(0);
+  return {};
+}
+
+caf::error crash_reason(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& e) {
+    return to_caf(ExitReason{ExitKind::crashed, e.what()});
+  } catch (...) {
+    return to_caf(ExitReason{ExitKind::crashed,
+                             "an exception that is no std::exception"});
+  }
+}
+
+template <class Receiver>
+void send_urgent_exit(Actor* self, const Receiver& to, caf::error reason) {
+  if (to)
+    to->eq_impl(caf::make_message_id(caf::message_priority::high), self->ctrl(),
+                self->context(),
+                caf::exit_msg{self->address(), std::move(reason)});
+}
+
+}  // namespace
+
+caf::error to_caf(const Error& error) {
+  return with_text(static_cast<std::uint8_t>(error.code), error_category,
+                   error.what);
+}
+
+Error to_error(const caf::error& error) {
+  if (error && error.category() == error_category)
+    return {static_cast<Errc>(error.code()), text_of(error)};
+  return {Errc::internal, caf::to_string(error)};
+}
+
+caf::error to_caf(const ExitReason& reason) {
+  switch (reason.kind) {
+    case ExitKind::normal:
+      return caf::none;
+    case ExitKind::shutdown:
+      if (reason.what.empty())
+        return caf::exit_reason::user_shutdown;
+      break;
+    case ExitKind::killed:
+      if (reason.what.empty())
+        return caf::exit_reason::kill;
+      break;
+    case ExitKind::crashed:
+    case ExitKind::custom:
+      break;
+  }
+  return with_text(static_cast<std::uint8_t>(reason.kind), exit_category,
+                   reason.what);
+}
+
+ExitReason to_exit_reason(const caf::error& reason) {
+  if (!reason)
+    return {};
+  if (reason.category() == exit_category)
+    return {static_cast<ExitKind>(reason.code()), text_of(reason)};
+  if (reason == caf::exit_reason::user_shutdown)
+    return {ExitKind::shutdown, {}};
+  if (reason == caf::exit_reason::kill)
+    return {ExitKind::killed, {}};
+  if (reason.category() == caf_exit_category)
+    return {ExitKind::crashed, caf::to_string(reason)};
+  if (reason.category() == error_category)
+    return {ExitKind::custom, text_of(reason)};
+  return {ExitKind::custom, caf::to_string(reason)};
+}
+
+SystemConfig::SystemConfig(std::size_t threads) {
+  set("scheduler.policy", caf::atom("sharing"));
+  set("scheduler.max-threads", std::max<std::size_t>(threads, 1));
+  set("scheduler.max-throughput", std::size_t{100});
+}
+
+TestSystemConfig::TestSystemConfig() {
+  set("scheduler.policy", caf::atom("testing"));
+}
+
+Actor::Actor(caf::actor_config& config) : caf::event_based_actor{config} {
+  set_exception_handler(
+      [](std::exception_ptr& exception) { return crash_reason(exception); });
+  set_default_handler(caf::drop);
+  set_down_handler([](DownMessage&) {});
+}
+
+void quit(Actor* self, const ExitReason& reason) { self->quit(to_caf(reason)); }
+
+void stop(Actor* self, const ActorRef& actor, const ExitReason& reason) {
+  send_urgent_exit(self, actor, to_caf(reason));
+}
+
+void kill(Actor* self, const ActorRef& actor) {
+  send_urgent_exit(self, actor, caf::exit_reason::kill);
+}
+
+void stop(const ActorRef& actor) {
+  caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+}
+
+void kill(const ActorRef& actor) {
+  caf::anon_send_exit(actor, caf::exit_reason::kill);
+}
+
+}  // namespace troupe::actors

@@ -1,0 +1,139 @@
+#include "actor_test.hpp"
+
+#include <troupe/actors/caf.hpp>
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+namespace troupe::actors {
+namespace {
+
+struct Ring {};
+struct Rang {};
+struct Crash {
+  std::string text;
+};
+struct Question {
+  int number = 0;
+};
+struct Reply {
+  int number = 0;
+};
+
+}  // namespace
+}  // namespace troupe::actors
+
+TROUPE_LOCAL_MESSAGE(troupe::actors::Ring)
+TROUPE_LOCAL_MESSAGE(troupe::actors::Rang)
+TROUPE_LOCAL_MESSAGE(troupe::actors::Crash)
+TROUPE_LOCAL_MESSAGE(troupe::actors::Question)
+TROUPE_LOCAL_MESSAGE(troupe::actors::Reply)
+
+namespace troupe::actors {
+namespace {
+
+/// Rings 250 ms after it was told to, crashes or answers when told to.
+class Bell {
+ public:
+  Bell(Actor* self, std::shared_ptr<int> rings)
+      : self_{self}, rings_{std::move(rings)} {}
+
+  Behavior make_behavior() {
+    return {
+        [this](Ring) { send_after(self_, 250ms, Rang{}); },
+        [this](Rang) { ++*rings_; },
+        [](const Crash& crash) { throw std::runtime_error(crash.text); },
+        [this](Question q) {
+          answer_later(self_).deliver(Reply{2 * q.number});
+        },
+    };
+  }
+
+ private:
+  Actor* self_;
+  std::shared_ptr<int> rings_;
+};
+
+class CafTest : public ActorTest {
+ protected:
+  std::shared_ptr<int> rings = std::make_shared<int>(0);
+};
+
+TEST_F(CafTest, DelayedMessageArrivesAt250MillisecondsAndNotAt249) {
+  auto bell = spawn<Bell>(rings);
+  tell(bell, Ring{});
+  advance(249ms);
+  EXPECT_EQ(*rings, 0);
+  advance(1ms);
+  EXPECT_EQ(*rings, 1);
+}
+
+TEST_F(CafTest, AdvancingStopsAtEveryMomentAtWhichAMessageIsDue) {
+  auto bell = spawn<Bell>(rings);
+  tell(bell, Ring{});
+  advance(100ms);
+  tell(bell, Ring{});
+  advance(150ms);
+  EXPECT_EQ(*rings, 1);
+  advance(1s);
+  EXPECT_EQ(*rings, 2);
+}
+
+TEST_F(CafTest, ExceptionEndsTheActorAndItsTextReachesTheMonitor) {
+  auto bell = spawn<Bell>(rings);
+  EXPECT_EQ(exit_of(bell), std::nullopt);
+  tell(bell, Crash{"boom"});
+  EXPECT_EQ(exit_of(bell), (ExitReason{ExitKind::crashed, "boom"}));
+}
+
+TEST_F(CafTest, StateDiesWithTheActorAndNotWithTheLastHandle) {
+  auto bell = spawn<Bell>(rings);
+  EXPECT_EQ(rings.use_count(), 2);
+  stop(bell);
+  settle();
+  EXPECT_EQ(rings.use_count(), 1);
+  EXPECT_EQ(exit_of(bell), (ExitReason{ExitKind::shutdown, {}}));
+}
+
+TEST_F(CafTest, KilledActorReportsThatItWasKilled) {
+  auto bell = spawn<Bell>(rings);
+  kill(bell);
+  settle();
+  EXPECT_EQ(exit_of(bell), (ExitReason{ExitKind::killed, {}}));
+}
+
+TEST_F(CafTest, AnswerGoesToTheSenderOfAPlainMessage) {
+  auto bell = spawn<Bell>(rings);
+  auto reply = ask<Reply>(bell, Question{21});
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->number, 42);
+}
+
+TEST_F(CafTest, UnexpectedMessageIsDroppedAndPrintsNothing) {
+  auto bell = spawn<Bell>(rings);
+  ::testing::internal::CaptureStdout();
+  tell(bell, 17);
+  tell(bell, Crash{"boom"});
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
+}
+
+TEST(CafErrors, SurviveTheMailbox) {
+  const Error error{Errc::overloaded, "the queue is full"};
+  EXPECT_EQ(to_error(to_caf(error)), error);
+  EXPECT_EQ(to_exit_reason(to_caf(error)),
+            (ExitReason{ExitKind::custom, "the queue is full"}));
+}
+
+TEST(CafErrors, ExitReasonsSurviveTheMailbox) {
+  for (const ExitReason& reason :
+       {ExitReason{ExitKind::normal, {}}, ExitReason{ExitKind::shutdown, {}},
+        ExitReason{ExitKind::shutdown, "gave up"},
+        ExitReason{ExitKind::killed, {}}, ExitReason{ExitKind::crashed, "boom"},
+        ExitReason{ExitKind::custom, "no"}})
+    EXPECT_EQ(to_exit_reason(to_caf(reason)), reason) << describe(reason);
+}
+
+}  // namespace
+}  // namespace troupe::actors
