@@ -50,8 +50,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def blank(text):
-    """`text` as spaces, with its line ends."""
-    return re.sub(r"[^\n]", " ", text)
+    """`text` as spaces, with its line ends and, of a literal, its quotes."""
+    inner = re.sub(r"[^\n]", " ", text)
+    return text[0] + inner[1:-1] + text[-1] if text[0] in "\"'" else inner
 
 
 LEXEME = re.compile(
