@@ -112,7 +112,7 @@ class Runner final : public WardenRunner,
     AttemptHandler handler;
     std::shared_ptr<Lane> lane;
     std::optional<AttemptStarted> started;
-    std::optional<AttemptEnd> end;
+    std::optional<AttemptEnded> end;
     bool forgotten = false;
   };
 
@@ -307,13 +307,12 @@ class Runner final : public WardenRunner,
     if (entry.lane)
       --entry.lane->running;
     entry.lane = nullptr;
-    entry.sink = nullptr;
     entry.spec = nullptr;
     if (entry.forgotten) {
       entries_.erase(found);
       return;
     }
-    entry.end = std::move(how);
+    entry.end = AttemptEnded{std::move(how), std::move(entry.sink)};
     if (entry.handler)
       entry.handler(*entry.end);
   }

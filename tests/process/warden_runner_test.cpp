@@ -64,8 +64,8 @@ class WardenRunnerTest : public ::testing::Test {
     auto sink = std::make_shared<CollectingSink>();
     const AttemptId started = begin(
         std::move(spec), sink, [promise, sink](const AttemptEvent& event) {
-          if (const auto* end = std::get_if<AttemptEnd>(&event))
-            promise->set_value({*end, sink->out, sink->err});
+          if (const auto* end = std::get_if<AttemptEnded>(&event))
+            promise->set_value({end->how, sink->out, sink->err});
         });
     if (id != nullptr)
       *id = started;
@@ -246,8 +246,8 @@ TEST_F(WardenRunnerTest, StartingAKnownAttemptAgainAdoptsIt) {
   std::promise<AttemptEnd> adopted;
   runner->start(id, std::make_shared<const CommandSpec>(sh("echo twice")),
                 nullptr, [&](const AttemptEvent& event) {
-                  if (const auto* end = std::get_if<AttemptEnd>(&event))
-                    adopted.set_value(*end);
+                  if (const auto* end = std::get_if<AttemptEnded>(&event))
+                    adopted.set_value(end->how);
                 });
   auto future = adopted.get_future();
   ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
@@ -270,8 +270,8 @@ TEST_F(WardenRunnerTest, PassesAHundredMegabytesUnchanged) {
   CommandSpec spec;
   spec.argv = {"head", "-c", "100M", "/dev/zero"};
   begin(spec, sink, [&](const AttemptEvent& event) {
-    if (const auto* end = std::get_if<AttemptEnd>(&event))
-      ended.set_value(std::get<ExitReport>(*end));
+    if (const auto* end = std::get_if<AttemptEnded>(&event))
+      ended.set_value(std::get<ExitReport>(end->how));
   });
   EXPECT_EQ(ended.get_future().get().stdout_bytes, 100U << 20);
   EXPECT_EQ(sink->zeros, 100U << 20);
@@ -294,7 +294,7 @@ TEST_F(WardenRunnerTest, AFullSinkHoldsTheCommandBackUntilItResumes) {
   CommandSpec spec;
   spec.argv = {"head", "-c", "32M", "/dev/zero"};
   begin(spec, sink, [&](const AttemptEvent& event) {
-    if (std::holds_alternative<AttemptEnd>(event))
+    if (std::holds_alternative<AttemptEnded>(event))
       ended.set_value();
   });
   auto future = ended.get_future();

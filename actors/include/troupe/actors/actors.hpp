@@ -9,7 +9,14 @@
 ///   command_request.hpp  what to run, when it counts as success, retries
 ///   outcome.hpp          how it ended, with every attempt and cause
 ///
-/// Everything but caf.hpp is free of CAF and belongs to troupe::actors_core.
+///   command_core.hpp     decides over attempts, waits and success
+///   command_table.hpp    what is known of the commands that have not ended
+///   messages.hpp         what the actors of a command say to each other
+///   command_actor.hpp    looks after one command
+///   store_actor.hpp      decides, once, what has become of each command
+///
+/// The files named *_actor.hpp, caf.hpp and messages.hpp need CAF; the others
+/// are free of it and belong to troupe::actors_core.
 #include <troupe/actors/caf.hpp>
 #include <troupe/actors/command_request.hpp>
 #include <troupe/actors/exit_reason.hpp>

@@ -151,6 +151,11 @@ ActorRef spawn_detached(ActorSystem& system, Args&&... args) {
   return caf::actor_cast<ActorRef>(self);
 }
 
+/// Who sent the message being handled; empty if nobody did.
+[[nodiscard]] inline ActorRef sender_of(Actor* self) {
+  return caf::actor_cast<ActorRef>(self->current_sender());
+}
+
 /// The time that actors live by: real, or virtual in tests.
 [[nodiscard]] inline TimePoint now(Actor* self) { return self->clock().now(); }
 
@@ -188,8 +193,7 @@ void send_after(Actor* self, Duration delay, M&& message) {
   return self->make_response_promise();
 }
 
-// -- Ends
-// -----------------------------------------------------------------------
+// -- Ends ---------------------------------------------------------------------
 
 /// Ends `self` after the current handler.
 void quit(Actor* self, const ExitReason& reason = {});

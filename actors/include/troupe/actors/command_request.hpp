@@ -2,8 +2,10 @@
 
 #include <troupe/base/time.hpp>
 #include <troupe/process/command_spec.hpp>
+#include <troupe/process/output_sink.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,18 @@ struct CommandRequest {
 
   friend bool operator==(const CommandRequest&,
                          const CommandRequest&) = default;
+};
+
+/// Where the captured output of a command goes. Lives as long as the command;
+/// called by its actor, one call at a time.
+class OutputSinks {
+ public:
+  virtual ~OutputSinks() = default;
+
+  /// The sink of one attempt; must not block, so files are opened by the sink
+  /// at its first byte. Null discards the output.
+  [[nodiscard]] virtual std::shared_ptr<process::OutputSink> for_attempt(
+      std::uint32_t attempt) = 0;
 };
 
 }  // namespace troupe::actors

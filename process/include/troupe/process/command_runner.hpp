@@ -34,9 +34,16 @@ struct RunnerLost {
 /// How an attempt ended, as far as processes go.
 using AttemptEnd = std::variant<ExitReport, SpawnFailure, RunnerLost>;
 
+/// It has ended, and the last byte has gone to its sink.
+struct AttemptEnded {
+  AttemptEnd how;
+  /// The sink that got its output: after an adoption, the first caller's.
+  std::shared_ptr<OutputSink> sink;
+};
+
 /// What a runner tells about an attempt: at most one AttemptStarted, then
-/// exactly one AttemptEnd, after the last byte went to the sink.
-using AttemptEvent = std::variant<AttemptStarted, AttemptEnd>;
+/// exactly one AttemptEnded.
+using AttemptEvent = std::variant<AttemptStarted, AttemptEnded>;
 
 /// Runs on the I/O thread and may do nothing but post a message.
 using AttemptHandler = std::function<void(const AttemptEvent&)>;

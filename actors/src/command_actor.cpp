@@ -1,0 +1,146 @@
+#include "digest_sink.hpp"
+
+#include <troupe/actors/command_actor.hpp>
+#include <troupe/actors/command_core.hpp>
+#include <troupe/actors/messages.hpp>
+#include <troupe/base/overload.hpp>
+
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+namespace troupe::actors {
+namespace {
+
+WallTime wall_now() { return std::chrono::system_clock::now(); }
+
+/// Performs what CommandCore decides. One per command and incarnation.
+class CommandActor {
+ public:
+  CommandActor(Actor* self, CommandId id, ActorRef store,
+               const CommandActorDeps& deps)
+      : self_{self}, id_{id}, store_{std::move(store)}, deps_{deps} {}
+
+  Behavior make_behavior() {
+    send(self_, store_, AttachCommand{id_});
+    return {
+        [this](const CommandAttached& m) { begin(m); },
+        [this](const CommandGone& m) { abandon(m); },
+        [this](const AttemptNews& m) { on_news(m); },
+        [this](WaitOver m) {
+          perform(core_->on_wait_over(m.token, wall_now()));
+        },
+        [this](const CancelCommand& m) {
+          perform(core_->on_cancel(m.request));
+        },
+        [this](const SignalCommand& m) {
+          deps_.runner.signal(current_attempt(), m.signal);
+        },
+        [](CrashCommand) { throw std::runtime_error("told to crash"); },
+    };
+  }
+
+ private:
+  void begin(const CommandAttached& m) {
+    order_ = m.order;
+    core_.emplace(order_->request, m.history, deps_.seed ^ id_.value);
+    crash_now_ = m.history.incidents.size() < deps_.crashes;
+    perform(core_->on_start(wall_now()));
+  }
+
+  void abandon(const CommandGone& m) {
+    if (m.abandoned)
+      deps_.runner.forget(*m.abandoned);
+    quit(self_);
+  }
+
+  [[nodiscard]] process::AttemptId current_attempt() const {
+    return {id_, core_->current_attempt()};
+  }
+
+  void on_news(const AttemptNews& news) {
+    if (news.id != current_attempt())
+      return;
+    std::visit(Overload{[&](const process::AttemptStarted& m) { started(m); },
+                        [&](const process::AttemptEnded& m) { ended(m); }},
+               news.event);
+  }
+
+  void started(const process::AttemptStarted& event) {
+    if (crash_now_)
+      throw std::runtime_error("told to crash");
+    const WallTime now = wall_now();
+    core_->on_attempt_started(now);
+    send(self_, order_->owner,
+         CommandStarted{id_, core_->current_attempt(), event.pid, now});
+  }
+
+  void ended(const process::AttemptEnded& event) {
+    const process::AttemptId attempt = current_attempt();
+    AttemptSeen seen{.end = event.how, .ended = wall_now()};
+    if (const auto sink = std::dynamic_pointer_cast<DigestSink>(event.sink))
+      sink->report(seen);
+    perform(core_->on_attempt_ended(std::move(seen)));
+    deps_.runner.forget(attempt);
+  }
+
+  void perform(const CommandCore::Actions& actions) {
+    for (const auto& action : actions)
+      std::visit([this](const auto& a) { perform(a); }, action);
+  }
+
+  void perform(const CommandCore::StartAttempt& action) {
+    const CommandRequest& request = *order_->request;
+    auto inner =
+        order_->sinks ? order_->sinks->for_attempt(action.number) : nullptr;
+    deps_.runner.start(
+        {id_, action.number},
+        // Shares ownership with the request, of which the spec is a part.
+        std::shared_ptr<const process::CommandSpec>{order_->request,
+                                                    &request.spec},
+        std::make_shared<DigestSink>(request, std::move(inner)),
+        [self = ref_of(self_), id = process::AttemptId{id_, action.number}](
+            const process::AttemptEvent& event) {
+          send(self, AttemptNews{id, event});
+        });
+  }
+
+  void perform(const CommandCore::StopAttempt& action) {
+    deps_.runner.stop({id_, action.number}, action.request);
+  }
+
+  void perform(const CommandCore::Wait& action) {
+    send_after(self_, action.delay, WaitOver{action.token});
+  }
+
+  void perform(const CommandCore::Record& action) {
+    const auto attempt = std::make_shared<const Attempt>(action.attempt);
+    send(self_, store_, RecordAttempt{id_, attempt});
+    send(self_, order_->owner, AttemptFinished{id_, attempt});
+  }
+
+  void perform(const CommandCore::Finish& action) {
+    send(self_, store_,
+         FinishCommand{id_, std::make_shared<const Outcome>(action.outcome)});
+    // After a cancellation an adopted attempt may still be there.
+    deps_.runner.forget(current_attempt());
+    quit(self_);
+  }
+
+  Actor* self_;
+  CommandId id_;
+  ActorRef store_;
+  const CommandActorDeps& deps_;
+  std::shared_ptr<const CommandOrder> order_;
+  std::optional<CommandCore> core_;
+  bool crash_now_ = false;
+};
+
+}  // namespace
+
+ActorRef spawn_command(Actor* parent, CommandId id, ActorRef store,
+                       const CommandActorDeps& deps) {
+  return spawn<CommandActor>(parent, id, std::move(store), std::cref(deps));
+}
+
+}  // namespace troupe::actors
