@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# All that is checked before a change is merged, cheapest first: format,
+# layers, shell scripts, build and tests, clang-tidy.
+#
+#   scripts/check.sh [--all]     --all: clang-tidy over every source
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+scripts/install_packages.sh build test check
+scripts/check_format.sh
+scripts/check_includes.py
+shellcheck -x scripts/*.sh bench/*.sh .ci/run
+scripts/test.sh
+scripts/check_tidy.sh "$@"

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs clang-tidy (.clang-tidy) over the sources that differ from the main
+# branch, or with --all over every source. Needs a configured dev build.
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+database=build/dev/compile_commands.json
+if [ ! -f "$database" ]; then
+  echo "check_tidy: no $database; run: cmake --preset dev" >&2
+  exit 1
+fi
+
+# Sources of the parts only: tests repeat themselves on purpose, and what a
+# test does badly, no user meets.
+is_product_source() {
+  [[ $1 == *.cpp && $1 != tests/* && $1 != bench/* && $1 != build/* && -f $1 ]]
+}
+
+changed_files() {
+  local base
+  for base in origin/main main HEAD~1; do
+    if base=$(git merge-base HEAD "$base" 2>/dev/null); then
+      git diff --name-only "$base"
+      git ls-files --others --exclude-standard
+      return
+    fi
+  done
+  git ls-files
+}
+
+if [ "${1:-}" = --all ]; then
+  listing=$(git ls-files)
+else
+  listing=$(changed_files)
+fi
+files=()
+while read -r file; do
+  if is_product_source "$file"; then
+    files+=("$PWD/$file")
+  fi
+done <<<"$listing"
+if [ ${#files[@]} -eq 0 ]; then
+  echo 'check_tidy: no source of a part has changed'
+  exit 0
+fi
+
+# The flags in the database are GCC's; clang need not know each of them.
+run-clang-tidy -quiet -j "$(nproc)" -p "${database%/*}" \
+  -extra-arg=-Wno-unknown-warning-option "${files[@]}" \
+  2> >(grep -v 'warnings generated\.$' >&2)

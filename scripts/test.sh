@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the dev preset and runs every test.
+#
+#   scripts/test.sh [CTEST-OPTION...]     for example: -L unit, -R Quantity
+#
+# Ends with ctest's verdict and the names of skipped tests. Bounded in time:
+# each test by its own limit, the build and the whole of the tests by these.
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+build_limit=45m
+tests_limit=12m
+
+scripts/install_packages.sh build test
+# shellcheck source=scripts/build_environment.sh
+. scripts/build_environment.sh
+
+# With a terminal, Ctrl-C has to reach what runs below `timeout`; without one,
+# `timeout` has to reach all of it.
+limited=(timeout --kill-after=20s)
+if [ -t 0 ]; then
+  limited+=(--foreground)
+fi
+
+cmake --preset dev
+"${limited[@]}" "$build_limit" \
+  cmake --build --preset dev -- -j "$jobs" </dev/null
+
+log=build/dev/test.log
+status=0
+"${limited[@]}" "$tests_limit" \
+  ctest --preset dev -j "$jobs" --no-tests=error "$@" </dev/null |
+  tee "$log" || status=$?
+if [ "$status" -eq 124 ]; then
+  echo "the tests did not end within $tests_limit and were stopped"
+fi
+
+echo
+echo '--- summary ---'
+grep -E ' +[0-9]+ - .*\(Skipped\)' "$log" | sed 's/^[ \t]*/skipped: /' || true
+grep -E '^[0-9]+% tests passed|^Total Test time|\((Failed|Timeout|SEGFAULT|Not Run|Subprocess aborted|Child aborted)\)$' \
+  "$log" || true
+exit "$status"
