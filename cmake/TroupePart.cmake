@@ -15,6 +15,7 @@
 # Adds one GoogleTest program; each TEST in it becomes one CTest entry.
 include_guard(GLOBAL)
 include(GoogleTest)
+include(TroupeHeaderCheck)
 
 function(troupe_part name)
   cmake_parse_arguments(PARSE_ARGV 1 PART "" ""
@@ -44,6 +45,7 @@ function(troupe_part name)
       target_link_libraries(${all} PUBLIC troupe::${used})
     endif()
   endforeach()
+  troupe_header_check(${name})
 endfunction()
 
 function(troupe_test name)
@@ -59,5 +61,6 @@ function(troupe_test name)
                                         GTest::gmock GTest::gtest_main)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
-    PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT})
+    PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
+               ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}")
 endfunction()

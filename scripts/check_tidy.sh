@@ -47,4 +47,5 @@ fi
 # The flags in the database are GCC's; clang need not know each of them.
 run-clang-tidy -quiet -j "$(nproc)" -p "${database%/*}" \
   -extra-arg=-Wno-unknown-warning-option "${files[@]}" \
-  2> >(grep -v 'warnings generated\.$' >&2)
+  2> >(grep -v 'warnings generated\.$' >&2) |
+  { grep -v '^clang-tidy' || true; }
