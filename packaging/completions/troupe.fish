@@ -1,0 +1,40 @@
+# Completion of troupe for fish. tests/scripts/options_test.py compares the
+# lists of options with the manual page.
+
+complete -c troupe -n __fish_use_subcommand -x -a exec -d 'Run one command'
+complete -c troupe -n __fish_use_subcommand -x -a map -d 'Run one command per argument'
+complete -c troupe -n __fish_use_subcommand -x -a run -d 'Run a workflow'
+complete -c troupe -n __fish_use_subcommand -x -a completion -d 'Print a completion script'
+complete -c troupe -n __fish_use_subcommand -x -a version -d 'Print the version'
+complete -c troupe -l help -d 'Show the options'
+
+set -l on_exec '__fish_seen_subcommand_from exec'
+complete -c troupe -n $on_exec -l timeout -x -a '500ms 5s 30s 5m 1h' -d 'Stop an attempt that takes longer'
+complete -c troupe -n $on_exec -l grace -x -a '500ms 2s 10s' -d 'Time from the polite signal to SIGKILL'
+complete -c troupe -n $on_exec -l retries -x -d 'Try again up to N times'
+complete -c troupe -n $on_exec -l shell -d 'Run by a shell'
+complete -c troupe -n $on_exec -l json -d 'Print the outcome as JSON'
+
+set -l on_map '__fish_seen_subcommand_from map'
+complete -c troupe -n $on_map -s j -l jobs -x -d 'Run N at a time'
+complete -c troupe -n $on_map -s a -l arg-file -r -d 'Read the arguments from a file'
+complete -c troupe -n $on_map -s 0 -l null -d 'Arguments end with a zero byte'
+complete -c troupe -n $on_map -l timeout -x -a '500ms 5s 30s 5m 1h' -d 'Stop an attempt that takes longer'
+complete -c troupe -n $on_map -l retries -x -d 'Try again up to N times'
+complete -c troupe -n $on_map -s k -l keep-order -d 'Print in the order of the arguments'
+complete -c troupe -n $on_map -l tag -d 'Begin lines with the argument'
+complete -c troupe -n $on_map -l halt -x -a 'now,fail=1 soon,fail=1 now,fail=10% soon,fail=10%' -d 'Stop early'
+complete -c troupe -n $on_map -l joblog -r -d 'Write one line per ended command'
+complete -c troupe -n $on_map -l resume -d 'Skip what the job log says has succeeded'
+complete -c troupe -n $on_map -l dry-run -d 'Print the commands'
+complete -c troupe -n $on_map -l bar -d 'Show progress'
+
+set -l on_run '__fish_seen_subcommand_from run'
+complete -c troupe -n $on_run -l input -x -d 'Set an input: name=value'
+complete -c troupe -n $on_run -l job -x -d 'Run only this job and what it needs'
+complete -c troupe -n $on_run -l from -x -d 'Run this job and all that follows it'
+complete -c troupe -n $on_run -s j -l jobs -x -d 'Run N at a time'
+complete -c troupe -n $on_run -l dry-run -d 'Print the plan'
+complete -c troupe -n $on_run -l json -d 'Print events as JSON'
+
+complete -c troupe -n '__fish_seen_subcommand_from completion' -x -a 'bash zsh fish'
