@@ -165,7 +165,9 @@ def is_free_call(code, start):
 
 PROCESS_CALLS = calls(
     "fork", "vfork", "clone", "clone3", "posix_spawnp?", "exec[lv]p?e?",
-    "fexecve", "kill", "killpg", "tgkill", "pidfd_open", "pidfd_send_signal",
+    "fexecve",
+    # Actors are killed as well: only ::kill(..) and kill(.., SIGTERM) count.
+    r"(?<=::)kill", r"kill(?=\s*\([^;]*,\s*(?:SIG|0\b|\w*signal))", "killpg", "tgkill", "pidfd_open", "pidfd_send_signal",
     "waitpid", "waitid", "wait[34]", r"system(?=\s*\(\s*[^\s)])", "popen")
 SLEEP_CALLS = calls("sleep", "usleep", "nanosleep", "clock_nanosleep")
 CHANCE_CALLS = calls("s?rand", "rand_r", "s?random", "getrandom")
@@ -178,7 +180,8 @@ CLOCK_WORDS = words(r"\w+_clock\s*::\s*now", "clock_gettime", "gettimeofday")
 THREAD_WORDS = words(r"std\s*::\s*(?:jthread|thread|async|this_thread)")
 CHANCE_WORDS = words("random_device", r"mt19937\w*", "default_random_engine")
 FILE_WORDS = words("[io]?fstream")
-WAIT_WORDS = words("future", "shared_future", "promise", "scoped_actor")
+WAIT_WORDS = words("future", "shared_future", "promise", "scoped_actor",
+                   "ThreadActor")
 LOCK_WORDS = words(
     r"std\s*::\s*(?:(?:recursive_|timed_|recursive_timed_|shared_|shared_timed_)?mutex"
     r"|condition_variable(?:_any)?|lock_guard|unique_lock|scoped_lock"
@@ -186,7 +189,7 @@ LOCK_WORDS = words(
     r"|latch|barrier)", r"pthread_(?:mutex|rwlock|cond|spin)\w*")
 USING_NAMESPACE = words(r"using\s+namespace")
 RUNTIME = re.compile(
-    r"(?<!class )(?<!struct )(?<!using )\b(?:actor_system|io_context)(?:"
+    r"(?<!class )(?<!struct )(?<!using )\b(?:actor_system|ActorSystem|io_context)(?:"
     r"\s+\w+\s*[;{(=]"           # a variable or member: io_context io;
     r"|\s*[({](?!\s*\))"         # a temporary: io_context{1}
     r"|\s*>\s*[\w({])")          # optional<io_context> io; make_unique<..>(
@@ -294,14 +297,13 @@ def one_runtime(tree, source):
     is_warden = source.part == "process" and "warden" in source.path
     if source.is_product and source.part != "node" and not is_warden:
         for line, word in hits(source, RUNTIME):
-            name = re.match(r"\w+?(?:system|context)", word).group()
+            name = re.match(r"actor_system|ActorSystem|io_context", word).group()
             yield line, f"{name} is made here; take a reference instead"
 
 
 def processes(tree, source):
     """Only process/ starts, signals and reaps processes."""
-    if source.part != "process" and not source.under(
-            "tests/process/", "tests/support/", "tests/e2e/", "bench/"):
+    if source.is_product and source.part != "process":
         for line, word in hits(source, PROCESS_CALLS):
             yield line, f"{word} belongs into process"
 

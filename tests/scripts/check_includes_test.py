@@ -190,6 +190,7 @@ class Blocking(Samples):
                 'auto f = fopen("x", "r");': "fopen()",
                 "std::future<int> f; f.get();": "future",
                 "caf::scoped_actor self{system};": "scoped_actor",
+                "ThreadActor self{system};": "ThreadActor",
         }.items():
             with self.subTest(statement=statement):
                 self.assert_refused(
@@ -234,6 +235,7 @@ class OneRuntime(Samples):
     def test_only_node_makes_a_runtime(self):
         for statement, name in {
                 "caf::actor_system system{config};": "actor_system",
+                "ActorSystem system{config};": "ActorSystem",
                 "boost::asio::io_context io;": "io_context",
                 "boost::asio::io_context io_{1};": "io_context",
                 "std::optional<asio::io_context> io;": "io_context",
@@ -256,6 +258,7 @@ class OneRuntime(Samples):
             using Executor = asio::io_context::executor_type;
             caf::actor_system_config config;
             caf::actor_system& system_;
+            ActorRef spawn(ActorSystem& system, int n);
         """})
 
 
@@ -264,6 +267,7 @@ class Processes(Samples):
         for statement, word in {
                 "int p = fork();": "fork()",
                 "return ::kill(pid, SIGTERM);": "kill()",
+                "kill(pid, SIGKILL);": "kill()",
                 "if (!waitpid(pid, nullptr, 0)) {}": "waitpid()",
                 "a && clone(f);": "clone()",
                 'int x = std::system("ls");': "system()",
@@ -279,6 +283,7 @@ class Processes(Samples):
         self.assert_clean({"cli/src/c.cpp": """
             runner.kill(pid); runner->kill(pid); Runner::kill(pid);
             void kill(int pid);
+            kill(actor); actors::kill(self, actor);
             [[nodiscard]] Result<Pid>
             fork(const Spec& spec);
             std::unique_ptr<X> clone() const;
