@@ -167,7 +167,8 @@ PROCESS_CALLS = calls(
     "fork", "vfork", "clone", "clone3", "posix_spawnp?", "exec[lv]p?e?",
     "fexecve",
     # Actors are killed as well: only ::kill(..) and kill(.., SIGTERM) count.
-    r"(?<=::)kill", r"kill(?=\s*\([^;]*,\s*(?:SIG|0\b|\w*signal))", "killpg", "tgkill", "pidfd_open", "pidfd_send_signal",
+    r"(?<=::)kill", r"kill(?=\s*\([^;]*,\s*(?:SIG|0\b|\w*signal))", "killpg",
+    "tgkill", "pidfd_open", "pidfd_send_signal",
     "waitpid", "waitid", "wait[34]", r"system(?=\s*\(\s*[^\s)])", "popen")
 SLEEP_CALLS = calls("sleep", "usleep", "nanosleep", "clock_nanosleep")
 CHANCE_CALLS = calls("s?rand", "rand_r", "s?random", "getrandom")

@@ -41,8 +41,10 @@ if ! command -v dpkg-query >/dev/null; then
   exit 0
 fi
 
-installed=" $(dpkg-query -W -f '${Package} ${db:Status-Status}\n' \
-  "${wanted[@]}" 2>/dev/null | awk '$2 == "installed" { print $1 }' | xargs) "
+# dpkg-query fails as soon as it does not know one of the names.
+installed=" $({ dpkg-query -W -f '${Package} ${db:Status-Status}\n' \
+  "${wanted[@]}" 2>/dev/null || true; } |
+  awk '$2 == "installed" { print $1 }' | xargs) "
 missing=()
 for package in "${wanted[@]}"; do
   [[ $installed == *" $package "* ]] || missing+=("$package")
