@@ -33,6 +33,8 @@ target_compile_options(troupe_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
   -Wcast-qual -Woverloaded-virtual -Wconversion -Wsign-conversion
   -Wimplicit-fallthrough -Wswitch-enum
+  # Designated initializers name what differs from the defaults.
+  -Wno-missing-field-initializers
   # GCC 12 reports a std::string concatenation out of libstdc++ under C++20.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   $<$<BOOL:${TROUPE_WERROR}>:-Werror>)

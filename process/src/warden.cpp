@@ -8,8 +8,8 @@
 ///
 /// The main thread starts no commands: its children are the orphans that the
 /// sweeper looks for (tree_sweeper.hpp).
-#include "lane.hpp"
 #include "tree_sweeper.hpp"
+#include "warden_lane.hpp"
 
 #include <troupe/base/quantity.hpp>
 

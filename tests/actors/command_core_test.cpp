@@ -193,8 +193,8 @@ TEST(CommandCore, FailsWhatIsSlowerThanItsMaximum) {
 TEST(CommandCore, ACancelledAttemptIsNotRetried) {
   CommandCore core{request(5), {}, 1};
   (void)core.on_start(noon);
-  const auto stop =
-      only<CommandCore::StopAttempt>(core.on_cancel(process::StopRequest{SIGINT, 1s}));
+  const auto stop = only<CommandCore::StopAttempt>(
+      core.on_cancel(process::StopRequest{SIGINT, 1s}));
   EXPECT_EQ(stop.request.signal, SIGINT);
   ExitReport stopped;
   stopped.stopped = true;
@@ -210,7 +210,8 @@ TEST(CommandCore, CancellingTheWaitEndsTheCommandAtOnce) {
   CommandCore core{request(5), {}, 1};
   (void)core.on_start(noon);
   const auto wait = only<CommandCore::Wait>(core.on_attempt_ended(exited(1)));
-  const auto outcome = only<CommandCore::Finish>(core.on_cancel(std::nullopt)).outcome;
+  const auto outcome =
+      only<CommandCore::Finish>(core.on_cancel(std::nullopt)).outcome;
   EXPECT_EQ(outcome.kind, OutcomeKind::cancelled);
   EXPECT_TRUE(core.on_wait_over(wait.token, noon).empty());
   EXPECT_TRUE(core.on_cancel(std::nullopt).empty());

@@ -1,4 +1,4 @@
-#include "lane.hpp"
+#include "warden_lane.hpp"
 
 #include "attempt_core.hpp"
 #include "child_setup.hpp"
