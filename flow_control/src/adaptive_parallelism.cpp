@@ -9,6 +9,9 @@ namespace {
 
 constexpr double worthwhile_gain = 0.5;
 constexpr double useless_gain = 0.25;
+/// A rate that differs by more than this is not noise.
+constexpr double other_work = 0.5;
+constexpr std::size_t most_rests = 32;
 constexpr double memory_some_high = 20;
 constexpr double memory_full_high = 5;
 constexpr double memory_some_tight = 10;
@@ -92,19 +95,33 @@ void AdaptiveParallelism::judge(double rate, TimePoint now) {
       judge_doubling(rate, now);
       return;
     case Phase::resting:
+      if (base_rate_ > 0 && std::abs(rate / base_rate_ - 1) > other_work) {
+        rests_ = 1;
+        rests_left_ = 0;
+      }
       base_rate_ = rate;
       base_slots_ = slots_;
-      probe(now);
+      if (rests_left_ > 0) {
+        --rests_left_;
+        start_measuring(now);
+      } else {
+        probe(now);
+      }
       return;
     case Phase::probing_up:
     case Phase::probing_down: {
       const bool keep = phase_ == Phase::probing_up
                             ? gain(rate) >= worthwhile_gain
                             : gain(rate) <= useless_gain;
-      if (keep)
+      if (keep) {
         base_slots_ = slots_;
-      else
+        base_rate_ = rate;
+        rests_ = 1;
+      } else {
         next_probe_is_up_ = !next_probe_is_up_;
+        rests_ = std::min<std::size_t>(2 * rests_, most_rests);
+      }
+      rests_left_ = rests_ - 1;
       phase_ = Phase::resting;
       measure_at(base_slots_, now);
       return;

@@ -1,3 +1,5 @@
+#include "random_steps.hpp"
+
 #include <troupe/base/random.hpp>
 #include <troupe/flow_control/adaptive_parallelism.hpp>
 
@@ -5,9 +7,7 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
-#include <optional>
 #include <rapidcheck.h>
-#include <utility>
 #include <vector>
 
 namespace troupe::flow_control {
@@ -146,6 +146,18 @@ TEST(AdaptiveParallelism, StaysNearTheCoresForWorkThatComputes) {
   }
 }
 
+TEST(AdaptiveParallelism, CostsLittleThroughputOnceItHasSettled) {
+  for (const std::size_t cores : {2U, 8U, 32U}) {
+    AdaptiveParallelism controller{{.initial = cores, .max = 256}, t0};
+    SimulatedMachine machine{cores, {.cpu_s = 0.2}, 0.3, true};
+    machine.run(controller, 120s);
+    const double before = machine.completed;
+    machine.run(controller, 300s);
+    const double possible = 300 * static_cast<double>(cores) / 0.2;
+    EXPECT_GE(machine.completed - before, 0.93 * possible) << cores;
+  }
+}
+
 TEST(AdaptiveParallelism, FindsTheCoresFromOneSlot) {
   AdaptiveParallelism controller{{.initial = 1, .max = 256}, t0};
   SimulatedMachine machine{8, {.cpu_s = 0.2}, 0.3, false};
@@ -226,8 +238,7 @@ TEST(AdaptiveParallelismProperty, StaysBetweenOneAndItsMaximum) {
     const auto initial = *rc::gen::inRange<std::size_t>(1, max + 1);
     AdaptiveParallelism controller{{.initial = initial, .max = max}, t0};
     TimePoint now = t0;
-    const auto steps = *rc::gen::container<std::vector<std::uint32_t>>(
-        rc::gen::inRange<std::uint32_t>(0, 1 << 20));
+    const auto steps = random_steps();
     for (const std::uint32_t step : steps) {
       now += Duration{std::chrono::milliseconds{step % 1000}};
       if (step % 4 == 0) {

@@ -1,7 +1,8 @@
+#include "random_steps.hpp"
+
 #include <troupe/flow_control/circuit_breaker.hpp>
 
 #include <gtest/gtest.h>
-#include <optional>
 #include <rapidcheck.h>
 #include <variant>
 #include <vector>
@@ -172,8 +173,7 @@ TEST(CircuitBreakerProperty, LetsNoMoreThanItsProbesThroughAndNoneWhileOpen) {
     TimePoint now = t0;
     std::uint64_t probing = 0;  // the generation of the half-open stretch
     std::uint32_t probes = 0;   // let through in it, less those abandoned
-    const auto steps = *rc::gen::container<std::vector<std::uint32_t>>(
-        rc::gen::inRange<std::uint32_t>(0, 1 << 16));
+    const auto steps = random_steps();
     for (const std::uint32_t step : steps) {
       const BreakerState before = breaker.state();
       now += Duration{std::chrono::milliseconds{step / 64 % 16}};

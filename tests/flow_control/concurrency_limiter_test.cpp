@@ -1,3 +1,5 @@
+#include "random_steps.hpp"
+
 #include <troupe/flow_control/concurrency_limiter.hpp>
 
 #include <algorithm>
@@ -189,8 +191,7 @@ TEST(ConcurrencyLimiterProperty, StaysWithinItsBoundsWhateverHappens) {
                                                  .probe_interval = 50ms},
                                   t0};
     TimePoint now = t0;
-    const auto steps = *rc::gen::container<std::vector<std::uint32_t>>(
-        rc::gen::inRange<std::uint32_t>(0, 1 << 16));
+    const auto steps = random_steps();
     for (const std::uint32_t step : steps) {
       now += Duration{std::chrono::milliseconds{step % 32}};
       if (step / 32 % 2 == 0) {

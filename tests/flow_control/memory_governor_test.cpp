@@ -1,3 +1,5 @@
+#include "random_steps.hpp"
+
 #include <troupe/flow_control/memory_governor.hpp>
 
 #include <gtest/gtest.h>
@@ -129,8 +131,7 @@ TEST(MemoryGovernorProperty, NeverExceedsItsBoundAndNeverStops) {
   EXPECT_TRUE(rc::check("running + may_start <= max_running", [] {
     const auto max = *rc::gen::inRange<std::size_t>(1, 50);
     MemoryGovernor governor{{.max_running = max}};
-    const auto steps = *rc::gen::container<std::vector<std::uint32_t>>(
-        rc::gen::inRange<std::uint32_t>(0, 1 << 20));
+    const auto steps = random_steps();
     for (const std::uint32_t step : steps) {
       const std::size_t running = step % 64;
       MachineSample sample = memory_left(step / 64 % 32 * GiB);

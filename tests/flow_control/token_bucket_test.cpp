@@ -1,5 +1,6 @@
 #include <troupe/flow_control/token_bucket.hpp>
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <utility>

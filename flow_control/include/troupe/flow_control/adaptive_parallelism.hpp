@@ -29,7 +29,10 @@ struct ParallelismConfig {
 ///   resting    measures r again, then probes s' = s +- max(1, s/4), up and
 ///              down in turn, up only with a CPU pressure below 50 %.
 ///   probing    up is kept if gain >= 1/2, down if gain <= 1/4, since then the
-///              slots were of no use; else back to s.
+///              slots were of no use; else back to s, and the rest before
+///              the next probe is twice as long, up to 32 measurements: a probe
+///              costs throughput. A success, or a rate that changes by half
+///              while resting, makes it short again.
 ///
 /// Pressure (PSI, where the kernel has it) is faster than completions:
 ///
@@ -74,6 +77,8 @@ class AdaptiveParallelism {
   std::size_t slots_;
   Phase phase_ = Phase::doubling;
   bool next_probe_is_up_ = true;
+  std::size_t rests_ = 1;       ///< Measurements between two probes.
+  std::size_t rests_left_ = 0;  ///< Before the next one.
 
   /// The last setting with a verdict. The rate is zero until there is one.
   std::size_t base_slots_;
