@@ -198,7 +198,21 @@ TEST(AdaptiveParallelism, TakesTheRaiseBackWhenTheCpuTurnsOutToBeBusy) {
   SimulatedMachine machine{2, {.cpu_s = 3600}, 0, true};
   const auto slots = machine.run(controller, 10min);
   EXPECT_LE(*std::max_element(slots.begin(), slots.end()), 4U);
-  EXPECT_EQ(slots.back(), 2U);
+  EXPECT_EQ(std::count(slots.begin() + 60, slots.end(), 2U), 540);
+}
+
+TEST(AdaptiveParallelism, RaisesOnTrustOnlyUntilItWasDisappointed) {
+  const MachineSample idle{.cpu_pressure = Pressure{0, 0}};
+  const MachineSample busy{.cpu_pressure = Pressure{30, 0}};
+  AdaptiveParallelism controller{{.initial = 2, .max = 64}, t0};
+  controller.observe(idle, 1, t0 + 2s);  // not all slots in use
+  EXPECT_EQ(controller.slots(), 2U);
+  controller.observe(idle, 2, t0 + 2s);
+  EXPECT_EQ(controller.slots(), 4U);
+  controller.observe(busy, 4, t0 + 4s);
+  EXPECT_EQ(controller.slots(), 2U);
+  controller.observe(idle, 2, t0 + 30s);
+  EXPECT_EQ(controller.slots(), 2U);
 }
 
 TEST(AdaptiveParallelism, FollowsWorkThatChangesItsNature) {
@@ -207,7 +221,7 @@ TEST(AdaptiveParallelism, FollowsWorkThatChangesItsNature) {
   machine.run(controller, 120s);
   EXPECT_GE(controller.slots(), 128U);
   machine.change_work({.cpu_s = 0.05});
-  machine.run(controller, 10min);
+  machine.run(controller, 120s);
   EXPECT_LE(median(machine.run(controller, 60s)), 12U);
 }
 
@@ -216,6 +230,67 @@ TEST(AdaptiveParallelism, LearnsNothingWhileThereIsTooLittleToRun) {
   for (int i = 0; i < 1000; ++i)
     controller.on_completed(5, t0 + i * 10ms);
   EXPECT_EQ(controller.slots(), 8U);
+}
+
+/// Commands that end one by one, with all slots in use.
+class Completions {
+ public:
+  explicit Completions(AdaptiveParallelism& controller)
+      : controller_{controller} {}
+
+  void add(int count, Duration each) {
+    for (int i = 0; i < count; ++i) {
+      now_ += each;
+      controller_.on_completed(controller_.slots(), now_);
+    }
+  }
+
+ private:
+  AdaptiveParallelism& controller_;
+  TimePoint now_ = t0;
+};
+
+TEST(AdaptiveParallelism, DoesNotJudgeASettingByCommandsFromBeforeIt) {
+  AdaptiveParallelism controller{{.initial = 8, .max = 64}, t0};
+  Completions commands{controller};
+  commands.add(16, 100ms);
+  ASSERT_EQ(controller.slots(), 16U);
+  commands.add(8, 10s);  // these ran before
+  commands.add(32, 50ms);
+  EXPECT_EQ(controller.slots(), 32U);
+}
+
+TEST(AdaptiveParallelism, TakesTheKneeFromTheRatesOfTwoSettings) {
+  AdaptiveParallelism controller{{.initial = 8, .max = 64}, t0};
+  Completions commands{controller};
+  commands.add(16, 120ms);
+  commands.add(8, 1ms);
+  commands.add(32, 96ms);  // 16 slots give 1.25 times the rate of 8
+  EXPECT_EQ(controller.slots(), 10U);
+}
+
+TEST(AdaptiveParallelism, DoesNotRaiseWhileMemoryIsTight) {
+  AdaptiveParallelism controller{{.initial = 8, .max = 64}, t0};
+  controller.observe({.memory_pressure = Pressure{15, 0}}, 8, t0);
+  Completions commands{controller};
+  commands.add(200, 100ms);
+  EXPECT_EQ(controller.slots(), 8U);
+  controller.observe({.memory_pressure = Pressure{0, 0}}, 8, t0);
+  commands.add(24, 100ms);
+  EXPECT_EQ(controller.slots(), 16U);
+}
+
+TEST(AdaptiveParallelism, ProbesDownwardsWhileTheCpuIsBusy) {
+  for (const double cpu_some : {10.0, 60.0}) {
+    AdaptiveParallelism controller{{.initial = 4, .max = 64}, t0};
+    Completions commands{controller};
+    commands.add(8, 100ms);
+    commands.add(4 + 16, 100ms);  // 8 slots are no better
+    ASSERT_EQ(controller.slots(), 4U);
+    controller.observe({.cpu_pressure = Pressure{cpu_some, 0}}, 4, t0);
+    commands.add(8 + 16, 100ms);
+    EXPECT_EQ(controller.slots(), cpu_some < 50 ? 5U : 3U);
+  }
 }
 
 TEST(AdaptiveParallelism, GivesWayToMemoryPressureStepByStep) {

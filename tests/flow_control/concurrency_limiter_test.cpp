@@ -169,6 +169,27 @@ TEST(GradientLimit, HalvesItselfUntilCallsGetNoFasterAndThenReturns) {
   EXPECT_EQ(rule.limit(), 10 + std::sqrt(20.0));
 }
 
+TEST(GradientLimit, LearnsNothingFromARoundThatDoesNotNeedIt) {
+  GradientLimit rule{{.initial = 10}, t0};
+  for (int i = 0; i < 100; ++i)
+    rule.on_sample({.latency = 1s, .in_flight = 4, .now = t0 + (i + 1) * 1s});
+  EXPECT_EQ(rule.limit(), 10.0);
+}
+
+TEST(GradientLimit, ReturnsBackedOffWhenAProbeIsDropped) {
+  GradientLimit rule{{.initial = 16, .backoff = 0.5, .probe_interval = 1s}, t0};
+  for (int i = 0; i < 16; ++i)
+    rule.on_sample({.latency = 1s, .in_flight = 16, .now = t0 + 1s});
+  EXPECT_EQ(rule.limit(), 10.0);  // half of 16 + sqrt(16)
+  rule.on_sample({.latency = 1s, .in_flight = 10, .now = t0 + 2s});
+  rule.on_sample(
+      {.latency = 1s, .dropped = true, .in_flight = 10, .now = t0 + 3s});
+  EXPECT_EQ(rule.limit(), 10.0);  // half of 20
+  rule.on_sample(
+      {.latency = 1s, .dropped = true, .in_flight = 10, .now = t0 + 4s});
+  EXPECT_EQ(rule.limit(), 5.0);
+}
+
 TEST(GradientLimit, BacksOffOncePerOverload) {
   GradientLimit rule{{.initial = 100, .backoff = 0.5}, t0};
   for (int i = 0; i < 50; ++i)
