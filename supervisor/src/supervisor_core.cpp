@@ -145,7 +145,11 @@ Actions SupervisorCore::on_child_started(ChildRef child, TimePoint now) {
 
 Actions SupervisorCore::on_child_ignored(ChildRef child, TimePoint now) {
   const auto it = find(child);
-  if (it == children_.end() || it->second.state != ChildState::starting)
+  if (it == children_.end())
+    return {};
+  if (it->second.state == ChildState::stopping)
+    return on_child_exited(child, {ExitKind::shutdown, {}}, now);
+  if (it->second.state != ChildState::starting)
     return {};
   it->second.added = false;
   reply_to(it->second, ReplyCode::ignored, child);
@@ -157,7 +161,11 @@ Actions SupervisorCore::on_child_ignored(ChildRef child, TimePoint now) {
 Actions SupervisorCore::on_child_start_failed(ChildRef child, std::string what,
                                               TimePoint now) {
   const auto it = find(child);
-  if (it == children_.end() || it->second.state != ChildState::starting)
+  if (it == children_.end())
+    return {};
+  if (it->second.state == ChildState::stopping)
+    return on_child_exited(child, {ExitKind::shutdown, {}}, now);
+  if (it->second.state != ChildState::starting)
     return {};
   start_failed(it, std::move(what), now);
   proceed(now);
@@ -185,8 +193,7 @@ Actions SupervisorCore::on_child_exited(ChildRef child,
         return {};
       if (busy()) {
         it->second.exited = reason;
-        if (phase_ != Phase::stopping)
-          waiting_.emplace_back(child);
+        waiting_.emplace_back(child);
         return {};
       }
       decide(it, reason, now);
@@ -344,8 +351,6 @@ void SupervisorCore::begin_start(Children::iterator it) {
   if (child.incarnation != 0)
     ++child.restarts;
   child.incarnation = ++last_incarnation_;
-  child.timer = 0;
-  child.exited.reset();
   set_state(child, ChildState::starting);
   act(Start{{it->first, child.incarnation}, child.restarts});
 }
@@ -382,7 +387,6 @@ void SupervisorCore::finish_stop(Children::iterator it,
                                  const ExitReason& reason) {
   if (!expected_stop(*it->second.spec, reason))
     report(ReportKind::shutdown_error, it, reason);
-  it->second.timer = 0;
   reply_to(it->second, ReplyCode::ok);
   settle_stopped(it);
 }
@@ -492,7 +496,6 @@ void SupervisorCore::retry_later(Children::iterator it, TimePoint now) {
 }
 
 void SupervisorCore::retry(Children::iterator it, TimePoint now) {
-  it->second.timer = 0;
   if (it->second.counted || window_.allow(now))
     restart(it);
   else
@@ -541,7 +544,6 @@ void SupervisorCore::shut_down(const ExitReason& reason) {
       reply(request->ticket, ReplyCode::shutting_down);
   }
   waiting_.clear();
-  waiting_requests_ = 0;
   if (simple())
     stop_all();
 }

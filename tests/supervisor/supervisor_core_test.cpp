@@ -144,6 +144,9 @@ TEST(SupervisorCore, RequestsWaitForASlowStopAndTooManyAreRefused) {
   EXPECT_EQ(world.code(slow), ReplyCode::ok);
   for (const Ticket ticket : waiting)
     ASSERT_EQ(world.code(ticket), ReplyCode::running);
+  EXPECT_EQ(world.code(world.restart_child("a")), ReplyCode::ok);
+  world.terminate_child("a");
+  EXPECT_EQ(world.code(world.restart_child("b")), std::nullopt);  // room again
 }
 
 TEST(SupervisorCore, ShutdownAnswersEverybodyWhoWaits) {
@@ -190,6 +193,35 @@ TEST(SupervisorCore, CrashOfABystanderDuringAStopWaitsForItsTurn) {
   EXPECT_THAT(world.take_log(), ElementsAre("gone b"));
   world.exit("a", {ExitKind::shutdown, {}});
   EXPECT_THAT(world.take_log(), ElementsAre("gone a", "start b"));
+}
+
+TEST(SupervisorCore, TimerOfAnEarlierWaitDoesNotKillTooEarly) {
+  CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
+  world.start().crash("a");
+  world.terminate_child("a");
+  world.restart_child("a");
+  world.on_stop["a"] = OnStop::ignore;
+  world.terminate_child("a");
+  world.take_log();
+  world.advance(5s - 1ns);  // the back-off would have ended after 100 ms
+  EXPECT_THAT(world.take_log(), IsEmpty());
+  world.advance(1ns);
+  EXPECT_THAT(world.take_log(), ElementsAre("kill a", "gone a"));
+}
+
+TEST(SupervisorCore, AddedChildKeepsItsSpecWhenALaterManualStartFails) {
+  CoreWorld world{three(Strategy::one_for_one)};
+  world.start().start_child(child("d"));
+  world.terminate_child("d");
+  world.on_start["d"] = {OnStart::fail};
+  EXPECT_EQ(world.code(world.restart_child("d")), ReplyCode::start_failed);
+  EXPECT_EQ(world.info("d")->state, ChildState::stopped);
+
+  world.on_start["e"] = {OnStart::ignore};
+  world.start_child(child("e"));
+  world.on_start["e"] = {OnStart::fail};
+  world.restart_child("e");
+  EXPECT_EQ(world.info("e")->state, ChildState::stopped);
 }
 
 TEST(SupervisorCore, ChildThatDiesBeforeItsStartReturnsHasFailedToStart) {

@@ -189,7 +189,8 @@ class SupervisorCore {
   Actions on_child_started(ChildRef child, TimePoint now);
   /// .. without one, on purpose,
   Actions on_child_ignored(ChildRef child, TimePoint now);
-  /// .. or with an error.
+  /// .. or with an error. After the child was told to stop, both mean that it
+  /// has stopped.
   Actions on_child_start_failed(ChildRef child, std::string what,
                                 TimePoint now);
   /// The process of `child` has ended, whoever wanted that. Before the start
