@@ -189,8 +189,6 @@ Actions SupervisorCore::on_child_exited(ChildRef child,
       finish_stop(it, reason);
       break;
     case ChildState::running:
-      if (it->second.exited)
-        return {};
       if (busy()) {
         it->second.exited = reason;
         waiting_.emplace_back(child);

@@ -224,6 +224,62 @@ TEST(SupervisorCore, AddedChildKeepsItsSpecWhenALaterManualStartFails) {
   EXPECT_EQ(world.info("e")->state, ChildState::stopped);
 }
 
+TEST(SupervisorCore, TimerOfAnEarlierWaitDoesNotEndAnInfiniteOne) {
+  SupervisorSpec spec{.intensity = 10, .children = {patient("a")}};
+  spec.children[0].shutdown = Infinity{};
+  CoreWorld world{spec};
+  world.start().crash("a");
+  world.terminate_child("a");
+  world.restart_child("a");
+  world.on_stop["a"] = OnStop::ignore;
+  world.terminate_child("a");
+  world.take_log();
+  world.advance(1h);
+  EXPECT_THAT(world.take_log(), IsEmpty());
+}
+
+TEST(SupervisorCore, RetryThatComesUpDuringASlowStopWaitsForItsTurn) {
+  CoreWorld world{three(Strategy::one_for_one)};
+  world.start();
+  world.on_start["a"] = {OnStart::fail};
+  world.crash("a");
+  world.on_stop["b"] = OnStop::ignore;
+  world.terminate_child("b");
+  world.take_log();
+  world.retry();
+  EXPECT_THAT(world.take_log(), IsEmpty());
+  world.exit("b", {ExitKind::shutdown, {}});
+  EXPECT_THAT(world.take_log(), ElementsAre("gone b", "start a"));
+}
+
+TEST(SupervisorCore, TerminateThatWaitedFindsTheChildCrashedMeanwhile) {
+  CoreWorld world{three(Strategy::one_for_one)};
+  world.on_stop["a"] = OnStop::ignore;
+  world.start().terminate_child("a");
+  const Ticket ticket = world.terminate_child("b");
+  world.crash("b");
+  world.take_log();
+  world.exit("a", {ExitKind::shutdown, {}});
+  EXPECT_EQ(world.code(ticket), ReplyCode::ok);
+  EXPECT_THAT(world.take_log(), ElementsAre("gone a"));
+  EXPECT_EQ(world.info("b")->state, ChildState::stopped);
+  EXPECT_EQ(world.reports.back().kind, ReportKind::shutdown_error);
+}
+
+TEST(SupervisorCore, RestartThatFailsDuringAShutdownDoesNotHoldItUp) {
+  CoreWorld world{three(Strategy::one_for_one)};
+  world.on_stop["c"] = OnStop::ignore;
+  world.start();
+  world.on_start["a"] = {OnStart::hang};
+  world.crash("a");
+  world.shutdown();
+  world.crash("a");
+  world.take_log();
+  world.exit("c", {ExitKind::shutdown, {}});
+  EXPECT_THAT(world.take_log(),
+              ElementsAre("gone c", "stop b", "gone b", "exit shutdown"));
+}
+
 TEST(SupervisorCore, ChildThatDiesBeforeItsStartReturnsHasFailedToStart) {
   CoreWorld world{three(Strategy::one_for_one)};
   world.start();
@@ -261,6 +317,38 @@ TEST(SupervisorCore, StoppedDynamicChildBlocksNobody) {
   EXPECT_THAT(world.forgotten, ElementsAre(ChildKey{1}));
   EXPECT_FALSE(world.has("job1"));
   EXPECT_TRUE(world.has("job2"));
+}
+
+TEST(SupervisorCore, ShutdownAnswersWhoWaitsForADynamicStart) {
+  CoreWorld world{{.strategy = Strategy::simple_one_for_one,
+                   .children = {child("job", Restart::transient)}}};
+  world.start();
+  world.on_start["job1"] = {OnStart::hang};
+  const Ticket starting = world.start_dynamic();
+  world.shutdown();
+  EXPECT_EQ(world.code(starting), ReplyCode::shutting_down);
+  EXPECT_EQ(world.code(world.start_dynamic()), ReplyCode::shutting_down);
+  EXPECT_THAT(world.forgotten, ElementsAre(ChildKey{1}, ChildKey{2}));
+}
+
+TEST(SupervisorCore, TimerOfADynamicStopDoesNotKillTheOthers) {
+  CoreWorld world{{.strategy = Strategy::simple_one_for_one,
+                   .children = {child("job", Restart::transient)}}};
+  world.start().start_dynamic();
+  EXPECT_THAT(world.core().on_timer({ChildKey{}, 0}, world.now()), IsEmpty());
+  world.on_stop["job1"] = OnStop::ignore;
+  world.shutdown();
+  EXPECT_THAT(world.core().on_timer({ChildKey{}, 0}, world.now()), IsEmpty());
+  EXPECT_THAT(world.core().on_timer({ChildKey{1}, 1}, world.now()), IsEmpty());
+}
+
+TEST(SupervisorCore, ShutdownWithoutDynamicChildrenEndsAtOnce) {
+  CoreWorld world{{.strategy = Strategy::simple_one_for_one,
+                   .children = {child("job", Restart::transient)}}};
+  world.start();
+  const Actions actions = world.core().on_shutdown({}, world.now());
+  ASSERT_EQ(actions.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Exit>(actions.front()));
 }
 
 TEST(SupervisorCore, DynamicChildKeepsItsKeyOverRestartsAndCountsThem) {

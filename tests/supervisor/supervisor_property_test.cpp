@@ -24,6 +24,12 @@ class Chaos {
 
   void run() {
     take(core_.on_start(now_));
+    // Most histories that begin with a failed start would be short.
+    while (!live_.empty() && !live_.rbegin()->second.started && below(8) != 0) {
+      const auto [key, incarnation] = live_.rbegin()->first;
+      live_.rbegin()->second.started = true;
+      take(core_.on_child_started({ChildKey{key}, incarnation}, now_));
+    }
     const int steps = below(300);
     for (int i = 0; i < steps && !ended_; ++i)
       step();
