@@ -121,7 +121,7 @@ SupervisorCore::SupervisorCore(SupervisorSpec spec, std::uint64_t seed)
   }
 }
 
-// -- Events -------------------------------------------------------------------
+// -- Events ------------------------------------------------------------------
 
 Actions SupervisorCore::on_start(TimePoint now) {
   TROUPE_ASSERT(phase_ == Phase::fresh);
@@ -238,7 +238,7 @@ Actions SupervisorCore::on_shutdown(const ExitReason& reason, TimePoint now) {
   return take_actions();
 }
 
-// -- Work ---------------------------------------------------------------------
+// -- Work --------------------------------------------------------------------
 
 /// Goes on until something has to be awaited. Events change the children and
 /// then call this; how far the work is shows in the counts of children that
@@ -422,7 +422,7 @@ void SupervisorCore::start_failed(Children::iterator it, std::string what,
   }
 }
 
-// -- Decisions ----------------------------------------------------------------
+// -- Decisions ---------------------------------------------------------------
 
 /// What the end of a running child, which nobody asked for, leads to.
 void SupervisorCore::decide(Children::iterator it, const ExitReason& reason,
@@ -579,7 +579,7 @@ void SupervisorCore::kill_all() {
   }
 }
 
-// -- Requests -----------------------------------------------------------------
+// -- Requests ----------------------------------------------------------------
 
 Actions SupervisorCore::start_child(ChildSpec spec, Ticket ticket,
                                     TimePoint now) {
@@ -740,7 +740,7 @@ std::optional<ReplyCode> SupervisorCore::refuse_unless_stopped(
   return std::nullopt;
 }
 
-// -- Views --------------------------------------------------------------------
+// -- Views -------------------------------------------------------------------
 
 std::vector<ChildInfo> SupervisorCore::which_children() const {
   std::vector<ChildInfo> result;
@@ -773,7 +773,7 @@ const ChildSpec& SupervisorCore::spec_of(ChildKey key) const {
   return *it->second.spec;
 }
 
-// -- Children -----------------------------------------------------------------
+// -- Children ----------------------------------------------------------------
 
 SupervisorCore::Children::iterator SupervisorCore::find(ChildRef child) {
   const auto it = children_.find(child.key);

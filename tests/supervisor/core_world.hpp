@@ -36,7 +36,7 @@ class CoreWorld {
 
   explicit CoreWorld(SupervisorSpec spec) { root_ = add_node(std::move(spec)); }
 
-  // -- What tests set up ------------------------------------------------------
+  // -- What tests set up -----------------------------------------------------
 
   /// The next starts of `id` go like this, one after the other; then they run.
   std::map<std::string, std::deque<OnStart>> on_start;
@@ -46,8 +46,7 @@ class CoreWorld {
   /// What runs inside the child of this id, a supervisor.
   std::map<std::string, SupervisorSpec> nested;
 
-  // -- What tests do
-  // ------------------------------------------------------------
+  // -- What tests do ---------------------------------------------------------
 
   CoreWorld& start() {
     perform(*root_, root_->core->on_start(now_));
@@ -142,8 +141,7 @@ class CoreWorld {
   }
   [[nodiscard]] TimePoint now() const { return now_; }
 
-  // -- What tests look at
-  // -------------------------------------------------------
+  // -- What tests look at ----------------------------------------------------
 
   std::vector<std::string> log;
   std::vector<Report> reports;

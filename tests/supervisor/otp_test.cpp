@@ -61,7 +61,7 @@ std::string refusal(const SupervisorSpec& spec) {
   return result ? "accepted" : result.error().what;
 }
 
-// -- Start --------------------------------------------------------------------
+// -- Start -------------------------------------------------------------------
 
 TEST(Otp, N01_StartReturnsOnlyAfterEachChildHasInListOrder) {
   CoreWorld world{three(Strategy::one_for_one)};
@@ -159,8 +159,7 @@ TEST(Otp, N06_SignificantIsRefusedWhereItMeansNothing) {
             ReplyCode::invalid_spec);
 }
 
-// -- Restart decision
-// -----------------------------------------------------------
+// -- Restart decision --------------------------------------------------------
 
 TEST(Otp, N07_PermanentChildIsRestartedAfterAnyExit) {
   for (const ExitReason& reason :
@@ -252,8 +251,7 @@ TEST(Otp, N12_NewsOfUnknownProcessesChangesNothing) {
   EXPECT_EQ(core.count_children().active, 3U);
 }
 
-// -- Strategies
-// -----------------------------------------------------------------
+// -- Strategies --------------------------------------------------------------
 
 TEST(Otp, N13_OneForOneKeepsTheIdentityOfTheSiblings) {
   CoreWorld world{three(Strategy::one_for_one)};
@@ -359,8 +357,7 @@ TEST(Otp, N19_SimpleOneForOneStartsNothingAndRefusesIds) {
             ReplyCode::not_found);
 }
 
-// -- Intensity
-// --------------------------------------------------------------------
+// -- Intensity ---------------------------------------------------------------
 
 TEST(Otp, N20_IntensityRestartsAreAllowedAndTheNextGivesUp) {
   CoreWorld world{one(child("a"), /*intensity=*/3)};
@@ -459,8 +456,7 @@ TEST(Otp, N25_ManualStartsAndRestartsDoNotCount) {
   EXPECT_TRUE(world.has("a"));
 }
 
-// -- Escalation
-// ---------------------------------------------------------------------
+// -- Escalation --------------------------------------------------------------
 
 TEST(Otp, N26_GivingUpReportsThenStopsTheRestThenExits) {
   CoreWorld world{three(Strategy::one_for_one, /*intensity=*/0)};
@@ -534,8 +530,7 @@ TEST(Otp, N29_RestartedSubSupervisorHasItsStaticChildrenAndNoOthers) {
   EXPECT_FALSE(world.has("d"));
 }
 
-// -- Shutdown
-// -------------------------------------------------------------------------
+// -- Shutdown ----------------------------------------------------------------
 
 TEST(Otp, N30_ChildrenStopOneAtATimeInReverseAndEachIsAwaited) {
   CoreWorld world{three(Strategy::one_for_one)};
@@ -655,8 +650,7 @@ TEST(Otp, N36_SupervisorStopsItsChildrenTheSameWayWhenItsParentGoes) {
                           "stop x", "gone x", "exit shutdown"));
 }
 
-// -- API and auto-shutdown
-// --------------------------------------------------------------
+// -- API and auto-shutdown ---------------------------------------------------
 
 TEST(Otp, N37_TerminateKeepsTheSpecUnlessTemporaryAndSparesSiblings) {
   SupervisorSpec spec{

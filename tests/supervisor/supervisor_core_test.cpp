@@ -29,7 +29,7 @@ SupervisorSpec three(Strategy strategy) {
           .children = {child("a"), child("b"), child("c")}};
 }
 
-// -- Back-off -----------------------------------------------------------------
+// -- Back-off ----------------------------------------------------------------
 
 TEST(SupervisorBackoff, WaitsLongerBeforeEachRestartUpToTheMaximum) {
   CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
@@ -127,7 +127,7 @@ TEST(SupervisorBackoff, SettingsThatMakeNoSenseAreRefused) {
             "child \"a\": backoff reset-after must not be negative");
 }
 
-// -- Bounds -------------------------------------------------------------------
+// -- Bounds ------------------------------------------------------------------
 
 TEST(SupervisorCore, RequestsWaitForASlowStopAndTooManyAreRefused) {
   CoreWorld world{three(Strategy::one_for_one)};
@@ -168,8 +168,7 @@ TEST(SupervisorCore, ShutdownAnswersEverybodyWhoWaits) {
             ReplyCode::shutting_down);
 }
 
-// -- News at the wrong moment
-// ---------------------------------------------------
+// -- News at the wrong moment ------------------------------------------------
 
 TEST(SupervisorCore, SecondCrashDuringAGroupRestartIsNotChargedAgain) {
   SupervisorSpec spec = three(Strategy::one_for_all);
