@@ -120,6 +120,11 @@ void kill(Actor* self, const ActorRef& actor) {
   send_urgent_exit(self, actor, caf::exit_reason::kill);
 }
 
+void kill_after(Actor* self, const ActorRef& actor, Duration delay) {
+  self->delayed_anon_send(
+      actor, delay, caf::exit_msg{self->address(), caf::exit_reason::kill});
+}
+
 void stop(const ActorRef& actor) {
   caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
 }

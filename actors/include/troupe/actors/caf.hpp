@@ -71,7 +71,7 @@ using ThreadActor = caf::scoped_actor;
 /// exit reason of ours or CAF's are `custom`.
 [[nodiscard]] ExitReason to_exit_reason(const caf::error& reason);
 
-// -- The system ---------------------------------------------------------------
+// -- The system --------------------------------------------------------------
 
 /// A configuration that reads no file and no arguments: `threads` workers
 /// (at least 1) that share one queue, which costs no CPU time while idle; an
@@ -92,7 +92,7 @@ struct TestSystemConfig : caf::actor_system_config {
 };
 using TestScheduler = caf::scheduler::test_coordinator;
 
-// -- Actors -------------------------------------------------------------------
+// -- Actors ------------------------------------------------------------------
 
 /// Base of all our actors. Differs from CAF's in what it does when nobody
 /// looks: an exception ends the actor with ExitKind::crashed and its text,
@@ -159,7 +159,7 @@ ActorRef spawn_detached(ActorSystem& system, Args&&... args) {
 /// The time that actors live by: real, or virtual in tests.
 [[nodiscard]] inline TimePoint now(Actor* self) { return self->clock().now(); }
 
-// -- Messages -----------------------------------------------------------------
+// -- Messages ----------------------------------------------------------------
 
 /// Sends from any thread, without a sender. To an ended actor: lost.
 template <class M>
@@ -193,7 +193,20 @@ void send_after(Actor* self, Duration delay, M&& message) {
   return self->make_response_promise();
 }
 
-// -- Ends ---------------------------------------------------------------------
+/// One value of a registered type as a Message.
+template <class T>
+[[nodiscard]] Message make_message(T&& value) {
+  return caf::make_message(std::forward<T>(value));
+}
+
+/// The value in a Message that holds exactly one `T`, else null. Lives as long
+/// as `message`.
+template <class T>
+[[nodiscard]] const T* value_in(const Message& message) {
+  return message.match_elements<T>() ? &message.get_as<T>(0) : nullptr;
+}
+
+// -- Ends --------------------------------------------------------------------
 
 /// Ends `self` after the current handler.
 void quit(Actor* self, const ExitReason& reason = {});
@@ -211,10 +224,33 @@ void kill(Actor* self, const ActorRef& actor);
 void stop(const ActorRef& actor);
 void kill(const ActorRef& actor);
 
+/// Ends `actor` as kill() does once `delay` has passed, even if `self` has
+/// ended by then.
+void kill_after(Actor* self, const ActorRef& actor, Duration delay);
+
 /// From now on `self` gets one DownMessage when `actor` ends; at once if it
-/// has ended already. Handle it with self->set_down_handler(..).
+/// has ended already.
 inline void monitor(Actor* self, const ActorRef& actor) {
   self->monitor(actor);
+}
+
+/// What `self` does when an actor that it monitors has ended:
+/// handler(ActorId, ExitReason).
+template <class F>
+void handle_down(Actor* self, F handler) {
+  self->set_down_handler([handler](const DownMessage& down) {
+    handler(down.source.id(), to_exit_reason(down.reason));
+  });
+}
+
+/// What `self` does when it is asked to stop, instead of ending at once:
+/// handler(ExitReason). It then has to end by itself, with quit(). Not asked
+/// when it is killed.
+template <class F>
+void handle_stop(Actor* self, F handler) {
+  self->set_exit_handler([handler](const ExitMessage& exit) {
+    handler(to_exit_reason(exit.reason));
+  });
 }
 
 /// Which actor a DownMessage is about.

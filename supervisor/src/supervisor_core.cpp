@@ -1,0 +1,857 @@
+#include <troupe/base/assert.hpp>
+#include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/supervisor/supervisor_core.hpp>
+
+#include <fmt/format.h>
+#include <iterator>
+#include <utility>
+
+namespace troupe::supervisor {
+namespace {
+
+/// Whether a child that was told to stop ended as it should.
+bool expected_stop(const ChildSpec& spec, const ExitReason& reason) {
+  switch (reason.kind) {
+    case ExitKind::shutdown:
+      return true;
+    case ExitKind::normal:
+      return spec.restart != Restart::permanent;
+    case ExitKind::killed:
+      return std::holds_alternative<BrutalKill>(spec.effective_shutdown());
+    case ExitKind::crashed:
+    case ExitKind::custom:
+      return false;
+  }
+  return false;
+}
+
+bool has_process(ChildState state) {
+  switch (state) {
+    case ChildState::starting:
+    case ChildState::running:
+    case ChildState::stopping:
+      return true;
+    case ChildState::stopped:
+    case ChildState::restarting:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view to_string(ChildState state) {
+  switch (state) {
+    case ChildState::stopped:
+      return "stopped";
+    case ChildState::starting:
+      return "starting";
+    case ChildState::running:
+      return "running";
+    case ChildState::restarting:
+      return "restarting";
+    case ChildState::stopping:
+      return "stopping";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ReplyCode code) {
+  switch (code) {
+    case ReplyCode::ok:
+      return "ok";
+    case ReplyCode::ignored:
+      return "ignored";
+    case ReplyCode::already_started:
+      return "already_started";
+    case ReplyCode::already_present:
+      return "already_present";
+    case ReplyCode::running:
+      return "running";
+    case ReplyCode::restarting:
+      return "restarting";
+    case ReplyCode::stopping:
+      return "stopping";
+    case ReplyCode::not_found:
+      return "not_found";
+    case ReplyCode::start_failed:
+      return "start_failed";
+    case ReplyCode::invalid_spec:
+      return "invalid_spec";
+    case ReplyCode::unsupported:
+      return "unsupported";
+    case ReplyCode::overloaded:
+      return "overloaded";
+    case ReplyCode::shutting_down:
+      return "shutting_down";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(ReportKind kind) {
+  switch (kind) {
+    case ReportKind::started:
+      return "started";
+    case ReportKind::child_terminated:
+      return "child_terminated";
+    case ReportKind::start_failed:
+      return "start_failed";
+    case ReportKind::shutdown_error:
+      return "shutdown_error";
+    case ReportKind::auto_shutdown:
+      return "auto_shutdown";
+    case ReportKind::gave_up:
+      return "gave_up";
+  }
+  return "unknown";
+}
+
+SupervisorCore::SupervisorCore(SupervisorSpec spec, std::uint64_t seed)
+    : spec_{std::move(spec)},
+      window_{static_cast<std::size_t>(spec_.intensity), spec_.period},
+      random_{seed} {
+  TROUPE_ASSERT(check(spec_).has_value());
+  for (const ChildSpec& child : spec_.children) {
+    auto shared = std::make_shared<const ChildSpec>(child);
+    if (simple())
+      template_ = std::move(shared);
+    else
+      add(std::move(shared), new_key());
+  }
+}
+
+// -- Events ------------------------------------------------------------------
+
+Actions SupervisorCore::on_start(TimePoint now) {
+  TROUPE_ASSERT(phase_ == Phase::fresh);
+  phase_ = Phase::starting;
+  work_ = Work::start_all;
+  proceed(now);
+  return take_actions();
+}
+
+Actions SupervisorCore::on_child_started(ChildRef child, TimePoint now) {
+  const auto it = find(child);
+  if (it == children_.end() || it->second.state != ChildState::starting)
+    return {};
+  set_state(it->second, ChildState::running);
+  it->second.started_at = now;
+  it->second.added = false;
+  reply_to(it->second, ReplyCode::ok, child);
+  proceed(now);
+  return take_actions();
+}
+
+Actions SupervisorCore::on_child_ignored(ChildRef child, TimePoint now) {
+  const auto it = find(child);
+  if (it == children_.end())
+    return {};
+  if (it->second.state == ChildState::stopping)
+    return on_child_exited(child, {ExitKind::shutdown, {}}, now);
+  if (it->second.state != ChildState::starting)
+    return {};
+  it->second.added = false;
+  reply_to(it->second, ReplyCode::ignored, child);
+  settle_stopped(it);
+  proceed(now);
+  return take_actions();
+}
+
+Actions SupervisorCore::on_child_start_failed(ChildRef child, std::string what,
+                                              TimePoint now) {
+  const auto it = find(child);
+  if (it == children_.end())
+    return {};
+  if (it->second.state == ChildState::stopping)
+    return on_child_exited(child, {ExitKind::shutdown, {}}, now);
+  if (it->second.state != ChildState::starting)
+    return {};
+  start_failed(it, std::move(what), now);
+  proceed(now);
+  return take_actions();
+}
+
+Actions SupervisorCore::on_child_exited(ChildRef child,
+                                        const ExitReason& reason,
+                                        TimePoint now) {
+  const auto it = find(child);
+  if (it == children_.end())
+    return {};
+  switch (it->second.state) {
+    case ChildState::stopped:
+    case ChildState::restarting:
+      return {};
+    case ChildState::starting:
+      start_failed(it, describe(reason), now);
+      break;
+    case ChildState::stopping:
+      finish_stop(it, reason);
+      break;
+    case ChildState::running:
+      if (busy()) {
+        it->second.exited = reason;
+        waiting_.emplace_back(child);
+        return {};
+      }
+      decide(it, reason, now);
+      break;
+  }
+  proceed(now);
+  return take_actions();
+}
+
+Actions SupervisorCore::on_timer(TimerId timer, TimePoint now) {
+  if (!timer.key) {
+    if (timer.number == shutdown_timer_)
+      kill_all();
+    return take_actions();
+  }
+  const auto it = children_.find(timer.key);
+  if (it == children_.end() || it->second.timer != timer.number)
+    return {};
+  switch (it->second.state) {
+    case ChildState::stopping:
+      act(Kill{{it->first, it->second.incarnation}});
+      break;
+    case ChildState::restarting:
+      if (busy()) {
+        waiting_.emplace_back(timer);
+        break;
+      }
+      retry(it, now);
+      proceed(now);
+      break;
+    case ChildState::stopped:
+    case ChildState::starting:
+    case ChildState::running:
+      break;
+  }
+  return take_actions();
+}
+
+Actions SupervisorCore::on_shutdown(const ExitReason& reason, TimePoint now) {
+  if (phase_ == Phase::stopping || phase_ == Phase::ended)
+    return {};
+  shut_down(reason);
+  proceed(now);
+  return take_actions();
+}
+
+// -- Work --------------------------------------------------------------------
+
+/// Goes on until something has to be awaited. Events change the children and
+/// then call this; how far the work is shows in the counts of children that
+/// are starting and stopping.
+void SupervisorCore::proceed(TimePoint now) {
+  while (phase_ != Phase::ended) {
+    switch (work_) {
+      case Work::none:
+        if (waiting_.empty())
+          return;
+        serve_next(now);
+        break;
+      case Work::start_all:
+      case Work::start_group:
+        if (starting_ > 0)
+          return;
+        start_next();
+        break;
+      case Work::start_one:
+        if (starting_ > 0)
+          return;
+        work_ = Work::none;
+        break;
+      case Work::stop_one:
+        if (stopping_ > 0)
+          return;
+        work_ = Work::none;
+        break;
+      case Work::stop_group:
+        if (stopping_ > 0)
+          return;
+        if (!stop_next(first_)) {
+          work_ = Work::start_group;
+          cursor_ = first_;
+        }
+        break;
+      case Work::shut_down:
+        if (stopping_ > 0)
+          return;
+        if (!stop_next(ChildKey{})) {
+          phase_ = Phase::ended;
+          act(Exit{exit_reason_});
+        }
+        break;
+    }
+  }
+}
+
+/// Starts the first stopped child from the cursor on, or finishes.
+void SupervisorCore::start_next() {
+  auto it = children_.lower_bound(cursor_);
+  while (it != children_.end() && it->second.state != ChildState::stopped)
+    ++it;
+  if (it != children_.end()) {
+    cursor_ = ChildKey{it->first.value + 1};
+    begin_start(it);
+    return;
+  }
+  if (work_ == Work::start_all) {
+    phase_ = Phase::running;
+    act(Report{.kind = ReportKind::started, .supervisor = spec_.name});
+    act(Ready{});
+  }
+  work_ = Work::none;
+}
+
+/// Stops the last child before the cursor and not before `first` that has a
+/// process. False if there is none.
+bool SupervisorCore::stop_next(ChildKey first) {
+  auto it = children_.lower_bound(cursor_);
+  while (it != children_.begin() && std::prev(it)->first >= first) {
+    --it;
+    cursor_ = it->first;
+    if (begin_stop(it))
+      return true;
+    settle_stopped(it);
+    it = children_.lower_bound(cursor_);
+  }
+  return false;
+}
+
+/// Takes up what has waited for the end of the work before.
+void SupervisorCore::serve_next(TimePoint now) {
+  Waiting next = std::move(waiting_.front());
+  waiting_.pop_front();
+  std::visit(
+      Overload{
+          [&](ChildRef child) {
+            const auto it = find(child);
+            if (it != children_.end() && it->second.exited)
+              decide(it, ExitReason{*it->second.exited}, now);
+          },
+          [&](TimerId timer) {
+            const auto it = children_.find(timer.key);
+            if (it != children_.end() && it->second.timer == timer.number)
+              retry(it, now);
+          },
+          [&](Request& request) {
+            --waiting_requests_;
+            execute(std::move(request));
+          },
+      },
+      next);
+}
+
+void SupervisorCore::begin_start(Children::iterator it) {
+  Child& child = it->second;
+  if (child.incarnation != 0)
+    ++child.restarts;
+  child.incarnation = ++last_incarnation_;
+  set_state(child, ChildState::starting);
+  act(Start{{it->first, child.incarnation}, child.restarts});
+}
+
+/// Tells a child to stop. False if it has no process any more.
+bool SupervisorCore::begin_stop(Children::iterator it) {
+  Child& child = it->second;
+  if (child.state == ChildState::stopping)
+    return true;
+  child.timer = 0;
+  if (child.exited && !expected_stop(*child.spec, *child.exited))
+    report(ReportKind::shutdown_error, it, *child.exited);
+  if (child.exited || !has_process(child.state)) {
+    child.exited.reset();
+    set_state(child, ChildState::stopped);
+    return false;
+  }
+  reply_to(child, ReplyCode::shutting_down);
+  set_state(child, ChildState::stopping);
+  const ChildRef ref{it->first, child.incarnation};
+  std::visit(Overload{
+                 [&](Duration limit) {
+                   act(StopPolitely{ref});
+                   set_timer(it, limit);
+                 },
+                 [&](BrutalKill) { act(Kill{ref}); },
+                 [&](Infinity) { act(StopPolitely{ref}); },
+             },
+             child.spec->effective_shutdown());
+  return true;
+}
+
+void SupervisorCore::finish_stop(Children::iterator it,
+                                 const ExitReason& reason) {
+  if (!expected_stop(*it->second.spec, reason))
+    report(ReportKind::shutdown_error, it, reason);
+  reply_to(it->second, ReplyCode::ok);
+  settle_stopped(it);
+}
+
+/// A child without a process keeps its spec, unless it is one of those that
+/// exist only as long as their process.
+void SupervisorCore::settle_stopped(Children::iterator it) {
+  set_state(it->second, ChildState::stopped);
+  if (simple() || it->second.spec->restart == Restart::temporary)
+    erase(it);
+}
+
+void SupervisorCore::start_failed(Children::iterator it, std::string what,
+                                  TimePoint now) {
+  Child& child = it->second;
+  child.last_exit = {ExitKind::custom, what};
+  if (child.ticket) {
+    reply_to(child, ReplyCode::start_failed, {}, std::move(what));
+    set_state(child, ChildState::stopped);
+    if (child.added || simple())
+      erase(it);
+    return;
+  }
+  report(ReportKind::start_failed, it, child.last_exit);
+  if (phase_ == Phase::stopping) {
+    settle_stopped(it);
+  } else if (work_ == Work::start_all) {
+    set_state(child, ChildState::stopped);
+    shut_down(
+        {ExitKind::shutdown, fmt::format("child \"{}\" failed to start: {}",
+                                         child.spec->id, what)});
+  } else {
+    work_ = Work::none;
+    retry_later(it, now);
+  }
+}
+
+// -- Decisions ---------------------------------------------------------------
+
+/// What the end of a running child, which nobody asked for, leads to.
+void SupervisorCore::decide(Children::iterator it, const ExitReason& reason,
+                            TimePoint now) {
+  Child& child = it->second;
+  const ChildSpec& spec = *child.spec;
+  child.exited.reset();
+  child.last_exit = reason;
+  if (spec.restart == Restart::permanent || !reason.clean())
+    report(ReportKind::child_terminated, it, reason);
+  if (spec.restart == Restart::temporary ||
+      (spec.restart == Restart::transient && reason.clean())) {
+    drop(it);
+    return;
+  }
+  if (spec.backoff) {
+    if (now - child.started_at >= spec.backoff->reset_after)
+      child.backoff_step = 0;
+    retry_later(it, now);
+    return;
+  }
+  if (window_.allow(now))
+    restart(it);
+  else
+    give_up(it);
+}
+
+/// A child ended and is not started again.
+void SupervisorCore::drop(Children::iterator it) {
+  set_state(it->second, ChildState::stopped);
+  bool ends = false;
+  if (it->second.spec->significant) {
+    switch (spec_.auto_shutdown) {
+      case AutoShutdown::never:
+        break;
+      case AutoShutdown::any_significant:
+        ends = true;
+        break;
+      case AutoShutdown::all_significant:
+        ends = significant_ == 0;
+        break;
+    }
+  }
+  const std::string id = it->second.spec->id;
+  if (ends)
+    report(ReportKind::auto_shutdown, it, it->second.last_exit);
+  settle_stopped(it);
+  if (ends)
+    shut_down({ExitKind::shutdown,
+               fmt::format("significant child \"{}\" ended", id)});
+}
+
+/// Never at once and never in a loop, so that requests and a shutdown get a
+/// chance between two attempts.
+void SupervisorCore::retry_later(Children::iterator it, TimePoint now) {
+  Child& child = it->second;
+  Duration delay{0};
+  child.counted = child.spec->backoff.has_value();
+  if (child.counted) {
+    if (!window_.allow(now)) {
+      give_up(it);
+      return;
+    }
+    delay = backoff_delay(*child.spec->backoff, child.backoff_step++, random_);
+  }
+  set_state(child, ChildState::restarting);
+  child.next_start = now + delay;
+  set_timer(it, delay);
+}
+
+void SupervisorCore::retry(Children::iterator it, TimePoint now) {
+  if (it->second.counted || window_.allow(now))
+    restart(it);
+  else
+    give_up(it);
+}
+
+/// Starts a child again, together with those that share its fate.
+void SupervisorCore::restart(Children::iterator it) {
+  switch (spec_.strategy) {
+    case Strategy::simple_one_for_one:
+      begin_start(it);
+      break;
+    case Strategy::one_for_one:
+      work_ = Work::start_one;
+      begin_start(it);
+      break;
+    case Strategy::one_for_all:
+    case Strategy::rest_for_one:
+      set_state(it->second, ChildState::stopped);
+      work_ = Work::stop_group;
+      first_ =
+          spec_.strategy == Strategy::rest_for_one ? it->first : ChildKey{};
+      cursor_ = ChildKey{last_key_ + 1};
+      break;
+  }
+}
+
+void SupervisorCore::give_up(Children::iterator it) {
+  const Child& child = it->second;
+  report(ReportKind::gave_up, it, child.last_exit);
+  std::string what =
+      fmt::format("child \"{}\" needed more than {} restarts in {}: {}",
+                  child.spec->id, spec_.intensity,
+                  format_duration(spec_.period), describe(child.last_exit));
+  settle_stopped(it);
+  shut_down({ExitKind::shutdown, std::move(what)});
+}
+
+void SupervisorCore::shut_down(const ExitReason& reason) {
+  phase_ = Phase::stopping;
+  work_ = Work::shut_down;
+  cursor_ = ChildKey{last_key_ + 1};
+  exit_reason_ = reason;
+  for (const Waiting& waiting : waiting_) {
+    if (const auto* request = std::get_if<Request>(&waiting))
+      reply(request->ticket, ReplyCode::shutting_down);
+  }
+  waiting_.clear();
+  if (simple())
+    stop_all();
+}
+
+/// Dynamic children have no order: all are told at once and share one timer.
+void SupervisorCore::stop_all() {
+  const Shutdown shutdown = template_->effective_shutdown();
+  const auto* limit = std::get_if<Duration>(&shutdown);
+  if (limit != nullptr && active_ > 0) {
+    shutdown_timer_ = ++last_timer_;
+    act(SetTimer{{ChildKey{}, shutdown_timer_}, *limit});
+  }
+  for (auto it = children_.begin(); it != children_.end();) {
+    const auto next = std::next(it);
+    Child& child = it->second;
+    if (child.state == ChildState::restarting) {
+      settle_stopped(it);
+    } else if (child.state != ChildState::stopping) {
+      reply_to(child, ReplyCode::shutting_down);
+      set_state(child, ChildState::stopping);
+      const ChildRef ref{it->first, child.incarnation};
+      if (std::holds_alternative<BrutalKill>(shutdown))
+        act(Kill{ref});
+      else
+        act(StopPolitely{ref});
+    }
+    it = next;
+  }
+}
+
+void SupervisorCore::kill_all() {
+  for (const auto& [key, child] : children_) {
+    if (child.state == ChildState::stopping)
+      act(Kill{{key, child.incarnation}});
+  }
+}
+
+// -- Requests ----------------------------------------------------------------
+
+Actions SupervisorCore::start_child(ChildSpec spec, Ticket ticket,
+                                    TimePoint now) {
+  std::string id = spec.id;
+  return request({Request::Kind::start, ticket, std::move(id), std::move(spec)},
+                 now);
+}
+
+Actions SupervisorCore::terminate_child(const std::string& id, Ticket ticket,
+                                        TimePoint now) {
+  return request({Request::Kind::terminate, ticket, id, {}}, now);
+}
+
+Actions SupervisorCore::restart_child(const std::string& id, Ticket ticket,
+                                      TimePoint now) {
+  return request({Request::Kind::restart, ticket, id, {}}, now);
+}
+
+Actions SupervisorCore::delete_child(const std::string& id, Ticket ticket,
+                                     TimePoint now) {
+  return request({Request::Kind::remove, ticket, id, {}}, now);
+}
+
+Actions SupervisorCore::start_dynamic(ChildKey key, Ticket ticket) {
+  if (!simple() || phase_ != Phase::running) {
+    reply(ticket, simple() ? ReplyCode::shutting_down : ReplyCode::unsupported);
+    act(Forget{key});
+    return take_actions();
+  }
+  const auto it = add(template_, key);
+  it->second.ticket = ticket;
+  begin_start(it);
+  return take_actions();
+}
+
+Actions SupervisorCore::terminate_dynamic(ChildKey key, Ticket ticket) {
+  const auto it = children_.find(key);
+  if (!simple()) {
+    reply(ticket, ReplyCode::unsupported);
+  } else if (it == children_.end()) {
+    reply(ticket, ReplyCode::not_found);
+  } else if (it->second.state == ChildState::stopping) {
+    reply(ticket, ReplyCode::stopping);
+  } else if (begin_stop(it)) {
+    it->second.ticket = ticket;
+  } else {
+    reply(ticket, ReplyCode::ok);
+    settle_stopped(it);
+  }
+  return take_actions();
+}
+
+Actions SupervisorCore::request(Request request, TimePoint now) {
+  if (phase_ == Phase::stopping || phase_ == Phase::ended) {
+    reply(request.ticket, ReplyCode::shutting_down);
+  } else if (!busy()) {
+    execute(std::move(request));
+    proceed(now);
+  } else if (waiting_requests_ >= max_waiting_requests) {
+    reply(request.ticket, ReplyCode::overloaded);
+  } else {
+    ++waiting_requests_;
+    waiting_.emplace_back(std::move(request));
+  }
+  return take_actions();
+}
+
+void SupervisorCore::execute(Request request) {
+  if (simple()) {
+    reply(request.ticket, ReplyCode::unsupported);
+    return;
+  }
+  switch (request.kind) {
+    case Request::Kind::start:
+      execute_start(std::move(request));
+      break;
+    case Request::Kind::terminate:
+      execute_terminate(request);
+      break;
+    case Request::Kind::restart:
+      execute_restart(request);
+      break;
+    case Request::Kind::remove:
+      execute_remove(request);
+      break;
+  }
+}
+
+void SupervisorCore::execute_start(Request request) {
+  if (auto result = check(*request.spec, spec_.auto_shutdown); !result) {
+    reply(request.ticket, ReplyCode::invalid_spec, {}, result.error().what);
+    return;
+  }
+  if (const auto it = find(request.id); it != children_.end()) {
+    reply(request.ticket, it->second.state == ChildState::stopped
+                              ? ReplyCode::already_present
+                              : ReplyCode::already_started);
+    return;
+  }
+  const auto it = add(
+      std::make_shared<const ChildSpec>(std::move(*request.spec)), new_key());
+  it->second.ticket = request.ticket;
+  it->second.added = true;
+  work_ = Work::start_one;
+  begin_start(it);
+}
+
+void SupervisorCore::execute_terminate(const Request& request) {
+  const auto it = find(request.id);
+  if (it == children_.end()) {
+    reply(request.ticket, ReplyCode::not_found);
+    return;
+  }
+  if (begin_stop(it)) {
+    it->second.ticket = request.ticket;
+    work_ = Work::stop_one;
+    return;
+  }
+  reply(request.ticket, ReplyCode::ok);
+  settle_stopped(it);
+}
+
+void SupervisorCore::execute_restart(const Request& request) {
+  const auto it = find(request.id);
+  if (const auto refusal = refuse_unless_stopped(it)) {
+    reply(request.ticket, *refusal);
+    return;
+  }
+  it->second.ticket = request.ticket;
+  work_ = Work::start_one;
+  begin_start(it);
+}
+
+void SupervisorCore::execute_remove(const Request& request) {
+  const auto it = find(request.id);
+  if (const auto refusal = refuse_unless_stopped(it)) {
+    reply(request.ticket, *refusal);
+    return;
+  }
+  erase(it);
+  reply(request.ticket, ReplyCode::ok);
+}
+
+std::optional<ReplyCode> SupervisorCore::refuse_unless_stopped(
+    Children::iterator it) const {
+  if (it == children_.end())
+    return ReplyCode::not_found;
+  switch (it->second.state) {
+    case ChildState::stopped:
+      return std::nullopt;
+    case ChildState::restarting:
+      return ReplyCode::restarting;
+    case ChildState::starting:
+    case ChildState::running:
+    case ChildState::stopping:
+      return ReplyCode::running;
+  }
+  return std::nullopt;
+}
+
+// -- Views -------------------------------------------------------------------
+
+std::vector<ChildInfo> SupervisorCore::which_children() const {
+  std::vector<ChildInfo> result;
+  result.reserve(children_.size());
+  for (const auto& [key, child] : children_) {
+    ChildInfo info{.id = child.spec->id,
+                   .ref = {key, child.incarnation},
+                   .state = child.state,
+                   .type = child.spec->type,
+                   .restart = child.spec->restart,
+                   .restarts = child.restarts,
+                   .next_start = {}};
+    if (child.state == ChildState::restarting)
+      info.next_start = child.next_start;
+    result.push_back(std::move(info));
+  }
+  return result;
+}
+
+ChildCounts SupervisorCore::count_children() const {
+  return {.specs = simple() ? 1 : children_.size(),
+          .active = active_,
+          .supervisors = supervisors_,
+          .workers = children_.size() - supervisors_};
+}
+
+const ChildSpec& SupervisorCore::spec_of(ChildKey key) const {
+  const auto it = children_.find(key);
+  TROUPE_ASSERT(it != children_.end());
+  return *it->second.spec;
+}
+
+// -- Children ----------------------------------------------------------------
+
+SupervisorCore::Children::iterator SupervisorCore::find(ChildRef child) {
+  const auto it = children_.find(child.key);
+  if (it == children_.end() || it->second.incarnation != child.incarnation)
+    return children_.end();
+  return it;
+}
+
+SupervisorCore::Children::iterator SupervisorCore::find(const std::string& id) {
+  const auto key = keys_.find(id);
+  return key == keys_.end() ? children_.end() : children_.find(key->second);
+}
+
+SupervisorCore::Children::iterator SupervisorCore::add(
+    std::shared_ptr<const ChildSpec> spec, ChildKey key) {
+  if (!simple())
+    keys_.emplace(spec->id, key);
+  if (spec->type == ChildType::supervisor)
+    ++supervisors_;
+  Child child;
+  child.spec = std::move(spec);
+  return children_.emplace_hint(children_.end(), key, std::move(child));
+}
+
+void SupervisorCore::erase(Children::iterator it) {
+  set_state(it->second, ChildState::stopped);
+  if (it->second.spec->type == ChildType::supervisor)
+    --supervisors_;
+  if (!simple())
+    keys_.erase(it->second.spec->id);
+  act(Forget{it->first});
+  children_.erase(it);
+}
+
+/// The only place that changes a state, so that the counts are right.
+void SupervisorCore::set_state(Child& child, ChildState state) {
+  const auto count = [&](ChildState in, bool enters) {
+    const auto change = [&](std::size_t& counter) {
+      counter = enters ? counter + 1 : counter - 1;
+    };
+    if (has_process(in))
+      change(active_);
+    if (in == ChildState::starting)
+      change(starting_);
+    if (in == ChildState::stopping)
+      change(stopping_);
+    if (in != ChildState::stopped && child.spec->significant)
+      change(significant_);
+  };
+  count(child.state, false);
+  child.state = state;
+  count(child.state, true);
+}
+
+void SupervisorCore::reply(Ticket ticket, ReplyCode code, ChildRef child,
+                           std::string what) {
+  act(Reply{ticket, code, child, std::move(what)});
+}
+
+void SupervisorCore::reply_to(Child& child, ReplyCode code, ChildRef ref,
+                              std::string what) {
+  if (const Ticket ticket = std::exchange(child.ticket, {}))
+    reply(ticket, code, ref, std::move(what));
+}
+
+void SupervisorCore::set_timer(Children::iterator it, Duration delay) {
+  it->second.timer = ++last_timer_;
+  act(SetTimer{{it->first, it->second.timer}, delay});
+}
+
+void SupervisorCore::report(ReportKind kind, Children::iterator it,
+                            const ExitReason& reason) {
+  act(Report{.kind = kind,
+             .supervisor = spec_.name,
+             .child = it->second.spec->id,
+             .key = it->first,
+             .reason = reason,
+             .restarts = it->second.restarts});
+}
+
+}  // namespace troupe::supervisor
