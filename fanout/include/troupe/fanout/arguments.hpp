@@ -10,7 +10,7 @@ namespace troupe::fanout {
 struct Arguments {
   std::uint64_t seq = 0;  ///< `{#}`; counts from 1.
   /// `{1}`, `{2}` and so on; `{}` is all of them. Any bytes but NUL.
-  std::vector<std::string> values;
+  std::vector<std::string> values{};
 
   friend bool operator==(const Arguments&, const Arguments&) = default;
 };
