@@ -17,9 +17,9 @@ std::string_view describe_kind(const Node& node) {
     case Node::Kind::scalar:
       return "a single value";
     case Node::Kind::sequence:
-      return "a list";
+      return node.items.empty() ? "an empty list" : "a list";
     case Node::Kind::mapping:
-      return "a map";
+      return node.entries.empty() ? "an empty map" : "a map";
   }
   return "nothing";
 }
