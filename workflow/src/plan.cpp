@@ -57,8 +57,10 @@ struct Progress {
   std::vector<StepRecord> steps;  ///< As many as have ended.
   bool step_runs = false;         ///< The one after `steps`.
   bool stop_asked = false;        ///< For that step.
-  bool cancelled = false;         ///< By fail-fast.
-  bool out_of_time = false;       ///< Of the job.
+  /// By fail-fast or with the run. A job that starts after that, since its
+  /// `if` says so, is not: its steps run as usual.
+  bool cancelled = false;
+  bool out_of_time = false;  ///< Of the job.
   bool step_out_of_time = false;
   std::optional<TimePoint> job_deadline;
   std::optional<TimePoint> step_deadline;
@@ -267,6 +269,7 @@ class Plan::Machine {
             end_instance(i, JobState::cancelled, "the run was cancelled");
           break;
         case JobState::running:
+          progress_[i].cancelled = true;
           if (again || !current_step_wants_to_run(i))
             stop_step(i);
           break;
@@ -503,7 +506,6 @@ class Plan::Machine {
   /// The names of an instance, with the status of its steps so far.
   Environment environment(std::size_t i) const {
     const Progress& progress = progress_[i];
-    const bool cancelled = cancelled_ || progress.cancelled;
     bool failed = false;
     bool stopped = false;
     for (const StepRecord& step : progress.steps) {
@@ -517,9 +519,9 @@ class Plan::Machine {
              {"needs", &jobs_[progress.job].needs},
              {"jobs", &jobs_[progress.job].needs},
              {"steps", &progress.steps_so_far}},
-            !failed && !stopped && !cancelled,
-            failed && !cancelled,
-            cancelled};
+            !failed && !stopped && !progress.cancelled,
+            failed && !progress.cancelled,
+            cancelled_ || progress.cancelled};
   }
 
   bool step_wants_to_run(std::size_t i, const Step& step) const {
@@ -723,8 +725,8 @@ class Plan::Machine {
   }
 
   /// Whether steps were passed over because somebody asked for the end.
-  bool left_out_by_cancel(const Progress& progress) const {
-    return (cancelled_ || progress.cancelled) &&
+  static bool left_out_by_cancel(const Progress& progress) {
+    return progress.cancelled &&
            progress.steps.back().outcome == StepOutcome::skipped;
   }
 
