@@ -9,6 +9,7 @@
 ///   quantity.hpp  "30s", "64KiB", "50%": reading and printing them
 ///   ids.hpp       Id<Tag>: identifiers that cannot be mixed up
 ///   text.hpp      quoting for a shell and for a terminal
+///   shell_words.hpp  commands that need no shell
 ///   suggest.hpp   "did you mean"
 ///   random.hpp    a small generator that a core can own and a test can seed
 ///   overload.hpp  std::visit with lambdas
@@ -18,6 +19,7 @@
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/random.hpp>
+#include <troupe/base/shell_words.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/time.hpp>

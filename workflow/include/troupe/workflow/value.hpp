@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace troupe::workflow {
+
+/// A value of the expression language: what JSON has. Objects keep their order.
+struct Value {
+  using Null = std::monostate;
+  using List = std::vector<Value>;
+  using Object = std::vector<std::pair<std::string, Value>>;
+
+  std::variant<Null, bool, double, std::string, List, Object> data;
+
+  Value() = default;
+  Value(bool value) : data{value} {}
+  Value(double value) : data{value} {}
+  Value(std::string value) : data{std::move(value)} {}
+  Value(std::string_view value) : data{std::string{value}} {}
+  Value(const char* value) : data{std::string{value}} {}
+  Value(List value) : data{std::move(value)} {}
+  Value(Object value) : data{std::move(value)} {}
+
+  /// The member `name` of an object; null if there is none.
+  [[nodiscard]] const Value* member(std::string_view name) const;
+
+  /// False are null, false, 0 and the empty text.
+  [[nodiscard]] bool is_true() const;
+
+  /// As it is put into a text: null is empty, whole numbers have no fraction,
+  /// lists and objects are JSON.
+  [[nodiscard]] std::string text() const;
+
+  /// One line of JSON. Bytes that are not UTF-8 become U+FFFD.
+  [[nodiscard]] std::string json() const;
+
+  friend bool operator==(const Value&, const Value&) = default;
+};
+
+/// `==` of the language. A number equals a text that spells it, a boolean the
+/// text true or false, null the empty text; otherwise kinds differ. Texts are
+/// equal byte for byte.
+[[nodiscard]] bool loosely_equal(const Value& a, const Value& b);
+
+/// -1, 0 or 1; nothing if the two have no order. Two texts compare byte by
+/// byte, otherwise both sides must be numbers or spell one.
+[[nodiscard]] std::optional<int> compare(const Value& a, const Value& b);
+
+/// The number that `text` spells in decimal, as a whole.
+[[nodiscard]] std::optional<double> spelled_number(std::string_view text);
+
+}  // namespace troupe::workflow
