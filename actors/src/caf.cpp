@@ -1,8 +1,10 @@
 #include <troupe/actors/caf.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <string>
+#include <thread>
 
 namespace troupe::actors {
 namespace {
@@ -108,6 +110,18 @@ Actor::Actor(caf::actor_config& config) : caf::event_based_actor{config} {
       [](std::exception_ptr& exception) { return crash_reason(exception); });
   set_default_handler(caf::drop);
   set_down_handler([](DownMessage&) {});
+}
+
+bool await_all_actors(ActorSystem& system, Duration limit) {
+  // CAF can wait for this as well, but only for ever.
+  constexpr Duration pause = 200us;
+  const TimePoint end = std::chrono::steady_clock::now() + limit;
+  while (system.registry().running() > 0) {
+    if (std::chrono::steady_clock::now() >= end)
+      return false;
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
 }
 
 void quit(Actor* self, const ExitReason& reason) { self->quit(to_caf(reason)); }

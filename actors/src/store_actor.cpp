@@ -30,8 +30,7 @@ class StoreActor {
         [this](SignalCommand m) { pass_on(m.id, m); },
         [this](CrashCommand m) { pass_on(m.id, m); },
         [this](ListOpenCommands) {
-          state_->pool = sender_of(self_);
-          send(self_, state_->pool,
+          send(self_, sender_of(self_),
                OpenCommands{state_->table.open_commands()});
         },
     };
@@ -39,7 +38,6 @@ class StoreActor {
 
  private:
   void open(const OpenCommand& m) {
-    state_->pool = sender_of(self_);
     if (state_->table.open(m.order->id, m.order->request))
       state_->orders[m.order->id] = m.order;
   }
@@ -92,7 +90,6 @@ class StoreActor {
     send(self_, order.mapped()->owner,
          CommandFinished{id,
                          std::make_shared<const Outcome>(std::move(*outcome))});
-    send(self_, state_->pool, CommandClosed{id});
   }
 
   Actor* self_;

@@ -92,6 +92,10 @@ struct TestSystemConfig : caf::actor_system_config {
 };
 using TestScheduler = caf::scheduler::test_coordinator;
 
+/// Waits until no actor of `system` is alive, at most `limit`; returns whether
+/// that is so. Whoever calls this has told them to end. Blocks; for main().
+[[nodiscard]] bool await_all_actors(ActorSystem& system, Duration limit);
+
 // -- Actors ------------------------------------------------------------------
 
 /// Base of all our actors. Differs from CAF's in what it does when nobody

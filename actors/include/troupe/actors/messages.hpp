@@ -6,7 +6,7 @@
 ///   pool ----CancelCommand--> store ---CancelCommand---> command actor
 ///                             store <---RecordAttempt--- command actor
 ///                             store <---FinishCommand--- command actor
-///   owner <--CommandFinished- store ---CommandClosed---> pool
+///   owner <--CommandFinished- store
 ///   owner <--CommandStarted, AttemptFinished------------ command actor
 #include <troupe/actors/caf.hpp>
 #include <troupe/actors/command_core.hpp>
@@ -103,11 +103,6 @@ struct CommandFinished {
   std::shared_ptr<const Outcome> outcome;
 };
 
-/// To the pool: the owner has been told.
-struct CommandClosed {
-  CommandId id;
-};
-
 /// From the runner's I/O thread to the command actor.
 struct AttemptNews {
   process::AttemptId id;
@@ -133,6 +128,5 @@ TROUPE_LOCAL_MESSAGE(troupe::actors::FinishCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandStarted)
 TROUPE_LOCAL_MESSAGE(troupe::actors::AttemptFinished)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandFinished)
-TROUPE_LOCAL_MESSAGE(troupe::actors::CommandClosed)
 TROUPE_LOCAL_MESSAGE(troupe::actors::AttemptNews)
 TROUPE_LOCAL_MESSAGE(troupe::actors::WaitOver)

@@ -14,8 +14,6 @@ namespace troupe::actors {
 struct StoreState {
   CommandTable table;
   std::map<CommandId, std::shared_ptr<const CommandOrder>> orders;
-  /// The pool that gets CommandClosed: the last one that opened a command.
-  ActorRef pool;
 };
 
 /// Starts the store: the place where it is decided, once, what has become of a

@@ -1,0 +1,271 @@
+/// troupe exec: one command, run as if troupe were not there, but with
+/// time-outs, retries and the certainty that nothing of it survives.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include <troupe/actors/messages.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/node/engine.hpp>
+#include <troupe/node/signal_watcher.hpp>
+
+#include "command_options.hpp"
+#include "outcome_json.hpp"
+#include "printer_actor.hpp"
+#include "subcommand.hpp"
+
+namespace troupe::cli {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using actors::CauseKind;
+using actors::Outcome;
+using actors::OutcomeKind;
+
+struct ExecOptions {
+  CommandOptions command;
+  bool json = false;
+  bool quiet = false;
+  std::vector<std::string> argv;
+};
+
+/// A terminal treats the process group that it has put into the foreground: if
+/// that is ours, the command must stay in it.
+bool in_foreground_of_terminal() {
+  const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  if (tty < 0)
+    return false;
+  const bool foreground = ::tcgetpgrp(tty) == ::getpgrp();
+  ::close(tty);
+  return foreground;
+}
+
+/// Tells the user what troupe did: what the command itself said is above.
+void explain(const Outcome& outcome) {
+  for (const auto& incident : outcome.incidents)
+    complain(fmt::format("note: {}", incident.what));
+  if (outcome.attempts.empty()) {
+    complain(actors::describe(outcome.causes));
+    return;
+  }
+  const actors::Attempt& last = outcome.attempts.back();
+  for (const std::string& note : last.notes)
+    complain(fmt::format("note: {}", note));
+  const bool plain_failure = outcome.kind == OutcomeKind::failed &&
+                             last.report.has_value() &&
+                             outcome.attempts.size() == 1;
+  const bool by_user = outcome.kind == OutcomeKind::cancelled;
+  if (outcome.kind != OutcomeKind::success && !plain_failure && !by_user)
+    complain(actors::describe(outcome.causes));
+}
+
+/// The owner of the one command.
+class ExecActor {
+ public:
+  struct Deps {
+    node::Engine& engine;
+    const ExecOptions& options;
+    std::uint32_t attempts;  ///< At most.
+    std::shared_ptr<const Outcome>& outcome;
+  };
+
+  ExecActor(Actor* self, Deps deps) : self_{self}, deps_{deps} {}
+
+  Behavior make_behavior() {
+    return {
+        [](const actors::CommandStarted&) {},
+        [this](const actors::AttemptFinished& m) { report(*m.attempt); },
+        [this](const actors::CommandFinished& m) {
+          deps_.outcome = m.outcome;
+          deps_.engine.stop();
+          actors::quit(self_);
+        },
+    };
+  }
+
+ private:
+  void report(const actors::Attempt& attempt) const {
+    const bool last = attempt.number >= deps_.attempts ||
+                      attempt.kind == OutcomeKind::success ||
+                      attempt.kind == OutcomeKind::cancelled ||
+                      !attempt.report;
+    if (!last && !deps_.options.quiet)
+      complain(fmt::format("attempt {} of {}: {}", attempt.number,
+                           deps_.attempts, actors::describe(attempt.causes)));
+  }
+
+  Actor* self_;
+  Deps deps_;
+};
+
+/// With --json the object alone is on standard output.
+class JsonModeSinks : public actors::OutputSinks {
+ public:
+  explicit JsonModeSinks(ActorRef printer)
+      : sink_{std::make_shared<PrinterSink>(std::move(printer), STDERR_FILENO,
+                                            STDERR_FILENO)} {}
+  std::shared_ptr<process::OutputSink> for_attempt(std::uint32_t) override {
+    return sink_;
+  }
+
+ private:
+  std::shared_ptr<PrinterSink> sink_;
+};
+
+Result<actors::CommandRequest> request_from(const ExecOptions& options) {
+  auto request = options.command.resolve();
+  if (!request)
+    return request;
+  process::CommandSpec& spec = request->spec;
+  if (options.command.shell.empty()) {
+    spec.argv = options.argv;
+  } else {
+    std::string script;
+    for (const std::string& word : options.argv)
+      script += (script.empty() ? "" : " ") + word;
+    spec.argv = {options.command.shell, "-c", script};
+  }
+  const auto output =
+      options.json ? process::Output::capture : process::Output::inherit;
+  spec.standard_input = process::StdinInherit{};
+  spec.standard_output = output;
+  spec.standard_error = output;
+  spec.foreground = in_foreground_of_terminal();
+  return request;
+}
+
+std::uint32_t crashes_for_test() {
+  const char* const text = std::getenv("TROUPE_TEST_CRASH_ACTORS");
+  return text == nullptr
+             ? 0
+             : static_cast<std::uint32_t>(parse_count(text).value_or(0));
+}
+
+/// Ends us as the command was ended, so that a calling shell can tell a Ctrl-C
+/// from a failure and stop its loop or script.
+[[noreturn]] void die_by(int signal) {
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  sigset_t unblocked;
+  sigemptyset(&unblocked);
+  sigaddset(&unblocked, signal);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
+  std::_Exit(128 + signal);
+}
+
+int execute(const Startup& startup, const ExecOptions& options,
+            actors::CommandRequest request) {
+  const std::uint32_t attempts = request.retry.attempts;
+  const bool foreground = request.spec.foreground;
+  node::SignalWatcher signals{SIGINT,  SIGQUIT, SIGTERM,
+                              SIGHUP, SIGUSR1, SIGUSR2};
+  auto started = node::Engine::start(
+      {.signal_mask = startup.signal_mask, .crashes = crashes_for_test()});
+  if (!started) {
+    complain(started.error().what);
+    return exit_troupe_failed;
+  }
+  node::Engine& engine = **started;
+
+  std::shared_ptr<const Outcome> outcome;
+  ActorRef printer;
+  std::shared_ptr<JsonModeSinks> sinks;
+  if (options.json) {
+    printer = spawn_printer(engine.system(), [] {});
+    sinks = std::make_shared<JsonModeSinks>(printer);
+  }
+  auto owner = actors::spawn<ExecActor>(
+      engine.system(), ExecActor::Deps{engine, options, attempts, outcome});
+  const auto id = engine.submit(
+      std::make_shared<const actors::CommandRequest>(std::move(request)), sinks,
+      owner);
+  if (!id) {
+    complain(id.error().what);
+    return exit_troupe_failed;
+  }
+
+  bool interrupted = false;
+  signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
+    const int signal = static_cast<int>(info.ssi_signo);
+    // The terminal has sent it to the command as well.
+    const bool from_terminal = foreground && info.ssi_code == SI_KERNEL;
+    if (!from_terminal)
+      actors::send(engine.commands(), actors::SignalCommand{*id, signal});
+    if (signal != SIGUSR1 && signal != SIGUSR2)
+      actors::send(engine.commands(),
+                   actors::CancelCommand{*id, std::nullopt});
+    interrupted = interrupted || signal == SIGINT;
+  });
+  engine.run();
+  signals.stop();
+
+  owner = nullptr;
+  if (printer) {
+    sinks = nullptr;
+    actors::stop(printer);
+    printer = nullptr;
+  }
+  if (auto ended = engine.shutdown(); !ended)
+    complain(ended.error().what);
+  if (options.json)
+    fmt::print("{}\n", to_json(*outcome).dump(2));
+  else if (!options.quiet)
+    explain(*outcome);
+  std::fflush(stdout);
+  if (interrupted && outcome->exit_status == 128 + SIGINT)
+    die_by(SIGINT);
+  return outcome->exit_status;
+}
+
+}  // namespace
+
+int run_exec(const Startup& startup, std::vector<std::string> words) {
+  ExecOptions options;
+  CLI::App app{"Runs one command, with its own standard streams, and exits with "
+               "its exit code:\n128+n for a signal, 124 timed out, 125 troupe "
+               "failed, 126 not executable, 127 not found.",
+               "troupe exec"};
+  options.command.add_to(app, "--delay,--retry-delay");
+  app.add_flag("--shell{/bin/sh}", options.command.shell,
+               "Run the words, joined by spaces, by a shell; --shell=PROGRAM "
+               "picks it");
+  app.add_flag("--json", options.json,
+               "Print the outcome as JSON; the command's output goes to "
+               "standard error");
+  app.add_flag("-q,--quiet", options.quiet,
+               "Say nothing about time-outs, retries and leftovers");
+  app.prefix_command();
+
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  const bool has_dashes = dashes != words.end();
+  std::vector<std::string> after_dashes(has_dashes ? dashes + 1 : dashes,
+                                        words.end());
+  words.erase(dashes, words.end());
+  if (const auto code = parse(app, words))
+    return *code;
+  options.argv = app.remaining();
+  if (!options.argv.empty() && options.argv.front().starts_with('-'))
+    return unknown_option_error(app, options.argv.front());
+  options.argv.insert(options.argv.end(), after_dashes.begin(),
+                      after_dashes.end());
+  if (options.argv.empty())
+    return usage_error("exec: no command given");
+
+  auto request = request_from(options);
+  if (!request)
+    return usage_error(fmt::format("exec: {}", request.error().what));
+  return execute(startup, options, std::move(*request));
+}
+
+}  // namespace troupe::cli

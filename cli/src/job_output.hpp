@@ -1,0 +1,89 @@
+#pragma once
+
+/// What a job of a map prints, on its way from the command to our streams.
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <troupe/actors/caf.hpp>
+#include <troupe/actors/command_request.hpp>
+#include <troupe/fanout/results_path.hpp>
+#include <troupe/process/output_sink.hpp>
+
+namespace troupe::cli {
+
+/// Bytes kept in order: the first in memory, what is more in a file that has no
+/// name and disappears with it. Written by one thread, then read by another.
+class Spool {
+ public:
+  Spool() = default;
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+  ~Spool();
+
+  void write(std::string_view bytes);
+
+  [[nodiscard]] const std::string& memory() const { return memory_; }
+  /// What follows after memory(), or -1 if nothing does. Owned by the spool.
+  [[nodiscard]] int file() const { return file_; }
+  [[nodiscard]] bool empty() const { return memory_.empty(); }
+  /// The temporary folder was full or missing: some output is lost.
+  [[nodiscard]] bool failed() const { return failed_; }
+
+ private:
+  std::string memory_;
+  int file_ = -1;
+  bool failed_ = false;
+};
+
+/// Puts a text before each line of a stream that comes in pieces.
+class LinePrefix {
+ public:
+  explicit LinePrefix(std::string prefix) : prefix_{std::move(prefix)} {}
+  [[nodiscard]] std::string apply(std::string_view bytes);
+
+ private:
+  std::string prefix_;
+  bool at_line_start_ = true;
+};
+
+/// How the outputs of jobs reach our own streams.
+enum class Grouping : std::uint8_t {
+  by_job,   ///< A job's output as a whole, once it has ended.
+  by_line,  ///< Whole lines as they come, of all jobs.
+  none,     ///< Untouched; the jobs inherit our streams.
+};
+
+/// The output of one job, over all its attempts: what the last attempt wrote.
+/// Sinks write on the I/O thread; `print` is called after the last attempt.
+class JobOutput : public actors::OutputSinks,
+                  public std::enable_shared_from_this<JobOutput> {
+ public:
+  struct Options {
+    Grouping grouping = Grouping::by_job;
+    std::string tag;  ///< With its tab; empty for none.
+    /// --results; empty paths for none.
+    fanout::ResultsPaths results;
+  };
+
+  JobOutput(Options options, actors::ActorRef printer);
+
+  [[nodiscard]] std::shared_ptr<process::OutputSink> for_attempt(
+      std::uint32_t attempt) override;
+
+  /// Sends what is left to the printer; `done` is called once it is written.
+  void print(std::function<void()> done);
+
+ private:
+  class GroupSink;
+  class LineSink;
+
+  Options options_;
+  actors::ActorRef printer_;
+  std::shared_ptr<GroupSink> group_;
+};
+
+}  // namespace troupe::cli

@@ -1,0 +1,90 @@
+/// troupe: one program, one subcommand per job. See subcommand.hpp.
+#include <pthread.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
+
+#include "subcommand.hpp"
+
+namespace troupe::cli {
+namespace {
+
+struct Subcommand {
+  std::string_view name;
+  std::string_view summary;
+  int (*run)(const Startup&, std::vector<std::string>);
+};
+
+int print_version(const Startup&, std::vector<std::string>) {
+  fmt::print("troupe {}\n", TROUPE_VERSION);
+  return exit_ok;
+}
+
+constexpr std::array subcommands{
+    Subcommand{"exec", "Run one command with time-outs and retries", run_exec},
+    Subcommand{"completion", "Print the completion script of a shell",
+               run_completion},
+    Subcommand{"version", "Print the version", print_version},
+};
+
+void print_help(std::FILE* out) {
+  fmt::print(out,
+             "troupe: supervision for shell commands\n\n"
+             "  troupe exec --timeout 30s --retries 3 -- curl -f URL\n"
+             "  troupe map -j 4 'gzip {{}}' ::: *.log\n"
+             "  troupe run workflow.yaml\n\nCommands:\n");
+  for (const Subcommand& command : subcommands)
+    fmt::print(out, "  {:<12}{}\n", command.name, command.summary);
+  fmt::print(out, "\n\"troupe COMMAND --help\" lists the options of each.\n");
+}
+
+Startup prepare_process() {
+  Startup startup;
+  // A reader that went away is an error of a write, not the end of us. Blocked
+  // instead of ignored, because ignored signals stay so in every command.
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &blocked, &startup.signal_mask);
+  return startup;
+}
+
+int run(std::vector<std::string> words) {
+  if (words.empty()) {
+    print_help(stderr);
+    return exit_usage;
+  }
+  const std::string name = words.front();
+  words.erase(words.begin());
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(stdout);
+    return exit_ok;
+  }
+  const Startup startup = prepare_process();
+  if (name == "--version" || name == "-V")
+    return print_version(startup, {});
+  std::vector<std::string_view> names;
+  for (const Subcommand& command : subcommands) {
+    if (command.name == name)
+      return command.run(startup, std::move(words));
+    names.push_back(command.name);
+  }
+  const auto meant = suggest(name, names);
+  return usage_error(fmt::format(
+      "unknown command \"{}\"{}", printable(name),
+      meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
+}
+
+}  // namespace
+}  // namespace troupe::cli
+
+int main(int argc, char** argv) {
+  return troupe::cli::run({argv + 1, argv + argc});
+}

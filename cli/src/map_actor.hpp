@@ -1,0 +1,62 @@
+#pragma once
+
+/// The dispatcher of `troupe map`: performs what fanout::MapCore decides.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <troupe/actors/caf.hpp>
+#include <troupe/actors/command_request.hpp>
+#include <troupe/fanout/fanout.hpp>
+#include <troupe/fanout/map_core.hpp>
+#include <troupe/flow_control/adaptive_parallelism.hpp>
+#include <troupe/flow_control/memory_governor.hpp>
+#include <troupe/node/engine.hpp>
+
+#include "job_output.hpp"
+
+namespace troupe::cli {
+
+/// What the command line asks for, checked.
+struct MapPlan {
+  fanout::CommandTemplate command;
+  actors::CommandRequest request;  ///< All but the argv.
+  std::string shell = "/bin/sh";   ///< For commands that need one.
+  fanout::MapOptions core;
+  std::optional<std::uint64_t> total;
+  fanout::TimeoutPolicy timeout;
+  Grouping grouping = Grouping::by_job;
+  bool keep_order = false;
+  bool tag = false;
+  bool dry_run = false;
+  bool bar = false;
+  bool adaptive = false;  ///< -j auto
+  std::string results;    ///< --results; empty for none.
+  int joblog = -1;        ///< Open for appending; negative for none.
+  std::optional<double> most_load;                ///< --load
+  std::optional<std::uint64_t> least_free_bytes;  ///< --memfree
+};
+
+/// How a map ended.
+struct MapResult {
+  int exit_status = 0;
+  std::optional<Error> error;  ///< Reading or rendering failed.
+};
+
+/// To the dispatcher: no further jobs; the running ones go on.
+struct StopStarting {};
+/// To the dispatcher: no further jobs, and end the running ones.
+struct StopAllJobs {};
+
+/// Starts the map. `on_end` is called once, on a thread of the actors, when all
+/// jobs have ended and all output has been written.
+[[nodiscard]] actors::ActorRef spawn_map(
+    node::Engine& engine, std::shared_ptr<const MapPlan> plan,
+    actors::ActorRef reader, actors::ActorRef printer,
+    std::function<void(const MapResult&)> on_end);
+
+}  // namespace troupe::cli
+
+TROUPE_LOCAL_MESSAGE(troupe::cli::StopStarting)
+TROUPE_LOCAL_MESSAGE(troupe::cli::StopAllJobs)

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <troupe/actors/outcome.hpp>
+
+namespace troupe::cli {
+
+/// The documented shape of an outcome (docs/guide/json.md); fields are only
+/// ever added. Bytes that are not UTF-8 become U+FFFD.
+[[nodiscard]] nlohmann::ordered_json to_json(const actors::Outcome& outcome);
+
+/// An attempt in the same shape.
+[[nodiscard]] nlohmann::ordered_json to_json(const actors::Attempt& attempt);
+
+/// "2026-01-31T12:00:00.123Z".
+[[nodiscard]] std::string format_time(WallTime time);
+
+}  // namespace troupe::cli

@@ -1,0 +1,101 @@
+#include "printer_actor.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace troupe::cli {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using process::SinkState;
+
+/// A command is held back while so much of its output waits.
+constexpr std::size_t most_waiting_bytes = 1 << 20;
+
+/// False if nobody reads any more. Waits for a reader that is slow, also if
+/// the descriptor does not block.
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
+      ::poll(&ready, 1, -1);
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool copy_file(int from, int to) {
+  std::array<char, 64 << 10> buffer;
+  off_t offset = 0;
+  while (true) {
+    const ssize_t got = ::pread(from, buffer.data(), buffer.size(), offset);
+    if (got <= 0)
+      return true;
+    offset += got;
+    if (!write_all(to, {buffer.data(), static_cast<std::size_t>(got)}))
+      return false;
+  }
+}
+
+class PrinterActor {
+ public:
+  PrinterActor(Actor*, std::function<void()> on_broken)
+      : on_broken_{std::move(on_broken)} {}
+
+  Behavior make_behavior() {
+    return {[this](const Print& m) { print(*m.job); }};
+  }
+
+ private:
+  void print(const PrintJob& job) {
+    bool& broken = broken_.at(
+        static_cast<std::size_t>(job.fd));
+    if (!broken) {
+      broken = !write_all(job.fd, job.bytes) ||
+               (job.file >= 0 && !copy_file(job.file, job.fd));
+      if (broken && job.fd == STDOUT_FILENO)
+        on_broken_();
+    }
+    if (job.done)
+      job.done();
+  }
+
+  std::function<void()> on_broken_;
+  std::array<bool, 3> broken_{};
+};
+
+}  // namespace
+
+ActorRef spawn_printer(actors::ActorSystem& system,
+                       std::function<void()> on_broken) {
+  return actors::spawn_detached<PrinterActor>(system, std::move(on_broken));
+}
+
+SinkState PrinterSink::write(process::Stream stream, std::string_view bytes) {
+  const std::size_t size = bytes.size();
+  const bool full = waiting_->fetch_add(size) + size >= most_waiting_bytes;
+  auto job = std::make_shared<PrintJob>();
+  job->fd = stream == process::Stream::out ? out_ : err_;
+  job->bytes = bytes;
+  job->done = [waiting = waiting_, size,
+               resume = full ? resume_ : std::function<void()>{}] {
+    waiting->fetch_sub(size);
+    if (resume)
+      resume();
+  };
+  actors::send(printer_, Print{std::move(job)});
+  return full ? SinkState::full : SinkState::ready;
+}
+
+}  // namespace troupe::cli

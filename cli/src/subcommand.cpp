@@ -1,0 +1,84 @@
+#include "subcommand.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
+
+namespace troupe::cli {
+namespace {
+
+/// An option that the user typed and `app` does not have; empty if none.
+std::string unknown_option(const CLI::App& app,
+                           const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word == "--")
+      return {};
+    if (!word.starts_with("--"))
+      continue;
+    const std::string name = word.substr(0, word.find('='));
+    if (app.get_option_no_throw(name) == nullptr)
+      return name;
+  }
+  return {};
+}
+
+/// "exec" of "troupe exec".
+std::string short_name(const CLI::App& app) {
+  const std::string name = app.get_name();
+  return name.substr(name.rfind(' ') + 1);
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames())
+      names.push_back("--" + name);
+  }
+  return names;
+}
+
+}  // namespace
+
+void complain(std::string_view what) {
+  fmt::print(stderr, "troupe: {}\n", what);
+}
+
+int usage_error(std::string_view what) {
+  complain(what);
+  fmt::print(stderr, "Try \"troupe --help\".\n");
+  return exit_usage;
+}
+
+int unknown_option_error(const CLI::App& app, std::string_view typed) {
+  const std::string_view name = typed.substr(0, typed.find('='));
+  const std::vector<std::string> names = option_names(app);
+  const auto meant = suggest(
+      name, std::vector<std::string_view>{names.begin(), names.end()});
+  return usage_error(
+      fmt::format("{}: unknown option {}{}", short_name(app), printable(name),
+                  meant ? fmt::format("; did you mean {}?", *meant) : ""));
+}
+
+std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
+  const std::vector<std::string> typed = words;
+  std::reverse(words.begin(), words.end());  // CLI11 takes them from the back.
+  try {
+    app.parse(words);
+    return std::nullopt;
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return exit_ok;
+  } catch (const CLI::ParseError& error) {
+    const std::string unknown = unknown_option(app, typed);
+    if (unknown.empty())
+      return usage_error(fmt::format("{}: {}", short_name(app), error.what()));
+    return unknown_option_error(app, unknown);
+  }
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,49 @@
+#pragma once
+
+/// What main() knows of a subcommand, and what subcommands share.
+#include <csignal>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <troupe/base/error.hpp>
+
+namespace troupe::cli {
+
+// Exit codes of troupe itself; commands have their own.
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_bad_file = 3;
+inline constexpr int exit_troupe_failed = 125;
+
+/// What the process was started with.
+struct Startup {
+  sigset_t signal_mask{};  ///< Commands start with it.
+};
+
+/// Prints "troupe: <what>" to standard error.
+void complain(std::string_view what);
+
+/// Complains, with a pointer to the help, and returns exit_usage.
+int usage_error(std::string_view what);
+
+/// The usage error for an option that `app` does not have, with "did you mean".
+int unknown_option_error(const CLI::App& app, std::string_view typed);
+
+/// Parses the words after the subcommand's name into `app`. Nullopt to go on,
+/// else the exit code: --help was printed, or a mistake was explained. Unknown
+/// options come with "did you mean".
+[[nodiscard]] std::optional<int> parse(CLI::App& app,
+                                       std::vector<std::string> words);
+
+int run_exec(const Startup& startup, std::vector<std::string> words);
+int run_map(const Startup& startup, std::vector<std::string> words);
+int run_workflow(const Startup& startup, std::vector<std::string> words);
+int run_lint(const Startup& startup, std::vector<std::string> words);
+int run_completion(const Startup& startup, std::vector<std::string> words);
+
+}  // namespace troupe::cli

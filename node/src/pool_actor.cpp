@@ -1,0 +1,178 @@
+#include "pool_actor.hpp"
+
+#include <troupe/supervisor/messages.hpp>
+
+#include <deque>
+#include <fmt/format.h>
+#include <utility>
+#include <variant>
+
+namespace troupe::node {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using actors::CancelCommand;
+using actors::CauseKind;
+using actors::CommandFinished;
+using actors::CommandOrder;
+using actors::CrashCommand;
+using actors::DownMessage;
+using actors::Outcome;
+using actors::OutcomeKind;
+using actors::SignalCommand;
+using actors::StoreState;
+
+std::shared_ptr<const Outcome> crashed(std::string what) {
+  auto outcome = std::make_shared<Outcome>();
+  outcome->kind = OutcomeKind::crashed;
+  outcome->exit_status = 125;
+  outcome->causes = {{CauseKind::actor_crash, 0, std::move(what)}};
+  return outcome;
+}
+
+class PoolActor {
+ public:
+  PoolActor(Actor* self, ActorRef store, ActorRef commands, ActorRef front)
+      : self_{self},
+        store_{std::move(store)},
+        commands_{std::move(commands)},
+        front_{std::move(front)} {}
+
+  Behavior make_behavior() {
+    send(self_, store_, actors::ListOpenCommands{});
+    return {
+        [this](const actors::OpenCommands& m) {
+          for (const CommandId id : m.ids)
+            start(id);
+          send(self_, front_, PoolStarted{actors::ref_of(self_)});
+        },
+        [this](const SubmitCommand& m) {
+          send(self_, store_, actors::OpenCommand{m.order});
+          start(m.order->id);
+        },
+        [this](const CancelCommand& m) { send(self_, store_, m); },
+        [this](SignalCommand m) { send(self_, store_, m); },
+        [this](CrashCommand m) { send(self_, store_, m); },
+        [this](const supervisor::ChildReply& m) { on_reply(m); },
+    };
+  }
+
+ private:
+  void start(CommandId id) {
+    send(self_, commands_,
+         supervisor::StartDynamicChild{actors::make_message(LookAfter{id}),
+                                       id.value});
+  }
+
+  /// A command that nobody can look after still gets its answer.
+  void on_reply(const supervisor::ChildReply& m) {
+    if (m.code == supervisor::ReplyCode::ok)
+      return;
+    send(self_, store_,
+         actors::FinishCommand{
+             CommandId{m.token},
+             crashed(fmt::format("its actor could not be started: {}{}{}",
+                                 supervisor::to_string(m.code),
+                                 m.what.empty() ? "" : ", ", m.what))});
+  }
+
+  Actor* self_;
+  ActorRef store_;
+  ActorRef commands_;
+  ActorRef front_;
+};
+
+class FrontActor {
+ public:
+  FrontActor(Actor* self, std::shared_ptr<StoreState> state)
+      : self_{self}, state_{std::move(state)} {
+    self_->set_down_handler([this](DownMessage& down) { on_down(down); });
+  }
+
+  Behavior make_behavior() {
+    return {
+        [this](const WatchTree& m) {
+          tree_ = actors::id_of(m.tree);
+          actors::monitor(self_, m.tree);
+        },
+        [this](const PoolStarted& m) { connect(m.pool); },
+        [this](const SubmitCommand& m) { pass_on(m); },
+        [this](const CancelCommand& m) { pass_on(m); },
+        [this](SignalCommand m) { pass_on(m); },
+        [this](CrashCommand m) { pass_on(m); },
+        [this](EngineEnding) { actors::quit(self_); },
+    };
+  }
+
+ private:
+  using Kept =
+      std::variant<SubmitCommand, CancelCommand, SignalCommand, CrashCommand>;
+
+  void connect(const ActorRef& pool) {
+    pool_ = pool;
+    actors::monitor(self_, pool);
+    for (const Kept& kept : std::exchange(kept_, {}))
+      std::visit([this](const auto& m) { send(self_, pool_, m); }, kept);
+  }
+
+  template <class M>
+  void pass_on(const M& message) {
+    if (pool_)
+      send(self_, pool_, message);
+    else if (!tree_is_gone_)
+      kept_.emplace_back(message);
+    else if constexpr (std::is_same_v<M, SubmitCommand>)
+      answer(*message.order);
+  }
+
+  void on_down(const DownMessage& down) {
+    // Messages that were on their way to a dead pool are not lost: commands
+    // are in the store, or come back when the permit shows it; cancellations
+    // are repeated by whoever means them.
+    if (pool_ && actors::id_of(down) == actors::id_of(pool_))
+      pool_ = nullptr;
+    if (actors::id_of(down) == tree_)
+      on_tree_gone();
+  }
+
+  void on_tree_gone() {
+    tree_is_gone_ = true;
+    for (const auto& [id, order] : std::exchange(state_->orders, {}))
+      answer(*order);
+    for (const Kept& kept : std::exchange(kept_, {})) {
+      if (const auto* submitted = std::get_if<SubmitCommand>(&kept))
+        answer(*submitted->order);
+    }
+  }
+
+  void answer(const CommandOrder& order) {
+    send(self_, order.owner,
+         CommandFinished{
+             order.id, crashed("the engine gave up after too many restarts")});
+  }
+
+  Actor* self_;
+  std::shared_ptr<StoreState> state_;
+  ActorRef pool_;
+  actors::ActorId tree_ = 0;
+  bool tree_is_gone_ = false;
+  /// Bounded by the permits that submissions hold; the others are few.
+  std::deque<Kept> kept_;
+};
+
+}  // namespace
+
+ActorRef spawn_pool(Actor* parent, ActorRef store, ActorRef commands,
+                    ActorRef front) {
+  return actors::spawn<PoolActor>(parent, std::move(store), std::move(commands),
+                                  std::move(front));
+}
+
+ActorRef spawn_front(actors::ActorSystem& system,
+                     std::shared_ptr<StoreState> state) {
+  return actors::spawn<FrontActor>(system, std::move(state));
+}
+
+}  // namespace troupe::node
