@@ -180,8 +180,9 @@ TEST(ArgumentStream, KnowsTheNumberOfJobsIfAllSourcesAreWords) {
 
 TEST(ArgumentStream, AgreesWithNestedLoops) {
   EXPECT_TRUE(rc::check("product, grouped by n", [] {
-    const auto values = rc::gen::container<Words>(
-        rc::gen::element<std::string>("a", "b", "", "c d"));
+    const auto values = rc::gen::resize(
+        15, rc::gen::container<Words>(
+                rc::gen::element<std::string>("a", "b", "", "c d")));
     const auto first = *values;
     const auto second = *values;
     const auto third = *values;
