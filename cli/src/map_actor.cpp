@@ -1,22 +1,21 @@
 #include "map_actor.hpp"
 
-#include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <map>
-#include <thread>
-#include <utility>
-#include <vector>
+#include "argument_reader_actor.hpp"
+#include "printer_actor.hpp"
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
 
-#include "argument_reader_actor.hpp"
-#include "printer_actor.hpp"
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sys/ioctl.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace troupe::cli {
 namespace {
@@ -328,17 +327,17 @@ class MapActor {
   void explain(const Job& job, const Outcome& outcome) {
     for (const auto& incident : outcome.incidents)
       complain_about(job, incident.what);
-    const bool plain_failure =
-        outcome.kind == actors::OutcomeKind::failed &&
-        !outcome.attempts.empty() && outcome.attempts.back().report;
+    const bool plain_failure = outcome.kind == actors::OutcomeKind::failed &&
+                               !outcome.attempts.empty() &&
+                               outcome.attempts.back().report;
     if (outcome.kind != actors::OutcomeKind::success && !plain_failure &&
         outcome.kind != actors::OutcomeKind::cancelled)
       complain_about(job, actors::describe(outcome.causes));
   }
 
   void complain_about(const Job& job, const std::string& what) {
-    print_text(STDERR_FILENO, fmt::format("troupe: job {}: {}\n", job.seq,
-                                          printable(what)));
+    print_text(STDERR_FILENO,
+               fmt::format("troupe: job {}: {}\n", job.seq, printable(what)));
   }
 
   void print_text(int fd, std::string text) {
@@ -373,9 +372,9 @@ class MapActor {
     if (plan_->joblog < 0)
       return;
     fanout::JobLogRow row{.seq = job.seq, .command = job.text};
-    row.started = job.started.value_or(
-        outcome.attempts.empty() ? WallTime{}
-                                 : outcome.attempts.front().started);
+    row.started = job.started.value_or(outcome.attempts.empty()
+                                           ? WallTime{}
+                                           : outcome.attempts.front().started);
     row.exit_value = outcome.exit_status;
     if (!outcome.attempts.empty() && outcome.attempts.back().report) {
       const auto& report = *outcome.attempts.back().report;
