@@ -35,6 +35,9 @@ using workflow::Plan;
 
 constexpr Duration frame_interval = 100ms;
 
+/// The engine counts a command a moment longer than we do.
+constexpr Duration submit_interval = 10ms;
+
 /// Which step of the run.
 using StepId = std::pair<InstanceId, std::size_t>;
 
@@ -50,10 +53,9 @@ struct OutputsRead {
   std::shared_ptr<const Outcome> outcome;
   Result<workflow::Outputs> outputs;
 };
-/// A step could not be handed to the engine.
-struct StepRefused {
+/// The engine was full and may have room again.
+struct SubmitAgain {
   StepId id;
-  std::shared_ptr<const Outcome> outcome;
 };
 /// All output has been written, and so has run.json.
 struct RunWritten {};
@@ -66,7 +68,7 @@ TROUPE_LOCAL_MESSAGE(troupe::cli::FrameTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FrameWritten)
 TROUPE_LOCAL_MESSAGE(troupe::cli::CleanUpOver)
 TROUPE_LOCAL_MESSAGE(troupe::cli::OutputsRead)
-TROUPE_LOCAL_MESSAGE(troupe::cli::StepRefused)
+TROUPE_LOCAL_MESSAGE(troupe::cli::SubmitAgain)
 TROUPE_LOCAL_MESSAGE(troupe::cli::RunWritten)
 
 namespace troupe::cli {
@@ -111,7 +113,7 @@ class RunActor {
         [this](const actors::AttemptFinished& m) { on_attempt(m); },
         [this](const actors::CommandFinished& m) { on_finished(m); },
         [this](const OutputsRead& m) { on_outputs(m); },
-        [this](const StepRefused& m) { end_step(m.id, *m.outcome, {}); },
+        [this](const SubmitAgain& m) { submit_again(m.id); },
         [this](PlanTick m) {
           if (m.token == plan_token_)
             perform(plan_.on_time(now()));
@@ -137,7 +139,9 @@ class RunActor {
   struct Running {
     StepRef ref;
     std::shared_ptr<StepLog> log;
-    CommandId command;
+    std::shared_ptr<const actors::CommandRequest> request;
+    CommandId command;       ///< None while the engine is full.
+    bool cancelled = false;  ///< Before the engine had it.
     std::uint32_t attempts = 1;
     TimePoint started;
   };
@@ -218,27 +222,42 @@ class RunActor {
     spec.grace = action.grace;
     request->retry = action.retry;
     request->success = std::move(action.success);
+    step.request = std::move(request);
+    submit(id, steps_.emplace(id, std::move(step)).first->second);
+  }
+
+  void submit(StepId id, Running& step) {
     const auto command =
-        engine_.submit(std::move(request), step.log, actors::ref_of(self_));
-    if (command) {
-      step.command = *command;
-      commands_.emplace(*command, id);
-    } else {
-      // The plan hears of it when it has given out all of its actions.
-      auto outcome = std::make_shared<Outcome>();
-      outcome->kind = actors::OutcomeKind::failed;
-      outcome->causes = {
-          {actors::CauseKind::spawn_error, 125, command.error().what}};
-      send_self(self_, StepRefused{id, std::move(outcome)});
+        engine_.submit(step.request, step.log, actors::ref_of(self_));
+    if (!command) {
+      send_after(self_, submit_interval, SubmitAgain{id});
+      return;
     }
-    steps_.emplace(id, std::move(step));
+    step.command = *command;
+    commands_.emplace(*command, id);
+  }
+
+  void submit_again(StepId id) {
+    Running& step = steps_.at(id);
+    if (!step.cancelled) {
+      submit(id, step);
+      return;
+    }
+    Outcome outcome;
+    outcome.kind = actors::OutcomeKind::cancelled;
+    outcome.causes = {{actors::CauseKind::cancelled, 0, "was cancelled"}};
+    end_step(id, outcome, {});
   }
 
   void perform(const workflow::CancelStep& action) {
     const StepId id{action.instance, action.step};
     const auto step = steps_.find(id);
-    if (step == steps_.end() || !step->second.command)
+    if (step == steps_.end())
       return;
+    if (!step->second.command) {
+      step->second.cancelled = true;
+      return;
+    }
     actors::send(engine_.commands(),
                  actors::CancelCommand{
                      step->second.command,
@@ -345,6 +364,7 @@ class RunActor {
     show_output(event, log);
     tell(event);
     perform(std::move(actions));
+    reported_.reset();
   }
 
   // -- Stopping ---------------------------------------------------------------

@@ -117,13 +117,11 @@ int exit_code_of(workflow::RunResult result, int by_signal) {
   return by_signal != 0 ? 128 + by_signal : exit_failed;
 }
 
-int execute(const Startup& startup, RunOrder order,
-            const workflow::PlanOptions& options) {
+int execute(const Startup& startup, RunOrder order) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started = node::Engine::start(
-      {.signal_mask = startup.signal_mask,
-       .max_commands = std::max<std::uint64_t>(1, options.max_parallel),
-       .crashes = crashes_for_test()});
+  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
+                                      .max_commands = fanout::most_job_slots,
+                                      .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;
@@ -247,8 +245,7 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
   return execute(startup,
                  {.plan = std::make_unique<workflow::Plan>(std::move(*plan)),
                   .folder = std::move(*folder),
-                  .settings = settings_of(o, *output)},
-                 *options);
+                  .settings = settings_of(o, *output)});
 }
 
 }  // namespace troupe::cli

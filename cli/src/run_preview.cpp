@@ -162,12 +162,17 @@ void describe_step(const Step& step, const std::string& key,
   Known known = around;
   known.add(step.env);
   const std::string line = known.text(step.run);
-  const bool plain = step.shell == workflow::default_shell() &&
-                     known.is_known(step.run) && simple_command_words(line);
-  const std::string runner =
+  const bool may_be_plain = step.shell == workflow::default_shell();
+  const bool is_known = known.is_known(step.run);
+  const bool plain = may_be_plain && is_known && simple_command_words(line);
+  std::string how =
       plain ? "without a shell"
-            : fmt::format("by {}", printable(shell_join(step.shell)));
-  out += fmt::format("    {} ({}{})", key, runner, how_often(step));
+            : fmt::format(
+                  "by {}{}", shell_join(step.shell),
+                  may_be_plain && !is_known ? " if it needs a shell" : "");
+  if (!step.working_directory.empty())
+    how += " in " + known.text(step.working_directory);
+  out += fmt::format("    {} ({}{})", key, printable(how), how_often(step));
   if (!step.name.empty())
     out += ": " + printable(known.text(step.name));
   out += '\n';

@@ -144,7 +144,8 @@ class Plan {
   };
 
   /// Errors: invalid_argument, if an input is missing or unknown, with its
-  /// place in the file, or if there is no such job; overloaded, if a variable would be too long.
+  /// place in the file, or if there is no such job; overloaded, if a variable
+  /// would be too long.
   [[nodiscard]] static Result<Plan> make(
       std::shared_ptr<const Workflow> workflow, PlanOptions options);
 
