@@ -398,9 +398,9 @@ TEST(Plan, RunsOneJobWithWhatItNeeds) {
 
   const auto workflow = load_workflow("etl.yaml", text);
   ASSERT_TRUE(workflow);
-  const auto unknown = Plan::make(*workflow, {.only_job = "e"});
+  const auto unknown = Plan::make(*workflow, {.only_job = "bb"});
   EXPECT_EQ(unknown.error().what,
-            "etl.yaml: no job \"e\"; did you mean \"a\"?");
+            "etl.yaml: no job \"bb\"; did you mean \"b\"?");
 }
 
 }  // namespace
