@@ -33,6 +33,7 @@ class CommandActor {
         [this](const CancelCommand& m) {
           perform(core_->on_cancel(m.request));
         },
+        [this](const ExpireAttempt& m) { expire(m.request); },
         [this](const SignalCommand& m) {
           deps_.runner.signal(current_attempt(), m.signal);
         },
@@ -82,6 +83,11 @@ class CommandActor {
       sink->report(seen);
     perform(core_->on_attempt_ended(std::move(seen)));
     deps_.runner.forget(attempt);
+  }
+
+  void expire(process::StopRequest request) {
+    request.timed_out = true;
+    deps_.runner.stop(current_attempt(), request);
   }
 
   void perform(const CommandCore::Actions& actions) {

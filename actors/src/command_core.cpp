@@ -109,11 +109,13 @@ void judge_report(Attempt& attempt, const CommandRequest& request,
   attempt.notes = notes_on(report);
   if (report.timed_out) {
     attempt.kind = OutcomeKind::timed_out;
+    const Duration limit = request.spec.time_limit;
     attempt.causes = {
         {CauseKind::timeout, 0,
-         fmt::format("timed out after {}{}",
-                     format_duration(request.spec.time_limit),
-                     report.killed ? " and had to be killed" : "")}};
+         fmt::format(
+             "timed out after {}{}",
+             format_duration(limit == Duration{0} ? report.wall : limit),
+             report.killed ? " and had to be killed" : "")}};
   } else if (report.stopped) {
     attempt.kind = OutcomeKind::cancelled;
     attempt.causes = {how_it_ended(report),

@@ -27,6 +27,7 @@ class StoreActor {
           state_->table.cancel(m.id);
           pass_on(m.id, m);
         },
+        [this](const ExpireAttempt& m) { pass_on(m.id, m); },
         [this](SignalCommand m) { pass_on(m.id, m); },
         [this](CrashCommand m) { pass_on(m.id, m); },
         [this](ListOpenCommands) {

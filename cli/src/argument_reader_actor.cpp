@@ -1,11 +1,10 @@
 #include "argument_reader_actor.hpp"
 
+#include <array>
+#include <cerrno>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
 #include <utility>
 
 namespace troupe::cli {

@@ -2,13 +2,13 @@
 
 /// Reads the arguments of a map, which may block for ever: an actor with a
 /// thread of its own, asked for a few at a time.
+#include <troupe/actors/caf.hpp>
+#include <troupe/fanout/argument_source.hpp>
+
 #include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
-
-#include <troupe/actors/caf.hpp>
-#include <troupe/fanout/argument_source.hpp>
 
 namespace troupe::cli {
 

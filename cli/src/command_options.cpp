@@ -1,16 +1,15 @@
 #include "command_options.hpp"
 
-#include <fmt/format.h>
-#include <string.h>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
 
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <fmt/format.h>
 #include <optional>
-
-#include <troupe/base/quantity.hpp>
-#include <troupe/base/suggest.hpp>
-#include <troupe/base/text.hpp>
+#include <string.h>
 
 namespace troupe::cli {
 namespace {
@@ -122,10 +121,10 @@ Result<int> parse_signal(std::string_view text) {
       return signal;
     known.emplace_back(candidate);
   }
-  return failure(Errc::invalid_argument,
-                 fmt::format("--signal: unknown signal \"{}\"{}",
-                             printable(text),
-                             did_you_mean(suggest(name, known))));
+  return failure(
+      Errc::invalid_argument,
+      fmt::format("--signal: unknown signal \"{}\"{}", printable(text),
+                  did_you_mean(suggest(name, known))));
 }
 
 Result<void> apply_limit(std::string_view text, process::Limits& limits) {
@@ -212,7 +211,8 @@ Result<actors::CommandRequest> CommandOptions::resolve() const {
     return read_number("--backoff", backoff, 1, 1000, retry.backoff);
   });
   then([&] { return read_number("--jitter", jitter, 0, 1, retry.jitter); });
-  then([&] { return read_duration("--max-delay", max_delay, retry.max_delay); });
+  then(
+      [&] { return read_duration("--max-delay", max_delay, retry.max_delay); });
   for (const std::string& limit : limits)
     then([&] { return apply_limit(limit, spec.limits); });
   if (!checked)

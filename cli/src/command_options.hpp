@@ -2,14 +2,14 @@
 
 /// The options that exec and map share: how a command is started, limited and
 /// retried.
-#include <string>
-#include <string_view>
-#include <vector>
+#include <troupe/actors/command_request.hpp>
+#include <troupe/base/error.hpp>
 
 #include <CLI/CLI.hpp>
 
-#include <troupe/actors/command_request.hpp>
-#include <troupe/base/error.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace troupe::cli {
 

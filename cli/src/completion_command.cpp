@@ -1,20 +1,20 @@
 /// troupe completion: the script that teaches a shell our options.
-#include <cstdio>
-
-#include <fmt/format.h>
+#include "completion_scripts.hpp"  // Generated from packaging/completions.
+#include "subcommand.hpp"
 
 #include <troupe/base/text.hpp>
 
-#include "completion_scripts.hpp"  // Generated from packaging/completions.
-#include "subcommand.hpp"
+#include <cstdio>
+#include <fmt/format.h>
 
 namespace troupe::cli {
 
 int run_completion(const Startup&, std::vector<std::string> words) {
   std::string shell;
-  CLI::App app{"Prints the completion script of a shell.\n"
-               "  eval \"$(troupe completion bash)\"",
-               "troupe completion"};
+  CLI::App app{
+      "Prints the completion script of a shell.\n"
+      "  eval \"$(troupe completion bash)\"",
+      "troupe completion"};
   app.add_option("SHELL", shell, "bash, zsh or fish")->required();
   if (const auto code = parse(app, std::move(words)))
     return *code;
@@ -25,8 +25,9 @@ int run_completion(const Startup&, std::vector<std::string> words) {
   else if (shell == "fish")
     fmt::print("{}", completion_fish);
   else
-    return usage_error(fmt::format(
-        "completion: expected bash, zsh or fish, got \"{}\"", printable(shell)));
+    return usage_error(
+        fmt::format("completion: expected bash, zsh or fish, got \"{}\"",
+                    printable(shell)));
   return exit_ok;
 }
 

@@ -1,14 +1,9 @@
 /// troupe exec: one command, run as if troupe were not there, but with
 /// time-outs, retries and the certainty that nothing of it survives.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <utility>
+#include "command_options.hpp"
+#include "outcome_json.hpp"
+#include "printer_actor.hpp"
+#include "subcommand.hpp"
 
 #include <troupe/actors/messages.hpp>
 #include <troupe/base/quantity.hpp>
@@ -16,10 +11,15 @@
 #include <troupe/node/engine.hpp>
 #include <troupe/node/signal_watcher.hpp>
 
-#include "command_options.hpp"
-#include "outcome_json.hpp"
-#include "printer_actor.hpp"
-#include "subcommand.hpp"
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <utility>
 
 namespace troupe::cli {
 namespace {
@@ -96,8 +96,7 @@ class ExecActor {
   void report(const actors::Attempt& attempt) const {
     const bool last = attempt.number >= deps_.attempts ||
                       attempt.kind == OutcomeKind::success ||
-                      attempt.kind == OutcomeKind::cancelled ||
-                      !attempt.report;
+                      attempt.kind == OutcomeKind::cancelled || !attempt.report;
     if (!last && !deps_.options.quiet)
       complain(fmt::format("attempt {} of {}: {}", attempt.number,
                            deps_.attempts, actors::describe(attempt.causes)));
@@ -143,13 +142,6 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   return request;
 }
 
-std::uint32_t crashes_for_test() {
-  const char* const text = std::getenv("TROUPE_TEST_CRASH_ACTORS");
-  return text == nullptr
-             ? 0
-             : static_cast<std::uint32_t>(parse_count(text).value_or(0));
-}
-
 /// Ends us as the command was ended, so that a calling shell can tell a Ctrl-C
 /// from a failure and stop its loop or script.
 [[noreturn]] void die_by(int signal) {
@@ -168,7 +160,7 @@ int execute(const Startup& startup, const ExecOptions& options,
             actors::CommandRequest request) {
   const std::uint32_t attempts = request.retry.attempts;
   const bool foreground = request.spec.foreground;
-  node::SignalWatcher signals{SIGINT,  SIGQUIT, SIGTERM,
+  node::SignalWatcher signals{SIGINT, SIGQUIT, SIGTERM,
                               SIGHUP, SIGUSR1, SIGUSR2};
   auto started = node::Engine::start(
       {.signal_mask = startup.signal_mask, .crashes = crashes_for_test()});
@@ -203,8 +195,7 @@ int execute(const Startup& startup, const ExecOptions& options,
     if (!from_terminal)
       actors::send(engine.commands(), actors::SignalCommand{*id, signal});
     if (signal != SIGUSR1 && signal != SIGUSR2)
-      actors::send(engine.commands(),
-                   actors::CancelCommand{*id, std::nullopt});
+      actors::send(engine.commands(), actors::CancelCommand{*id, std::nullopt});
     interrupted = interrupted || signal == SIGINT;
   });
   engine.run();
@@ -232,10 +223,11 @@ int execute(const Startup& startup, const ExecOptions& options,
 
 int run_exec(const Startup& startup, std::vector<std::string> words) {
   ExecOptions options;
-  CLI::App app{"Runs one command, with its own standard streams, and exits with "
-               "its exit code:\n128+n for a signal, 124 timed out, 125 troupe "
-               "failed, 126 not executable, 127 not found.",
-               "troupe exec"};
+  CLI::App app{
+      "Runs one command, with its own standard streams, and exits with "
+      "its exit code:\n128+n for a signal, 124 timed out, 125 troupe "
+      "failed, 126 not executable, 127 not found.",
+      "troupe exec"};
   options.command.add_to(app, "--delay,--retry-delay");
   app.add_flag("--shell{/bin/sh}", options.command.shell,
                "Run the words, joined by spaces, by a shell; --shell=PROGRAM "

@@ -1,13 +1,12 @@
 #include "job_output.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include "printer_actor.hpp"
 
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
+#include <unistd.h>
 #include <utility>
-
-#include "printer_actor.hpp"
 
 namespace troupe::cli {
 namespace {
@@ -71,9 +70,9 @@ Spool::~Spool() {
 
 void Spool::write(std::string_view bytes) {
   const std::size_t fits =
-      file_ >= 0 ? 0
-                 : std::min(bytes.size(),
-                            most_spooled_in_memory - memory_.size());
+      file_ >= 0
+          ? 0
+          : std::min(bytes.size(), most_spooled_in_memory - memory_.size());
   memory_.append(bytes.substr(0, fits));
   bytes.remove_prefix(fits);
   if (bytes.empty())
@@ -210,15 +209,16 @@ void JobOutput::print(std::function<void()> done) {
     if (spool.empty())
       continue;
     // The spools live until the printer has let go of them.
-    actors::send(printer_, Print{std::make_shared<PrintJob>(PrintJob{
-                               .fd = fd,
-                               .bytes = spool.memory(),
-                               .file = spool.file(),
-                               .done = [keep = group_] {}})});
+    actors::send(printer_, Print{std::make_shared<PrintJob>(
+                               PrintJob{.fd = fd,
+                                        .bytes = spool.memory(),
+                                        .file = spool.file(),
+                                        .done = [keep = group_] {}})});
   }
   if (done)
-    actors::send(printer_, Print{std::make_shared<PrintJob>(
-                               PrintJob{.done = std::move(done)})});
+    actors::send(
+        printer_,
+        Print{std::make_shared<PrintJob>(PrintJob{.done = std::move(done)})});
 }
 
 }  // namespace troupe::cli

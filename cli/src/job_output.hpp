@@ -1,17 +1,17 @@
 #pragma once
 
 /// What a job of a map prints, on its way from the command to our streams.
+#include <troupe/actors/caf.hpp>
+#include <troupe/actors/command_request.hpp>
+#include <troupe/fanout/results_path.hpp>
+#include <troupe/process/output_sink.hpp>
+
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <troupe/actors/caf.hpp>
-#include <troupe/actors/command_request.hpp>
-#include <troupe/fanout/results_path.hpp>
-#include <troupe/process/output_sink.hpp>
 
 namespace troupe::cli {
 

@@ -1,17 +1,15 @@
 /// troupe: one program, one subcommand per job. See subcommand.hpp.
-#include <pthread.h>
-
-#include <array>
-#include <cstdio>
-#include <string>
-#include <vector>
-
-#include <fmt/format.h>
+#include "subcommand.hpp"
 
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 
-#include "subcommand.hpp"
+#include <array>
+#include <cstdio>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <string>
+#include <vector>
 
 namespace troupe::cli {
 namespace {
@@ -29,6 +27,8 @@ int print_version(const Startup&, std::vector<std::string>) {
 
 constexpr std::array subcommands{
     Subcommand{"exec", "Run one command with time-outs and retries", run_exec},
+    Subcommand{"map", "Run a command for each argument, many at a time",
+               run_map},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
     Subcommand{"version", "Print the version", print_version},
@@ -77,9 +77,9 @@ int run(std::vector<std::string> words) {
     names.push_back(command.name);
   }
   const auto meant = suggest(name, names);
-  return usage_error(fmt::format(
-      "unknown command \"{}\"{}", printable(name),
-      meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
+  return usage_error(
+      fmt::format("unknown command \"{}\"{}", printable(name),
+                  meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
 }  // namespace

@@ -1,10 +1,7 @@
 #pragma once
 
 /// The dispatcher of `troupe map`: performs what fanout::MapCore decides.
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <string>
+#include "job_output.hpp"
 
 #include <troupe/actors/caf.hpp>
 #include <troupe/actors/command_request.hpp>
@@ -14,7 +11,10 @@
 #include <troupe/flow_control/memory_governor.hpp>
 #include <troupe/node/engine.hpp>
 
-#include "job_output.hpp"
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
 
 namespace troupe::cli {
 
@@ -31,10 +31,10 @@ struct MapPlan {
   bool tag = false;
   bool dry_run = false;
   bool bar = false;
-  bool adaptive = false;  ///< -j auto
-  std::string results;    ///< --results; empty for none.
-  int joblog = -1;        ///< Open for appending; negative for none.
-  std::optional<double> most_load;                ///< --load
+  bool adaptive = false;            ///< -j auto
+  std::string results;              ///< --results; empty for none.
+  int joblog = -1;                  ///< Open for appending; negative for none.
+  std::optional<double> most_load;  ///< --load
   std::optional<std::uint64_t> least_free_bytes;  ///< --memfree
 };
 

@@ -1,11 +1,11 @@
 #include "outcome_json.hpp"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
+#include <troupe/base/text.hpp>
 
 #include <nlohmann/json.hpp>
 
-#include <troupe/base/text.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 
 namespace troupe::cli {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <troupe/actors/outcome.hpp>
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace troupe::cli {
 

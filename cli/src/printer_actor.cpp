@@ -1,10 +1,9 @@
 #include "printer_actor.hpp"
 
-#include <poll.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
+#include <poll.h>
+#include <unistd.h>
 #include <utility>
 
 namespace troupe::cli {
@@ -59,8 +58,7 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
-    bool& broken = broken_.at(
-        static_cast<std::size_t>(job.fd));
+    bool& broken = broken_.at(static_cast<std::size_t>(job.fd));
     if (!broken) {
       broken = !write_all(job.fd, job.bytes) ||
                (job.file >= 0 && !copy_file(job.file, job.fd));

@@ -4,14 +4,14 @@
 /// stopped reader may block for ever: an actor with a thread of its own, so
 /// that nobody else waits. What waits to be written is bounded by back-pressure
 /// to the commands (PrinterSink) and by the callers' own windows.
+#include <troupe/actors/caf.hpp>
+#include <troupe/process/output_sink.hpp>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-
-#include <troupe/actors/caf.hpp>
-#include <troupe/process/output_sink.hpp>
 
 namespace troupe::cli {
 

@@ -1,13 +1,14 @@
 #include "subcommand.hpp"
 
-#include <fmt/format.h>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
 #include <optional>
-
-#include <troupe/base/suggest.hpp>
-#include <troupe/base/text.hpp>
 
 namespace troupe::cli {
 namespace {
@@ -57,8 +58,8 @@ int usage_error(std::string_view what) {
 int unknown_option_error(const CLI::App& app, std::string_view typed) {
   const std::string_view name = typed.substr(0, typed.find('='));
   const std::vector<std::string> names = option_names(app);
-  const auto meant = suggest(
-      name, std::vector<std::string_view>{names.begin(), names.end()});
+  const auto meant =
+      suggest(name, std::vector<std::string_view>{names.begin(), names.end()});
   return usage_error(
       fmt::format("{}: unknown option {}{}", short_name(app), printable(name),
                   meant ? fmt::format("; did you mean {}?", *meant) : ""));
@@ -79,6 +80,27 @@ std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
       return usage_error(fmt::format("{}: {}", short_name(app), error.what()));
     return unknown_option_error(app, unknown);
   }
+}
+
+bool takes_value(const CLI::App& app, const std::string& typed) {
+  const bool is_long = typed.starts_with("--");
+  if (is_long && typed.find('=') != std::string::npos)
+    return false;
+  // Of -kj8 and -kj 8 the first letter with a value decides.
+  for (std::size_t i = 1; !is_long && i < typed.size(); ++i) {
+    const auto* option = app.get_option_no_throw(fmt::format("-{}", typed[i]));
+    if (option != nullptr && option->get_items_expected_max() > 0)
+      return i + 1 == typed.size();
+  }
+  const auto* option = is_long ? app.get_option_no_throw(typed) : nullptr;
+  return option != nullptr && option->get_items_expected_max() > 0;
+}
+
+std::uint32_t crashes_for_test() {
+  const char* const text = std::getenv("TROUPE_TEST_CRASH_ACTORS");
+  return text == nullptr
+             ? 0
+             : static_cast<std::uint32_t>(parse_count(text).value_or(0));
 }
 
 }  // namespace troupe::cli

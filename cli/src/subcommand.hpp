@@ -1,15 +1,15 @@
 #pragma once
 
 /// What main() knows of a subcommand, and what subcommands share.
+#include <troupe/base/error.hpp>
+
+#include <CLI/CLI.hpp>
+
 #include <csignal>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-
-#include <troupe/base/error.hpp>
 
 namespace troupe::cli {
 
@@ -39,6 +39,13 @@ int unknown_option_error(const CLI::App& app, std::string_view typed);
 /// options come with "did you mean".
 [[nodiscard]] std::optional<int> parse(CLI::App& app,
                                        std::vector<std::string> words);
+
+/// Whether `typed` is an option of `app` whose value is the next word.
+[[nodiscard]] bool takes_value(const CLI::App& app, const std::string& typed);
+
+/// For tests of recovery: how many actors of each command shall die, from
+/// TROUPE_TEST_CRASH_ACTORS.
+[[nodiscard]] std::uint32_t crashes_for_test();
 
 int run_exec(const Startup& startup, std::vector<std::string> words);
 int run_map(const Startup& startup, std::vector<std::string> words);

@@ -30,7 +30,8 @@ class ViewBuffer : public std::streambuf {
 /// Bytes from `at` to the end of what a person sees as this scalar.
 std::uint32_t written_length(const Source& source, Span at,
                              std::string_view text) {
-  const std::string_view rest = source.from(at);
+  // Not further than escapes can make it, since a line can be the whole file.
+  const std::string_view rest = source.from(at).substr(0, 2 * text.size() + 2);
   const std::string_view line = rest.substr(0, rest.find('\n'));
   if (line.empty() || text.empty())
     return 1;

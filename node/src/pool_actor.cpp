@@ -19,6 +19,7 @@ using actors::CommandFinished;
 using actors::CommandOrder;
 using actors::CrashCommand;
 using actors::DownMessage;
+using actors::ExpireAttempt;
 using actors::Outcome;
 using actors::OutcomeKind;
 using actors::SignalCommand;
@@ -53,6 +54,7 @@ class PoolActor {
           start(m.order->id);
         },
         [this](const CancelCommand& m) { send(self_, store_, m); },
+        [this](const ExpireAttempt& m) { send(self_, store_, m); },
         [this](SignalCommand m) { send(self_, store_, m); },
         [this](CrashCommand m) { send(self_, store_, m); },
         [this](const supervisor::ChildReply& m) { on_reply(m); },
@@ -100,6 +102,7 @@ class FrontActor {
         [this](const PoolStarted& m) { connect(m.pool); },
         [this](const SubmitCommand& m) { pass_on(m); },
         [this](const CancelCommand& m) { pass_on(m); },
+        [this](const ExpireAttempt& m) { pass_on(m); },
         [this](SignalCommand m) { pass_on(m); },
         [this](CrashCommand m) { pass_on(m); },
         [this](EngineEnding) { actors::quit(self_); },
@@ -107,8 +110,8 @@ class FrontActor {
   }
 
  private:
-  using Kept =
-      std::variant<SubmitCommand, CancelCommand, SignalCommand, CrashCommand>;
+  using Kept = std::variant<SubmitCommand, CancelCommand, ExpireAttempt,
+                            SignalCommand, CrashCommand>;
 
   void connect(const ActorRef& pool) {
     pool_ = pool;

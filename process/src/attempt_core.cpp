@@ -30,7 +30,7 @@ AttemptCore::Actions AttemptCore::on_started(TimePoint now) {
 AttemptCore::Actions AttemptCore::on_stop(StopRequest request, TimePoint now) {
   switch (state_) {
     case State::running:
-      verdict_.stopped = true;
+      (request.timed_out ? verdict_.timed_out : verdict_.stopped) = true;
       return begin_stop(request.signal, request.grace, now);
     case State::stopping:
       // A second request can only hurry.

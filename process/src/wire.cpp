@@ -208,6 +208,7 @@ void message_fields(F& f, T& message) {
   } else if constexpr (std::is_same_v<M, Stop>) {
     f(message.request.signal);
     f(message.request.grace);
+    f(message.request.timed_out);
   } else if constexpr (std::is_same_v<M, Signal>) {
     f(message.signal);
   } else if constexpr (std::is_same_v<M, Hello>) {

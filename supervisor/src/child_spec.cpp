@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <string_view>
 #include <unordered_set>
 
 namespace troupe::supervisor {
@@ -28,54 +29,6 @@ Result<void> check(const Backoff& backoff) {
 }
 
 }  // namespace
-
-std::string_view to_string(Restart restart) {
-  switch (restart) {
-    case Restart::permanent:
-      return "permanent";
-    case Restart::transient:
-      return "transient";
-    case Restart::temporary:
-      return "temporary";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(ChildType type) {
-  switch (type) {
-    case ChildType::worker:
-      return "worker";
-    case ChildType::supervisor:
-      return "supervisor";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(Strategy strategy) {
-  switch (strategy) {
-    case Strategy::one_for_one:
-      return "one_for_one";
-    case Strategy::one_for_all:
-      return "one_for_all";
-    case Strategy::rest_for_one:
-      return "rest_for_one";
-    case Strategy::simple_one_for_one:
-      return "simple_one_for_one";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(AutoShutdown auto_shutdown) {
-  switch (auto_shutdown) {
-    case AutoShutdown::never:
-      return "never";
-    case AutoShutdown::any_significant:
-      return "any_significant";
-    case AutoShutdown::all_significant:
-      return "all_significant";
-  }
-  return "unknown";
-}
 
 Duration backoff_delay(const Backoff& backoff, std::uint32_t step,
                        Random& random) {

@@ -160,6 +160,9 @@ class SupervisorActor {
           spec.start(context).value());
     } catch (const std::exception& exception) {
       return core_.on_child_start_failed(start.child, exception.what(), now());
+    } catch (...) {
+      return core_.on_child_start_failed(
+          start.child, "an exception that is no std::exception", now());
     }
   }
 

@@ -283,9 +283,14 @@ TEST_F(SupervisorActorTest, SupervisorsNestAndEscalate) {
                     worker("y")}});
   EXPECT_THAT(take_log(), ElementsAre("start x", "start a", "start b",
                                       "start c", "start y"));
+  EXPECT_THAT(take_reports(),
+              ElementsAre(ReportKind::started, ReportKind::started));
   crash("b");
   EXPECT_THAT(take_log(), ElementsAre("gone b", "gone c", "gone a", "start a",
                                       "start b", "start c"));
+  EXPECT_THAT(take_reports(),
+              ElementsAre(ReportKind::child_terminated, ReportKind::gave_up,
+                          ReportKind::child_terminated, ReportKind::started));
   crash("a");
   EXPECT_THAT(take_log(),
               ElementsAre("gone a", "gone c", "gone b", "gone y", "gone x"));
@@ -344,6 +349,10 @@ TEST_F(SupervisorActorTest, RequestsAreAnswered) {
   EXPECT_EQ(list->children[0].info.id, "a");
   EXPECT_EQ(list->children[0].actor, stage->newest["a"]);
   EXPECT_EQ(list->children[2].info.id, "d");
+  ask<ChildReply>(supervisor, TerminateChild{"c", 0});
+  list = ask<ChildList>(supervisor, WhichChildren{});
+  EXPECT_EQ(list->children[1].info.state, ChildState::stopped);
+  EXPECT_EQ(list->children[1].actor, ActorRef{});
 }
 
 TEST_F(SupervisorActorTest, DynamicChildIsRestartedWithItsArguments) {
@@ -366,6 +375,47 @@ TEST_F(SupervisorActorTest, DynamicChildIsRestartedWithItsArguments) {
       ReplyCode::ok);
   EXPECT_THAT(take_log(),
               ElementsAre("start w1", "gone w1", "start w1", "gone w1"));
+}
+
+TEST_F(SupervisorActorTest, DynamicChildThatDeclinesItsRestartIsForgotten) {
+  SupervisorSpec spec = crowd();
+  spec.children[0].start = [this](StartContext& context) -> StartResult {
+    if (context.restarts() == 2)
+      return Ignore{};
+    return start_worker(context, "w");
+  };
+  auto supervisor = supervise(spec);
+  ask<ChildReply>(supervisor, StartDynamicChild{});
+  crash("w");
+  crash("w");
+  EXPECT_EQ(stage->starts["w"], 2);
+  EXPECT_EQ(ask<ChildCounts>(supervisor, CountChildren{}),
+            (ChildCounts{1, 0, 0, 0}));
+  EXPECT_EQ(exit_of(supervisor), std::nullopt);
+}
+
+TEST_F(SupervisorActorTest, StartFunctionThatThrowsAnythingIsAFailedStart) {
+  SupervisorSpec spec = crowd();
+  spec.children[0].start = [](StartContext&) -> StartResult { throw 17; };
+  auto supervisor = supervise(spec);
+  auto reply = ask<ChildReply>(supervisor, StartDynamicChild{});
+  EXPECT_EQ(reply->code, ReplyCode::start_failed);
+  EXPECT_EQ(reply->what, "an exception that is no std::exception");
+}
+
+TEST_F(SupervisorActorTest, StartFunctionMayReturnAnErrorOrNoActor) {
+  auto supervisor = supervise({});
+  ChildSpec spec = worker("a");
+  spec.start = [](StartContext&) -> StartResult {
+    return Error{Errc::overloaded, "no room"};
+  };
+  EXPECT_EQ(ask<ChildReply>(supervisor, StartChild{spec, 0})->what, "no room");
+  spec.start = [](StartContext&) -> StartResult { return ActorRef{}; };
+  EXPECT_EQ(ask<ChildReply>(supervisor, StartChild{spec, 0})->what,
+            "the start function returned no actor");
+  spec.start = [](StartContext&) -> StartResult { return Starting{}; };
+  EXPECT_EQ(ask<ChildReply>(supervisor, StartChild{spec, 0})->what,
+            "the start function returned no actor");
 }
 
 TEST_F(SupervisorActorTest, DynamicChildWithForeignArgumentsDoesNotStart) {

@@ -170,6 +170,22 @@ TEST(SupervisorCore, ShutdownAnswersEverybodyWhoWaits) {
 
 // -- News at the wrong moment ------------------------------------------------
 
+TEST(SupervisorCore, ExampleOfTheDesignPageHoldsTrue) {
+  SupervisorSpec spec = three(Strategy::one_for_all);
+  spec.intensity = 1;
+  CoreWorld world{spec};
+  world.start().take_log();
+  world.on_start["c"] = {OnStart::fail};
+  world.crash("b");
+  EXPECT_THAT(world.take_log(),
+              ElementsAre("gone b", "stop c", "gone c", "stop a", "gone a",
+                          "start a", "start b", "fail c"));
+  world.retry();
+  EXPECT_THAT(world.take_log(),
+              ElementsAre("gave_up c", "stop b", "gone b", "stop a", "gone a",
+                          "exit shutdown"));
+}
+
 TEST(SupervisorCore, SecondCrashDuringAGroupRestartIsNotChargedAgain) {
   SupervisorSpec spec = three(Strategy::one_for_all);
   spec.intensity = 1;

@@ -46,6 +46,13 @@ struct CancelCommand {
   std::optional<process::StopRequest> request;
 };
 
+/// Stops the attempt that runs as if its time limit had passed: there may be
+/// another one.
+struct ExpireAttempt {
+  CommandId id;
+  process::StopRequest request;
+};
+
 /// Passes a signal to the leader of the attempt that runs, if one does.
 struct SignalCommand {
   CommandId id;
@@ -118,6 +125,7 @@ struct WaitOver {
 
 TROUPE_LOCAL_MESSAGE(troupe::actors::OpenCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CancelCommand)
+TROUPE_LOCAL_MESSAGE(troupe::actors::ExpireAttempt)
 TROUPE_LOCAL_MESSAGE(troupe::actors::SignalCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CrashCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::AttachCommand)

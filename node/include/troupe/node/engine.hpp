@@ -1,11 +1,5 @@
 #pragma once
 
-#include <boost/asio/io_context.hpp>
-#include <csignal>
-#include <cstdint>
-#include <memory>
-#include <optional>
-
 #include <troupe/actors/caf.hpp>
 #include <troupe/actors/command_request.hpp>
 #include <troupe/actors/messages.hpp>
@@ -13,11 +7,18 @@
 #include <troupe/base/ids.hpp>
 #include <troupe/base/time.hpp>
 
+#include <boost/asio/io_context.hpp>
+
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
 namespace troupe::node {
 
 struct EngineOptions {
-  sigset_t signal_mask{};  ///< The mask that commands start with.
-  std::size_t threads = 2; ///< That run actors.
+  sigset_t signal_mask{};   ///< The mask that commands start with.
+  std::size_t threads = 2;  ///< That run actors.
   /// Commands in the engine at once, running, queued or waiting for a retry.
   std::uint64_t max_commands = 4096;
   /// For tests of recovery: actors of each command that are made to crash.

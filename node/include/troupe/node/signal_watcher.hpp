@@ -1,13 +1,13 @@
 #pragma once
 
-#include <sys/signalfd.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+
 #include <csignal>
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <sys/signalfd.h>
 
 namespace troupe::node {
 

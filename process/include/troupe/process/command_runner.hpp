@@ -53,6 +53,7 @@ using AttemptHandler = std::function<void(const AttemptEvent&)>;
 struct StopRequest {
   int signal = SIGTERM;
   Duration grace = 2s;
+  bool timed_out = false;  ///< A limit of the caller's passed; reported so.
 };
 
 /// Starts and ends commands. The methods never block and may be called from any

@@ -8,7 +8,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -45,11 +44,6 @@ enum class AutoShutdown : std::uint8_t {
   any_significant = 2,  ///< The first one that ends.
   all_significant = 3,  ///< The last one that ends.
 };
-
-[[nodiscard]] std::string_view to_string(Restart restart);
-[[nodiscard]] std::string_view to_string(ChildType type);
-[[nodiscard]] std::string_view to_string(Strategy strategy);
-[[nodiscard]] std::string_view to_string(AutoShutdown auto_shutdown);
 
 /// How a child is stopped. A Duration is the time from the polite stop to the
 /// kill.

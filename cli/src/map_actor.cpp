@@ -1,0 +1,481 @@
+#include "map_actor.hpp"
+
+#include "argument_reader_actor.hpp"
+#include "printer_actor.hpp"
+
+#include <troupe/base/overload.hpp>
+#include <troupe/base/text.hpp>
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sys/ioctl.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace troupe::cli {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using actors::Outcome;
+using fanout::MapCore;
+
+/// How often the machine is looked at, and the bar drawn.
+constexpr Duration sample_interval = 1s;
+constexpr Duration bar_interval = 200ms;
+
+/// With -j auto, so many times the cores at most.
+constexpr std::size_t auto_slots_per_core = 32;
+
+/// Without an end known, the time of the limit is looked at so often.
+constexpr Duration limit_interval = 100ms;
+
+struct SampleTick {};
+struct BarTick {};
+struct CoreTick {};
+struct LimitTick {};
+/// All output has been written.
+struct Printed {};
+
+}  // namespace
+}  // namespace troupe::cli
+
+TROUPE_LOCAL_MESSAGE(troupe::cli::SampleTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::BarTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::CoreTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::LimitTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::Printed)
+
+namespace troupe::cli {
+namespace {
+
+/// These files are made by the kernel when they are read; nothing waits.
+std::string read_proc(const char* path) {
+  std::ifstream in{path};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+flow_control::MachineSample look_at_machine() {
+  return {.memory = flow_control::parse_meminfo(read_proc("/proc/meminfo")),
+          .memory_pressure =
+              flow_control::parse_pressure(read_proc("/proc/pressure/memory")),
+          .cpu_pressure =
+              flow_control::parse_pressure(read_proc("/proc/pressure/cpu")),
+          .load = flow_control::parse_loadavg(read_proc("/proc/loadavg"))};
+}
+
+std::size_t terminal_columns() {
+  winsize size{};
+  constexpr std::size_t usual = 80;
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+    return usual;
+  return size.ws_col;
+}
+
+/// What a job of the joblog and of the exit status is judged by.
+struct JobEnd {
+  bool ok = false;
+  int status = 0;
+};
+
+class MapActor {
+ public:
+  MapActor(Actor* self, node::Engine& engine,
+           std::shared_ptr<const MapPlan> plan, ActorRef reader,
+           ActorRef printer, std::function<void(const MapResult&)> on_end)
+      : self_{self},
+        engine_{engine},
+        plan_{std::move(plan)},
+        reader_{std::move(reader)},
+        printer_{std::move(printer)},
+        on_end_{std::move(on_end)},
+        core_{plan_->core},
+        timeout_{plan_->timeout},
+        progress_{actors::now(self)},
+        order_{order_window()},
+        governor_{governor_config(*plan_)} {
+    if (plan_->adaptive)
+      parallelism_.emplace(
+          flow_control::ParallelismConfig{.initial = plan_->core.slots,
+                                          .max = governor_limit(*plan_)},
+          actors::now(self_));
+    if (plan_->total)
+      set_total(*plan_->total);
+  }
+
+  Behavior make_behavior() {
+    send_self(self_, SampleTick{});
+    if (plan_->bar)
+      send_self(self_, BarTick{});
+    perform(core_.on_start(now()));
+    return {
+        [this](const ArgumentsRead& m) { on_arguments(m); },
+        [this](const actors::CommandStarted& m) { on_started(m); },
+        [](const actors::AttemptFinished&) {},
+        [this](const actors::CommandFinished& m) { on_finished(m); },
+        [this](StopStarting) { perform(core_.stop_starting(now())); },
+        [this](StopAllJobs) { perform(core_.stop_all(now())); },
+        [this](SampleTick) { on_sample(); },
+        [this](BarTick) { draw_bar(); },
+        [this](CoreTick) { perform(core_.on_time(now())); },
+        [this](LimitTick) { enforce_limit(); },
+        [this](Printed) { end(); },
+    };
+  }
+
+ private:
+  struct Job {
+    std::uint64_t seq = 0;
+    std::string text;  ///< For --dry-run and the log.
+    std::shared_ptr<JobOutput> output;
+    std::optional<WallTime> started;
+    std::optional<TimePoint> attempt_started;
+    bool over_limit = false;
+  };
+  /// What is printed of a job when its turn has come.
+  struct Ready {
+    std::shared_ptr<JobOutput> output;
+    std::string text;  ///< For standard output, before the output.
+  };
+
+  [[nodiscard]] TimePoint now() const { return actors::now(self_); }
+
+  [[nodiscard]] std::size_t order_window() const {
+    return plan_->core.window == 0
+               ? 1
+               : static_cast<std::size_t>(plan_->core.window);
+  }
+
+  static std::size_t governor_limit(const MapPlan& plan) {
+    if (!plan.adaptive)
+      return plan.core.slots;
+    return std::min<std::size_t>(auto_slots_per_core * plan.core.slots,
+                                 fanout::most_job_slots);
+  }
+
+  static flow_control::GovernorConfig governor_config(const MapPlan& plan) {
+    return {.memfree_bytes = plan.least_free_bytes,
+            .max_load = plan.most_load,
+            .max_running = governor_limit(plan)};
+  }
+
+  void set_total(std::uint64_t jobs) {
+    core_.set_total(jobs);
+    progress_.set_total(jobs);
+  }
+
+  void perform(const MapCore::Actions& actions) {
+    for (const auto& action : actions)
+      std::visit([this](const auto& a) { perform(a); }, action);
+  }
+
+  void perform(MapCore::Read action) {
+    send(self_, reader_, ReadArguments{action.most});
+  }
+
+  void perform(MapCore::Wake action) {
+    send_after(self_, std::max(Duration{0}, Duration{action.at - now()}),
+               CoreTick{});
+  }
+
+  void perform(MapCore::Skip action) {
+    progress_.on_skipped();
+    if (plan_->keep_order)
+      print_all(order_.on_skipped(action.seq));
+  }
+
+  void perform(const MapCore::Launch& action) {
+    const auto& arguments = action.arguments;
+    const auto rendered = plan_->command.render(arguments, action.slot);
+    if (!rendered) {
+      fail(rendered.error());
+      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      return;
+    }
+    Job job{.seq = arguments.seq};
+    if (plan_->dry_run || plan_->joblog >= 0)
+      job.text = rendered->as_text();
+    progress_.on_started();
+    if (plan_->dry_run) {
+      finish_job(job.seq, {.output = nullptr, .text = job.text + "\n"},
+                 {.ok = true, .status = 0});
+      return;
+    }
+    auto output = output_for(arguments);
+    if (!output) {
+      fail(output.error());
+      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      return;
+    }
+    job.output = *output;
+    auto request =
+        std::make_shared<actors::CommandRequest>(request_for(*rendered));
+    const auto id =
+        engine_.submit(std::move(request), job.output, actors::ref_of(self_));
+    if (!id) {
+      fail(id.error());
+      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      return;
+    }
+    jobs_.emplace(*id, std::move(job));
+  }
+
+  void perform(MapCore::StopAll) {
+    const auto& spec = plan_->request.spec;
+    for (const auto& [id, job] : jobs_)
+      actors::send(engine_.commands(),
+                   actors::CancelCommand{
+                       id, process::StopRequest{.signal = spec.polite_signal,
+                                                .grace = spec.grace}});
+  }
+
+  void perform(MapCore::Finish) {
+    // The answer comes when everything before it has been written.
+    auto job = std::make_shared<PrintJob>();
+    job->fd = STDERR_FILENO;
+    if (plan_->bar)
+      job->bytes = "\r\x1b[K";
+    job->done = [self = actors::ref_of(self_)] {
+      actors::send(self, Printed{});
+    };
+    send(self_, printer_, Print{std::move(job)});
+    over_ = true;
+  }
+
+  [[nodiscard]] actors::CommandRequest request_for(
+      const fanout::RenderedCommand& rendered) const {
+    actors::CommandRequest request = plan_->request;
+    if (rendered.shell_text.empty())
+      request.spec.argv = rendered.argv;
+    else
+      request.spec.argv = {plan_->shell, "-c", rendered.shell_text};
+    if (const auto limit = timeout_.limit())
+      request.spec.time_limit = *limit;
+    return request;
+  }
+
+  [[nodiscard]] Result<std::shared_ptr<JobOutput>> output_for(
+      const fanout::Arguments& arguments) const {
+    JobOutput::Options options{.grouping = plan_->grouping};
+    if (plan_->tag) {
+      for (const std::string& value : arguments.values)
+        options.tag += (options.tag.empty() ? "" : " ") + value;
+      options.tag += '\t';
+    }
+    if (!plan_->results.empty()) {
+      auto paths = fanout::results_paths(plan_->results, arguments.values);
+      if (!paths)
+        return tl::unexpected(std::move(paths.error()));
+      options.results = std::move(*paths);
+    }
+    return std::make_shared<JobOutput>(std::move(options), printer_);
+  }
+
+  void on_arguments(const ArgumentsRead& m) {
+    if (m.error)
+      fail(*m.error);
+    if (!m.arguments.empty())
+      last_seq_ = m.arguments.back().seq;
+    if (m.at_end)
+      set_total(last_seq_);
+    perform(core_.on_arguments(m.arguments, m.at_end, now()));
+  }
+
+  void on_started(const actors::CommandStarted& m) {
+    const auto job = jobs_.find(m.id);
+    if (job == jobs_.end())
+      return;
+    if (!job->second.started)
+      job->second.started = m.at;
+    job->second.attempt_started = now();
+    job->second.over_limit = false;
+  }
+
+  void on_finished(const actors::CommandFinished& m) {
+    auto node = jobs_.extract(m.id);
+    if (!node)
+      return;
+    Job& job = node.mapped();
+    const Outcome& outcome = *m.outcome;
+    const bool ok = outcome.kind == actors::OutcomeKind::success;
+    if (!outcome.attempts.empty() && outcome.attempts.back().report) {
+      const auto& report = *outcome.attempts.back().report;
+      governor_.on_finished(report.max_rss_bytes);
+      if (ok && timeout_.on_success(report.wall) && !limit_ticking_) {
+        limit_ticking_ = true;
+        send_after(self_, limit_interval, LimitTick{});
+      }
+    }
+    explain(job, outcome);
+    log(job, outcome);
+    const std::size_t running = core_.running();
+    finish_job(job.seq, {.output = std::move(job.output), .text = {}},
+               {.ok = ok, .status = outcome.exit_status});
+    if (parallelism_) {
+      parallelism_->on_completed(running, now());
+      apply_limits();
+    }
+  }
+
+  /// What the command itself could not say.
+  void explain(const Job& job, const Outcome& outcome) {
+    for (const auto& incident : outcome.incidents)
+      complain_about(job, incident.what);
+    const bool plain_failure = outcome.kind == actors::OutcomeKind::failed &&
+                               !outcome.attempts.empty() &&
+                               outcome.attempts.back().report;
+    if (outcome.kind != actors::OutcomeKind::success && !plain_failure &&
+        outcome.kind != actors::OutcomeKind::cancelled)
+      complain_about(job, actors::describe(outcome.causes));
+  }
+
+  void complain_about(const Job& job, const std::string& what) {
+    print_text(STDERR_FILENO,
+               fmt::format("troupe: job {}: {}\n", job.seq, printable(what)));
+  }
+
+  void print_text(int fd, std::string text) {
+    auto print = std::make_shared<PrintJob>();
+    print->fd = fd;
+    print->bytes = std::move(text);
+    send(self_, printer_, Print{std::move(print)});
+  }
+
+  void finish_job(std::uint64_t seq, Ready ready, JobEnd how) {
+    progress_.on_finished(how.ok, now());
+    if (plan_->keep_order)
+      print_all(order_.on_finished(seq, std::move(ready)));
+    else
+      print(ready);
+    perform(core_.on_finished(seq, how.ok, how.status, now()));
+  }
+
+  void print_all(const std::vector<Ready>& outputs) {
+    for (const Ready& ready : outputs)
+      print(ready);
+  }
+
+  void print(const Ready& ready) {
+    if (!ready.text.empty())
+      print_text(STDOUT_FILENO, ready.text);
+    if (ready.output)
+      ready.output->print({});
+  }
+
+  void log(const Job& job, const Outcome& outcome) {
+    if (plan_->joblog < 0)
+      return;
+    fanout::JobLogRow row{.seq = job.seq, .command = job.text};
+    row.started = job.started.value_or(outcome.attempts.empty()
+                                           ? WallTime{}
+                                           : outcome.attempts.front().started);
+    row.exit_value = outcome.exit_status;
+    if (!outcome.attempts.empty() && outcome.attempts.back().report) {
+      const auto& report = *outcome.attempts.back().report;
+      row.runtime = report.wall;
+      row.received_bytes = report.stdout_bytes;
+      row.exit_value = report.signal != 0 ? 0 : report.exit_code;
+      row.signal = report.signal;
+    }
+    // As GNU parallel writes it, so that it resumes from our logs.
+    if (outcome.kind == actors::OutcomeKind::timed_out) {
+      row.exit_value = -1;
+      row.signal = SIGTERM;
+    }
+    print_text(plan_->joblog, fanout::format_job_log_row(row));
+  }
+
+  void on_sample() {
+    if (over_)
+      return;
+    const auto sample = look_at_machine();
+    governor_.observe(sample, core_.running());
+    if (parallelism_)
+      parallelism_->observe(sample, core_.running(), now());
+    apply_limits();
+    send_after(self_, sample_interval, SampleTick{});
+  }
+
+  void apply_limits() {
+    const std::size_t wanted =
+        parallelism_ ? parallelism_->slots() : plan_->core.slots;
+    const std::size_t allowed =
+        core_.running() + governor_.may_start(core_.running());
+    perform(core_.resize(static_cast<std::uint32_t>(std::min(wanted, allowed)),
+                         now()));
+  }
+
+  /// --timeout N%: the limit comes and moves while jobs run.
+  void enforce_limit() {
+    const auto limit = timeout_.limit();
+    const auto& spec = plan_->request.spec;
+    for (auto& [id, job] : jobs_) {
+      if (!limit || job.over_limit || !job.attempt_started ||
+          now() - *job.attempt_started < *limit)
+        continue;
+      job.over_limit = true;
+      actors::send(engine_.commands(),
+                   actors::ExpireAttempt{
+                       id, process::StopRequest{.signal = spec.polite_signal,
+                                                .grace = spec.grace}});
+    }
+    if (!over_)
+      send_after(self_, limit_interval, LimitTick{});
+  }
+
+  void draw_bar() {
+    if (over_)
+      return;
+    print_text(STDERR_FILENO,
+               fmt::format("\r{}\x1b[K",
+                           progress_.render(terminal_columns() - 1, now())));
+    send_after(self_, bar_interval, BarTick{});
+  }
+
+  void fail(const Error& error) {
+    if (!error_)
+      error_ = error;
+    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", error.what));
+  }
+
+  void end() {
+    on_end_({.exit_status = core_.halt().exit_status(), .error = error_});
+    actors::quit(self_);
+  }
+
+  Actor* self_;
+  node::Engine& engine_;
+  std::shared_ptr<const MapPlan> plan_;
+  ActorRef reader_;
+  ActorRef printer_;
+  std::function<void(const MapResult&)> on_end_;
+  MapCore core_;
+  fanout::TimeoutPolicy timeout_;
+  fanout::Progress progress_;
+  fanout::OutputOrder<Ready> order_;
+  flow_control::MemoryGovernor governor_;
+  std::optional<flow_control::AdaptiveParallelism> parallelism_;
+  std::map<CommandId, Job> jobs_;
+  std::uint64_t last_seq_ = 0;
+  std::optional<Error> error_;
+  bool limit_ticking_ = false;
+  bool over_ = false;
+};
+
+}  // namespace
+
+ActorRef spawn_map(node::Engine& engine, std::shared_ptr<const MapPlan> plan,
+                   ActorRef reader, ActorRef printer,
+                   std::function<void(const MapResult&)> on_end) {
+  return actors::spawn<MapActor>(engine.system(), engine, std::move(plan),
+                                 std::move(reader), std::move(printer),
+                                 std::move(on_end));
+}
+
+}  // namespace troupe::cli
