@@ -78,9 +78,12 @@ int ChildSetup::apply_settings() const {
   return error;
 }
 
-int ChildSetup::connect_stdio() {
+int ChildSetup::connect_stdio() const {
+  // A copy: the lifted descriptors are the child's alone, but its memory is
+  // ours, and a second launch begins with what the first was given.
+  std::array<int, 3> sources = stdio_;
   // A source below 3 could be overwritten before its turn: lift it first.
-  for (int& fd : stdio_) {
+  for (int& fd : sources) {
     if (fd > 2)
       continue;
     fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -88,7 +91,7 @@ int ChildSetup::connect_stdio() {
       return errno;
   }
   for (int target = 0; target < 3; ++target) {
-    if (::dup2(stdio_[static_cast<std::size_t>(target)], target) < 0)
+    if (::dup2(sources[static_cast<std::size_t>(target)], target) < 0)
       return errno;
   }
   return 0;

@@ -38,7 +38,7 @@ class ChildSetup {
  private:
   [[nodiscard]] int enter_directory() const;
   [[nodiscard]] int apply_settings() const;
-  [[nodiscard]] int connect_stdio();
+  [[nodiscard]] int connect_stdio() const;
 
   const CommandSpec& spec_;
   std::array<int, 3> stdio_;
