@@ -11,8 +11,10 @@
 #include <troupe/node/engine.hpp>
 #include <troupe/node/signal_watcher.hpp>
 
+#include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -156,6 +158,22 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   std::_Exit(128 + signal);
 }
 
+/// Whether it was cancelled when there was no process that could have decided
+/// how to end.
+bool ended_between_attempts(const Outcome& outcome) {
+  return outcome.kind == OutcomeKind::cancelled &&
+         (outcome.attempts.empty() ||
+          outcome.attempts.back().kind != OutcomeKind::cancelled);
+}
+
+/// Zero, or the errno of the write that failed.
+int print(const std::string& text) {
+  errno = 0;
+  const bool written =
+      std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return written ? 0 : errno;
+}
+
 int execute(const Startup& startup, const ExecOptions& options,
             actors::CommandRequest request) {
   const std::uint32_t attempts = request.retry.attempts;
@@ -171,10 +189,25 @@ int execute(const Startup& startup, const ExecOptions& options,
   node::Engine& engine = **started;
 
   std::shared_ptr<const Outcome> outcome;
+  CommandId command;
+  const auto tell = [&](int signal) {
+    actors::send(engine.commands(), actors::SignalCommand{command, signal});
+  };
+  const auto cancel = [&] {
+    actors::send(engine.commands(),
+                 actors::CancelCommand{command, std::nullopt});
+  };
+  // What the command's own write would have caused, were the pipe its own.
+  const auto on_no_reader = [&] {
+    tell(SIGPIPE);
+    cancel();
+  };
   ActorRef printer;
   std::shared_ptr<JsonModeSinks> sinks;
   if (options.json) {
-    printer = spawn_printer(engine.system(), [] {});
+    printer = spawn_printer(engine.system(), [&](int) {
+      boost::asio::post(engine.io(), on_no_reader);
+    });
     sinks = std::make_shared<JsonModeSinks>(printer);
   }
   auto owner = actors::spawn<ExecActor>(
@@ -186,17 +219,19 @@ int execute(const Startup& startup, const ExecOptions& options,
     complain(id.error().what);
     return exit_troupe_failed;
   }
+  command = *id;
 
-  bool interrupted = false;
+  int told_to_end = 0;
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
     // The terminal has sent it to the command as well.
     const bool from_terminal = foreground && info.ssi_code == SI_KERNEL;
     if (!from_terminal)
-      actors::send(engine.commands(), actors::SignalCommand{*id, signal});
-    if (signal != SIGUSR1 && signal != SIGUSR2)
-      actors::send(engine.commands(), actors::CancelCommand{*id, std::nullopt});
-    interrupted = interrupted || signal == SIGINT;
+      tell(signal);
+    if (signal == SIGUSR1 || signal == SIGUSR2)
+      return;
+    cancel();
+    told_to_end = signal;
   });
   engine.run();
   signals.stop();
@@ -209,13 +244,17 @@ int execute(const Startup& startup, const ExecOptions& options,
   }
   if (auto ended = engine.shutdown(); !ended)
     complain(ended.error().what);
-  if (options.json)
-    fmt::print("{}\n", to_json(*outcome).dump(2));
-  else if (!options.quiet)
+  if (!options.json && !options.quiet)
     explain(*outcome);
-  std::fflush(stdout);
-  if (interrupted && outcome->exit_status == 128 + SIGINT)
-    die_by(SIGINT);
+  const int error = options.json ? print(to_json(*outcome).dump(2) + '\n') : 0;
+  if (error != 0) {
+    complain(system_error("cannot write to standard output", error).what);
+    return exit_troupe_failed;
+  }
+  const bool interrupted =
+      told_to_end == SIGINT && outcome->exit_status == 128 + SIGINT;
+  if (interrupted || (told_to_end != 0 && ended_between_attempts(*outcome)))
+    die_by(told_to_end);
   return outcome->exit_status;
 }
 

@@ -1,28 +1,27 @@
 /// troupe map: a command for each argument, many at a time.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <charconv>
-#include <csignal>
-#include <memory>
-#include <thread>
-#include <utility>
-
-#include <boost/asio/post.hpp>
+#include "argument_reader_actor.hpp"
+#include "command_options.hpp"
+#include "map_actor.hpp"
+#include "printer_actor.hpp"
+#include "subcommand.hpp"
 
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/node/engine.hpp>
 #include <troupe/node/signal_watcher.hpp>
 
-#include "argument_reader_actor.hpp"
-#include "command_options.hpp"
-#include "map_actor.hpp"
-#include "printer_actor.hpp"
-#include "subcommand.hpp"
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
 
 namespace troupe::cli {
 namespace {
@@ -149,8 +148,8 @@ std::vector<std::string> take_command_words(const CLI::App& app,
     i += takes_value(app, words[i]) ? 2U : 1U;
   }
   i = std::min(i, words.size());
-  std::vector<std::string> rest(
-      words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
+  std::vector<std::string> rest(words.begin() + static_cast<std::ptrdiff_t>(i),
+                                words.end());
   words.resize(i);
   return rest;
 }
@@ -190,14 +189,12 @@ tl::expected<std::vector<fanout::ArgumentSource>, Mistake> open_sources(
     const std::shared_ptr<ReaderControl>& control) {
   std::vector<fanout::ArgumentSource> sources;
   for (const fanout::SourceSpec& spec : specs) {
-    fanout::ArgumentSource source{.name = "arguments",
-                                  .words = spec.words,
-                                  .linked = spec.linked};
+    fanout::ArgumentSource source{
+        .name = "arguments", .words = spec.words, .linked = spec.linked};
     if (spec.is_file) {
       const bool is_stdin = spec.path == "-";
-      const int fd = is_stdin
-                         ? STDIN_FILENO
-                         : ::open(spec.path.c_str(), O_RDONLY | O_CLOEXEC);
+      const int fd = is_stdin ? STDIN_FILENO
+                              : ::open(spec.path.c_str(), O_RDONLY | O_CLOEXEC);
       if (fd < 0)
         return bad_file(system_error(
             fmt::format("cannot open {}", printable(spec.path)), errno));
@@ -219,10 +216,9 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
           Mistake{exit_usage, "--resume needs --joblog FILE"});
     return {};
   }
-  plan.joblog = ::open(o.joblog.c_str(),
-                       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
-                           (resuming ? 0 : O_TRUNC),
-                       0666);
+  plan.joblog = ::open(
+      o.joblog.c_str(),
+      O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resuming ? 0 : O_TRUNC), 0666);
   const auto cannot = [&](int number) {
     return bad_file(system_error(
         fmt::format("cannot open job log {}", printable(o.joblog)), number));
@@ -245,16 +241,14 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
     if (::ftruncate(plan.joblog, static_cast<off_t>(complete)) != 0)
       return cannot(errno);
   }
-  if (complete == 0 &&
-      ::write(plan.joblog, fanout::job_log_header.data(),
-              fanout::job_log_header.size()) < 0)
+  if (complete == 0 && ::write(plan.joblog, fanout::job_log_header.data(),
+                               fanout::job_log_header.size()) < 0)
     return cannot(errno);
   return {};
 }
 
 tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
-  const std::uint32_t cores =
-      std::max(1U, std::thread::hardware_concurrency());
+  const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
   const auto slots =
       fanout::parse_job_slots(o.jobs.empty() ? "100%" : o.jobs, cores);
   if (!slots)
@@ -307,8 +301,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   if (!options)
     return tl::unexpected(options.error());
   if (!options->columns) {
-    const auto checked = command->check_positions(words->sources.size() *
-                                                  options->rows_per_job);
+    const auto checked =
+        command->check_positions(words->sources.size() * options->rows_per_job);
     if (!checked)
       return usage(checked.error());
   }
@@ -329,8 +323,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   plan->dry_run = o.dry_run;
   plan->bar = o.bar && !o.dry_run && ::isatty(STDERR_FILENO) == 1;
   plan->results = o.results;
-  if (o.ungroup && (o.line_buffer || o.keep_order || o.tag ||
-                    !o.results.empty()))
+  if (o.ungroup &&
+      (o.line_buffer || o.keep_order || o.tag || !o.results.empty()))
     return tl::unexpected(Mistake{
         exit_usage,
         "-u excludes --line-buffer, --keep-order, --tag and --results"});
@@ -343,8 +337,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
     plan->request.spec.standard_error = process::Output::inherit;
   }
   if (o.keep_order)
-    plan->core.window = std::max<std::uint64_t>(least_order_window,
-                                                4ULL * plan->core.slots);
+    plan->core.window =
+        std::max<std::uint64_t>(least_order_window, 4ULL * plan->core.slots);
 
   auto control = std::make_shared<ReaderControl>();
   auto sources = open_sources(words->sources, control);
@@ -369,10 +363,9 @@ void raise_open_files() {
 
 int execute(const Startup& startup, Prepared prepared) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started = node::Engine::start(
-      {.signal_mask = startup.signal_mask,
-       .max_commands = fanout::most_job_slots,
-       .crashes = crashes_for_test()});
+  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
+                                      .max_commands = fanout::most_job_slots,
+                                      .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;
@@ -383,7 +376,9 @@ int execute(const Startup& startup, Prepared prepared) {
   MapResult result;
   int by_signal = 0;
   actors::ActorRef map;
-  auto printer = spawn_printer(engine.system(), [&] {
+  auto printer = spawn_printer(engine.system(), [&](int fd) {
+    if (fd != STDOUT_FILENO)
+      return;
     boost::asio::post(engine.io(), [&] {
       by_signal = SIGPIPE;
       actors::send(map, StopAllJobs{});

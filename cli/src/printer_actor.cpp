@@ -49,7 +49,7 @@ bool copy_file(int from, int to) {
 
 class PrinterActor {
  public:
-  PrinterActor(Actor*, std::function<void()> on_broken)
+  PrinterActor(Actor*, std::function<void(int)> on_broken)
       : on_broken_{std::move(on_broken)} {}
 
   Behavior make_behavior() {
@@ -62,21 +62,21 @@ class PrinterActor {
     if (!broken) {
       broken = !write_all(job.fd, job.bytes) ||
                (job.file >= 0 && !copy_file(job.file, job.fd));
-      if (broken && job.fd == STDOUT_FILENO)
-        on_broken_();
+      if (broken)
+        on_broken_(job.fd);
     }
     if (job.done)
       job.done();
   }
 
-  std::function<void()> on_broken_;
+  std::function<void(int)> on_broken_;
   std::array<bool, 3> broken_{};
 };
 
 }  // namespace
 
 ActorRef spawn_printer(actors::ActorSystem& system,
-                       std::function<void()> on_broken) {
+                       std::function<void(int)> on_broken) {
   return actors::spawn_detached<PrinterActor>(system, std::move(on_broken));
 }
 
