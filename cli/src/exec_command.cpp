@@ -40,15 +40,14 @@ struct ExecOptions {
   std::vector<std::string> argv;
 };
 
-/// A terminal treats the process group that it has put into the foreground: if
-/// that is ours, the command must stay in it.
-bool in_foreground_of_terminal() {
+/// A terminal knows process groups: where there is one, the command stays in
+/// ours, also if a shell brings it to the foreground only later.
+bool has_terminal() {
   const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (tty < 0)
     return false;
-  const bool foreground = ::tcgetpgrp(tty) == ::getpgrp();
   ::close(tty);
-  return foreground;
+  return true;
 }
 
 /// Tells the user what troupe did: what the command itself said is above.
@@ -140,7 +139,7 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   spec.standard_input = process::StdinInherit{};
   spec.standard_output = output;
   spec.standard_error = output;
-  spec.foreground = in_foreground_of_terminal();
+  spec.foreground = has_terminal();
   return request;
 }
 
@@ -224,8 +223,10 @@ int execute(const Startup& startup, const ExecOptions& options,
   int told_to_end = 0;
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
-    // The terminal has sent it to the command as well.
-    const bool from_terminal = foreground && info.ssi_code == SI_KERNEL;
+    // The terminal has sent it to the command as well; but a hang-up goes to
+    // the leader of the session alone, and that may be us.
+    const bool from_terminal =
+        foreground && info.ssi_code == SI_KERNEL && signal != SIGHUP;
     if (!from_terminal)
       tell(signal);
     if (signal == SIGUSR1 || signal == SIGUSR2)
