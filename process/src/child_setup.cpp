@@ -62,7 +62,9 @@ int ChildSetup::apply_settings() const {
     if (::setpriority(PRIO_PROCESS, 0, before + *spec_.nice) != 0)
       return errno;
   }
-  ::setrlimit(RLIMIT_NOFILE, &nofile_);
+  if (inherited_.ignored_child)
+    ::signal(SIGCHLD, SIG_IGN);
+  ::setrlimit(RLIMIT_NOFILE, &inherited_.nofile);
   const Limits& limits = spec_.limits;
   int error = set_limit(RLIMIT_CPU, limits.cpu_seconds);
   if (error == 0)
@@ -73,7 +75,7 @@ int ChildSetup::apply_settings() const {
     error = set_limit(RLIMIT_NPROC, limits.processes);
   if (error == 0)
     error = set_limit(RLIMIT_FSIZE, limits.file_size_bytes);
-  if (error == 0 && ::sigprocmask(SIG_SETMASK, &mask_, nullptr) != 0)
+  if (error == 0 && ::sigprocmask(SIG_SETMASK, &inherited_.mask, nullptr) != 0)
     error = errno;
   return error;
 }

@@ -90,6 +90,8 @@ int run(std::uint64_t lanes, const char* nonce) {
   sigset_t original_mask;
   sigfillset(&every);
   ::sigprocmask(SIG_SETMASK, &every, &original_mask);
+  // Ignored, it would have the kernel reap commands before we have seen them.
+  const bool ignored_child = ::signal(SIGCHLD, SIG_DFL) == SIG_IGN;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -103,6 +105,7 @@ int run(std::uint64_t lanes, const char* nonce) {
                             .nonce = nonce,
                             .original_mask = original_mask,
                             .original_nofile = raise_open_files(),
+                            .ignored_child = ignored_child,
                             .null_fd = null_fd,
                             .environment = environ};
 
