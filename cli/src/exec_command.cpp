@@ -179,8 +179,9 @@ int execute(const Startup& startup, const ExecOptions& options,
   const bool foreground = request.spec.foreground;
   node::SignalWatcher signals{SIGINT, SIGQUIT, SIGTERM,
                               SIGHUP, SIGUSR1, SIGUSR2};
-  auto started = node::Engine::start(
-      {.signal_mask = startup.signal_mask, .crashes = crashes_for_test()});
+  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
+                                      .inherit_descriptors = true,
+                                      .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;

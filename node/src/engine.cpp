@@ -126,7 +126,8 @@ Engine::~Engine() { (void)shutdown(); }
 Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   auto parts = std::make_unique<Parts>(options);
   auto runner = process::WardenRunner::create(
-      parts->io, {.signal_mask = options.signal_mask});
+      parts->io, {.signal_mask = options.signal_mask,
+                  .inherit_descriptors = options.inherit_descriptors});
   if (!runner)
     return tl::unexpected(std::move(runner.error()));
   parts->runner = std::move(*runner);
