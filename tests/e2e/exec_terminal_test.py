@@ -239,7 +239,8 @@ class JobControl(TroupeTest):
     def test_kill_9_of_troupe_gives_the_prompt_back_and_leaves_nothing(self):
         self.type(f'"$TROUPE" exec sleep {self.seconds}')
         self.wait_for_sleeper()
-        (troupe,) = [pid for pid, command in processes_with(self.seconds).items()
+        found = processes_with(self.seconds).items()
+        (troupe,) = [pid for pid, command in found
                      if command.startswith(self.env["TROUPE"])]
         os.kill(troupe, signal.SIGKILL)
         self.bash.expect("Killed")

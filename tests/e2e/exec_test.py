@@ -15,7 +15,8 @@ class ExitCode(TroupeTest):
     def test_it_is_the_commands_own(self):
         self.assert_ended(self.troupe("exec", "--", "true"), 0)
         self.assert_ended(self.troupe("exec", "--", "sh", "-c", "exit 7"), 7)
-        self.assert_ended(self.troupe("exec", "--", "sh", "-c", "exit 255"), 255)
+        self.assert_ended(self.troupe("exec", "--", "sh", "-c", "exit 255"),
+                          255)
 
     def test_the_dashes_may_be_left_out(self):
         self.assert_ended(self.troupe("exec", "echo", "--grace", "-x"), 0,
