@@ -1,31 +1,33 @@
 /// troupe map: a command for each argument, many at a time.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <charconv>
-#include <csignal>
-#include <memory>
-#include <thread>
-#include <utility>
-
-#include <boost/asio/post.hpp>
-
-#include <troupe/base/quantity.hpp>
-#include <troupe/base/text.hpp>
-#include <troupe/node/engine.hpp>
-#include <troupe/node/signal_watcher.hpp>
-
 #include "argument_reader_actor.hpp"
 #include "command_options.hpp"
 #include "map_actor.hpp"
 #include "printer_actor.hpp"
 #include "subcommand.hpp"
 
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/node/engine.hpp>
+#include <troupe/node/signal_watcher.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <sys/resource.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
 namespace troupe::cli {
 namespace {
+
+/// Whoever sends more signals than this does not want to wait for anything.
+constexpr int most_interrupts = 3;
 
 /// Outputs that --keep-order may hold back. Each takes up to 32 KiB of memory
 /// and, if it is larger, two files.
@@ -135,24 +137,44 @@ tl::unexpected<Mistake> bad_file(Error error) {
   return tl::unexpected(Mistake{exit_bad_file, std::move(error.what)});
 }
 
-/// Words after the options: CLI11 must not see what belongs to the command.
-std::vector<std::string> take_command_words(const CLI::App& app,
-                                            std::vector<std::string>& words) {
-  std::size_t i = 0;
-  while (i < words.size() && words[i].starts_with('-') && words[i] != "-") {
-    if (words[i] == "--") {
-      std::vector<std::string> rest(
-          words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
-      words.resize(i);
-      return rest;
-    }
-    i += takes_value(app, words[i]) ? 2U : 1U;
+/// Moves the options at `from` on, with their values, to `options`; returns
+/// where they end: at the first other word, or behind a "--".
+std::size_t skip_options(const CLI::App& app,
+                         const std::vector<std::string>& words,
+                         std::size_t from, std::vector<std::string>& options) {
+  while (from < words.size() && words[from].starts_with('-') &&
+         words[from] != "-") {
+    if (words[from] == "--")
+      return from + 1;
+    const std::size_t taken = takes_value(app, words[from]) ? 2 : 1;
+    for (std::size_t i = 0; i < taken && from < words.size(); ++i)
+      options.push_back(words[from++]);
   }
-  i = std::min(i, words.size());
-  std::vector<std::string> rest(
-      words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
-  words.resize(i);
-  return rest;
+  return from;
+}
+
+struct SplitWords {
+  std::vector<std::string> options;
+  std::vector<std::string> command;  ///< And the sources.
+};
+
+/// Options stand before the command, whose words are its own. After a command
+/// of one word of shell text ('gzip {}') more options may follow.
+SplitWords split_words(const CLI::App& app,
+                       const std::vector<std::string>& words) {
+  SplitWords split;
+  std::size_t at = skip_options(app, words, 0, split.options);
+  const bool is_shell_text =
+      at < words.size() &&
+      words[at].find_first_of(" \t\n") != std::string::npos;
+  if (is_shell_text) {
+    split.command.push_back(words[at]);
+    at = skip_options(app, words, at + 1, split.options);
+  }
+  split.command.insert(split.command.end(),
+                       words.begin() + static_cast<std::ptrdiff_t>(at),
+                       words.end());
+  return split;
 }
 
 tl::expected<fanout::ArgumentOptions, Mistake> argument_options(
@@ -190,14 +212,12 @@ tl::expected<std::vector<fanout::ArgumentSource>, Mistake> open_sources(
     const std::shared_ptr<ReaderControl>& control) {
   std::vector<fanout::ArgumentSource> sources;
   for (const fanout::SourceSpec& spec : specs) {
-    fanout::ArgumentSource source{.name = "arguments",
-                                  .words = spec.words,
-                                  .linked = spec.linked};
+    fanout::ArgumentSource source{
+        .name = "arguments", .words = spec.words, .linked = spec.linked};
     if (spec.is_file) {
       const bool is_stdin = spec.path == "-";
-      const int fd = is_stdin
-                         ? STDIN_FILENO
-                         : ::open(spec.path.c_str(), O_RDONLY | O_CLOEXEC);
+      const int fd = is_stdin ? STDIN_FILENO
+                              : ::open(spec.path.c_str(), O_RDONLY | O_CLOEXEC);
       if (fd < 0)
         return bad_file(system_error(
             fmt::format("cannot open {}", printable(spec.path)), errno));
@@ -219,10 +239,9 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
           Mistake{exit_usage, "--resume needs --joblog FILE"});
     return {};
   }
-  plan.joblog = ::open(o.joblog.c_str(),
-                       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
-                           (resuming ? 0 : O_TRUNC),
-                       0666);
+  plan.joblog = ::open(
+      o.joblog.c_str(),
+      O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resuming ? 0 : O_TRUNC), 0666);
   const auto cannot = [&](int number) {
     return bad_file(system_error(
         fmt::format("cannot open job log {}", printable(o.joblog)), number));
@@ -245,16 +264,14 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
     if (::ftruncate(plan.joblog, static_cast<off_t>(complete)) != 0)
       return cannot(errno);
   }
-  if (complete == 0 &&
-      ::write(plan.joblog, fanout::job_log_header.data(),
-              fanout::job_log_header.size()) < 0)
+  if (complete == 0 && ::write(plan.joblog, fanout::job_log_header.data(),
+                               fanout::job_log_header.size()) < 0)
     return cannot(errno);
   return {};
 }
 
 tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
-  const std::uint32_t cores =
-      std::max(1U, std::thread::hardware_concurrency());
+  const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
   const auto slots =
       fanout::parse_job_slots(o.jobs.empty() ? "100%" : o.jobs, cores);
   if (!slots)
@@ -307,8 +324,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   if (!options)
     return tl::unexpected(options.error());
   if (!options->columns) {
-    const auto checked = command->check_positions(words->sources.size() *
-                                                  options->rows_per_job);
+    const auto checked =
+        command->check_positions(words->sources.size() * options->rows_per_job);
     if (!checked)
       return usage(checked.error());
   }
@@ -329,8 +346,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   plan->dry_run = o.dry_run;
   plan->bar = o.bar && !o.dry_run && ::isatty(STDERR_FILENO) == 1;
   plan->results = o.results;
-  if (o.ungroup && (o.line_buffer || o.keep_order || o.tag ||
-                    !o.results.empty()))
+  if (o.ungroup &&
+      (o.line_buffer || o.keep_order || o.tag || !o.results.empty()))
     return tl::unexpected(Mistake{
         exit_usage,
         "-u excludes --line-buffer, --keep-order, --tag and --results"});
@@ -343,8 +360,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
     plan->request.spec.standard_error = process::Output::inherit;
   }
   if (o.keep_order)
-    plan->core.window = std::max<std::uint64_t>(least_order_window,
-                                                4ULL * plan->core.slots);
+    plan->core.window =
+        std::max<std::uint64_t>(least_order_window, 4ULL * plan->core.slots);
 
   auto control = std::make_shared<ReaderControl>();
   auto sources = open_sources(words->sources, control);
@@ -369,10 +386,9 @@ void raise_open_files() {
 
 int execute(const Startup& startup, Prepared prepared) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started = node::Engine::start(
-      {.signal_mask = startup.signal_mask,
-       .max_commands = fanout::most_job_slots,
-       .crashes = crashes_for_test()});
+  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
+                                      .max_commands = fanout::most_job_slots,
+                                      .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;
@@ -402,8 +418,10 @@ int execute(const Startup& startup, Prepared prepared) {
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
     by_signal = signal;
-    const bool gently = signal == SIGINT && interrupts++ == 0;
-    if (gently) {
+    // The warden ends whatever runs as soon as we are gone.
+    if (++interrupts > most_interrupts)
+      std::_Exit(128 + signal);
+    if (signal == SIGINT && interrupts == 1) {
       complain("stopping: the jobs that run may finish; once more to end them");
       actors::send(map, StopStarting{});
     } else {
@@ -441,8 +459,9 @@ int run_map(const Startup& startup, std::vector<std::string> words) {
       "  find . -print0 | troupe map -0 -j 8 'sha256sum {}'",
       "troupe map"};
   add_options(app, options);
-  options.words = take_command_words(app, words);
-  if (const auto code = parse(app, std::move(words)))
+  SplitWords split = split_words(app, words);
+  options.words = std::move(split.command);
+  if (const auto code = parse(app, std::move(split.options)))
     return *code;
   if (options.words.empty() && options.argument_files.empty() &&
       ::isatty(STDIN_FILENO) == 1)

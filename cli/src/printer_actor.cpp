@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <poll.h>
+#include <set>
 #include <unistd.h>
 #include <utility>
 
@@ -58,11 +59,11 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
-    bool& broken = broken_.at(static_cast<std::size_t>(job.fd));
-    if (!broken) {
-      broken = !write_all(job.fd, job.bytes) ||
-               (job.file >= 0 && !copy_file(job.file, job.fd));
-      if (broken && job.fd == STDOUT_FILENO)
+    if (broken_.count(job.fd) == 0 &&
+        (!write_all(job.fd, job.bytes) ||
+         (job.file >= 0 && !copy_file(job.file, job.fd)))) {
+      broken_.insert(job.fd);
+      if (job.fd == STDOUT_FILENO)
         on_broken_();
     }
     if (job.done)
@@ -70,7 +71,7 @@ class PrinterActor {
   }
 
   std::function<void()> on_broken_;
-  std::array<bool, 3> broken_{};
+  std::set<int> broken_;  ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace
