@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <poll.h>
+#include <set>
 #include <unistd.h>
 #include <utility>
 
@@ -58,19 +59,18 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
-    bool& broken = broken_.at(static_cast<std::size_t>(job.fd));
-    if (!broken) {
-      broken = !write_all(job.fd, job.bytes) ||
-               (job.file >= 0 && !copy_file(job.file, job.fd));
-      if (broken)
-        on_broken_(job.fd);
+    if (broken_.count(job.fd) == 0 &&
+        (!write_all(job.fd, job.bytes) ||
+         (job.file >= 0 && !copy_file(job.file, job.fd)))) {
+      broken_.insert(job.fd);
+      on_broken_(job.fd);
     }
     if (job.done)
       job.done();
   }
 
   std::function<void(int)> on_broken_;
-  std::array<bool, 3> broken_{};
+  std::set<int> broken_;  ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace troupe::cli {
 
 /// A piece of text, or a file, to be written.
 struct PrintJob {
-  int fd = 1;  ///< 1 or 2.
+  int fd = 1;  ///< Standard output, error, or a file; stays open.
   std::string bytes;
   /// Written after `bytes`, from its start; closed by the owner of the job.
   /// Negative for none.
