@@ -32,8 +32,8 @@ struct Print {
   std::shared_ptr<const PrintJob> job;
 };
 
-/// Calls `on_broken` with 1 or 2, on the printer's thread and once for each,
-/// when that descriptor has no reader any more.
+/// Calls `on_broken` with a descriptor that can no longer be written to, on the
+/// printer's thread and once for each.
 [[nodiscard]] actors::ActorRef spawn_printer(
     actors::ActorSystem& system, std::function<void(int)> on_broken);
 
