@@ -122,7 +122,7 @@ class CommandActor {
   void perform(const CommandCore::Record& action) {
     const auto attempt = std::make_shared<const Attempt>(action.attempt);
     send(self_, store_, RecordAttempt{id_, attempt});
-    send(self_, order_->owner, AttemptFinished{id_, attempt});
+    send(self_, order_->owner, AttemptFinished{id_, attempt, action.next_in});
   }
 
   void perform(const CommandCore::Finish& action) {

@@ -30,6 +30,8 @@ constexpr std::array subcommands{
     Subcommand{"exec", "Run one command with time-outs and retries", run_exec},
     Subcommand{"map", "Run a command for each argument, many at a time",
                run_map},
+    Subcommand{"run", "Run a workflow", run_workflow},
+    Subcommand{"lint", "Check workflow files", run_lint},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
     Subcommand{"version", "Print the version", print_version},

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
+#include <sys/resource.h>
 
 namespace troupe::cli {
 namespace {
@@ -103,6 +104,14 @@ std::uint32_t crashes_for_test() {
   return text == nullptr
              ? 0
              : static_cast<std::uint32_t>(parse_count(text).value_or(0));
+}
+
+void raise_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace troupe::cli

@@ -7,7 +7,7 @@ _troupe() {
 
   if [ "$COMP_CWORD" -eq 1 ]; then
     mapfile -t COMPREPLY < <(compgen \
-      -W 'exec map run completion version --help' -- "$current")
+      -W 'exec map run lint completion version --help' -- "$current")
     return
   fi
 
@@ -15,7 +15,7 @@ _troupe() {
     exec) options='--timeout --grace --retries --shell --json' ;;
     map) options='-j --jobs -a --arg-file -0 --null --timeout --retries -k
       --keep-order --tag --halt --joblog --resume --dry-run --bar' ;;
-    run) options='--input --job --from -j --jobs --dry-run --json' ;;
+    run) options='--input --job -j --jobs --output --dry-run --json' ;;
     completion)
       mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- "$current")
       return
@@ -42,7 +42,11 @@ _troupe() {
         -W 'now,fail=1 soon,fail=1 now,fail=10% soon,fail=10%' -- "$current")
       return
       ;;
-    -j | --jobs | --retries | --input | --job | --from) return ;;
+    --output)
+      mapfile -t COMPREPLY < <(compgen -W 'none failed all' -- "$current")
+      return
+      ;;
+    -j | --jobs | --retries | --input | --job) return ;;
     -a | --arg-file | --joblog) options='' ;;
   esac
 

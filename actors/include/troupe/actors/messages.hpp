@@ -102,6 +102,7 @@ struct CommandStarted {
 struct AttemptFinished {
   CommandId id;
   std::shared_ptr<const Attempt> attempt;
+  std::optional<Duration> next_in;  ///< Until the next one, if one comes.
 };
 
 /// To the owner, exactly once per command: the end of it.
