@@ -54,8 +54,9 @@ class CommandActor {
   }
 
   void abandon(const CommandGone& m) {
-    if (m.abandoned)
-      deps_.runner.forget(*m.abandoned);
+    const std::uint32_t last = m.abandoned ? m.abandoned->attempt : 0;
+    for (std::uint32_t number = 1; number <= last; ++number)
+      deps_.runner.forget({id_, number});
     quit(self_);
   }
 

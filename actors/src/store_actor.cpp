@@ -18,10 +18,7 @@ class StoreActor {
         [this](const OpenCommand& m) { open(m); },
         [this](AttachCommand m) { attach(m.id, sender_of(self_)); },
         [this](const RecordAttempt& m) { record(m); },
-        [this](const FinishCommand& m) {
-          close(m.id, state_->table.finish(m.id, *m.outcome));
-          send(self_, sender_of(self_), CommandGone{});
-        },
+        [this](const FinishCommand& m) { finish(m); },
         [this](const CancelCommand& m) {
           state_->table.cancel(m.id);
           pass_on(m.id, m);
@@ -71,6 +68,16 @@ class StoreActor {
          CommandAttached{state_->orders.at(id), std::move(*history)});
   }
 
+  void finish(const FinishCommand& m) {
+    if (auto outcome = state_->table.finish(m.id, *m.outcome)) {
+      if (looking_after_.count(m.id) != 0)
+        state_->abandoned[m.id] =
+            static_cast<std::uint32_t>(outcome->attempts.size());
+      close(m.id, std::move(*outcome));
+    }
+    send(self_, sender_of(self_), CommandGone{});
+  }
+
   template <class M>
   void pass_on(CommandId id, const M& message) {
     const auto actor = looking_after_.find(id);
@@ -85,7 +92,10 @@ class StoreActor {
       return;
     const CommandId id = command.mapped();
     looking_after_.erase(id);
-    if (const ExitReason reason = to_exit_reason(down.reason); !reason.clean())
+    const ExitReason reason = to_exit_reason(down.reason);
+    if (reason.kind == ExitKind::normal)
+      state_->abandoned.erase(id);
+    else if (!reason.clean())
       on_crash(id, reason);
     if (const auto next = waiting_.extract(id))
       attach(id, next.mapped());
@@ -96,17 +106,15 @@ class StoreActor {
     if (auto outcome = state_->table.on_crash(id, describe(reason))) {
       state_->abandoned[id] =
           static_cast<std::uint32_t>(history->attempts.size()) + 1;
-      close(id, std::move(outcome));
+      close(id, std::move(*outcome));
     }
   }
 
-  void close(CommandId id, std::optional<Outcome> outcome) {
-    if (!outcome)
-      return;
+  void close(CommandId id, Outcome outcome) {
     const auto order = state_->orders.extract(id);
     send(self_, order.mapped()->owner,
          CommandFinished{id,
-                         std::make_shared<const Outcome>(std::move(*outcome))});
+                         std::make_shared<const Outcome>(std::move(outcome))});
   }
 
   /// Commands that need an actor: to go on with them, or to end what is left.

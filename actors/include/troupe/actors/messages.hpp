@@ -85,7 +85,7 @@ struct CommandAttached {
 };
 /// It has ended; there is nothing left to look after.
 struct CommandGone {
-  /// Was given up while this attempt may have been running.
+  /// The runner may still know this attempt, or even run it, and those before.
   std::optional<process::AttemptId> abandoned;
 };
 

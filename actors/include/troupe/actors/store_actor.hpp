@@ -16,8 +16,8 @@ namespace troupe::actors {
 struct StoreState {
   CommandTable table;
   std::map<CommandId, std::shared_ptr<const CommandOrder>> orders;
-  /// Of commands that were given up: the attempt that the next actor of it must
-  /// end.
+  /// Of commands that have ended, until the actor of each has also ended in
+  /// order: the last attempt that the runner may know.
   std::map<CommandId, std::uint32_t> abandoned;
 };
 
