@@ -21,7 +21,8 @@ namespace troupe::node {
 /// Everything that owners have been told, from any thread.
 class Tally {
  public:
-  /// Called with each event, on the thread that counts it.
+  /// Called with each event, on the thread that counts it. Changed only while
+  /// no command is in the engine.
   std::function<void()> on_event;
 
   void started(CommandId id) {
@@ -31,12 +32,11 @@ class Tally {
     }
     event();
   }
+  /// Counted as an event first: whoever sees the outcome here has seen all.
   void finished(const actors::CommandFinished& m) {
-    {
-      const std::lock_guard lock{mutex_};
-      outcomes_[m.id].push_back(m.outcome);
-    }
     event();
+    const std::lock_guard lock{mutex_};
+    outcomes_[m.id].push_back(m.outcome);
   }
   void event() {
     ++events_;
