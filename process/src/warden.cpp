@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -118,8 +119,13 @@ int run(int first_socket, int lanes, const char* nonce) {
       if (std::exchange(ending, true))
         return;
       // Ends the process with the lanes still in it: they hold nothing that
-      // outlives it, and waiting for them could only delay the end.
-      sweeper.kill_tree(Tree{}, [](SweepReport) { ::_exit(0); });
+      // outlives it, and waiting for them could only delay the end. But for
+      // the commands themselves, which would become zombies of troupe.
+      sweeper.kill_tree(Tree{}, [](SweepReport) {
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+        ::_exit(0);
+      });
     });
   };
   std::vector<std::thread> threads;

@@ -75,6 +75,10 @@ class Engine {
   /// for as long as the engine lives, whatever is restarted behind it.
   [[nodiscard]] const actors::ActorRef& commands() const;
 
+  /// The supervisor of the tree, which answers WhichChildren; empty after
+  /// shutdown().
+  [[nodiscard]] const actors::ActorRef& tree() const;
+
   /// Ends the tree, the warden and all commands, each within bounds; after
   /// that nothing of the engine is left but memory. Actors of others (owners,
   /// printers) must have ended or be told to by their makers. Called after
