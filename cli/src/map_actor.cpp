@@ -107,6 +107,12 @@ class MapActor {
           actors::now(self_));
     if (plan_->total)
       set_total(*plan_->total);
+    for (const ActorRef& helper : {reader_, printer_})
+      actors::monitor(self_, helper);
+    actors::handle_down(
+        self_, [this](actors::ActorId, const actors::ExitReason& reason) {
+          on_helper_died(reason);
+        });
   }
 
   Behavior make_behavior() {
@@ -442,6 +448,13 @@ class MapActor {
     if (!error_)
       error_ = error;
     print_text(STDERR_FILENO, fmt::format("troupe: {}\n", error.what));
+  }
+
+  /// Without them the map cannot go on, nor wait for its output.
+  void on_helper_died(const actors::ExitReason& reason) {
+    error_ = Error{Errc::internal, fmt::format("troupe is broken: {}",
+                                               actors::describe(reason))};
+    end();
   }
 
   void end() {

@@ -18,12 +18,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <memory>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
 
 namespace troupe::cli {
 namespace {
+
+/// Whoever sends more signals than this does not want to wait for anything.
+constexpr int most_interrupts = 3;
 
 /// Outputs that --keep-order may hold back. Each takes up to 32 KiB of memory
 /// and, if it is larger, two files.
@@ -133,24 +137,44 @@ tl::unexpected<Mistake> bad_file(Error error) {
   return tl::unexpected(Mistake{exit_bad_file, std::move(error.what)});
 }
 
-/// Words after the options: CLI11 must not see what belongs to the command.
-std::vector<std::string> take_command_words(const CLI::App& app,
-                                            std::vector<std::string>& words) {
-  std::size_t i = 0;
-  while (i < words.size() && words[i].starts_with('-') && words[i] != "-") {
-    if (words[i] == "--") {
-      std::vector<std::string> rest(
-          words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
-      words.resize(i);
-      return rest;
-    }
-    i += takes_value(app, words[i]) ? 2U : 1U;
+/// Moves the options at `from` on, with their values, to `options`; returns
+/// where they end: at the first other word, or behind a "--".
+std::size_t skip_options(const CLI::App& app,
+                         const std::vector<std::string>& words,
+                         std::size_t from, std::vector<std::string>& options) {
+  while (from < words.size() && words[from].starts_with('-') &&
+         words[from] != "-") {
+    if (words[from] == "--")
+      return from + 1;
+    const std::size_t taken = takes_value(app, words[from]) ? 2 : 1;
+    for (std::size_t i = 0; i < taken && from < words.size(); ++i)
+      options.push_back(words[from++]);
   }
-  i = std::min(i, words.size());
-  std::vector<std::string> rest(words.begin() + static_cast<std::ptrdiff_t>(i),
-                                words.end());
-  words.resize(i);
-  return rest;
+  return from;
+}
+
+struct SplitWords {
+  std::vector<std::string> options;
+  std::vector<std::string> command;  ///< And the sources.
+};
+
+/// Options stand before the command, whose words are its own. After a command
+/// of one word of shell text ('gzip {}') more options may follow.
+SplitWords split_words(const CLI::App& app,
+                       const std::vector<std::string>& words) {
+  SplitWords split;
+  std::size_t at = skip_options(app, words, 0, split.options);
+  const bool is_shell_text =
+      at < words.size() &&
+      words[at].find_first_of(" \t\n") != std::string::npos;
+  if (is_shell_text) {
+    split.command.push_back(words[at]);
+    at = skip_options(app, words, at + 1, split.options);
+  }
+  split.command.insert(split.command.end(),
+                       words.begin() + static_cast<std::ptrdiff_t>(at),
+                       words.end());
+  return split;
 }
 
 tl::expected<fanout::ArgumentOptions, Mistake> argument_options(
@@ -366,7 +390,9 @@ int execute(const Startup& startup, Prepared prepared) {
   MapResult result;
   int by_signal = 0;
   actors::ActorRef map;
-  auto printer = spawn_printer(engine.system(), [&] {
+  auto printer = spawn_printer(engine.system(), [&](int fd) {
+    if (fd != STDOUT_FILENO)
+      return;
     boost::asio::post(engine.io(), [&] {
       by_signal = SIGPIPE;
       actors::send(map, StopAllJobs{});
@@ -385,8 +411,10 @@ int execute(const Startup& startup, Prepared prepared) {
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
     by_signal = signal;
-    const bool gently = signal == SIGINT && interrupts++ == 0;
-    if (gently) {
+    // The warden ends whatever runs as soon as we are gone.
+    if (++interrupts > most_interrupts)
+      std::_Exit(128 + signal);
+    if (signal == SIGINT && interrupts == 1) {
       complain("stopping: the jobs that run may finish; once more to end them");
       actors::send(map, StopStarting{});
     } else {
@@ -424,8 +452,9 @@ int run_map(const Startup& startup, std::vector<std::string> words) {
       "  find . -print0 | troupe map -0 -j 8 'sha256sum {}'",
       "troupe map"};
   add_options(app, options);
-  options.words = take_command_words(app, words);
-  if (const auto code = parse(app, std::move(words)))
+  SplitWords split = split_words(app, words);
+  options.words = std::move(split.command);
+  if (const auto code = parse(app, std::move(split.options)))
     return *code;
   if (options.words.empty() && options.argument_files.empty() &&
       ::isatty(STDIN_FILENO) == 1)

@@ -17,7 +17,7 @@ namespace troupe::cli {
 
 /// A piece of text, or a file, to be written.
 struct PrintJob {
-  int fd = 1;  ///< 1 or 2.
+  int fd = 1;  ///< Standard output, error, or a file; stays open.
   std::string bytes;
   /// Written after `bytes`, from its start; closed by the owner of the job.
   /// Negative for none.
@@ -32,9 +32,10 @@ struct Print {
   std::shared_ptr<const PrintJob> job;
 };
 
-/// Told `on_broken` once, when standard output has no reader any more.
-[[nodiscard]] actors::ActorRef spawn_printer(actors::ActorSystem& system,
-                                             std::function<void()> on_broken);
+/// Calls `on_broken` with a descriptor that can no longer be written to, on the
+/// printer's thread and once for each.
+[[nodiscard]] actors::ActorRef spawn_printer(
+    actors::ActorSystem& system, std::function<void(int)> on_broken);
 
 /// Passes captured output straight to the printer, as it comes.
 class PrinterSink : public process::OutputSink {

@@ -47,12 +47,14 @@ std::vector<std::string> option_names(const CLI::App& app) {
 }  // namespace
 
 void complain(std::string_view what) {
-  fmt::print(stderr, "troupe: {}\n", what);
+  // Not fmt::print, which throws if nobody takes what it writes.
+  const std::string line = fmt::format("troupe: {}\n", what);
+  (void)std::fputs(line.c_str(), stderr);
 }
 
 int usage_error(std::string_view what) {
   complain(what);
-  fmt::print(stderr, "Try \"troupe --help\".\n");
+  (void)std::fputs("Try \"troupe --help\".\n", stderr);
   return exit_usage;
 }
 
