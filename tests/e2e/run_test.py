@@ -541,6 +541,14 @@ class Stopping(RunTest):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(self.finish(process).code, 143)
 
+    def test_a_reader_that_has_stopped_cannot_hold_troupe(self):
+        process = self.start_flow("jobs: {a: {run: 'head -c 1M /dev/zero; touch started'}}")
+        for _ in range(3):
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(LONG), 143)
+        process.communicate()
+
     def test_a_wait_for_the_next_attempt_is_ended(self):
         process = self.start_flow("jobs:\n  a:\n    retry: {attempts: 9, delay: 1m}\n"
                                   "    run: touch started; exit 1\n")
