@@ -132,7 +132,9 @@ int execute(const Startup& startup, RunOrder order) {
   workflow::RunResult result = workflow::RunResult::failure;
   int by_signal = 0;
   actors::ActorRef run;
-  auto printer = spawn_printer(engine.system(), [&] {
+  auto printer = spawn_printer(engine.system(), [&](int fd) {
+    if (fd != STDOUT_FILENO)
+      return;
     boost::asio::post(engine.io(), [&] {
       by_signal = SIGPIPE;
       actors::send(run, CancelRun{});
