@@ -38,6 +38,15 @@ caf::error crash_reason(const std::exception_ptr& exception) {
   }
 }
 
+/// caf::drop answers plain messages with an error as well, and that ends
+/// whoever sent one.
+caf::result<caf::message> drop_quietly(caf::scheduled_actor* self,
+                                       caf::message_view&) {
+  if (self->current_message_id().is_request())
+    return caf::sec::unexpected_message;
+  return caf::delegated<caf::message>{};
+}
+
 template <class Receiver>
 void send_urgent_exit(Actor* self, const Receiver& to, caf::error reason) {
   if (to)
@@ -108,7 +117,7 @@ TestSystemConfig::TestSystemConfig() {
 Actor::Actor(caf::actor_config& config) : caf::event_based_actor{config} {
   set_exception_handler(
       [](std::exception_ptr& exception) { return crash_reason(exception); });
-  set_default_handler(caf::drop);
+  set_default_handler(drop_quietly);
   set_down_handler([](DownMessage&) {});
 }
 

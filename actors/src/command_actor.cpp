@@ -27,6 +27,7 @@ class CommandActor {
         [this](const CommandAttached& m) { begin(m); },
         [this](const CommandGone& m) { abandon(m); },
         [this](const AttemptNews& m) { on_news(m); },
+        [this](AttemptRecorded m) { deps_.runner.forget(m.id); },
         [this](WaitOver m) {
           perform(core_->on_wait_over(m.token, wall_now()));
         },
@@ -46,12 +47,16 @@ class CommandActor {
     order_ = m.order;
     core_.emplace(order_->request, m.history, deps_.seed ^ id_.value);
     crash_now_ = m.history.incidents.size() < deps_.crashes;
+    // An earlier actor may have died before it could do that.
+    for (const Attempt& attempt : m.history.attempts)
+      deps_.runner.forget({id_, attempt.number});
     perform(core_->on_start(wall_now()));
   }
 
   void abandon(const CommandGone& m) {
-    if (m.abandoned)
-      deps_.runner.forget(*m.abandoned);
+    const std::uint32_t last = m.abandoned ? m.abandoned->attempt : 0;
+    for (std::uint32_t number = 1; number <= last; ++number)
+      deps_.runner.forget({id_, number});
     quit(self_);
   }
 
@@ -77,12 +82,10 @@ class CommandActor {
   }
 
   void ended(const process::AttemptEnded& event) {
-    const process::AttemptId attempt = current_attempt();
     AttemptSeen seen{.end = event.how, .ended = wall_now()};
     if (const auto sink = std::dynamic_pointer_cast<DigestSink>(event.sink))
       sink->report(seen);
     perform(core_->on_attempt_ended(std::move(seen)));
-    deps_.runner.forget(attempt);
   }
 
   void expire(process::StopRequest request) {
@@ -122,7 +125,7 @@ class CommandActor {
   void perform(const CommandCore::Record& action) {
     const auto attempt = std::make_shared<const Attempt>(action.attempt);
     send(self_, store_, RecordAttempt{id_, attempt});
-    send(self_, order_->owner, AttemptFinished{id_, attempt});
+    send(self_, order_->owner, AttemptFinished{id_, attempt, action.next_in});
   }
 
   void perform(const CommandCore::Finish& action) {
@@ -130,7 +133,7 @@ class CommandActor {
          FinishCommand{id_, std::make_shared<const Outcome>(action.outcome)});
     // After a cancellation an adopted attempt may still be there.
     deps_.runner.forget(current_attempt());
-    quit(self_);
+    // Ends when the store says CommandGone, behind its last AttemptRecorded.
   }
 
   Actor* self_;

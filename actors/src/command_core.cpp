@@ -218,14 +218,11 @@ CommandCore::Actions CommandCore::on_attempt_ended(AttemptSeen seen) {
   Attempt attempt = judge(*request_, current_attempt(), attempt_started_,
                           std::move(seen), history_.cancelled);
   history_.attempts.push_back(attempt);
-  Actions actions{Record{attempt}};
-  if (may_retry(attempt)) {
-    state_ = State::waiting;
-    actions.push_back(Wait{delay_before_next(), ++wait_token_});
-  } else {
-    actions.push_back(finish(&attempt));
-  }
-  return actions;
+  if (!may_retry(attempt))
+    return {Record{attempt, std::nullopt}, finish(&attempt)};
+  state_ = State::waiting;
+  const Duration delay = delay_before_next();
+  return {Record{attempt, delay}, Wait{delay, ++wait_token_}};
 }
 
 CommandCore::Actions CommandCore::on_wait_over(std::uint64_t token,

@@ -64,6 +64,7 @@ Result<int> parse_nice(const std::string& text) {
 }  // namespace
 
 void CommandOptions::add_to(CLI::App& app, const std::string& delay_names) {
+  delay_option = delay_names.substr(0, delay_names.find(','));
   const std::string time = "DURATION";
   app.add_option("--timeout", timeout,
                  "Stop an attempt that runs longer than this")
@@ -88,6 +89,7 @@ void CommandOptions::add_to(CLI::App& app, const std::string& delay_names) {
   app.add_option("--env", env, "Set a variable; may be repeated")
       ->type_name("NAME=VALUE")
       ->expected(1)
+      ->allow_extra_args(false)  // Or it would eat the command's words.
       ->take_all();
   app.add_flag("--clear-env", clear_env, "Start with an empty environment");
   app.add_option("--limit", limits,
@@ -95,6 +97,7 @@ void CommandOptions::add_to(CLI::App& app, const std::string& delay_names) {
                  "file-size=SIZE; may be repeated")
       ->type_name("NAME=VALUE")
       ->expected(1)
+      ->allow_extra_args(false)  // Or it would eat the command's words.
       ->take_all();
   app.add_option("--umask", umask, "File mode mask")->type_name("MODE");
   app.add_option("--nice", nice, "Add to the niceness")->type_name("N");
@@ -203,7 +206,7 @@ Result<actors::CommandRequest> CommandOptions::resolve() const {
   };
   then([&] { return read_duration("--grace", grace, spec.grace); });
   then([&] { return read_count("--retries", retries, retry_count); });
-  then([&] { return read_duration("retry delay", delay, retry.delay); });
+  then([&] { return read_duration(delay_option, delay, retry.delay); });
   then([&] {
     return read_number("--backoff", backoff, 1, 1000, retry.backoff);
   });

@@ -30,6 +30,8 @@ struct CommandOptions {
   std::vector<std::string> env;
   std::vector<std::string> limits;
   bool clear_env = false;
+  /// The wait before a retry, as messages call it.
+  std::string delay_option = "--delay";
 
   /// Adds the options to a subcommand; `delay_names` are those of the wait
   /// before a retry. `this` must outlive `app`.

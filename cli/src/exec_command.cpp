@@ -11,8 +11,10 @@
 #include <troupe/node/engine.hpp>
 #include <troupe/node/signal_watcher.hpp>
 
+#include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -38,15 +40,14 @@ struct ExecOptions {
   std::vector<std::string> argv;
 };
 
-/// A terminal treats the process group that it has put into the foreground: if
-/// that is ours, the command must stay in it.
-bool in_foreground_of_terminal() {
+/// A terminal knows process groups: where there is one, the command stays in
+/// ours, also if a shell brings it to the foreground only later.
+bool has_terminal() {
   const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (tty < 0)
     return false;
-  const bool foreground = ::tcgetpgrp(tty) == ::getpgrp();
   ::close(tty);
-  return foreground;
+  return true;
 }
 
 /// Tells the user what troupe did: what the command itself said is above.
@@ -138,7 +139,7 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   spec.standard_input = process::StdinInherit{};
   spec.standard_output = output;
   spec.standard_error = output;
-  spec.foreground = in_foreground_of_terminal();
+  spec.foreground = has_terminal();
   return request;
 }
 
@@ -156,14 +157,31 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   std::_Exit(128 + signal);
 }
 
+/// Whether it was cancelled when there was no process that could have decided
+/// how to end.
+bool ended_between_attempts(const Outcome& outcome) {
+  return outcome.kind == OutcomeKind::cancelled &&
+         (outcome.attempts.empty() ||
+          outcome.attempts.back().kind != OutcomeKind::cancelled);
+}
+
+/// Zero, or the errno of the write that failed.
+int print(const std::string& text) {
+  errno = 0;
+  const bool written =
+      std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  return written ? 0 : errno;
+}
+
 int execute(const Startup& startup, const ExecOptions& options,
             actors::CommandRequest request) {
   const std::uint32_t attempts = request.retry.attempts;
   const bool foreground = request.spec.foreground;
   node::SignalWatcher signals{SIGINT, SIGQUIT, SIGTERM,
                               SIGHUP, SIGUSR1, SIGUSR2};
-  auto started = node::Engine::start(
-      {.signal_mask = startup.signal_mask, .crashes = crashes_for_test()});
+  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
+                                      .inherit_descriptors = true,
+                                      .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;
@@ -171,10 +189,25 @@ int execute(const Startup& startup, const ExecOptions& options,
   node::Engine& engine = **started;
 
   std::shared_ptr<const Outcome> outcome;
+  CommandId command;
+  const auto tell = [&](int signal) {
+    actors::send(engine.commands(), actors::SignalCommand{command, signal});
+  };
+  const auto cancel = [&] {
+    actors::send(engine.commands(),
+                 actors::CancelCommand{command, std::nullopt});
+  };
+  // What the command's own write would have caused, were the pipe its own.
+  const auto on_no_reader = [&] {
+    tell(SIGPIPE);
+    cancel();
+  };
   ActorRef printer;
   std::shared_ptr<JsonModeSinks> sinks;
   if (options.json) {
-    printer = spawn_printer(engine.system(), [] {});
+    printer = spawn_printer(engine.system(), [&](int) {
+      boost::asio::post(engine.io(), on_no_reader);
+    });
     sinks = std::make_shared<JsonModeSinks>(printer);
   }
   auto owner = actors::spawn<ExecActor>(
@@ -186,17 +219,21 @@ int execute(const Startup& startup, const ExecOptions& options,
     complain(id.error().what);
     return exit_troupe_failed;
   }
+  command = *id;
 
-  bool interrupted = false;
+  int told_to_end = 0;
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
-    // The terminal has sent it to the command as well.
-    const bool from_terminal = foreground && info.ssi_code == SI_KERNEL;
+    // The terminal has sent it to the command as well; but a hang-up goes to
+    // the leader of the session alone, and that may be us.
+    const bool from_terminal =
+        foreground && info.ssi_code == SI_KERNEL && signal != SIGHUP;
     if (!from_terminal)
-      actors::send(engine.commands(), actors::SignalCommand{*id, signal});
-    if (signal != SIGUSR1 && signal != SIGUSR2)
-      actors::send(engine.commands(), actors::CancelCommand{*id, std::nullopt});
-    interrupted = interrupted || signal == SIGINT;
+      tell(signal);
+    if (signal == SIGUSR1 || signal == SIGUSR2)
+      return;
+    cancel();
+    told_to_end = signal;
   });
   engine.run();
   signals.stop();
@@ -209,13 +246,17 @@ int execute(const Startup& startup, const ExecOptions& options,
   }
   if (auto ended = engine.shutdown(); !ended)
     complain(ended.error().what);
-  if (options.json)
-    fmt::print("{}\n", to_json(*outcome).dump(2));
-  else if (!options.quiet)
+  if (!options.json && !options.quiet)
     explain(*outcome);
-  std::fflush(stdout);
-  if (interrupted && outcome->exit_status == 128 + SIGINT)
-    die_by(SIGINT);
+  const int error = options.json ? print(to_json(*outcome).dump(2) + '\n') : 0;
+  if (error != 0) {
+    complain(system_error("cannot write to standard output", error).what);
+    return exit_troupe_failed;
+  }
+  const bool interrupted =
+      told_to_end == SIGINT && outcome->exit_status == 128 + SIGINT;
+  if (interrupted || (told_to_end != 0 && ended_between_attempts(*outcome)))
+    die_by(told_to_end);
   return outcome->exit_status;
 }
 

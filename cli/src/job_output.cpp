@@ -1,5 +1,6 @@
 #include "job_output.hpp"
 
+#include "file_io.hpp"
 #include "printer_actor.hpp"
 
 #include <cstdlib>
@@ -20,17 +21,6 @@ constexpr std::size_t most_spooled_in_memory = 16 << 10;
 
 /// A line longer than this is passed on in pieces.
 constexpr std::size_t longest_buffered_line = 1 << 20;
-
-bool write_fully(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno != EINTR)
-      return false;
-    if (written > 0)
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
 
 std::size_t index_of(Stream stream) { return stream == Stream::out ? 0 : 1; }
 
@@ -54,7 +44,7 @@ class ResultFiles {
   }
 
   void write(Stream stream, std::string_view bytes) {
-    write_fully(files_[index_of(stream)], bytes);
+    (void)write_fully(files_[index_of(stream)], bytes);
   }
 
  private:

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdio>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
 #include <string>
@@ -29,6 +30,8 @@ constexpr std::array subcommands{
     Subcommand{"exec", "Run one command with time-outs and retries", run_exec},
     Subcommand{"map", "Run a command for each argument, many at a time",
                run_map},
+    Subcommand{"run", "Run a workflow", run_workflow},
+    Subcommand{"lint", "Check workflow files", run_lint},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
     Subcommand{"version", "Print the version", print_version},
@@ -45,7 +48,18 @@ void print_help(std::FILE* out) {
   fmt::print(out, "\n\"troupe COMMAND --help\" lists the options of each.\n");
 }
 
+/// A standard stream that is closed would become the number of whatever we
+/// open next. It gets a descriptor that refuses to be used in its direction, as
+/// a closed one does.
+void fill_closed_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0)
+      ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 Startup prepare_process() {
+  fill_closed_streams();
   Startup startup;
   // A reader that went away is an error of a write, not the end of us. Blocked
   // instead of ignored, because ignored signals stay so in every command.

@@ -375,15 +375,6 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   return Prepared{std::move(plan), std::move(arguments), std::move(control)};
 }
 
-/// Each job takes descriptors for its output.
-void raise_open_files() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
-    return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int execute(const Startup& startup, Prepared prepared) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   auto started = node::Engine::start({.signal_mask = startup.signal_mask,
@@ -399,7 +390,9 @@ int execute(const Startup& startup, Prepared prepared) {
   MapResult result;
   int by_signal = 0;
   actors::ActorRef map;
-  auto printer = spawn_printer(engine.system(), [&] {
+  auto printer = spawn_printer(engine.system(), [&](int fd) {
+    if (fd != STDOUT_FILENO)
+      return;
     boost::asio::post(engine.io(), [&] {
       by_signal = SIGPIPE;
       actors::send(map, StopAllJobs{});

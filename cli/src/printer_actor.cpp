@@ -50,7 +50,7 @@ bool copy_file(int from, int to) {
 
 class PrinterActor {
  public:
-  PrinterActor(Actor*, std::function<void()> on_broken)
+  PrinterActor(Actor*, std::function<void(int)> on_broken)
       : on_broken_{std::move(on_broken)} {}
 
   Behavior make_behavior() {
@@ -63,21 +63,20 @@ class PrinterActor {
         (!write_all(job.fd, job.bytes) ||
          (job.file >= 0 && !copy_file(job.file, job.fd)))) {
       broken_.insert(job.fd);
-      if (job.fd == STDOUT_FILENO)
-        on_broken_();
+      on_broken_(job.fd);
     }
     if (job.done)
       job.done();
   }
 
-  std::function<void()> on_broken_;
+  std::function<void(int)> on_broken_;
   std::set<int> broken_;  ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace
 
 ActorRef spawn_printer(actors::ActorSystem& system,
-                       std::function<void()> on_broken) {
+                       std::function<void(int)> on_broken) {
   return actors::spawn_detached<PrinterActor>(system, std::move(on_broken));
 }
 

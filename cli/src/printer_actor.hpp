@@ -32,9 +32,10 @@ struct Print {
   std::shared_ptr<const PrintJob> job;
 };
 
-/// Told `on_broken` once, when standard output has no reader any more.
-[[nodiscard]] actors::ActorRef spawn_printer(actors::ActorSystem& system,
-                                             std::function<void()> on_broken);
+/// Calls `on_broken` with a descriptor that can no longer be written to, on the
+/// printer's thread and once for each.
+[[nodiscard]] actors::ActorRef spawn_printer(
+    actors::ActorSystem& system, std::function<void(int)> on_broken);
 
 /// Passes captured output straight to the printer, as it comes.
 class PrinterSink : public process::OutputSink {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
+#include <sys/resource.h>
 
 namespace troupe::cli {
 namespace {
@@ -46,12 +47,14 @@ std::vector<std::string> option_names(const CLI::App& app) {
 }  // namespace
 
 void complain(std::string_view what) {
-  fmt::print(stderr, "troupe: {}\n", what);
+  // Not fmt::print, which throws if nobody takes what it writes.
+  const std::string line = fmt::format("troupe: {}\n", what);
+  (void)std::fputs(line.c_str(), stderr);
 }
 
 int usage_error(std::string_view what) {
   complain(what);
-  fmt::print(stderr, "Try \"troupe --help\".\n");
+  (void)std::fputs("Try \"troupe --help\".\n", stderr);
   return exit_usage;
 }
 
@@ -101,6 +104,14 @@ std::uint32_t crashes_for_test() {
   return text == nullptr
              ? 0
              : static_cast<std::uint32_t>(parse_count(text).value_or(0));
+}
+
+void raise_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace troupe::cli

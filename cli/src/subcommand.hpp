@@ -47,6 +47,10 @@ int unknown_option_error(const CLI::App& app, std::string_view typed);
 /// TROUPE_TEST_CRASH_ACTORS.
 [[nodiscard]] std::uint32_t crashes_for_test();
 
+/// As many as the hard limit allows: each running command takes descriptors
+/// for its output.
+void raise_open_files();
+
 int run_exec(const Startup& startup, std::vector<std::string> words);
 int run_map(const Startup& startup, std::vector<std::string> words);
 int run_workflow(const Startup& startup, std::vector<std::string> words);

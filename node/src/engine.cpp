@@ -1,3 +1,4 @@
+#include "command_tree.hpp"
 #include "pool_actor.hpp"
 
 #include <troupe/actors/command_actor.hpp>
@@ -15,88 +16,8 @@
 #include <utility>
 
 namespace troupe::node {
-namespace {
 
 using actors::ActorRef;
-using supervisor::ChildSpec;
-using supervisor::Restart;
-using supervisor::StartContext;
-using supervisor::StartResult;
-using supervisor::Strategy;
-using supervisor::SupervisorSpec;
-
-/// Who is who in the tree. Used by start functions only, which all run in the
-/// supervisor of the tree.
-struct Siblings {
-  ActorRef store;
-  ActorRef commands;
-};
-
-/// A command may kill its actors three times before it is given up
-/// (actors::most_crashes), so many may be at it at once before the others are
-/// in danger.
-constexpr int command_restarts = 3000;
-
-SupervisorSpec commands_spec(const std::shared_ptr<Siblings>& siblings,
-                             const actors::CommandActorDeps& deps) {
-  return {.name = "commands",
-          .strategy = Strategy::simple_one_for_one,
-          .intensity = command_restarts,
-          .period = 10s,
-          .children = {
-              {.id = "command",
-               .start = supervisor::start_with<LookAfter>(
-                   [siblings, &deps](StartContext& context,
-                                     const LookAfter& child) -> StartResult {
-                     return actors::spawn_command(
-                         context.supervisor(), child.id, siblings->store, deps);
-                   }),
-               .restart = Restart::transient,
-               .shutdown = Duration{1s}}}};
-}
-
-/// The supervisor of commands, remembered for the pool that starts after it.
-ChildSpec commands_child(const std::shared_ptr<Siblings>& siblings,
-                         const actors::CommandActorDeps& deps) {
-  ChildSpec spec =
-      supervisor::supervisor_child("commands", commands_spec(siblings, deps));
-  spec.start = [siblings, start = std::move(spec.start)](
-                   StartContext& context) -> StartResult {
-    StartResult result = start(context);
-    if (const auto* ready = std::get_if<ActorRef>(&result.value()))
-      siblings->commands = *ready;
-    if (const auto* starting =
-            std::get_if<supervisor::Starting>(&result.value()))
-      siblings->commands = starting->actor;
-    return result;
-  };
-  return spec;
-}
-
-SupervisorSpec engine_spec(const std::shared_ptr<actors::StoreState>& state,
-                           const actors::CommandActorDeps& deps,
-                           const ActorRef& front) {
-  auto siblings = std::make_shared<Siblings>();
-  return {
-      .name = "engine",
-      .strategy = Strategy::rest_for_one,
-      .intensity = 5,
-      .period = 60s,
-      .children = {
-          {.id = "store",
-           .start = [siblings, state](StartContext& context) -> StartResult {
-             siblings->store = actors::spawn_store(context.supervisor(), state);
-             return siblings->store;
-           }},
-          commands_child(siblings, deps),
-          {.id = "pool",
-           .start = [siblings, front](StartContext& context) -> StartResult {
-             return spawn_pool(context.supervisor(), siblings->store,
-                               siblings->commands, front);
-           }}}};
-}
-
-}  // namespace
 
 /// In the order of construction; destroyed in reverse. Whatever may hold a
 /// handle of an actor goes before the system.
@@ -126,7 +47,8 @@ Engine::~Engine() { (void)shutdown(); }
 Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   auto parts = std::make_unique<Parts>(options);
   auto runner = process::WardenRunner::create(
-      parts->io, {.signal_mask = options.signal_mask});
+      parts->io, {.signal_mask = options.signal_mask,
+                  .inherit_descriptors = options.inherit_descriptors});
   if (!runner)
     return tl::unexpected(std::move(runner.error()));
   parts->runner = std::move(*runner);
@@ -136,7 +58,7 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   parts->state = std::make_shared<actors::StoreState>();
   parts->front = spawn_front(parts->system, parts->state);
   auto tree = supervisor::spawn_supervisor(
-      parts->system, engine_spec(parts->state, *parts->deps, parts->front));
+      parts->system, command_tree(parts->state, *parts->deps, parts->front));
   if (!tree)
     return tl::unexpected(std::move(tree.error()));
   parts->tree = std::move(*tree);
@@ -170,6 +92,8 @@ Result<CommandId> Engine::submit(
 }
 
 const ActorRef& Engine::commands() const { return parts_->front; }
+
+const ActorRef& Engine::tree() const { return parts_->tree; }
 
 Result<void> Engine::shutdown(Duration limit) {
   if (std::exchange(parts_->is_shut_down, true))

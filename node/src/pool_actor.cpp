@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <fmt/format.h>
+#include <map>
 #include <utility>
 #include <variant>
 
@@ -16,6 +17,7 @@ using actors::Behavior;
 using actors::CancelCommand;
 using actors::CauseKind;
 using actors::CommandFinished;
+using actors::CommandOpened;
 using actors::CommandOrder;
 using actors::CrashCommand;
 using actors::DownMessage;
@@ -50,7 +52,7 @@ class PoolActor {
           send(self_, front_, PoolStarted{actors::ref_of(self_)});
         },
         [this](const SubmitCommand& m) {
-          send(self_, store_, actors::OpenCommand{m.order});
+          send(self_, store_, actors::OpenCommand{m.order, front_});
           start(m.order->id);
         },
         [this](const CancelCommand& m) { send(self_, store_, m); },
@@ -70,7 +72,10 @@ class PoolActor {
 
   /// A command that nobody can look after still gets its answer.
   void on_reply(const supervisor::ChildReply& m) {
-    if (m.code == supervisor::ReplyCode::ok)
+    // A supervisor that shuts down takes this pool with it, and the next pool
+    // starts what is missing.
+    if (m.code == supervisor::ReplyCode::ok ||
+        m.code == supervisor::ReplyCode::shutting_down)
       return;
     send(self_, store_,
          actors::FinishCommand{
@@ -100,7 +105,8 @@ class FrontActor {
           actors::monitor(self_, m.tree);
         },
         [this](const PoolStarted& m) { connect(m.pool); },
-        [this](const SubmitCommand& m) { pass_on(m); },
+        [this](const SubmitCommand& m) { submit(m); },
+        [this](CommandOpened m) { submitted_.erase(m.id); },
         [this](const CancelCommand& m) { pass_on(m); },
         [this](const ExpireAttempt& m) { pass_on(m); },
         [this](SignalCommand m) { pass_on(m); },
@@ -110,14 +116,26 @@ class FrontActor {
   }
 
  private:
-  using Kept = std::variant<SubmitCommand, CancelCommand, ExpireAttempt,
-                            SignalCommand, CrashCommand>;
+  using Kept =
+      std::variant<CancelCommand, ExpireAttempt, SignalCommand, CrashCommand>;
 
   void connect(const ActorRef& pool) {
     pool_ = pool;
     actors::monitor(self_, pool);
+    for (const auto& [id, order] : submitted_)
+      send(self_, pool_, SubmitCommand{order});
     for (const Kept& kept : std::exchange(kept_, {}))
       std::visit([this](const auto& m) { send(self_, pool_, m); }, kept);
+  }
+
+  void submit(const SubmitCommand& message) {
+    if (tree_is_gone_) {
+      answer(*message.order);
+      return;
+    }
+    submitted_[message.order->id] = message.order;
+    if (pool_)
+      send(self_, pool_, message);
   }
 
   template <class M>
@@ -126,14 +144,11 @@ class FrontActor {
       send(self_, pool_, message);
     else if (!tree_is_gone_)
       kept_.emplace_back(message);
-    else if constexpr (std::is_same_v<M, SubmitCommand>)
-      answer(*message.order);
   }
 
   void on_down(const DownMessage& down) {
-    // Messages that were on their way to a dead pool are not lost: commands
-    // are in the store, or come back when the permit shows it; cancellations
-    // are repeated by whoever means them.
+    // Of what was on its way to a dead pool, commands are submitted again to
+    // the next one; cancellations are repeated by whoever means them.
     if (pool_ && actors::id_of(down) == actors::id_of(pool_))
       pool_ = nullptr;
     if (actors::id_of(down) == tree_)
@@ -142,12 +157,11 @@ class FrontActor {
 
   void on_tree_gone() {
     tree_is_gone_ = true;
-    for (const auto& [id, order] : std::exchange(state_->orders, {}))
+    kept_.clear();
+    auto open = std::exchange(state_->orders, {});
+    open.merge(std::exchange(submitted_, {}));
+    for (const auto& [id, order] : open)
       answer(*order);
-    for (const Kept& kept : std::exchange(kept_, {})) {
-      if (const auto* submitted = std::get_if<SubmitCommand>(&kept))
-        answer(*submitted->order);
-    }
   }
 
   void answer(const CommandOrder& order) {
@@ -161,7 +175,9 @@ class FrontActor {
   ActorRef pool_;
   actors::ActorId tree_ = 0;
   bool tree_is_gone_ = false;
-  /// Bounded by the permits that submissions hold; the others are few.
+  /// Not in the store yet, as far as known. Bounded by the permits they hold.
+  std::map<CommandId, std::shared_ptr<const CommandOrder>> submitted_;
+  /// For the next pool; few, for that comes within moments.
   std::deque<Kept> kept_;
 };
 

@@ -38,8 +38,9 @@ struct EngineEnding {};
 
 /// Starts the front: the one handle that stays the same whatever is restarted
 /// behind it. Passes on what it gets, in order; keeps it while there is no
-/// pool. If the tree is gone for good it answers for every open command.
-/// `state` is the store's; the front touches it only when no store is left.
+/// pool, and submissions until the store has them. If the tree is gone for good
+/// it answers for every open command. `state` is the store's; the front touches
+/// it only when no store is left.
 [[nodiscard]] actors::ActorRef spawn_front(
     actors::ActorSystem& system, std::shared_ptr<actors::StoreState> state);
 

@@ -62,7 +62,9 @@ int ChildSetup::apply_settings() const {
     if (::setpriority(PRIO_PROCESS, 0, before + *spec_.nice) != 0)
       return errno;
   }
-  ::setrlimit(RLIMIT_NOFILE, &nofile_);
+  if (inherited_.ignored_child)
+    ::signal(SIGCHLD, SIG_IGN);
+  ::setrlimit(RLIMIT_NOFILE, &inherited_.nofile);
   const Limits& limits = spec_.limits;
   int error = set_limit(RLIMIT_CPU, limits.cpu_seconds);
   if (error == 0)
@@ -73,14 +75,17 @@ int ChildSetup::apply_settings() const {
     error = set_limit(RLIMIT_NPROC, limits.processes);
   if (error == 0)
     error = set_limit(RLIMIT_FSIZE, limits.file_size_bytes);
-  if (error == 0 && ::sigprocmask(SIG_SETMASK, &mask_, nullptr) != 0)
+  if (error == 0 && ::sigprocmask(SIG_SETMASK, &inherited_.mask, nullptr) != 0)
     error = errno;
   return error;
 }
 
-int ChildSetup::connect_stdio() {
+int ChildSetup::connect_stdio() const {
+  // A copy: the lifted descriptors are the child's alone, but its memory is
+  // ours, and a second launch begins with what the first was given.
+  std::array<int, 3> sources = stdio_;
   // A source below 3 could be overwritten before its turn: lift it first.
-  for (int& fd : stdio_) {
+  for (int& fd : sources) {
     if (fd > 2)
       continue;
     fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -88,7 +93,7 @@ int ChildSetup::connect_stdio() {
       return errno;
   }
   for (int target = 0; target < 3; ++target) {
-    if (::dup2(stdio_[static_cast<std::size_t>(target)], target) < 0)
+    if (::dup2(sources[static_cast<std::size_t>(target)], target) < 0)
       return errno;
   }
   return 0;

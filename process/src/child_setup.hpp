@@ -18,14 +18,21 @@
 
 namespace troupe::process {
 
+/// What the warden has changed for itself and a child gets back: as troupe was
+/// started with it.
+struct Inherited {
+  sigset_t mask;
+  rlimit nofile;
+  bool ignored_child;  ///< SIGCHLD.
+};
+
 class ChildSetup {
  public:
-  /// The three descriptors become 0, 1 and 2 of the child; `mask` and `nofile`
-  /// are the signal mask and the limit of open files that troupe was started
-  /// with. All outlive the launch.
+  /// The three descriptors become 0, 1 and 2 of the child. They and `spec`
+  /// outlive the launch.
   ChildSetup(const CommandSpec& spec, int in, int out, int err,
-             const sigset_t& mask, const rlimit& nofile)
-      : spec_{spec}, stdio_{in, out, err}, mask_{mask}, nofile_{nofile} {}
+             const Inherited& inherited)
+      : spec_{spec}, stdio_{in, out, err}, inherited_{inherited} {}
 
   boost::system::error_code on_exec_setup(
       boost::process::v2::posix::default_launcher&,
@@ -38,12 +45,11 @@ class ChildSetup {
  private:
   [[nodiscard]] int enter_directory() const;
   [[nodiscard]] int apply_settings() const;
-  [[nodiscard]] int connect_stdio();
+  [[nodiscard]] int connect_stdio() const;
 
   const CommandSpec& spec_;
   std::array<int, 3> stdio_;
-  const sigset_t& mask_;
-  const rlimit& nofile_;
+  Inherited inherited_;
   SpawnStage stage_ = SpawnStage::resources;
 };
 

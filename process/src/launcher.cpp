@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <linux/close_range.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -43,7 +42,6 @@ int CloneLauncher::clone_and_wait(Child& child, int (*run)(void*),
 boost::system::error_code CloneLauncher::exec(const char* executable,
                                               const char* const* argv,
                                               const char* const* environment) {
-  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   auto* const arguments = const_cast<char* const*>(argv);
   auto* const variables = const_cast<char* const*>(environment);
   ::execve(executable, arguments, variables);

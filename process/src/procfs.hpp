@@ -4,9 +4,13 @@
 #include <optional>
 #include <string_view>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace troupe::process {
+
+/// Names a process as long as the machine runs: pid and start time.
+using ProcessIdentity = std::pair<pid_t, unsigned long long>;
 
 /// A few fields of /proc/PID/stat.
 struct ProcessStat {
@@ -18,6 +22,7 @@ struct ProcessStat {
   unsigned long long start_ticks = 0;  ///< Since boot: tells reused pids apart.
 
   [[nodiscard]] bool alive() const { return state != 'Z' && state != 'X'; }
+  [[nodiscard]] ProcessIdentity identity() const { return {pid, start_ticks}; }
 };
 
 /// Parses the one line of /proc/PID/stat; a name with spaces and brackets in it

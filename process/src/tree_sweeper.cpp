@@ -37,13 +37,6 @@ void signal_process(const ProcessStat& stat, int signal) {
   ::close(static_cast<int>(fd));
 }
 
-/// A process as long as the machine runs.
-using Identity = std::pair<pid_t, unsigned long long>;
-
-Identity identity_of(const ProcessStat& stat) {
-  return {stat.pid, stat.start_ticks};
-}
-
 }  // namespace
 
 struct TreeSweeper::Sweep {
@@ -52,18 +45,24 @@ struct TreeSweeper::Sweep {
   boost::asio::steady_timer timer;
   TimePoint deadline;
   Duration pause = first_pause;
-  std::set<Identity> killed;
+  std::set<ProcessIdentity> killed;
 };
 
 TreeSweeper::TreeSweeper(boost::asio::io_context& io,
                          const std::atomic<int>& running)
-    : io_{io}, running_{running}, self_{::getpid()} {}
+    : io_{io}, running_{running}, self_{::getpid()} {
+  for (const pid_t pid : children_of(self_)) {
+    if (const auto stat = stat_of(pid))
+      strangers_.insert(stat->identity());
+  }
+}
 
 bool TreeSweeper::belongs(const ProcessStat& orphan, const Tree& tree) const {
-  const bool only_command = tree.leader != 0 && running_.load() <= 1;
-  if (only_command || tree.marker.empty())
+  if (strangers_.contains(orphan.identity()))
+    return false;
+  if (tree.leader == 0 || running_.load() <= 1)
     return true;
-  if (tree.leader != 0 && tree.own_group &&
+  if (tree.own_group &&
       (orphan.group == tree.leader || orphan.session == tree.leader))
     return true;
   return environment_has(orphan.pid, marker_name, tree.marker);
@@ -117,11 +116,11 @@ void TreeSweeper::kill_tree(Tree tree, std::function<void(SweepReport)> done) {
 void TreeSweeper::sweep(const std::shared_ptr<Sweep>& s) {
   std::vector<ProcessStat> found = members(s->tree);
   // A stopped process cannot fork: stop all before killing any.
-  std::set<Identity> stopped;
+  std::set<ProcessIdentity> stopped;
   for (int pass = 0; pass < most_stop_passes; ++pass) {
     const std::size_t before = stopped.size();
     for (const ProcessStat& process : found) {
-      if (stopped.insert(identity_of(process)).second)
+      if (stopped.insert(process.identity()).second)
         signal_process(process, SIGSTOP);
     }
     if (stopped.size() == before)
@@ -131,7 +130,7 @@ void TreeSweeper::sweep(const std::shared_ptr<Sweep>& s) {
   for (const ProcessStat& process : found) {
     signal_process(process, SIGKILL);
     if (process.pid != s->tree.leader)
-      s->killed.insert(identity_of(process));
+      s->killed.insert(process.identity());
   }
   reap_orphans();
 

@@ -10,6 +10,9 @@
 /// command if it is in its process group or session, if the command's marker is
 /// in its environment, or if no other command is running.
 ///
+/// A program that became this one by exec may have had children: what is there
+/// when a sweeper is made belongs to nobody here and is left alone.
+///
 /// All methods are called on, and all work happens on, the main thread; only
 /// this thread waits for orphans. Every signal goes through a pidfd whose
 /// process was checked to be the one that was looked at.
@@ -23,6 +26,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -32,7 +36,7 @@ namespace troupe::process {
 /// Which processes are meant.
 struct Tree {
   /// Unreaped, so its number is taken. Zero for all descendants of this
-  /// process, or for those that bear `marker`, if it is not empty.
+  /// process.
   pid_t leader = 0;
   bool own_group = true;  ///< The leader is the leader of its group.
   std::string marker;     ///< What TROUPE_COMMAND contains.
@@ -69,6 +73,7 @@ class TreeSweeper {
   boost::asio::io_context& io_;
   const std::atomic<int>& running_;
   pid_t self_;
+  std::set<ProcessIdentity> strangers_;
 };
 
 }  // namespace troupe::process

@@ -1,7 +1,8 @@
-/// troupe-warden LANES NONCE
+/// troupe-warden SOCKET LANES NONCE
 ///
 /// The parent and subreaper of every command. It obeys frames (wire.hpp) on
-/// the sockets 3 to 2+LANES that troupe left open for it, and ends as soon as
+/// LANES sockets, numbered from SOCKET, that troupe left open for it (what is
+/// open below them is for the commands), and ends as soon as
 /// troupe closes one of them, by intention or by dying: it kills whatever runs
 /// and exits. It ignores every signal that can be ignored, so that a Ctrl-C
 /// meant for a command cannot take it down.
@@ -25,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -34,7 +36,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-constexpr int first_socket = 3;
+constexpr std::uint64_t most_sockets = 1 << 20;
 constexpr std::uint64_t most_lanes = 64;
 
 /// Ended orphans are waited for at most this often; many commands end in
@@ -85,11 +87,15 @@ rlimit raise_open_files() {
   return original;
 }
 
-int run(std::uint64_t lanes, const char* nonce) {
+int run(int first_socket, int lanes, const char* nonce) {
+  for (int lane = 0; lane < lanes; ++lane)
+    ::fcntl(first_socket + lane, F_SETFD, FD_CLOEXEC);
   sigset_t every;
   sigset_t original_mask;
   sigfillset(&every);
   ::sigprocmask(SIG_SETMASK, &every, &original_mask);
+  // Ignored, it would have the kernel reap commands before we have seen them.
+  const bool ignored_child = ::signal(SIGCHLD, SIG_DFL) == SIG_IGN;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -103,6 +109,7 @@ int run(std::uint64_t lanes, const char* nonce) {
                             .nonce = nonce,
                             .original_mask = original_mask,
                             .original_nofile = raise_open_files(),
+                            .ignored_child = ignored_child,
                             .null_fd = null_fd,
                             .environment = environ};
 
@@ -112,16 +119,20 @@ int run(std::uint64_t lanes, const char* nonce) {
       if (std::exchange(ending, true))
         return;
       // Ends the process with the lanes still in it: they hold nothing that
-      // outlives it, and waiting for them could only delay the end.
-      sweeper.kill_tree(Tree{}, [](SweepReport) { ::_exit(0); });
+      // outlives it, and waiting for them could only delay the end. But for
+      // the commands themselves, which would become zombies of troupe.
+      sweeper.kill_tree(Tree{}, [](SweepReport) {
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+        ::_exit(0);
+      });
     });
   };
   std::vector<std::thread> threads;
-  for (std::uint64_t i = 0; i < lanes; ++i) {
-    const int socket = first_socket + static_cast<int>(i);
-    ::fcntl(socket, F_SETFD, FD_CLOEXEC);
-    threads.emplace_back([&, socket] { run_lane(context, socket, on_closed); });
-  }
+  for (int lane = 0; lane < lanes; ++lane)
+    threads.emplace_back([&, socket = first_socket + lane] {
+      run_lane(context, socket, on_closed);
+    });
   io.run();
   return EXIT_FAILURE;
 }
@@ -131,11 +142,15 @@ int run(std::uint64_t lanes, const char* nonce) {
 
 int main(int argc, char** argv) {
   using namespace troupe;
-  const auto lanes = argc == 3 ? parse_count(argv[1])
-                               : failure(Errc::invalid_argument, "usage");
-  if (!lanes || *lanes < 1 || *lanes > process::most_lanes) {
+  const auto number = [&](int index, std::uint64_t most) {
+    const auto count = argc == 4 ? parse_count(argv[index]) : 0;
+    return count && *count <= most ? static_cast<int>(*count) : 0;
+  };
+  const int first_socket = number(1, process::most_sockets);
+  const int lanes = number(2, process::most_lanes);
+  if (first_socket <= STDERR_FILENO || lanes == 0) {
     std::fputs("troupe-warden is started by troupe, not by hand\n", stderr);
     return 2;
   }
-  return process::run(*lanes, argv[2]);
+  return process::run(first_socket, lanes, argv[3]);
 }

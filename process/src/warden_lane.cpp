@@ -346,8 +346,13 @@ std::optional<SpawnFailure> Attempt::launch() {
     err = err_holder.get();
   }
 
-  ChildSetup setup{
-      spec_, *in, out, err, context.original_mask, context.original_nofile};
+  ChildSetup setup{spec_,
+                   *in,
+                   out,
+                   err,
+                   {.mask = context.original_mask,
+                    .nofile = context.original_nofile,
+                    .ignored_child = context.ignored_child}};
   // A wrong directory must not read as "command not found".
   if (!spec_.working_directory.empty() &&
       ::access(spec_.working_directory.c_str(), X_OK) != 0)

@@ -24,6 +24,7 @@ struct LaneContext {
   std::string nonce;          ///< Unlikely to be any other warden's.
   sigset_t original_mask;     ///< The signal mask troupe was started with.
   rlimit original_nofile;     ///< Likewise its limit of open files.
+  bool ignored_child;         ///< Likewise whether it ignored SIGCHLD.
   int null_fd;                ///< /dev/null, for reading and writing.
   const char* const* environment;
 };

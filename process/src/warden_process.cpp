@@ -1,5 +1,6 @@
 #include "warden_process.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
@@ -13,8 +14,6 @@
 
 namespace troupe::process {
 namespace {
-
-constexpr int first_socket = 3;
 
 Result<std::string> find_program(const WardenOptions& options) {
   namespace fs = std::filesystem;
@@ -34,6 +33,21 @@ Result<std::string> find_program(const WardenOptions& options) {
                  fmt::format("cannot find troupe-warden beside {}; set "
                              "TROUPE_WARDEN to its path",
                              self.string()));
+}
+
+/// One more than the highest descriptor that a program we start would inherit;
+/// at least 3. All that is ours is close-on-exec.
+int end_of_inherited() {
+  namespace fs = std::filesystem;
+  int end = STDERR_FILENO + 1;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator{"/proc/self/fd", ignored}) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+      end = std::max(end, fd + 1);
+  }
+  return end;
 }
 
 /// Closes what is left in it.
@@ -60,6 +74,8 @@ Result<WardenProcess> spawn_warden(const WardenOptions& options, unsigned lanes,
   if (!program)
     return tl::unexpected(program.error());
 
+  const int first_socket =
+      options.inherit_descriptors ? end_of_inherited() : STDERR_FILENO + 1;
   SocketPairs pairs;
   for (unsigned i = 0; i < lanes; ++i) {
     int ends[2];
@@ -87,10 +103,11 @@ Result<WardenProcess> spawn_warden(const WardenOptions& options, unsigned lanes,
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 
   std::string name = "troupe-warden";
+  std::string socket_number = fmt::format("{}", first_socket);
   std::string lane_count = fmt::format("{}", lanes);
   std::string nonce_copy = nonce;
-  char* const argv[] = {name.data(), lane_count.data(), nonce_copy.data(),
-                        nullptr};
+  char* const argv[] = {name.data(), socket_number.data(), lane_count.data(),
+                        nonce_copy.data(), nullptr};
   WardenProcess warden;
   const int error = ::posix_spawn(&warden.pid, program->c_str(), &actions,
                                   &attributes, argv, environ);

@@ -323,8 +323,7 @@ class Runner final : public WardenRunner,
     state_ = State::recovering;
     close_lanes();
     await_warden(warden_, Duration{0});
-    sweeper_.kill_tree(Tree{.leader = 0, .own_group = false, .marker = nonce_},
-                       [this](SweepReport) { recovered(); });
+    sweeper_.kill_tree(Tree{}, [this](SweepReport) { recovered(); });
   }
 
   /// Pending handlers hold the lanes for a while longer; the sockets must go

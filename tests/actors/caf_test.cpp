@@ -119,6 +119,27 @@ TEST_F(CafTest, UnexpectedMessageIsDroppedAndPrintsNothing) {
   EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
 }
 
+/// Passes a message on that the receiver does not know.
+class Stranger {
+ public:
+  Stranger(Actor* self, ActorRef to) : self_{self}, to_{std::move(to)} {}
+  Behavior make_behavior() {
+    return {[this](Ring) { send(self_, to_, 17); }};
+  }
+
+ private:
+  Actor* self_;
+  ActorRef to_;
+};
+
+TEST_F(CafTest, UnexpectedMessageDoesNotHarmItsSender) {
+  auto bell = spawn<Bell>(rings);
+  auto stranger = spawn<Stranger>(bell);
+  tell(stranger, Ring{});
+  EXPECT_EQ(exit_of(bell), std::nullopt);
+  EXPECT_EQ(exit_of(stranger), std::nullopt);
+}
+
 TEST(CafErrors, SurviveTheMailbox) {
   const Error error{Errc::overloaded, "the queue is full"};
   EXPECT_EQ(to_error(to_caf(error)), error);

@@ -209,7 +209,9 @@ TEST(Plan, PassesOverStepsAfterAFailure) {
             "a/1=failure a/2=skipped +a/3");
   EXPECT_EQ(run.end(1, 3), "a/3=success +a/4");
   EXPECT_EQ(run.end(1, 4), "a/4=success a/5=skipped a:failed run:failure");
-  EXPECT_EQ(run.reasons.back(), "step 2 failed");
+  EXPECT_EQ(run.reasons, (std::vector<std::string>{"a step before it failed",
+                                                   "a step before it failed",
+                                                   "step 2 failed"}));
 }
 
 TEST(Plan, HandsOutputsFromStepToStepAndJobToJob) {
@@ -376,6 +378,29 @@ TEST(Plan, WantsExactlyTheInputsOfTheWorkflow) {
       Plan::make(*workflow, {"1", {{"date", "x"}, {"dat", "x"}}}).error().what,
       "etl.yaml: unknown input \"dat\"; did you mean \"date\"?");
   EXPECT_TRUE(Plan::make(*workflow, {"1", {{"date", "x"}}}));
+}
+
+TEST(Plan, RunsOneJobWithWhatItNeeds) {
+  const std::string text =
+      "jobs:\n"
+      "  a: {run: x}\n"
+      "  b: {run: x, needs: a, strategy: {matrix: {n: [1, 2]}}}\n"
+      "  c: {run: x, needs: b}\n"
+      "  d: {run: x}\n";
+  Script run{text, {.only_job = "b"}};
+  EXPECT_EQ(run.start(), "a:ready a:running +a/0");
+  EXPECT_EQ(run.end(1, 0),
+            "a/0=success a:succeeded b (1):ready b (1):running +b (1)/0 "
+            "b (2):ready b (2):running +b (2)/0");
+  EXPECT_EQ(run.end(2, 0), "b (1)/0=success b (1):succeeded");
+  EXPECT_EQ(run.end(3, 0), "b (2)/0=success b (2):succeeded run:success");
+  EXPECT_EQ(run.plan().instances().size(), 3u);
+
+  const auto workflow = load_workflow("etl.yaml", text);
+  ASSERT_TRUE(workflow);
+  const auto unknown = Plan::make(*workflow, {.only_job = "bb"});
+  EXPECT_EQ(unknown.error().what,
+            "etl.yaml: no job \"bb\"; did you mean \"b\"?");
 }
 
 }  // namespace

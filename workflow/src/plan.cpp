@@ -198,7 +198,12 @@ class Plan::Machine {
       return tl::unexpected{std::move(env.error()).within("env")};
     env_ = Value{std::move(*env)};
     jobs_.resize(workflow_->jobs.size());
+    const auto wanted = wanted_jobs();
+    if (!wanted)
+      return tl::unexpected{wanted.error()};
     for (std::size_t i = 0; i < workflow_->jobs.size(); ++i) {
+      if (!wanted->at(i))
+        continue;
       jobs_[i].needs_left = workflow_->jobs[i].needs.size();
       for (const Need& need : workflow_->jobs[i].needs)
         jobs_[need.job].needed_by.push_back(i);
@@ -335,6 +340,37 @@ class Plan::Machine {
             fmt::format("give it with --input {}=VALUE", use.name))};
     }
     return {};
+  }
+
+  /// Of each job, whether the run has it.
+  Result<std::vector<bool>> wanted_jobs() const {
+    const auto& jobs = workflow_->jobs;
+    if (options_.only_job.empty())
+      return std::vector<bool>(jobs.size(), true);
+    std::vector<std::string_view> names;
+    std::vector<std::size_t> open;
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      names.push_back(jobs[i].id);
+      if (jobs[i].id == options_.only_job)
+        open.push_back(i);
+    }
+    if (open.empty())
+      return tl::unexpected{input_error(
+          *workflow_, {},
+          fmt::format("no job \"{}\"",
+                      ellipsize(printable(options_.only_job), name_columns)),
+          config::did_you_mean(options_.only_job, names))};
+    std::vector<bool> wanted(jobs.size(), false);
+    while (!open.empty()) {
+      const std::size_t i = open.back();
+      open.pop_back();
+      if (wanted[i])
+        continue;
+      wanted[i] = true;
+      for (const Need& need : jobs[i].needs)
+        open.push_back(need.job);
+    }
+    return wanted;
   }
 
   Result<void> add_instances(std::size_t job_index) {
@@ -529,6 +565,15 @@ class Plan::Machine {
     return step.condition ? is_true(*step.condition, names) : names.success;
   }
 
+  std::string reason_to_pass_over(std::size_t i, const Step& step) const {
+    if (cancelled_twice_ || progress_[i].cancelled)
+      return "the job was cancelled";
+    const bool asked =
+        step.condition && (step.condition->expression.asks_for_status() ||
+                           environment(i).success);
+    return asked ? "its condition is false" : "a step before it failed";
+  }
+
   bool current_step_wants_to_run(std::size_t i) const {
     const std::size_t current = progress_[i].steps.size();
     return step_wants_to_run(i, job_of(i).steps[current]);
@@ -546,7 +591,7 @@ class Plan::Machine {
       const std::size_t number = progress.steps.size();
       const Step& step = job.steps[number];
       if (cancelled_twice_ || !step_wants_to_run(i, step)) {
-        record(i, StepRecord{}, "its condition is false");
+        record(i, StepRecord{}, reason_to_pass_over(i, step));
         continue;
       }
       auto command = command_of(i, number);

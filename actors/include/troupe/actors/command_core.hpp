@@ -59,6 +59,7 @@ class CommandCore {
   /// An attempt has ended; it belongs into the store before anything else.
   struct Record {
     Attempt attempt;
+    std::optional<Duration> next_in;  ///< Until the next one, if one comes.
   };
   struct Finish {
     Outcome outcome;

@@ -3,9 +3,12 @@
 /// The messages of a command's life. All stay within the process.
 ///
 ///   pool ----OpenCommand----> store <---AttachCommand--- command actor
+///   front <--CommandOpened--- store
 ///   pool ----CancelCommand--> store ---CancelCommand---> command actor
 ///                             store <---RecordAttempt--- command actor
+///                             store ---AttemptRecorded-> command actor
 ///                             store <---FinishCommand--- command actor
+///                             store ---CommandGone-----> command actor
 ///   owner <--CommandFinished- store
 ///   owner <--CommandStarted, AttemptFinished------------ command actor
 #include <troupe/actors/caf.hpp>
@@ -33,9 +36,14 @@ struct CommandOrder {
   flow_control::SharedPermit permit;
 };
 
-/// Enters a command. Sent once per id; a repeat is ignored. No answer.
+/// Enters a command. Answered by CommandOpened to `submitter`, who may repeat
+/// it until then, in case that the actors on its way died with it.
 struct OpenCommand {
   std::shared_ptr<const CommandOrder> order;
+  ActorRef submitter;
+};
+struct CommandOpened {
+  CommandId id;
 };
 
 /// Asks for a command's end: no more attempts, and the one that runs is stopped
@@ -65,7 +73,9 @@ struct CrashCommand {
 };
 
 /// An actor will look after the command from now on. Answered by
-/// CommandAttached or CommandGone.
+/// CommandAttached or CommandGone. If another actor still looks after it, that
+/// one is stopped first, and the answer waits for its end: two at once would
+/// run attempts against each other.
 struct AttachCommand {
   CommandId id;
 };
@@ -73,24 +83,30 @@ struct CommandAttached {
   std::shared_ptr<const CommandOrder> order;
   CommandHistory history;
 };
+/// It has ended; there is nothing left to look after.
 struct CommandGone {
-  /// Was given up while this attempt may have been running.
+  /// The runner may still know this attempt, or even run it, and those before.
   std::optional<process::AttemptId> abandoned;
 };
 
-/// An attempt has ended. No answer.
+/// An attempt has ended. Answered by AttemptRecorded; until then the runner
+/// must not forget the attempt, or it would run again if the store died.
 struct RecordAttempt {
   CommandId id;
   std::shared_ptr<const Attempt> attempt;
 };
+struct AttemptRecorded {
+  process::AttemptId id;
+};
 
-/// The command has ended. No answer; the store passes it on to the owner.
+/// The command has ended. The store passes it on to the owner. Answered by
+/// CommandGone.
 struct FinishCommand {
   CommandId id;
   std::shared_ptr<const Outcome> outcome;
 };
 
-/// To the owner: an attempt runs.
+/// To the owner: an attempt runs. Repeated when another actor takes it over.
 struct CommandStarted {
   CommandId id;
   std::uint32_t attempt = 1;
@@ -102,6 +118,7 @@ struct CommandStarted {
 struct AttemptFinished {
   CommandId id;
   std::shared_ptr<const Attempt> attempt;
+  std::optional<Duration> next_in;  ///< Until the next one, if one comes.
 };
 
 /// To the owner, exactly once per command: the end of it.
@@ -124,6 +141,7 @@ struct WaitOver {
 }  // namespace troupe::actors
 
 TROUPE_LOCAL_MESSAGE(troupe::actors::OpenCommand)
+TROUPE_LOCAL_MESSAGE(troupe::actors::CommandOpened)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CancelCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::ExpireAttempt)
 TROUPE_LOCAL_MESSAGE(troupe::actors::SignalCommand)
@@ -132,6 +150,7 @@ TROUPE_LOCAL_MESSAGE(troupe::actors::AttachCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandAttached)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandGone)
 TROUPE_LOCAL_MESSAGE(troupe::actors::RecordAttempt)
+TROUPE_LOCAL_MESSAGE(troupe::actors::AttemptRecorded)
 TROUPE_LOCAL_MESSAGE(troupe::actors::FinishCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandStarted)
 TROUPE_LOCAL_MESSAGE(troupe::actors::AttemptFinished)

@@ -4,8 +4,10 @@
 #include <troupe/actors/command_table.hpp>
 #include <troupe/actors/messages.hpp>
 
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
 namespace troupe::actors {
 
@@ -14,6 +16,9 @@ namespace troupe::actors {
 struct StoreState {
   CommandTable table;
   std::map<CommandId, std::shared_ptr<const CommandOrder>> orders;
+  /// Of commands that have ended, until the actor of each has also ended in
+  /// order: the last attempt that the runner may know.
+  std::map<CommandId, std::uint32_t> abandoned;
 };
 
 /// Starts the store: the place where it is decided, once, what has become of a

@@ -17,7 +17,9 @@
 namespace troupe::node {
 
 struct EngineOptions {
-  sigset_t signal_mask{};   ///< The mask that commands start with.
+  sigset_t signal_mask{};  ///< The mask that commands start with.
+  /// Commands get the descriptors that this process was started with.
+  bool inherit_descriptors = false;
   std::size_t threads = 2;  ///< That run actors.
   /// Commands in the engine at once, running, queued or waiting for a retry.
   std::uint64_t max_commands = 4096;
@@ -72,6 +74,10 @@ class Engine {
   /// Where CancelCommand, SignalCommand and CrashCommand are sent. The same
   /// for as long as the engine lives, whatever is restarted behind it.
   [[nodiscard]] const actors::ActorRef& commands() const;
+
+  /// The supervisor of the tree, which answers WhichChildren; empty after
+  /// shutdown().
+  [[nodiscard]] const actors::ActorRef& tree() const;
 
   /// Ends the tree, the warden and all commands, each within bounds; after
   /// that nothing of the engine is left but memory. Actors of others (owners,

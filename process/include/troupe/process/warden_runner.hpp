@@ -19,6 +19,9 @@ struct WardenOptions {
   unsigned lanes = 0;
   /// The mask that commands shall start with: ours at the start of main.
   sigset_t signal_mask{};
+  /// Commands get the descriptors above 2 that this process was started with
+  /// (those that are not close-on-exec), as they would from a shell.
+  bool inherit_descriptors = false;
 };
 
 /// The CommandRunner for real work: it starts a troupe-warden, tells it what to

@@ -115,6 +115,9 @@ struct PlanOptions {
   std::vector<std::pair<std::string, std::string>> inputs;
   /// Jobs at the same time, each matrix instance counted; at least 1.
   std::size_t max_parallel = std::numeric_limits<std::size_t>::max();
+  /// Only this job and what it needs, directly or not; empty for all jobs. The
+  /// other jobs are no part of the run.
+  std::string only_job;
 };
 
 /// One run of a workflow, as a machine: events in, actions out, no clock, no
@@ -141,7 +144,8 @@ class Plan {
   };
 
   /// Errors: invalid_argument, if an input is missing or unknown, with its
-  /// place in the file; overloaded, if a variable would be too long.
+  /// place in the file, or if there is no such job; overloaded, if a variable
+  /// would be too long.
   [[nodiscard]] static Result<Plan> make(
       std::shared_ptr<const Workflow> workflow, PlanOptions options);
 

@@ -1,0 +1,68 @@
+#include "file_io.hpp"
+
+#include <troupe/base/quantity.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <utility>
+
+namespace troupe::cli {
+
+OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
+  OwnedFd old{std::exchange(fd_, other.release())};
+  return *this;
+}
+
+OwnedFd::~OwnedFd() {
+  if (fd_ >= 0)
+    ::close(fd_);
+}
+
+int OwnedFd::release() { return std::exchange(fd_, -1); }
+
+bool write_fully(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR)
+      return false;
+    if (written > 0)
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+Result<std::string> read_to_end(int fd, std::size_t most) {
+  std::string out;
+  std::array<char, 64 << 10> buffer;
+  while (true) {
+    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return tl::unexpected{system_error("cannot read", errno)};
+    if (got == 0)
+      return out;
+    if (out.size() + static_cast<std::size_t>(got) > most)
+      return failure(Errc::overloaded,
+                     fmt::format("more than {}", format_size(most)));
+    out.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+Result<void> replace_file(const std::string& path, std::string_view text) {
+  const std::string draft = path + ".new";
+  const OwnedFd file{
+      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  if (!file.is_open() || !write_fully(file.get(), text) ||
+      std::rename(draft.c_str(), path.c_str()) != 0)
+    return tl::unexpected{
+        system_error(fmt::format("cannot write {}", path), errno)};
+  return {};
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,44 @@
+#pragma once
+
+/// Small files, whole. Blocks: for main() before anything runs and for the I/O
+/// thread, never for an actor's handler.
+#include <troupe/base/error.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace troupe::cli {
+
+/// A descriptor with an owner.
+class OwnedFd {
+ public:
+  OwnedFd() = default;
+  explicit OwnedFd(int fd) : fd_{fd} {}
+  OwnedFd(OwnedFd&& other) noexcept : fd_{other.release()} {}
+  OwnedFd& operator=(OwnedFd&& other) noexcept;
+  ~OwnedFd();
+
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int release();
+
+  int fd_ = -1;
+};
+
+/// Writes all of `bytes` to a file; false if the system refuses.
+[[nodiscard]] bool write_fully(int fd, std::string_view bytes);
+
+/// Reads `fd` to its end, at most `most` bytes.
+///
+/// Errors: overloaded, "more than 1.00 MiB"; those of read(2).
+[[nodiscard]] Result<std::string> read_to_end(int fd, std::size_t most);
+
+/// Replaces the file at `path` in one step: readers see the old text or the
+/// new one.
+[[nodiscard]] Result<void> replace_file(const std::string& path,
+                                        std::string_view text);
+
+}  // namespace troupe::cli

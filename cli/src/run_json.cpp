@@ -1,0 +1,176 @@
+#include "run_json.hpp"
+
+#include "outcome_json.hpp"
+
+#include <troupe/base/overload.hpp>
+#include <troupe/base/text.hpp>
+
+namespace troupe::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json begin(const RunEvent& event, std::string_view type) {
+  return {{"type", type}, {"time", format_time(event.at)}};
+}
+
+void add(Json& json, const JobRef& job) {
+  json["job"] = job.job;
+  json["label"] = to_utf8(job.label);
+}
+
+void add(Json& json, const StepRef& step) {
+  add(json, step.job);
+  json["step"] = step.key;
+  json["name"] = to_utf8(step.name);
+}
+
+Json reason_of(const std::string& reason) {
+  return reason.empty() ? Json() : Json(to_utf8(reason));
+}
+
+Json outputs_of(const workflow::Outputs& outputs) {
+  Json json = Json::object();
+  for (const auto& [name, value] : outputs)
+    json[to_utf8(name)] = to_utf8(value);
+  return json;
+}
+
+void add_end(Json& json, const StepFinished& e) {
+  json["outcome"] = workflow::to_string(e.outcome);
+  json["continued"] = e.forgiven;
+  json["reason"] = reason_of(e.reason);
+  json["seconds"] = std::chrono::duration<double>(e.took).count();
+  json["outputs"] = outputs_of(e.outputs);
+  json["log"] = e.log.empty() ? Json() : Json(to_utf8(e.log));
+}
+
+Json attempt_of(const AttemptEnded& e) {
+  Json json = to_json(*e.attempt);
+  json["log"] = to_utf8(e.log);
+  return json;
+}
+
+}  // namespace
+
+std::optional<Json> to_json(const RunEvent& event) {
+  using Answer = std::optional<Json>;
+  return std::visit(
+      Overload{
+          [&](const RunStarted& e) -> Answer {
+            Json json = begin(event, "run_started");
+            json["run"] = e.run_id;
+            json["workflow"] = to_utf8(e.workflow);
+            json["file"] = to_utf8(e.file);
+            json["folder"] = to_utf8(e.folder);
+            json["jobs"] = Json::array();
+            for (const JobRef& ref : e.jobs) {
+              Json job;
+              add(job, ref);
+              json["jobs"].push_back(std::move(job));
+            }
+            return json;
+          },
+          [&](const JobChanged& e) -> Answer {
+            Json json = begin(event, "job_state");
+            add(json, e.job);
+            json["state"] = workflow::to_string(e.state);
+            json["reason"] = reason_of(e.reason);
+            return json;
+          },
+          [&](const StepStarted& e) -> Answer {
+            Json json = begin(event, "step_started");
+            add(json, e.step);
+            json["command"] = to_utf8(e.line);
+            json["attempts"] = e.attempts;
+            return json;
+          },
+          [](const AttemptStarted&) -> Answer { return std::nullopt; },
+          [&](const AttemptEnded& e) -> Answer {
+            Json json = begin(event, "attempt_finished");
+            add(json, e.step);
+            json["attempt"] = attempt_of(e);
+            json["next_in_s"] =
+                e.next_in
+                    ? Json(std::chrono::duration<double>(*e.next_in).count())
+                    : Json();
+            return json;
+          },
+          [&](const StepFinished& e) -> Answer {
+            Json json = begin(event, "step_finished");
+            add(json, e.step);
+            add_end(json, e);
+            return json;
+          },
+          [](const Notice&) -> Answer { return std::nullopt; },
+          [&](const RunEnded& e) -> Answer {
+            Json json = begin(event, "run_finished");
+            json["result"] = workflow::to_string(e.result);
+            return json;
+          }},
+      event.what);
+}
+
+Json& RunRecord::job(const JobRef& job) {
+  return jobs_.at(static_cast<std::size_t>(job.instance.value - 1));
+}
+
+void RunRecord::apply(const RunEvent& event) {
+  std::visit(
+      Overload{
+          [&](const RunStarted& e) {
+            run_ = {
+                {"run", e.run_id},         {"workflow", to_utf8(e.workflow)},
+                {"file", to_utf8(e.file)}, {"start", format_time(event.at)},
+                {"end", nullptr},          {"result", nullptr}};
+            for (const JobRef& ref : e.jobs) {
+              Json entry;
+              add(entry, ref);
+              entry["state"] = workflow::to_string(workflow::JobState::pending);
+              entry["reason"] = nullptr;
+              entry["start"] = nullptr;
+              entry["end"] = nullptr;
+              entry["steps"] = Json::array();
+              jobs_.push_back(std::move(entry));
+            }
+          },
+          [&](const JobChanged& e) {
+            Json& entry = job(e.job);
+            entry["state"] = workflow::to_string(e.state);
+            entry["reason"] = reason_of(e.reason);
+            if (e.state == workflow::JobState::running)
+              entry["start"] = format_time(event.at);
+            if (workflow::has_ended(e.state))
+              entry["end"] = format_time(event.at);
+          },
+          [](const StepStarted&) {}, [](const AttemptStarted&) {},
+          [&](const AttemptEnded& e) {
+            Json& attempts = attempts_[e.step.job.instance];
+            attempts.push_back(attempt_of(e));
+            // The log has it.
+            attempts.back().erase("stdout_tail");
+            attempts.back().erase("stderr_tail");
+          },
+          [&](const StepFinished& e) {
+            Json step{{"step", e.step.key}, {"name", to_utf8(e.step.name)}};
+            add_end(step, e);
+            auto attempts = attempts_.extract(e.step.job.instance);
+            step["attempts"] =
+                attempts ? std::move(attempts.mapped()) : Json::array();
+            job(e.step.job)["steps"].push_back(std::move(step));
+          },
+          [](const Notice&) {},
+          [&](const RunEnded& e) {
+            run_["end"] = format_time(event.at);
+            run_["result"] = workflow::to_string(e.result);
+          }},
+      event.what);
+}
+
+std::string RunRecord::text() const {
+  Json whole = run_;
+  whole["jobs"] = jobs_;
+  return whole.dump(2) + "\n";
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,99 @@
+#include "run_lines.hpp"
+
+#include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
+
+#include <fmt/format.h>
+
+namespace troupe::cli {
+namespace {
+
+using workflow::JobState;
+using workflow::StepOutcome;
+
+std::string step_text(const StepRef& step) {
+  return fmt::format("job {}: step \"{}\"", printable(step.job.label),
+                     printable(step.name));
+}
+
+std::string with_reason(std::string text, const std::string& reason) {
+  if (!reason.empty())
+    text += ": " + printable(reason);
+  return text;
+}
+
+std::string text_of(const JobChanged& e) {
+  if (e.state == JobState::pending || e.state == JobState::ready)
+    return {};
+  const std::string_view word = e.state == JobState::running ? "started"
+                                : e.state == JobState::timed_out
+                                    ? "timed out"
+                                    : workflow::to_string(e.state);
+  return with_reason(fmt::format("job {}: {}", printable(e.job.label), word),
+                     e.reason);
+}
+
+std::string text_of(const AttemptEnded& e) {
+  // The end of the last one is the end of the step.
+  if (!e.next_in)
+    return {};
+  return fmt::format("{}: attempt {} of {} {}, next in {}", step_text(e.step),
+                     e.attempt->number, e.attempts,
+                     printable(actors::describe(e.attempt->causes)),
+                     rough_duration(*e.next_in));
+}
+
+std::string text_of(const StepFinished& e) {
+  switch (e.outcome) {
+    case StepOutcome::success:
+      return fmt::format("{} succeeded in {}", step_text(e.step),
+                         rough_duration(e.took));
+    case StepOutcome::failure:
+      return with_reason(fmt::format("{} failed after {}{}", step_text(e.step),
+                                     rough_duration(e.took),
+                                     e.forgiven ? " (continue-on-error)" : ""),
+                         e.reason);
+    case StepOutcome::cancelled:
+      return with_reason(fmt::format("{} was stopped after {}",
+                                     step_text(e.step), rough_duration(e.took)),
+                         e.reason);
+    case StepOutcome::skipped:
+      return with_reason(step_text(e.step) + " skipped", e.reason);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string line_of(const RunEvent& event, std::string_view clock) {
+  const std::string text = std::visit(
+      Overload{
+          [](const RunStarted& e) {
+            return fmt::format("run {} of {}: {} job{}", e.run_id,
+                               printable(e.workflow), e.jobs.size(),
+                               e.jobs.size() == 1 ? "" : "s");
+          },
+          [](const JobChanged& e) { return text_of(e); },
+          [](const StepStarted& e) { return step_text(e.step) + " started"; },
+          [](const AttemptStarted&) { return std::string{}; },
+          [](const AttemptEnded& e) { return text_of(e); },
+          [](const StepFinished& e) { return text_of(e); },
+          [](const Notice& e) { return e.what; },
+          [](const RunEnded&) { return std::string{}; }},
+      event.what);
+  return text.empty() ? text : fmt::format("{} {}\n", clock, text);
+}
+
+std::string rough_duration(Duration value) {
+  using std::chrono::milliseconds;
+  const auto ms = std::chrono::duration_cast<milliseconds>(value);
+  const auto to = [&](milliseconds unit) {
+    return format_duration((ms + unit / 2) / unit * unit);
+  };
+  if (ms < 1s)
+    return fmt::format("{}ms", ms.count());
+  return ms < 1min ? to(100ms) : to(1s);
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,19 @@
+#pragma once
+
+/// A run told line by line, for logs and terminals that cannot be drawn on.
+#include "run_event.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace troupe::cli {
+
+/// One line with its newline, or nothing if `event` is not worth one. `clock`
+/// is the time of day: "12:03:04".
+[[nodiscard]] std::string line_of(const RunEvent& event,
+                                  std::string_view clock);
+
+/// A length of time for people: "12ms", "3.2s", "4m5s".
+[[nodiscard]] std::string rough_duration(Duration value);
+
+}  // namespace troupe::cli

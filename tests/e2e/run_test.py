@@ -1,0 +1,766 @@
+"""troupe run and troupe lint: the real program on real workflows.
+
+    TROUPE=build/dev/bin/troupe tests/e2e/run_test.py [CLASS...]
+
+Each test has a folder, a home and a mark of its own; a test that leaves a
+process behind fails.
+"""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import uuid
+from pathlib import Path
+
+TROUPE = os.environ.get("TROUPE", "")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+LONG = 40.0
+MARK = "TROUPE_RUN_TEST_MARK"
+RUN_ID = r"\d{8}-\d{6}-[0-9a-z]{4}"
+
+
+def wait_until(condition, within=LONG, what="the condition"):
+    deadline = time.monotonic() + within
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"{what} did not come true within {within} s")
+        time.sleep(0.01)
+
+
+class Finished:
+    def __init__(self, code, out, err):
+        self.code = code
+        self.raw_out = out
+        self.out = out.decode(errors="replace")
+        self.err = err.decode(errors="replace")
+
+    def events(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def __repr__(self):
+        return f"code {self.code}\nout: {self.out[-3000:]}\nerr: {self.err[-3000:]}"
+
+
+class RunTest(unittest.TestCase):
+    def setUp(self):
+        self.mark = uuid.uuid4().hex
+        self.cwd = Path(tempfile.mkdtemp(prefix="troupe-run-test-"))
+        self.addCleanup(shutil.rmtree, self.cwd, ignore_errors=True)
+        self.addCleanup(self.assert_nothing_left)
+        self.state = self.cwd / "state"
+        self.env = {
+            "HOME": str(self.cwd), "XDG_STATE_HOME": str(self.state),
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8",
+            "TERM": "xterm", MARK: self.mark,
+        }
+        for name, value in os.environ.items():
+            if name.endswith("SAN_OPTIONS"):
+                self.env[name] = value
+
+    def left(self):
+        """The commands of this test that are alive."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if self.mark.encode() in environment:
+                found[int(entry.name)] = (entry / "cmdline").read_bytes()
+        return found
+
+    def assert_nothing_left(self, within=5.0):
+        deadline = time.monotonic() + within
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(self.left(), {})
+
+    def write(self, text, name="flow.yaml"):
+        (self.cwd / name).write_text(text)
+        return name
+
+    def start(self, *words, env=None, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen([TROUPE, *map(str, words)], cwd=self.cwd,
+                                env=self.env | (env or {}),
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                **options)
+
+    def finish(self, process, input=None):
+        try:
+            out, err = process.communicate(input, timeout=LONG)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"still running: {Finished(None, out, err)}")
+        return Finished(process.returncode, out, err)
+
+    def troupe(self, *words, **options):
+        return self.finish(self.start(*words, **options))
+
+    def run_flow(self, text, *words, **options):
+        return self.troupe("run", self.write(text), *words, **options)
+
+    def runs(self):
+        folder = self.state / "troupe" / "runs"
+        return sorted(folder.iterdir()) if folder.exists() else []
+
+    def record(self):
+        """run.json of the only run."""
+        (run,) = self.runs()
+        return json.loads((run / "run.json").read_text())
+
+    def states(self):
+        return {job["label"]: job["state"] for job in self.record()["jobs"]}
+
+    def plain(self, text):
+        """Without what differs from run to run."""
+        text = re.sub(RUN_ID, "RUN", text.replace(str(self.cwd), "CWD"))
+        text = re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", text)
+        return re.sub(r"\b(in|after) (\d+(\.\d+)?(ms|s|m))+", r"\1 T", text)
+
+
+class Ending(RunTest):
+    def test_a_run_that_succeeds_says_each_step_and_exits_with_0(self):
+        ended = self.run_flow("name: hi\njobs:\n  hello: {run: echo hello}\n")
+        self.assertEqual((ended.code, ended.out),
+                         (0, "==> hello: echo hello <==\nhello\n"))
+        self.assertEqual(self.plain(ended.err),
+                         "run RUN of hi: 1 job\n"
+                         "job hello: started\n"
+                         'job hello: step "echo hello" started\n'
+                         'job hello: step "echo hello" succeeded in T\n'
+                         "job hello: succeeded\n"
+                         "run RUN succeeded in T: 1 succeeded\n")
+
+    def test_a_failure_is_explained_and_exits_with_1(self):
+        ended = self.run_flow(
+            "name: bad\n"
+            "jobs:\n"
+            "  first:\n"
+            "    steps:\n"
+            "      - {id: break, name: break it, run: 'echo one; echo two >&2; exit 3'}\n"
+            "      - run: echo never\n"
+            "  second: {needs: first, run: echo never}\n", "--output", "none")
+        self.assertEqual((ended.code, ended.out), (1, ""))
+        self.assertEqual(self.plain(ended.err),
+                         "run RUN of bad: 2 jobs\n"
+                         "job first: started\n"
+                         'job first: step "break it" started\n'
+                         'job first: step "break it" failed after T: exited with 3\n'
+                         'job first: step "echo never" skipped: a step before it failed\n'
+                         'job first: failed: step "break" failed\n'
+                         'job second: skipped: job "first" ended with failure\n'
+                         "\n"
+                         'job first, step "break it": exited with 3\n'
+                         "    one\n"
+                         "    two\n"
+                         "  log: CWD/state/troupe/runs/RUN/first/break.1.log\n"
+                         "\n"
+                         "run RUN failed in T: 1 failed, 1 skipped\n"
+                         "logs: CWD/state/troupe/runs/RUN\n")
+
+    def test_a_program_that_is_not_there_fails_its_step(self):
+        ended = self.run_flow("jobs: {a: {run: no-such-program}}")
+        self.assertEqual(ended.code, 1)
+        self.assertIn("no-such-program: command not found", ended.err)
+
+    def test_output_can_be_of_failed_steps_only(self):
+        ended = self.run_flow("jobs: {a: {run: echo good}, b: {needs: a, run: "
+                              "'printf bad; exit 1'}}", "--output=failed")
+        self.assertEqual((ended.code, ended.out),
+                         (1, "==> b: printf bad; exit 1 <==\nbad\n"))
+
+
+class Order(RunTest):
+    def test_jobs_wait_for_what_they_need(self):
+        self.run_flow(
+            "jobs:\n"
+            "  c: {needs: [a, b], run: echo c >> order}\n"
+            "  b: {needs: a, run: echo b >> order}\n"
+            "  a: {run: sleep 0.2; echo a >> order}\n")
+        self.assertEqual((self.cwd / "order").read_text(), "a\nb\nc\n")
+
+    def test_j_limits_the_jobs_at_a_time(self):
+        flow = ("jobs:\n  a:\n    strategy: {matrix: {n: [1, 2, 3, 4]}}\n"
+                "    run: 'echo + >> order; sleep 0.1; echo - >> order'\n")
+        self.assertEqual(self.run_flow(flow, "-j", "1").code, 0)
+        self.assertEqual((self.cwd / "order").read_text(), "+\n-\n" * 4)
+
+    def test_max_parallel_limits_one_matrix(self):
+        flow = ("jobs:\n  a:\n    strategy: {matrix: {n: [1, 2, 3]}, "
+                "max-parallel: 1}\n"
+                "    run: 'echo + >> order; sleep 0.1; echo - >> order'\n")
+        self.assertEqual(self.run_flow(flow, "-j", "8").code, 0)
+        self.assertEqual((self.cwd / "order").read_text(), "+\n-\n" * 3)
+
+    def test_independent_jobs_run_side_by_side(self):
+        flow = ("jobs:\n"
+                "  a: {run: 'mkfifo pipe; echo a > pipe'}\n"
+                "  b: {run: 'while ! test -p pipe; do sleep 0.01; done; cat pipe'}\n")
+        self.assertEqual(self.run_flow(flow, "-j", "2").code, 0)
+
+    def test_fail_fast_ends_the_other_variants(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    strategy: {matrix: {n: [60, 0]}}\n"
+            "    run: sleep ${{ matrix.n }}; test ${{ matrix.n }} = 60\n", "-j2")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(), {"a (60)": "cancelled", "a (0)": "failed"})
+
+    def test_without_fail_fast_they_go_on(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    strategy: {matrix: {n: [1, 0]}, fail-fast: false}\n"
+            "    run: sleep ${{ matrix.n }}; test ${{ matrix.n }} = 1\n", "-j2")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(), {"a (1)": "succeeded", "a (0)": "failed"})
+
+    def test_job_selects_a_job_with_its_needs(self):
+        ended = self.run_flow("jobs: {a: {run: echo a}, b: {needs: a, run: echo "
+                              "b}, c: {run: echo c}}", "--job", "b")
+        self.assertEqual(ended.code, 0)
+        self.assertEqual(self.states(), {"a": "succeeded", "b": "succeeded"})
+
+    def test_many_jobs_run_to_their_end(self):
+        numbers = list(range(300))
+        ended = self.run_flow(f"jobs:\n  a:\n    strategy: {{matrix: {{n: {numbers}}}}}\n"
+                              "    run: echo ${{ matrix.n }}\n", "-j", "16")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(ended.out.count("==>"), 300)
+
+
+class Policy(RunTest):
+    def test_a_step_is_tried_again(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    retry: {attempts: 3, delay: 50ms, jitter: 0}\n"
+            "    run: 'echo x >> tries; echo try; test $(wc -l < tries) = 3'\n")
+        self.assertEqual(ended.code, 0)
+        self.assertIn("attempt 1 of 3 exited with 1, next in 50ms\n", ended.err)
+        self.assertIn("attempt 2 of 3 exited with 1, next in 100ms\n", ended.err)
+        (run,) = self.runs()
+        self.assertEqual(sorted(os.listdir(run / "a")),
+                         ["run.1.log", "run.2.log", "run.3.log"])
+        attempts = self.record()["jobs"][0]["steps"][0]["attempts"]
+        self.assertEqual([a["outcome"] for a in attempts],
+                         ["failed", "failed", "success"])
+
+    def test_a_step_that_takes_too_long_is_stopped(self):
+        ended = self.run_flow("jobs:\n  a: {run: sleep 60, timeout: 200ms}\n")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(), {"a": "timed_out"})
+        self.assertIn("timed out after 200ms", ended.err)
+
+    def test_a_job_that_takes_too_long_is_stopped(self):
+        ended = self.run_flow("jobs:\n  a:\n    timeout: 300ms\n    steps:\n"
+                              "      - run: echo quick\n      - run: sleep 60\n")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(), {"a": "timed_out"})
+        self.assertIn("job a: timed out: it took longer than 300ms\n", ended.err)
+
+    def test_the_whole_tree_of_a_step_is_ended(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    timeout: 300ms\n    grace: 100ms\n"
+            "    run: |\n      trap '' TERM\n      setsid sleep 60 &\n      sleep 60\n")
+        self.assertEqual(ended.code, 1)
+        self.assert_nothing_left(1)
+
+    def test_outputs_reach_later_steps_and_jobs(self):
+        ended = self.run_flow(
+            "jobs:\n"
+            "  a:\n"
+            "    steps:\n"
+            "      - id: one\n"
+            "        run: |\n"
+            "          echo \"word=it's; \\$(touch hacked)\" >> $TROUPE_OUTPUT\n"
+            "          printf 'text<<END\\nx\\ny\\nEND\\n' >> $TROUPE_OUTPUT\n"
+            "      - run: echo ${{ steps.one.outputs.word }}\n"
+            "    outputs: {word: \"${{ steps.one.outputs.word }}\", text: \"${{ steps.one.outputs.text }}\"}\n"
+            "  b:\n"
+            "    needs: a\n"
+            "    run: echo ${{ needs.a.outputs.word }} \"${{ needs.a.outputs.text }}\"\n")
+        self.assertEqual(ended.code, 0, ended)
+        (run,) = self.runs()
+        self.assertEqual((run / "a/step-2.1.log").read_text(),
+                         "it's; $(touch hacked)\n")
+        self.assertEqual((run / "b/run.1.log").read_text(),
+                         "it's; $(touch hacked) x\ny\n")
+        self.assertFalse((self.cwd / "hacked").exists())
+        self.assertEqual(list(run.glob("*/*.outputs")), [])
+
+    def test_outputs_of_a_failed_attempt_do_not_count(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    retry: {attempts: 2, delay: 10ms}\n"
+            "    run: 'echo n$(ls tries* 2>/dev/null | wc -l)=x >> $TROUPE_OUTPUT; "
+            "touch tries.$$; test $(ls tries* | wc -l) = 2'\n")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(self.record()["jobs"][0]["steps"][0]["outputs"], {"n1": "x"})
+
+    def test_malformed_outputs_fail_the_step(self):
+        for script, what in (
+                ("echo nonsense >> $TROUPE_OUTPUT",
+                 'its outputs: line 1: expected name=value or name<<END, got "nonsense"'),
+                ("head -c 2000000 /dev/zero >> $TROUPE_OUTPUT",
+                 "its outputs: more than 1.00 MiB"),
+                ("rm $TROUPE_OUTPUT; mkfifo $TROUPE_OUTPUT",
+                 "its outputs: not a file any more")):
+            with self.subTest(script):
+                ended = self.run_flow(f"jobs: {{a: {{run: '{script}'}}}}")
+                self.assertEqual(ended.code, 1)
+                self.assertIn(f"failed after T: {what}\n", self.plain(ended.err))
+
+    def test_conditions_decide_over_steps_and_jobs(self):
+        ended = self.run_flow(
+            "jobs:\n"
+            "  a:\n"
+            "    steps:\n"
+            "      - {if: \"inputs.env == 'prod'\", run: echo prod}\n"
+            "      - {run: exit 1}\n"
+            "      - {if: failure(), run: echo broken}\n"
+            "      - {if: always(), run: echo bye}\n"
+            "  b: {needs: a, run: echo never}\n"
+            "  c: {needs: a, if: always(), run: echo clean}\n",
+            "--input", "env=test")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(),
+                         {"a": "failed", "b": "skipped", "c": "succeeded"})
+        self.assertEqual([s["outcome"] for s in self.record()["jobs"][0]["steps"]],
+                         ["skipped", "failure", "success", "success"])
+
+    def test_continue_on_error_forgives(self):
+        ended = self.run_flow(
+            "jobs:\n  a:\n    steps:\n"
+            "      - {run: exit 1, continue-on-error: true}\n      - run: echo on\n"
+            "  b: {run: exit 1, continue-on-error: true}\n"
+            "  c: {needs: b, run: echo on}\n")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(self.states(),
+                         {"a": "succeeded", "b": "failed", "c": "succeeded"})
+
+    def test_success_can_be_more_than_an_exit_code(self):
+        ended = self.run_flow(
+            "jobs:\n  a: {run: exit 3, success-exit-codes: [0, 3]}\n"
+            "  b: {run: echo done, output-contains: finished}\n")
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.states(), {"a": "succeeded", "b": "failed"})
+        self.assertIn('its output does not contain "finished"', ended.err)
+
+    def test_settings_of_a_step_reach_its_command(self):
+        (self.cwd / "there").mkdir()
+        ended = self.run_flow(
+            "env: {A: w, B: w}\n"
+            "defaults: {working-directory: there}\n"
+            "jobs:\n  a:\n    env: {B: j}\n    shell: bash -eu\n"
+            "    run: 'pwd; echo $A $B ${BASH_VERSION:+bash}; cat; '\n")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(ended.out.split("\n", 1)[1],
+                         f"{self.cwd}/there\nw j bash\n")
+
+
+class BadFile(RunTest):
+    """One clear text, exit code 3, nothing started and nothing left on disk."""
+
+    def refuse(self, text, what, *words):
+        self.write(text)
+        for command in ("run", "lint"):
+            if command == "lint" and words:
+                continue
+            ended = self.troupe(command, "flow.yaml", *words)
+            self.assertEqual((ended.code, ended.out, ended.err), (3, "", what))
+        self.assertEqual(self.runs(), [])
+
+    def test_a_cycle_is_named(self):
+        self.refuse("jobs:\n  a: {needs: b, run: x}\n  b: {needs: a, run: x}\n",
+                    "flow.yaml:3:14: jobs need each other in a circle: a -> b -> a\n"
+                    "  b: {needs: a, run: x}\n"
+                    "             ^\n")
+
+    def test_an_unknown_need_is_corrected(self):
+        self.refuse("jobs:\n  build: {run: x}\n  b: {needs: biuld, run: x}\n",
+                    'flow.yaml:3:14: unknown job "biuld" in the needs of "b"; did you mean "build"?\n'
+                    "  b: {needs: biuld, run: x}\n"
+                    "             ^~~~~\n")
+
+    def test_an_unknown_key_is_corrected(self):
+        self.refuse("jobs:\n  a: {run: x, tiemout: 5m}\n",
+                    'flow.yaml:2:15: unknown key "tiemout" in a job; did you mean "timeout"?\n'
+                    "  a: {run: x, tiemout: 5m}\n"
+                    "              ^~~~~~~\n")
+
+    def test_what_is_no_yaml_is_shown(self):
+        self.write("jobs: {a: [\n")
+        ended = self.troupe("run", "flow.yaml")
+        self.assertEqual((ended.code, ended.out), (3, ""))
+        self.assertTrue(ended.err.startswith("flow.yaml:"), ended.err)
+        self.assertEqual(self.runs(), [])
+
+    def test_a_large_file_is_refused_unread(self):
+        self.refuse("#" * (10 << 20), "troupe: flow.yaml: more than 1.00 MiB\n")
+
+    def test_aliases_of_aliases_are_refused(self):
+        text = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+        for one, other in zip("abcdefgh", "bcdefghi"):
+            text += f"{other}: &{other} [{','.join(['*' + one] * 10)}]\n"
+        self.write(text)
+        started = time.monotonic()
+        ended = self.troupe("run", "flow.yaml")
+        self.assertEqual((ended.code, ended.out), (3, ""))
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(self.runs(), [])
+
+    def test_a_missing_file_is_named(self):
+        ended = self.troupe("run", "nothing.yaml")
+        self.assertEqual((ended.code, ended.out, ended.err),
+                         (3, "", "troupe: cannot read nothing.yaml: no such file or directory\n"))
+
+    def test_inputs_are_checked(self):
+        flow = "jobs: {a: {run: \"echo ${{ inputs.date }}\"}}\n"
+        self.write(flow)
+        ended = self.troupe("run", "flow.yaml", "--input", "dat=x", "--input", "date=y")
+        self.assertEqual((ended.code, ended.err),
+                         (3, 'flow.yaml: unknown input "dat"; did you mean "date"?\n'))
+        ended = self.troupe("run", "flow.yaml")
+        self.assertEqual(ended.code, 3)
+        self.assertIn("give it with --input date=VALUE", ended.err)
+        self.assertEqual(self.runs(), [])
+
+    def test_usage_errors_exit_with_2(self):
+        self.write("jobs: {a: {run: ls}}")
+        hint = 'Try "troupe --help".\n'
+        for words, what in (
+                (["run"], "run: no file given"),
+                (["lint"], "lint: no file given"),
+                (["run", "flow.yaml", "--dry-rnu"],
+                 "run: unknown option --dry-rnu; did you mean --dry-run?"),
+                (["run", "flow.yaml", "--input", "x"],
+                 'run: --input: expected NAME=VALUE, got "x"'),
+                (["run", "flow.yaml", "--output", "al"],
+                 'run: --output: expected none, failed or all, got "al"; did you mean "all"?'),
+                (["run", "flow.yaml", "--json", "--output", "all"],
+                 "run: --json and --output exclude each other: standard output is for one of them")):
+            with self.subTest(words):
+                ended = self.troupe(*words)
+                self.assertEqual((ended.code, ended.out, ended.err),
+                                 (2, "", f"troupe: {what}\n{hint}"))
+        self.assertEqual(self.runs(), [])
+
+
+class Lint(RunTest):
+    def test_a_good_file_is_counted(self):
+        self.write("jobs: {a: {run: ls}, b: {steps: [{run: ls}, {run: ls}]}}")
+        ended = self.troupe("lint", "flow.yaml")
+        self.assertEqual((ended.code, ended.out, ended.err),
+                         (0, "flow.yaml: ok, 2 jobs, 3 steps\n", ""))
+
+    def test_standard_input_is_read(self):
+        ended = self.finish(self.start("lint", "-", stdin=subprocess.PIPE),
+                            b"jobs: {a: {run: ls}}")
+        self.assertEqual((ended.code, ended.out), (0, "-: ok, 1 job, 1 step\n"))
+
+    def test_all_files_are_checked(self):
+        self.write("jobs: {a: {run: ls}}")
+        self.write("jobs: {}", "bad.yaml")
+        ended = self.troupe("lint", "bad.yaml", "flow.yaml")
+        self.assertEqual((ended.code, ended.out),
+                         (3, "flow.yaml: ok, 1 job, 1 step\n"))
+
+
+class Stopping(RunTest):
+    FLOW = ("jobs:\n"
+            "  a:\n"
+            "    steps:\n"
+            "      - run: touch started; while ! test -e go; do sleep 0.02; done\n"
+            "      - {if: always(), run: touch cleaned}\n"
+            "  b: {needs: a, run: touch after}\n"
+            "  c: {needs: a, if: always(), run: touch last}\n")
+
+    def start_flow(self, flow=FLOW, *words):
+        process = self.start("run", self.write(flow), *words)
+        wait_until((self.cwd / "started").exists, what="the start of the step")
+        return process
+
+    def exists(self, *names):
+        return [name for name in names if (self.cwd / name).exists()]
+
+    def test_one_interrupt_lets_running_jobs_finish(self):
+        process = self.start_flow()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        self.assertIsNone(process.poll())
+        (self.cwd / "go").touch()
+        ended = self.finish(process)
+        self.assertEqual(ended.code, 130)
+        self.assertEqual(self.exists("cleaned", "after", "last"), ["cleaned"])
+        self.assertIn("stopping: what runs may finish; once more to end it\n", ended.err)
+        self.assertEqual(self.states(),
+                         {"a": "succeeded", "b": "cancelled", "c": "cancelled"})
+
+    def test_a_second_interrupt_ends_them_and_cleans_up(self):
+        process = self.start_flow()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        ended = self.finish(process)
+        self.assertEqual(ended.code, 130)
+        self.assertEqual(self.exists("cleaned", "after"), ["cleaned"])
+        self.assertEqual(self.states()["a"], "cancelled")
+
+    def test_a_termination_ends_the_run_and_cleans_up(self):
+        process = self.start_flow()
+        process.send_signal(signal.SIGTERM)
+        ended = self.finish(process)
+        self.assertEqual(ended.code, 143)
+        self.assertEqual(self.exists("cleaned", "after", "last"), ["cleaned", "last"])
+        self.assertEqual(self.record()["result"], "cancelled")
+
+    def test_a_second_termination_leaves_the_clean_up_out(self):
+        process = self.start_flow(
+            "jobs:\n  a:\n    grace: 200ms\n    steps:\n"
+            "      - run: touch started; sleep 60\n"
+            "      - {if: always(), run: 'touch cleaning; sleep 60'}\n")
+        process.send_signal(signal.SIGTERM)
+        wait_until((self.cwd / "cleaning").exists)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.finish(process).code, 143)
+
+    def test_what_ignores_the_polite_signal_is_killed(self):
+        process = self.start_flow(
+            "jobs:\n  a:\n    grace: 200ms\n"
+            "    run: |\n      trap '' TERM\n      touch started\n      while :; do sleep 0.1; done\n")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.finish(process).code, 143)
+
+    def test_a_wait_for_the_next_attempt_is_ended(self):
+        process = self.start_flow("jobs:\n  a:\n    retry: {attempts: 9, delay: 1m}\n"
+                                  "    run: touch started; exit 1\n")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.finish(process).code, 143)
+
+    def test_nothing_survives_a_killed_troupe(self):
+        process = self.start_flow("jobs: {a: {run: 'setsid sleep 60 & touch started; sleep 60'}}")
+        process.kill()
+        process.communicate()
+        self.assert_nothing_left()
+
+
+class Json(RunTest):
+    def test_each_line_is_an_event(self):
+        ended = self.run_flow(
+            "jobs:\n  a: {run: echo x; echo n=1 >> $TROUPE_OUTPUT}\n"
+            "  b: {needs: a, run: exit 2}\n", "--json")
+        self.assertEqual((ended.code, ended.err), (1, ""))
+        events = ended.events()
+        self.assertEqual(
+            [(e["type"], e.get("job"), e.get("state") or e.get("outcome")) for e in events],
+            [("run_started", None, None),
+             ("job_state", "a", "ready"), ("job_state", "a", "running"),
+             ("step_started", "a", None), ("attempt_finished", "a", None),
+             ("step_finished", "a", "success"), ("job_state", "a", "succeeded"),
+             ("job_state", "b", "ready"), ("job_state", "b", "running"),
+             ("step_started", "b", None), ("attempt_finished", "b", None),
+             ("step_finished", "b", "failure"), ("job_state", "b", "failed"),
+             ("run_finished", None, None)])
+        self.assertEqual(events[5]["outputs"], {"n": "1"})
+        self.assertEqual(events[10]["attempt"]["exit_code"], 2)
+        self.assertEqual(events[-1]["result"], "failure")
+        for event in events:
+            self.assertRegex(event["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        self.assertEqual(Path(events[0]["folder"]), self.runs()[0])
+
+    def test_a_reader_that_goes_away_ends_the_run(self):
+        process = self.start("run", self.write("jobs: {a: {run: sleep 60}}"), "--json")
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LONG)
+        self.assertIn(process.returncode, (128 + signal.SIGPIPE, 128 + signal.SIGTERM))
+
+
+class DryRun(RunTest):
+    def test_the_plan_is_printed_and_nothing_runs(self):
+        ended = self.run_flow(
+            "name: x\njobs:\n  b: {needs: a, run: touch ran}\n  a: {run: 'touch ran; :'}\n",
+            "--dry-run", "-j", "3")
+        self.assertEqual((ended.code, ended.err), (0, ""))
+        self.assertEqual(ended.out,
+                         "x: 2 jobs, at most 3 at a time; nothing was started\n"
+                         "\nwave 1\n  job a\n    run (by sh -e)\n      | touch ran; :\n"
+                         "\nwave 2\n  job b after a\n    run (without a shell)\n      $ touch ran\n")
+        self.assertEqual(os.listdir(self.cwd), ["flow.yaml"])
+
+
+class State(RunTest):
+    def test_the_folder_has_logs_and_the_record_for_the_owner_alone(self):
+        self.run_flow("jobs:\n  'a':\n    strategy: {matrix: {n: ['x/y', 'x y']}}\n"
+                      "    run: echo ${{ matrix.n }}\n  quiet: {run: 'true'}\n")
+        (run,) = self.runs()
+        self.assertRegex(run.name, f"^{RUN_ID}$")
+        self.assertEqual(run.stat().st_mode & 0o777, 0o700)
+        files = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
+        self.assertEqual(files, ["a__x_y_-2/run.1.log", "a__x_y_/run.1.log",
+                                 "quiet/run.1.log", "run.json"])
+        self.assertEqual((run / "a__x_y_/run.1.log").read_text(), "x/y\n")
+        self.assertEqual((run / "quiet/run.1.log").read_text(), "")
+
+    def test_old_runs_are_deleted_and_nothing_else(self):
+        folder = self.state / "troupe" / "runs"
+        for number in range(60):
+            (folder / f"20200101-0000{number:02}-aaaa").mkdir(parents=True)
+        (folder / "20190101-000000-keep-this").mkdir()
+        (folder / "20190101-000000-aaaa").symlink_to(self.cwd)
+        self.run_flow("jobs: {a: {run: ls}}")
+        names = sorted(path.name for path in self.runs())
+        self.assertIn("20190101-000000-keep-this", names)
+        self.assertIn("20190101-000000-aaaa", names)
+        ours = [name for name in names if name.startswith("2020")]
+        self.assertEqual((len(ours), ours[0]), (49, "20200101-000011-aaaa"))
+
+    def test_a_run_that_goes_on_is_not_deleted(self):
+        process = self.start("run", self.write(
+            "jobs: {a: {run: 'touch started; while ! test -e go; do sleep 0.02; done'}}", "long.yaml"))
+        wait_until((self.cwd / "started").exists)
+        folder = self.state / "troupe" / "runs"
+        for number in range(55):
+            (folder / f"29990101-0000{number:02}-aaaa").mkdir()
+        self.run_flow("jobs: {a: {run: ls}}")
+        (self.cwd / "go").touch()
+        self.assertEqual(self.finish(process).code, 0)
+
+    def test_a_folder_that_cannot_be_made_is_125_and_runs_nothing(self):
+        (self.cwd / "plain").write_text("")
+        ended = self.run_flow("jobs: {a: {run: touch ran}}",
+                              env={"XDG_STATE_HOME": f"{self.cwd}/plain"})
+        self.assertEqual((ended.code, ended.err),
+                         (125, f"troupe: cannot make {self.cwd}/plain/troupe/runs: not a directory\n"))
+        self.assertFalse((self.cwd / "ran").exists())
+
+    def test_without_state_home_it_is_in_the_home(self):
+        del self.env["XDG_STATE_HOME"]
+        self.assertEqual(self.run_flow("jobs: {a: {run: ls}}").code, 0)
+        self.assertEqual(len(list((self.cwd / ".local/state/troupe/runs").iterdir())), 1)
+
+    def test_logs_are_exact_to_the_byte(self):
+        size = 50 << 20
+        blob = self.cwd / "blob"
+        with blob.open("wb") as file:
+            for _ in range(50):
+                file.write(os.urandom(1 << 20))
+        ended = self.run_flow("jobs: {a: {run: cat blob}}")
+        self.assertEqual(ended.code, 0)
+        (run,) = self.runs()
+        self.assertEqual((run / "a/run.1.log").stat().st_size, size)
+        self.assertEqual((run / "a/run.1.log").read_bytes(), blob.read_bytes())
+        head = b"==> a: cat blob <==\n"
+        self.assertEqual(ended.raw_out[:len(head)], head)
+        self.assertEqual(ended.raw_out[len(head):len(head) + size], blob.read_bytes())
+
+    def test_much_output_takes_no_memory(self):
+        process = self.start("run", self.write("jobs: {a: {run: head -c 1G /dev/zero}}"),
+                             "--output", "none")
+        peak = 0
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            found = re.search(r"VmHWM:\s+(\d+)", status)
+            peak = max(peak, int(found[1]) if found else 0)
+            time.sleep(0.02)
+        self.assertEqual(self.finish(process).code, 0)
+        (run,) = self.runs()
+        self.assertEqual((run / "a/run.1.log").stat().st_size, 1 << 30)
+        if not TROUPE_IS_SANITIZED:
+            self.assertLess(peak, 100 << 10)
+
+
+TROUPE_IS_SANITIZED = any(name.endswith("SAN_OPTIONS") for name in os.environ)
+
+
+class Table(RunTest):
+    def run_on_terminal(self, flow, *words, env=None):
+        self.write(flow)
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.cwd)
+            os.execve(TROUPE, [TROUPE, "run", "flow.yaml", *words],
+                      self.env | (env or {}))
+        text = b""
+        deadline = time.monotonic() + LONG
+        while time.monotonic() < deadline:
+            if not select.select([fd], [], [], 0.1)[0]:
+                continue
+            try:
+                piece = os.read(fd, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            text += piece
+        os.close(fd)
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status), text.decode().replace("\r\n", "\n")
+
+    FLOW = ("name: demo\njobs:\n  one: {run: sleep 0.4; echo printed}\n"
+            "  two: {needs: one, run: exit 1}\n")
+
+    def test_the_table_is_redrawn_and_stays(self):
+        code, text = self.run_on_terminal(self.FLOW)
+        self.assertEqual(code, 1)
+        self.assertTrue(text.startswith("\x1b[?25l\rdemo 0s: 1 running, 1 pending\x1b[K\n"), text)
+        self.assertIn("\x1b[3A\r\x1b[J==> one: sleep 0.4; echo printed <==\nprinted\n", text)
+        self.assertEqual((text.count("\x1b[?25l"), text.count("\x1b[?25h")), (1, 1))
+        last = text[text.rindex("\rdemo failed"):]
+        self.assertIn("\x1b[32m✓\x1b[0m one", last)
+        self.assertIn("\x1b[31m✗\x1b[0m two", last)
+        self.assertIn('job two, step "exit 1": exited with 1\n', last)
+
+    def test_no_color_is_respected(self):
+        _, text = self.run_on_terminal(self.FLOW, env={"NO_COLOR": "1"})
+        self.assertNotRegex(text, r"\x1b\[\d*m")
+        self.assertIn("✗ two", text)
+
+    def test_a_dumb_terminal_gets_lines(self):
+        _, text = self.run_on_terminal(self.FLOW, env={"TERM": "dumb"})
+        self.assertNotIn("\x1b", text)
+        self.assertIn("job two: started\n", text)
+
+
+class Examples(RunTest):
+    """Each file of examples/ ends as it says."""
+
+    EXPECTED = {
+        "hello.yaml": ([], "hello\n"),
+        "etl.yaml": (["--input", "date=2024-05-01"], "loading 42 rows\n"),
+        "quickstart.yaml": ([], "north     271    6999.55    23.75\n"),
+    }
+
+    def test_they_run(self):
+        self.assertEqual(sorted(self.EXPECTED),
+                         sorted(path.name for path in EXAMPLES.glob("*.yaml")))
+        repository = self.cwd / "repository"
+        shutil.copytree(EXAMPLES, repository / "examples")
+        before = sorted(repository.rglob("*"))
+        for name, (words, shown) in self.EXPECTED.items():
+            with self.subTest(name):
+                process = subprocess.Popen(
+                    [TROUPE, "run", f"examples/{name}", *words], cwd=repository,
+                    env=self.env | {"TMPDIR": str(self.cwd)}, stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                ended = self.finish(process)
+                self.assertEqual(ended.code, 0, ended)
+                self.assertIn(shown, ended.out)
+        self.assertEqual(sorted(repository.rglob("*")), before)
+        self.assertEqual(list(self.cwd.glob("tmp.*")), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
