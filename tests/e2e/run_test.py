@@ -762,5 +762,32 @@ class Examples(RunTest):
         self.assertEqual(list(self.cwd.glob("tmp.*")), [])
 
 
+class Guide(RunTest):
+    """Each example of the guide is a whole file; the text below it is what it
+    prints, its first line may have options."""
+
+    PAGE = EXAMPLES.parent / "docs" / "guide" / "run.md"
+
+    def test_examples_do_as_they_say(self):
+        blocks = re.findall(r"```yaml\n(.*?)```\n\n```text\n(.*?)```",
+                            self.PAGE.read_text(), re.DOTALL)
+        self.assertEqual(len(blocks), self.PAGE.read_text().count("```yaml"))
+        for flow, shown in blocks:
+            with self.subTest(flow):
+                options = re.match(r"# troupe run FILE (.*)", flow)
+                words = options[1].split() if options else []
+                ended = self.run_flow(flow, "-j1", *words)
+                self.assertEqual(ended.code, 0, ended)
+                self.assertEqual(re.sub("(?m)^==> .* <==\n", "", ended.out), shown)
+
+    def test_it_has_all_keys(self):
+        text = self.PAGE.read_text()
+        source = (EXAMPLES.parent / "workflow/src/keywords.cpp").read_text()
+        names = re.findall(r'(?:later\(|\{)"([a-z-]+)", ', source)
+        self.assertGreater(len(names), 60)
+        for name in names:
+            self.assertRegex(text, rf"[` .\n]{name}[` .\n:]", name)
+
+
 if __name__ == "__main__":
     unittest.main()
