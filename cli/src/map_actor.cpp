@@ -182,6 +182,7 @@ class MapActor {
 
   void perform(const MapCore::Launch& action) {
     const auto& arguments = action.arguments;
+    progress_.on_started();
     const auto rendered = plan_->command.render(arguments, action.slot);
     if (!rendered) {
       fail(rendered.error());
@@ -191,7 +192,6 @@ class MapActor {
     Job job{.seq = arguments.seq};
     if (plan_->dry_run || plan_->joblog >= 0)
       job.text = rendered->as_text();
-    progress_.on_started();
     if (plan_->dry_run) {
       finish_job(job.seq, {.output = nullptr, .text = job.text + "\n"},
                  {.ok = true, .status = 0});

@@ -1,23 +1,32 @@
 # Completion of troupe for bash. tests/scripts/options_test.py compares the
 # lists of options with the manual page.
+_troupe_offer() {
+  mapfile -t COMPREPLY < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
 _troupe() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local subcommand=${COMP_WORDS[1]} options='' index
   COMPREPLY=()
 
   if [ "$COMP_CWORD" -eq 1 ]; then
-    mapfile -t COMPREPLY < <(compgen \
-      -W 'exec map run lint completion version --help' -- "$current")
+    _troupe_offer 'exec map run lint completion version --help'
     return
   fi
 
   case $subcommand in
-    exec) options='--timeout --grace --retries --shell --json' ;;
-    map) options='-j --jobs -a --arg-file -0 --null --timeout --retries -k
-      --keep-order --tag --halt --joblog --resume --dry-run --bar' ;;
+    exec) options='--timeout --grace --signal --retries --delay --retry-delay
+      --backoff --max-delay --jitter --cwd --env --clear-env --limit --umask
+      --nice --shell --json -q --quiet' ;;
+    map) options='-j --jobs -a --arg-file -0 --null -d --delimiter --colsep
+      --link -r --no-run-if-empty -n --max-args -k --keep-order --line-buffer -u
+      --ungroup --tag --halt --joblog --resume --resume-failed --results
+      --dry-run --bar --delay --load --memfree --timeout --grace --signal
+      --retries --retry-delay --backoff --max-delay --jitter --cwd --env
+      --clear-env --limit --umask --nice --shell' ;;
     run) options='--input --job -j --jobs --output --dry-run --json' ;;
     completion)
-      mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- "$current")
+      _troupe_offer 'bash zsh fish'
       return
       ;;
   esac
@@ -33,25 +42,41 @@ _troupe() {
   fi
 
   case $previous in
-    --timeout | --grace)
-      mapfile -t COMPREPLY < <(compgen -W '500ms 5s 30s 5m 1h' -- "$current")
+    --timeout | --grace | --delay | --retry-delay | --max-delay)
+      _troupe_offer '100ms 500ms 1s 5s 30s 5m 1h'
       return
       ;;
     --halt)
-      mapfile -t COMPREPLY < <(compgen \
-        -W 'now,fail=1 soon,fail=1 now,fail=10% soon,fail=10%' -- "$current")
+      _troupe_offer "never now,fail=1 soon,fail=1 now,fail=10% soon,fail=10%
+        now,success=1"
+      return
+      ;;
+    --signal)
+      _troupe_offer 'TERM INT HUP QUIT USR1 USR2'
+      return
+      ;;
+    --limit)
+      _troupe_offer 'cpu= memory= files= processes= file-size='
+      compopt -o nospace 2>/dev/null
       return
       ;;
     --output)
-      mapfile -t COMPREPLY < <(compgen -W 'none failed all' -- "$current")
+      _troupe_offer 'none failed all'
       return
       ;;
-    -j | --jobs | --retries | --input | --job) return ;;
+    --cwd | --results)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$current")
+      return
+      ;;
+    -j | --jobs | -d | --delimiter | -n | --max-args | --colsep | --load | \
+      --memfree | --retries | --backoff | --jitter | --env | --umask | --nice | \
+      --input | --job) return ;;
     -a | --arg-file | --joblog) options='' ;;
   esac
 
   if [[ $current == -* ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$current")
+    _troupe_offer "$options --help"
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
