@@ -1,8 +1,15 @@
 #include <troupe/actors/caf.hpp>
+#include <troupe/base/log.hpp>
+#include <troupe/base/quantity.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <cxxabi.h>
 #include <exception>
+#include <fmt/format.h>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -45,6 +52,42 @@ caf::result<caf::message> drop_quietly(caf::scheduled_actor* self,
   if (self->current_message_id().is_request())
     return caf::sec::unexpected_message;
   return caf::delegated<caf::message>{};
+}
+
+std::atomic<std::uint64_t> stalls{0};
+
+/// What a handler may take before the process ends.
+Duration fatal_stall() {
+  const char* const text = std::getenv("TROUPE_STALLS");
+  return parse_duration(text == nullptr ? "" : text).value_or(Duration::max());
+}
+
+/// "troupe::actors::Question", the types of a message.
+std::string types_of(const caf::type_erased_tuple& message) {
+  std::string names;
+  for (std::size_t i = 0; i < message.size(); ++i) {
+    const std::type_info* const type = message.type(i).second;
+    int status = 0;
+    const std::unique_ptr<char, decltype(&std::free)> name{
+        type == nullptr
+            ? nullptr
+            : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status),
+        &std::free};
+    names += names.empty() ? "" : ",";
+    names += name ? name.get() : "unknown";
+  }
+  return names;
+}
+
+void on_stall(const caf::mailbox_element& element, Duration took) {
+  stalls.fetch_add(1, std::memory_order_relaxed);
+  const bool fatal = took > fatal_stall();
+  const LogLevel level = fatal ? LogLevel::error : LogLevel::info;
+  if (is_logged(level))
+    log(level, fmt::format("handler_stalled message={} took={}",
+                           types_of(element.content()), format_duration(took)));
+  if (fatal)
+    std::abort();
 }
 
 template <class Receiver>
@@ -119,6 +162,21 @@ Actor::Actor(caf::actor_config& config) : caf::event_based_actor{config} {
       [](std::exception_ptr& exception) { return crash_reason(exception); });
   set_default_handler(drop_quietly);
   set_down_handler([](DownMessage&) {});
+}
+
+caf::invoke_message_result Actor::consume(caf::mailbox_element& element) {
+  if (getf(is_detached_flag))
+    return caf::event_based_actor::consume(element);
+  const TimePoint start = std::chrono::steady_clock::now();
+  const auto result = caf::event_based_actor::consume(element);
+  const Duration took = std::chrono::steady_clock::now() - start;
+  if (took > stall_limit)
+    on_stall(element, took);
+  return result;
+}
+
+std::uint64_t handler_stalls() {
+  return stalls.load(std::memory_order_relaxed);
 }
 
 bool await_all_actors(ActorSystem& system, Duration limit) {

@@ -1,6 +1,7 @@
 #include "map_actor.hpp"
 
 #include "argument_reader_actor.hpp"
+#include "machine.hpp"
 #include "printer_actor.hpp"
 
 #include <troupe/base/overload.hpp>
@@ -8,8 +9,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <sys/ioctl.h>
 #include <thread>
@@ -54,21 +53,6 @@ TROUPE_LOCAL_MESSAGE(troupe::cli::Printed)
 
 namespace troupe::cli {
 namespace {
-
-/// These files are made by the kernel when they are read; nothing waits.
-std::string read_proc(const char* path) {
-  std::ifstream in{path};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
-flow_control::MachineSample look_at_machine() {
-  return {.memory = flow_control::parse_meminfo(read_proc("/proc/meminfo")),
-          .memory_pressure =
-              flow_control::parse_pressure(read_proc("/proc/pressure/memory")),
-          .cpu_pressure =
-              flow_control::parse_pressure(read_proc("/proc/pressure/cpu")),
-          .load = flow_control::parse_loadavg(read_proc("/proc/loadavg"))};
-}
 
 std::size_t terminal_columns() {
   winsize size{};

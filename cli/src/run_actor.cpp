@@ -41,9 +41,7 @@ constexpr Duration submit_interval = 10ms;
 /// Which step of the run.
 using StepId = std::pair<InstanceId, std::size_t>;
 
-struct PlanTick {
-  std::uint64_t token = 0;  ///< Older ones are out of date.
-};
+struct PlanTick {};
 struct FrameTick {};
 struct FrameWritten {};
 struct CleanUpOver {};
@@ -114,9 +112,9 @@ class RunActor {
         [this](const actors::CommandFinished& m) { on_finished(m); },
         [this](const OutputsRead& m) { on_outputs(m); },
         [this](const SubmitAgain& m) { submit_again(m.id); },
-        [this](PlanTick m) {
-          if (m.token == plan_token_)
-            perform(plan_.on_time(now()));
+        [this](PlanTick) {
+          next_tick_.reset();
+          perform(plan_.on_time(now()));
         },
         [this](StopStartingJobs) {
           tell(Notice{"stopping: what runs may finish; once more to end it"});
@@ -191,10 +189,12 @@ class RunActor {
   void perform(workflow::Actions actions) {
     for (auto& action : actions)
       std::visit([this](auto& a) { perform(a); }, action);
-    ++plan_token_;
-    if (const auto deadline = plan_.next_deadline())
-      send_after(self_, std::max(Duration{0}, Duration{*deadline - now()}),
-                 PlanTick{plan_token_});
+    const auto deadline = plan_.next_deadline();
+    if (!deadline || (next_tick_ && *next_tick_ <= *deadline))
+      return;
+    next_tick_ = deadline;
+    send_after(self_, std::max(Duration{0}, Duration{*deadline - now()}),
+               PlanTick{});
   }
 
   void perform(workflow::StartStep& action) {
@@ -513,7 +513,7 @@ class RunActor {
   std::map<StepId, Running> steps_;
   std::map<CommandId, StepId> commands_;
   std::optional<StepId> reported_;
-  std::uint64_t plan_token_ = 0;
+  std::optional<TimePoint> next_tick_;  ///< One that is on its way.
   bool cancelled_ = false;
 
   RunView view_;

@@ -29,6 +29,11 @@
 namespace troupe::cli {
 namespace {
 
+/// The first ends the run, the second its clean-up too. After that somebody
+/// does not want to wait, perhaps for a reader that has stopped: we just exit,
+/// and the warden kills what is left.
+constexpr int most_cancels = 2;
+
 struct RunOptions {
   std::string file;
   std::vector<std::string> inputs;
@@ -132,7 +137,9 @@ int execute(const Startup& startup, RunOrder order) {
   workflow::RunResult result = workflow::RunResult::failure;
   int by_signal = 0;
   actors::ActorRef run;
-  auto printer = spawn_printer(engine.system(), [&] {
+  auto printer = spawn_printer(engine.system(), [&](int fd) {
+    if (fd != STDOUT_FILENO)
+      return;
     boost::asio::post(engine.io(), [&] {
       by_signal = SIGPIPE;
       actors::send(run, CancelRun{});
@@ -146,12 +153,15 @@ int execute(const Startup& startup, RunOrder order) {
                     });
                   });
   int interrupts = 0;
+  int cancels = 0;
   signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
     by_signal = static_cast<int>(info.ssi_signo);
     if (by_signal == SIGINT && interrupts++ == 0)
       actors::send(run, StopStartingJobs{});
-    else
+    else if (++cancels <= most_cancels)
       actors::send(run, CancelRun{});
+    else
+      std::_Exit(128 + by_signal);
   });
   engine.run();
   signals.stop();

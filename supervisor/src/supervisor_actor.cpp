@@ -110,7 +110,7 @@ class SupervisorActor {
     Message arguments;  ///< Of dynamic children.
   };
   struct Asker {
-    Promise promise;
+    Promise reply;
     std::uint64_t token = 0;
   };
 
@@ -219,7 +219,7 @@ class SupervisorActor {
                       .what = reply.what};
     if (const auto it = children_.find(reply.child.key); it != children_.end())
       answer.actor = it->second.actor;
-    asker.promise.deliver(std::move(answer));
+    asker.reply.deliver(std::move(answer));
     return {};
   }
 

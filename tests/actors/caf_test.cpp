@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace troupe::actors {
 namespace {
@@ -21,6 +22,9 @@ struct Question {
 struct Reply {
   int number = 0;
 };
+struct Spin {
+  Duration time{0};
+};
 
 }  // namespace
 }  // namespace troupe::actors
@@ -30,6 +34,7 @@ TROUPE_LOCAL_MESSAGE(troupe::actors::Rang)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Crash)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Question)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Reply)
+TROUPE_LOCAL_MESSAGE(troupe::actors::Spin)
 
 namespace troupe::actors {
 namespace {
@@ -44,6 +49,11 @@ class Bell {
     return {
         [this](Ring) { send_after(self_, 250ms, Rang{}); },
         [this](Rang) { ++*rings_; },
+        [](Spin spin) {
+          const auto end = std::chrono::steady_clock::now() + spin.time;
+          while (std::chrono::steady_clock::now() < end) {
+          }
+        },
         [](const Crash& crash) { throw std::runtime_error(crash.text); },
         [this](Question q) {
           answer_later(self_).deliver(Reply{2 * q.number});
@@ -117,6 +127,33 @@ TEST_F(CafTest, UnexpectedMessageIsDroppedAndPrintsNothing) {
   tell(bell, 17);
   tell(bell, Crash{"boom"});
   EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
+}
+
+TEST_F(CafTest, HandlerThatTakesTooLongIsCountedAndOthersAreNot) {
+  auto bell = spawn<Bell>(rings);
+  const std::uint64_t before = handler_stalls();
+  tell(bell, Spin{stall_limit + 1ms});
+  EXPECT_EQ(handler_stalls(), before + 1);
+}
+
+TEST_F(CafTest, DetachedActorMayTakeItsTime) {
+  const std::uint64_t before = handler_stalls();
+  const ActorRef bell = spawn_detached<Bell>(system, rings);
+  send(bell, Spin{stall_limit + 1ms});
+  stop(bell);
+  while (actors_alive() > 0)
+    std::this_thread::yield();
+  EXPECT_EQ(handler_stalls(), before);
+}
+
+TEST_F(CafTest, StallBeyondWhatIsAllowedEndsTheProcessWithTheType) {
+  EXPECT_DEATH(
+      {
+        ::setenv("TROUPE_STALLS", "11ms", 1);
+        auto bell = spawn<Bell>(rings);
+        tell(bell, Spin{12ms});
+      },
+      "error handler_stalled message=troupe::actors::.*Spin took=");
 }
 
 /// Passes a message on that the receiver does not know.

@@ -1,115 +1,30 @@
-"""troupe run and troupe lint: the real program on real workflows.
-
-    TROUPE=build/dev/bin/troupe tests/e2e/run_test.py [CLASS...]
-
-Each test has a folder, a home and a mark of its own; a test that leaves a
-process behind fails.
-"""
+"""troupe run and troupe lint: the real program on real workflows."""
 
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
 import unittest
-import uuid
 from pathlib import Path
 
-TROUPE = os.environ.get("TROUPE", "")
+from troupe_e2e import SANITIZED, TROUPE, TroupeTest, wait_until
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-LONG = 40.0
-MARK = "TROUPE_RUN_TEST_MARK"
 RUN_ID = r"\d{8}-\d{6}-[0-9a-z]{4}"
 
 
-def wait_until(condition, within=LONG, what="the condition"):
-    deadline = time.monotonic() + within
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"{what} did not come true within {within} s")
-        time.sleep(0.01)
+class Workflows:
+    """What these tests share; each has a file flow.yaml."""
 
-
-class Finished:
-    def __init__(self, code, out, err):
-        self.code = code
-        self.raw_out = out
-        self.out = out.decode(errors="replace")
-        self.err = err.decode(errors="replace")
-
-    def events(self):
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def __repr__(self):
-        return f"code {self.code}\nout: {self.out[-3000:]}\nerr: {self.err[-3000:]}"
-
-
-class RunTest(unittest.TestCase):
-    def setUp(self):
-        self.mark = uuid.uuid4().hex
-        self.cwd = Path(tempfile.mkdtemp(prefix="troupe-run-test-"))
-        self.addCleanup(shutil.rmtree, self.cwd, ignore_errors=True)
-        self.addCleanup(self.assert_nothing_left)
-        self.state = self.cwd / "state"
-        self.env = {
-            "HOME": str(self.cwd), "XDG_STATE_HOME": str(self.state),
-            "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8",
-            "TERM": "xterm", MARK: self.mark,
-        }
-        for name, value in os.environ.items():
-            if name.endswith("SAN_OPTIONS"):
-                self.env[name] = value
-
-    def left(self):
-        """The commands of this test that are alive."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            try:
-                environment = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if self.mark.encode() in environment:
-                found[int(entry.name)] = (entry / "cmdline").read_bytes()
-        return found
-
-    def assert_nothing_left(self, within=5.0):
-        deadline = time.monotonic() + within
-        while self.left() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertEqual(self.left(), {})
+    @property
+    def state(self):
+        return Path(self.env["XDG_STATE_HOME"])
 
     def write(self, text, name="flow.yaml"):
         (self.cwd / name).write_text(text)
         return name
-
-    def start(self, *words, env=None, **options):
-        options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.Popen([TROUPE, *map(str, words)], cwd=self.cwd,
-                                env=self.env | (env or {}),
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                **options)
-
-    def finish(self, process, input=None):
-        try:
-            out, err = process.communicate(input, timeout=LONG)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            raise AssertionError(f"still running: {Finished(None, out, err)}")
-        return Finished(process.returncode, out, err)
-
-    def troupe(self, *words, **options):
-        return self.finish(self.start(*words, **options))
 
     def run_flow(self, text, *words, **options):
         return self.troupe("run", self.write(text), *words, **options)
@@ -128,12 +43,12 @@ class RunTest(unittest.TestCase):
 
     def plain(self, text):
         """Without what differs from run to run."""
-        text = re.sub(RUN_ID, "RUN", text.replace(str(self.cwd), "CWD"))
+        text = re.sub(RUN_ID, "RUN", text.replace(str(self.folder), "FOLDER"))
         text = re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", text)
         return re.sub(r"\b(in|after) (\d+(\.\d+)?(ms|s|m))+", r"\1 T", text)
 
 
-class Ending(RunTest):
+class Ending(Workflows, TroupeTest):
     def test_a_run_that_succeeds_says_each_step_and_exits_with_0(self):
         ended = self.run_flow("name: hi\njobs:\n  hello: {run: echo hello}\n")
         self.assertEqual((ended.code, ended.out),
@@ -168,10 +83,10 @@ class Ending(RunTest):
                          'job first, step "break it": exited with 3\n'
                          "    one\n"
                          "    two\n"
-                         "  log: CWD/state/troupe/runs/RUN/first/break.1.log\n"
+                         "  log: FOLDER/home/state/troupe/runs/RUN/first/break.1.log\n"
                          "\n"
                          "run RUN failed in T: 1 failed, 1 skipped\n"
-                         "logs: CWD/state/troupe/runs/RUN\n")
+                         "logs: FOLDER/home/state/troupe/runs/RUN\n")
 
     def test_a_program_that_is_not_there_fails_its_step(self):
         ended = self.run_flow("jobs: {a: {run: no-such-program}}")
@@ -185,7 +100,7 @@ class Ending(RunTest):
                          (1, "==> b: printf bad; exit 1 <==\nbad\n"))
 
 
-class Order(RunTest):
+class Order(Workflows, TroupeTest):
     def test_jobs_wait_for_what_they_need(self):
         self.run_flow(
             "jobs:\n"
@@ -241,7 +156,7 @@ class Order(RunTest):
         self.assertEqual(ended.out.count("==>"), 300)
 
 
-class Policy(RunTest):
+class Policy(Workflows, TroupeTest):
     def test_a_step_is_tried_again(self):
         ended = self.run_flow(
             "jobs:\n  a:\n    retry: {attempts: 3, delay: 50ms, jitter: 0}\n"
@@ -368,7 +283,7 @@ class Policy(RunTest):
                          f"{self.cwd}/there\nw j bash\n")
 
 
-class BadFile(RunTest):
+class BadFile(Workflows, TroupeTest):
     """One clear text, exit code 3, nothing started and nothing left on disk."""
 
     def refuse(self, text, what, *words):
@@ -456,7 +371,7 @@ class BadFile(RunTest):
         self.assertEqual(self.runs(), [])
 
 
-class Lint(RunTest):
+class Lint(Workflows, TroupeTest):
     def test_a_good_file_is_counted(self):
         self.write("jobs: {a: {run: ls}, b: {steps: [{run: ls}, {run: ls}]}}")
         ended = self.troupe("lint", "flow.yaml")
@@ -464,8 +379,7 @@ class Lint(RunTest):
                          (0, "flow.yaml: ok, 2 jobs, 3 steps\n", ""))
 
     def test_standard_input_is_read(self):
-        ended = self.finish(self.start("lint", "-", stdin=subprocess.PIPE),
-                            b"jobs: {a: {run: ls}}")
+        ended = self.troupe("lint", "-", input=b"jobs: {a: {run: ls}}")
         self.assertEqual((ended.code, ended.out), (0, "-: ok, 1 job, 1 step\n"))
 
     def test_all_files_are_checked(self):
@@ -476,7 +390,7 @@ class Lint(RunTest):
                          (3, "flow.yaml: ok, 1 job, 1 step\n"))
 
 
-class Stopping(RunTest):
+class Stopping(Workflows, TroupeTest):
     FLOW = ("jobs:\n"
             "  a:\n"
             "    steps:\n"
@@ -486,7 +400,7 @@ class Stopping(RunTest):
             "  c: {needs: a, if: always(), run: touch last}\n")
 
     def start_flow(self, flow=FLOW, *words):
-        process = self.start("run", self.write(flow), *words)
+        process = self.start_troupe("run", self.write(flow), *words)
         wait_until((self.cwd / "started").exists, what="the start of the step")
         return process
 
@@ -495,11 +409,11 @@ class Stopping(RunTest):
 
     def test_one_interrupt_lets_running_jobs_finish(self):
         process = self.start_flow()
-        process.send_signal(signal.SIGINT)
+        process.signal(signal.SIGINT)
         time.sleep(0.2)
-        self.assertIsNone(process.poll())
+        self.assertIsNone(process.process.poll())
         (self.cwd / "go").touch()
-        ended = self.finish(process)
+        ended = process.finish()
         self.assertEqual(ended.code, 130)
         self.assertEqual(self.exists("cleaned", "after", "last"), ["cleaned"])
         self.assertIn("stopping: what runs may finish; once more to end it\n", ended.err)
@@ -508,18 +422,18 @@ class Stopping(RunTest):
 
     def test_a_second_interrupt_ends_them_and_cleans_up(self):
         process = self.start_flow()
-        process.send_signal(signal.SIGINT)
+        process.signal(signal.SIGINT)
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        ended = self.finish(process)
+        process.signal(signal.SIGINT)
+        ended = process.finish()
         self.assertEqual(ended.code, 130)
         self.assertEqual(self.exists("cleaned", "after"), ["cleaned"])
         self.assertEqual(self.states()["a"], "cancelled")
 
     def test_a_termination_ends_the_run_and_cleans_up(self):
         process = self.start_flow()
-        process.send_signal(signal.SIGTERM)
-        ended = self.finish(process)
+        process.signal(signal.SIGTERM)
+        ended = process.finish()
         self.assertEqual(ended.code, 143)
         self.assertEqual(self.exists("cleaned", "after", "last"), ["cleaned", "last"])
         self.assertEqual(self.record()["result"], "cancelled")
@@ -529,38 +443,45 @@ class Stopping(RunTest):
             "jobs:\n  a:\n    grace: 200ms\n    steps:\n"
             "      - run: touch started; sleep 60\n"
             "      - {if: always(), run: 'touch cleaning; sleep 60'}\n")
-        process.send_signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
         wait_until((self.cwd / "cleaning").exists)
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.finish(process).code, 143)
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.finish().code, 143)
 
     def test_what_ignores_the_polite_signal_is_killed(self):
         process = self.start_flow(
             "jobs:\n  a:\n    grace: 200ms\n"
             "    run: |\n      trap '' TERM\n      touch started\n      while :; do sleep 0.1; done\n")
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.finish(process).code, 143)
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.finish().code, 143)
+
+    def test_a_reader_that_has_stopped_cannot_hold_troupe(self):
+        process = self.start_flow("jobs: {a: {run: 'head -c 1M /dev/zero; touch started'}}")
+        for _ in range(3):
+            time.sleep(0.2)
+            process.signal(signal.SIGTERM)
+        self.assertEqual(process.finish().code, 143)
 
     def test_a_wait_for_the_next_attempt_is_ended(self):
         process = self.start_flow("jobs:\n  a:\n    retry: {attempts: 9, delay: 1m}\n"
                                   "    run: touch started; exit 1\n")
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(self.finish(process).code, 143)
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.finish().code, 143)
 
     def test_nothing_survives_a_killed_troupe(self):
         process = self.start_flow("jobs: {a: {run: 'setsid sleep 60 & touch started; sleep 60'}}")
-        process.kill()
-        process.communicate()
+        process.process.kill()
+        process.finish()
         self.assert_nothing_left()
 
 
-class Json(RunTest):
+class Json(Workflows, TroupeTest):
     def test_each_line_is_an_event(self):
         ended = self.run_flow(
             "jobs:\n  a: {run: echo x; echo n=1 >> $TROUPE_OUTPUT}\n"
             "  b: {needs: a, run: exit 2}\n", "--json")
         self.assertEqual((ended.code, ended.err), (1, ""))
-        events = ended.events()
+        events = [json.loads(line) for line in ended.out.splitlines()]
         self.assertEqual(
             [(e["type"], e.get("job"), e.get("state") or e.get("outcome")) for e in events],
             [("run_started", None, None),
@@ -579,16 +500,16 @@ class Json(RunTest):
         self.assertEqual(Path(events[0]["folder"]), self.runs()[0])
 
     def test_a_reader_that_goes_away_ends_the_run(self):
-        process = self.start("run", self.write("jobs: {a: {run: sleep 60}}"), "--json")
-        process.stdout.readline()
-        process.stdout.close()
-        process.stdout = None
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=LONG)
-        self.assertIn(process.returncode, (128 + signal.SIGPIPE, 128 + signal.SIGTERM))
+        process = self.start_troupe("run", self.write("jobs: {a: {run: sleep 60}}"), "--json")
+        process.process.stdout.readline()
+        process.process.stdout.close()
+        process.process.stdout = None
+        process.signal(signal.SIGTERM)
+        self.assertIn(process.finish().code,
+                      (128 + signal.SIGPIPE, 128 + signal.SIGTERM))
 
 
-class DryRun(RunTest):
+class DryRun(Workflows, TroupeTest):
     def test_the_plan_is_printed_and_nothing_runs(self):
         ended = self.run_flow(
             "name: x\njobs:\n  b: {needs: a, run: touch ran}\n  a: {run: 'touch ran; :'}\n",
@@ -601,7 +522,7 @@ class DryRun(RunTest):
         self.assertEqual(os.listdir(self.cwd), ["flow.yaml"])
 
 
-class State(RunTest):
+class State(Workflows, TroupeTest):
     def test_the_folder_has_logs_and_the_record_for_the_owner_alone(self):
         self.run_flow("jobs:\n  'a':\n    strategy: {matrix: {n: ['x/y', 'x y']}}\n"
                       "    run: echo ${{ matrix.n }}\n  quiet: {run: 'true'}\n")
@@ -628,7 +549,7 @@ class State(RunTest):
         self.assertEqual((len(ours), ours[0]), (49, "20200101-000011-aaaa"))
 
     def test_a_run_that_goes_on_is_not_deleted(self):
-        process = self.start("run", self.write(
+        process = self.start_troupe("run", self.write(
             "jobs: {a: {run: 'touch started; while ! test -e go; do sleep 0.02; done'}}", "long.yaml"))
         wait_until((self.cwd / "started").exists)
         folder = self.state / "troupe" / "runs"
@@ -636,7 +557,7 @@ class State(RunTest):
             (folder / f"29990101-0000{number:02}-aaaa").mkdir()
         self.run_flow("jobs: {a: {run: ls}}")
         (self.cwd / "go").touch()
-        self.assertEqual(self.finish(process).code, 0)
+        self.assertEqual(process.finish().code, 0)
 
     def test_a_folder_that_cannot_be_made_is_125_and_runs_nothing(self):
         (self.cwd / "plain").write_text("")
@@ -649,7 +570,7 @@ class State(RunTest):
     def test_without_state_home_it_is_in_the_home(self):
         del self.env["XDG_STATE_HOME"]
         self.assertEqual(self.run_flow("jobs: {a: {run: ls}}").code, 0)
-        self.assertEqual(len(list((self.cwd / ".local/state/troupe/runs").iterdir())), 1)
+        self.assertEqual(len(list((self.folder / "home/.local/state/troupe/runs").iterdir())), 1)
 
     def test_logs_are_exact_to_the_byte(self):
         size = 50 << 20
@@ -667,47 +588,27 @@ class State(RunTest):
         self.assertEqual(ended.raw_out[len(head):len(head) + size], blob.read_bytes())
 
     def test_much_output_takes_no_memory(self):
-        process = self.start("run", self.write("jobs: {a: {run: head -c 1G /dev/zero}}"),
+        process = self.start_troupe("run", self.write("jobs: {a: {run: head -c 1G /dev/zero}}"),
                              "--output", "none")
         peak = 0
-        while process.poll() is None:
+        while process.process.poll() is None:
             status = Path(f"/proc/{process.pid}/status").read_text()
             found = re.search(r"VmHWM:\s+(\d+)", status)
             peak = max(peak, int(found[1]) if found else 0)
             time.sleep(0.02)
-        self.assertEqual(self.finish(process).code, 0)
+        self.assertEqual(process.finish().code, 0)
         (run,) = self.runs()
         self.assertEqual((run / "a/run.1.log").stat().st_size, 1 << 30)
-        if not TROUPE_IS_SANITIZED:
+        if not SANITIZED:
             self.assertLess(peak, 100 << 10)
 
 
-TROUPE_IS_SANITIZED = any(name.endswith("SAN_OPTIONS") for name in os.environ)
-
-
-class Table(RunTest):
+class Table(Workflows, TroupeTest):
     def run_on_terminal(self, flow, *words, env=None):
         self.write(flow)
-        pid, fd = pty.fork()
-        if pid == 0:
-            os.chdir(self.cwd)
-            os.execve(TROUPE, [TROUPE, "run", "flow.yaml", *words],
-                      self.env | (env or {}))
-        text = b""
-        deadline = time.monotonic() + LONG
-        while time.monotonic() < deadline:
-            if not select.select([fd], [], [], 0.1)[0]:
-                continue
-            try:
-                piece = os.read(fd, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            text += piece
-        os.close(fd)
-        _, status = os.waitpid(pid, 0)
-        return os.waitstatus_to_exitcode(status), text.decode().replace("\r\n", "\n")
+        terminal = self.terminal([TROUPE, "run", "flow.yaml", *words],
+                                 env=env or {})
+        return terminal.wait(), terminal.text.replace("\r\n", "\n")
 
     FLOW = ("name: demo\njobs:\n  one: {run: sleep 0.4; echo printed}\n"
             "  two: {needs: one, run: exit 1}\n")
@@ -734,7 +635,7 @@ class Table(RunTest):
         self.assertIn("job two: started\n", text)
 
 
-class Examples(RunTest):
+class Examples(Workflows, TroupeTest):
     """Each file of examples/ ends as it says."""
 
     EXPECTED = {
@@ -751,18 +652,16 @@ class Examples(RunTest):
         before = sorted(repository.rglob("*"))
         for name, (words, shown) in self.EXPECTED.items():
             with self.subTest(name):
-                process = subprocess.Popen(
-                    [TROUPE, "run", f"examples/{name}", *words], cwd=repository,
-                    env=self.env | {"TMPDIR": str(self.cwd)}, stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                ended = self.finish(process)
+                ended = self.sh(f'cd repository && exec "$TROUPE" run '
+                                f'examples/{name} {" ".join(words)}',
+                                env={"TMPDIR": str(self.cwd)})
                 self.assertEqual(ended.code, 0, ended)
                 self.assertIn(shown, ended.out)
         self.assertEqual(sorted(repository.rglob("*")), before)
         self.assertEqual(list(self.cwd.glob("tmp.*")), [])
 
 
-class Guide(RunTest):
+class Guide(Workflows, TroupeTest):
     """Each example of the guide is a whole file; the text below it is what it
     prints, its first line may have options."""
 

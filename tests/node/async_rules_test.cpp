@@ -283,7 +283,10 @@ TEST(GracefulShutdown, LeavesNothingBehindAtAnyMoment) {
   const testing::TempDir dir;
 
   // Some descriptors are opened once and for all at the first use.
+  const std::size_t threads = own_resources().threads;
   { const RunningEngine first; }
+  // A thread that has been joined is listed for another moment.
+  ASSERT_TRUE(wait_until([&] { return own_resources().threads == threads; }));
   const OwnResources before = own_resources();
   EXPECT_EQ(before.descendants, 0U);
   for (int round = 0; round < rounds; ++round) {

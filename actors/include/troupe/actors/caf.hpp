@@ -25,6 +25,7 @@
 #include <caf/system_messages.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -98,13 +99,26 @@ using TestScheduler = caf::scheduler::test_coordinator;
 
 // -- Actors ------------------------------------------------------------------
 
+/// How many handlers have kept their scheduler thread for longer than
+/// stall_limit since the process started. From any thread.
+[[nodiscard]] std::uint64_t handler_stalls();
+inline constexpr Duration stall_limit = 10ms;
+
 /// Base of all our actors. Differs from CAF's in what it does when nobody
 /// looks: an exception ends the actor with ExitKind::crashed and its text,
 /// unexpected and down messages are dropped, and nothing is ever printed.
 /// Used by its own handlers only, never from another thread.
+///
+/// A handler must not block, for others wait for its thread; one that takes
+/// longer than stall_limit is counted, and logged with the types of its message
+/// (TROUPE_LOG=info). If TROUPE_STALLS is a duration such as 2s, one that takes
+/// longer than that ends the process: for tests. Detached actors are exempt.
 class Actor : public caf::event_based_actor {
  public:
   explicit Actor(caf::actor_config& config);
+
+  /// CAF's; measured.
+  caf::invoke_message_result consume(caf::mailbox_element& element) override;
 };
 
 /// Runs a `State`. The state is destroyed when the actor ends, not with the

@@ -12,10 +12,12 @@
 ///   shell_words.hpp  commands that need no shell
 ///   suggest.hpp   "did you mean"
 ///   random.hpp    a small generator that a core can own and a test can seed
+///   log.hpp       what Troupe says about itself, on standard error
 ///   overload.hpp  std::visit with lambdas
 #include <troupe/base/assert.hpp>
 #include <troupe/base/error.hpp>
 #include <troupe/base/ids.hpp>
+#include <troupe/base/log.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/random.hpp>

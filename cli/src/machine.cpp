@@ -1,0 +1,25 @@
+#include "machine.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace troupe::cli {
+namespace {
+
+std::string read_file(const char* path) {
+  std::ifstream in{path};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+}  // namespace
+
+flow_control::MachineSample look_at_machine() {
+  using namespace flow_control;
+  return {.memory = parse_meminfo(read_file("/proc/meminfo")),
+          .memory_pressure = parse_pressure(read_file("/proc/pressure/memory")),
+          .cpu_pressure = parse_pressure(read_file("/proc/pressure/cpu")),
+          .load = parse_loadavg(read_file("/proc/loadavg"))};
+}
+
+}  // namespace troupe::cli
