@@ -88,12 +88,13 @@ std::vector<Cause> shortcomings(const CommandRequest& request,
 
 std::vector<std::string> notes_on(const ExitReport& report) {
   std::vector<std::string> notes;
-  if (report.leftovers > 0)
+  // Of a command that was killed nobody asks which of its processes were left.
+  if (report.leftovers > 0 && !report.killed)
     notes.push_back(fmt::format(
         "killed {} process{} that it left behind{}", report.leftovers,
         report.leftovers == 1 ? "" : "es",
         report.output_held ? " and that held its output open" : ""));
-  else if (report.output_held)
+  else if (report.output_held && !report.killed)
     notes.push_back("something outside of its tree held its output open");
   if (report.survivors > 0)
     notes.push_back(fmt::format("{} process{} could not be killed",

@@ -377,9 +377,10 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
 
 int execute(const Startup& startup, Prepared prepared) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
-                                      .max_commands = fanout::most_job_slots,
-                                      .crashes = crashes_for_test()});
+  auto started =
+      node::Engine::start({.signal_mask = startup.signal_mask,
+                           .max_commands = 2ULL * fanout::most_job_slots,
+                           .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);
     return exit_troupe_failed;

@@ -46,8 +46,11 @@ MapCore::Actions MapCore::on_finished(std::uint64_t seq, bool ok, int status,
 }
 
 MapCore::Actions MapCore::on_time(TimePoint now) {
-  if (!wake_at_ || now < *wake_at_)
+  if (!wake_at_)
     return {};
+  // Another event was faster than this one and moved the time.
+  if (now < *wake_at_)
+    return {Wake{*wake_at_}};
   wake_at_.reset();
   return go_on(now);
 }

@@ -252,5 +252,13 @@ TEST(CommandCore, RemarksOnWhatWasLeftBehind) {
                                      "and that held its output open"});
 }
 
+TEST(CommandCore, DoesNotRemarkOnTheProcessesOfACommandThatHadToBeKilled) {
+  ExitReport report;
+  report.timed_out = true;
+  report.killed = true;
+  report.leftovers = 2;
+  EXPECT_TRUE(outcome_of(request(1), ended(report)).attempts[0].notes.empty());
+}
+
 }  // namespace
 }  // namespace troupe::actors

@@ -572,7 +572,9 @@ class ActorCrash(TroupeTest):
                                env={"TROUPE_TEST_CRASH_ACTORS": "3"})
         self.assert_nothing_left()
         outcome = finished.json()
-        self.assertEqual((self.cwd / "ran").read_text(), "x\n")
+        # Its end may come before it has written anything.
+        ran = self.cwd / "ran"
+        self.assertIn(ran.read_text() if ran.exists() else "", ["", "x\n"])
         self.assertEqual(
             (finished.code, outcome["outcome"], outcome["exit_status"],
              outcome["cause"]),

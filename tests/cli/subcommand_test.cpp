@@ -1,0 +1,65 @@
+#include "subcommand.hpp"
+
+#include <cstdlib>
+#include <gtest/gtest.h>
+
+namespace troupe::cli {
+namespace {
+
+class Words : public ::testing::Test {
+ protected:
+  Words() {
+    app.add_option("-j,--jobs", jobs);
+    app.add_option("--tag", tag);
+    app.add_flag("-k,--keep-order", keep);
+    app.add_flag("-q", quiet);
+  }
+  CLI::App app{"", "troupe map"};
+  std::string jobs;
+  std::string tag;
+  bool keep = false;
+  bool quiet = false;
+};
+
+TEST_F(Words, KnowsWhichOptionsTakeTheNextWord) {
+  for (const char* typed : {"--jobs", "--tag", "-j", "-kj", "-kqj"})
+    EXPECT_TRUE(takes_value(app, typed)) << typed;
+  for (const char* typed :
+       {"--jobs=8", "-j8", "-kj8", "-k", "-kq", "--keep-order", "--other", "-x",
+        "-", "--", "word", ""})
+    EXPECT_FALSE(takes_value(app, typed)) << typed;
+}
+
+TEST_F(Words, GoesOnAfterWhatItUnderstands) {
+  EXPECT_EQ(parse(app, {"-k", "--jobs", "8"}), std::nullopt);
+  EXPECT_EQ(jobs, "8");
+  EXPECT_TRUE(keep);
+}
+
+TEST_F(Words, SuggestsTheOptionThatWasMeant) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(parse(app, {"--job=8"}), exit_usage);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "troupe: map: unknown option --job; did you mean --jobs?\n"
+            "Try \"troupe --help\".\n");
+}
+
+TEST_F(Words, LooksForNoOptionBehindTheTwoDashes) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(parse(app, {"--", "--job"}), exit_usage);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr().find("unknown option"),
+            std::string::npos);
+}
+
+TEST(CrashesForTest, AreReadFromTheEnvironment) {
+  ::unsetenv("TROUPE_TEST_CRASH_ACTORS");
+  EXPECT_EQ(crashes_for_test(), 0U);
+  ::setenv("TROUPE_TEST_CRASH_ACTORS", "2", 1);
+  EXPECT_EQ(crashes_for_test(), 2U);
+  ::setenv("TROUPE_TEST_CRASH_ACTORS", "x", 1);
+  EXPECT_EQ(crashes_for_test(), 0U);
+  ::unsetenv("TROUPE_TEST_CRASH_ACTORS");
+}
+
+}  // namespace
+}  // namespace troupe::cli
