@@ -1,6 +1,7 @@
-/* The limit that a launcher on this machine can reach: starts COMMAND N times,
- * J at a time, with standard output and standard error captured by two pipes,
- * and waits for each by a pidfd. No retries, no time-outs, no trees.
+/* What a launcher of one thread reaches that does nothing else: starts COMMAND
+ * N times, J at a time, with standard output and standard error captured by two
+ * pipes, and waits for each by a pidfd. No retries, no time-outs, no trees. On
+ * a busy machine a launcher of several threads can be faster.
  *
  *   raw_spawn N J COMMAND [ARG...]
  */

@@ -79,8 +79,9 @@ def run(block, program):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, Path(folder) / name)
         environment = {
+            **os.environ, "LC_ALL": "C.UTF-8",
             "PATH": f"{Path(program).resolve().parent}:{os.environ['PATH']}",
-            "HOME": folder, "LC_ALL": "C.UTF-8", "USER": "user"}
+            "HOME": folder, "XDG_STATE_HOME": f"{folder}/.state"}
         done = subprocess.run(
             ["bash", "-c", script], cwd=folder, env=environment,
             timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL,
