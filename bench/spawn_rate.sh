@@ -28,10 +28,19 @@ cc -O2 -Wall -Wextra -o "$scratch/raw_spawn" bench/raw_spawn.c
 
 # Each rival runs $1 commands; the rest is the command. The argument that a
 # rival appends is not wanted by `true`, and becomes $0 of `sh -c true`.
+# One launching process per processor, as the machine can do no more.
 raw() {
-  local n=$1
+  local n=$1 cores pid pids=()
   shift
-  "$scratch/raw_spawn" "$n" "$J" "$@"
+  cores=$(nproc)
+  for ((core = 0; core < cores; ++core)); do
+    "$scratch/raw_spawn" $(((n + cores - 1) / cores)) \
+      $(((J + cores - 1) / cores)) "$@" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do
+    wait "$pid"
+  done
 }
 xargs_p() {
   local n=$1
