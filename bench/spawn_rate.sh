@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Commands per second: `troupe map` against xargs -P, GNU parallel and a bare
-# launcher of one thread (raw_spawn.c). The rivals take turns within each round, so
-# that a busy moment of the machine hits all of them; medians are compared.
+# Commands per second: `troupe map` against xargs -P, GNU parallel and bare
+# launchers, one per processor (raw_spawn.c), which is what the machine can do.
+# The rivals take turns within each round, so that a busy moment of the machine
+# hits all of them; medians are compared.
 #
 #   TROUPE=build/release/bin/troupe bench/spawn_rate.sh
 #
@@ -10,9 +11,8 @@
 #   ROUNDS=5          measurements per rival and command
 #   PARALLEL_N=       commands for GNU parallel, which is slow; default N / 4
 #
-# Read with care: xargs captures nothing, the others capture both streams. And on
-# a machine that has other work, the ratios say more about its scheduler: a rival
-# with several threads gets more of it than one with a single thread.
+# Read with care: xargs captures nothing, the others capture both streams. And
+# with other work on the machine the ratios say more about its scheduler.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
