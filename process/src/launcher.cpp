@@ -9,15 +9,6 @@
 #include <unistd.h>
 #include <vector>
 
-#ifdef __SANITIZE_THREAD__
-// ThreadSanitizer replaces clone() and prepares the child as after a fork(); a
-// child that shares our memory thereby makes it ignore the thread that cloned
-// it from then on. The same function has this second name.
-extern "C" int __clone(int (*run)(void*), void* stack, int flags,
-                       void* argument, ...) noexcept;
-#define clone __clone
-#endif
-
 namespace troupe::process {
 namespace {
 
