@@ -62,5 +62,6 @@ function(troupe_test name)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
     PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
-               ENVIRONMENT "TROUPE_STALLS=2s;${TROUPE_TEST_ENVIRONMENT}")
+               ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
+               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:2s)
 endfunction()

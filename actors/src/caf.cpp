@@ -13,6 +13,10 @@
 #include <string>
 #include <thread>
 
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace troupe::actors {
 namespace {
 
@@ -164,7 +168,20 @@ Actor::Actor(caf::actor_config& config) : caf::event_based_actor{config} {
   set_down_handler([](DownMessage&) {});
 }
 
+#ifdef __SANITIZE_THREAD__
+namespace detail {
+namespace {
+/// One for all actors. Handlers that run at the same time still race.
+char hand_over_point = 0;
+}  // namespace
+
+void hand_over() { __tsan_release(&hand_over_point); }
+void take_over() { __tsan_acquire(&hand_over_point); }
+}  // namespace detail
+#endif
+
 caf::invoke_message_result Actor::consume(caf::mailbox_element& element) {
+  detail::take_over();
   if (getf(is_detached_flag))
     return caf::event_based_actor::consume(element);
   const TimePoint start = std::chrono::steady_clock::now();
