@@ -1,8 +1,8 @@
 #include "printer_actor.hpp"
 
+#include "file_io.hpp"
+
 #include <array>
-#include <cerrno>
-#include <poll.h>
 #include <set>
 #include <unistd.h>
 #include <utility>
@@ -18,23 +18,6 @@ using process::SinkState;
 /// A command is held back while so much of its output waits.
 constexpr std::size_t most_waiting_bytes = 1 << 20;
 
-/// False if nobody reads any more. Waits for a reader that is slow, also if
-/// the descriptor does not block.
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno == EAGAIN) {
-      pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
-      ::poll(&ready, 1, -1);
-    } else if (errno != EINTR) {
-      return false;
-    }
-  }
-  return true;
-}
-
 bool copy_file(int from, int to) {
   std::array<char, 64 << 10> buffer;
   off_t offset = 0;
@@ -43,7 +26,7 @@ bool copy_file(int from, int to) {
     if (got <= 0)
       return true;
     offset += got;
-    if (!write_all(to, {buffer.data(), static_cast<std::size_t>(got)}))
+    if (!write_fully(to, {buffer.data(), static_cast<std::size_t>(got)}))
       return false;
   }
 }
@@ -60,7 +43,7 @@ class PrinterActor {
  private:
   void print(const PrintJob& job) {
     if (broken_.count(job.fd) == 0 &&
-        (!write_all(job.fd, job.bytes) ||
+        (!write_fully(job.fd, job.bytes) ||
          (job.file >= 0 && !copy_file(job.file, job.fd)))) {
       broken_.insert(job.fd);
       on_broken_(job.fd);
