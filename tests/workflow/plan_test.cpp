@@ -317,9 +317,24 @@ TEST(Plan, LetsRunningJobsFinishWhenNoMoreAreStarted) {
       "  a: {steps: [{run: x}, {run: y}]}\n"
       "  b: {run: x, needs: a}\n"};
   (void)run.start();
-  EXPECT_EQ(run.stop_starting(), "b:cancelled");
+  EXPECT_EQ(run.stop_starting(), "");
   EXPECT_EQ(run.end(1, 0), "a/0=success +a/1");
-  EXPECT_EQ(run.end(1, 1), "a/1=success a:succeeded run:cancelled");
+  EXPECT_EQ(run.end(1, 1), "a/1=success a:succeeded b:cancelled run:cancelled");
+}
+
+TEST(Plan, StillCleansUpWhenItStartsNothingElse) {
+  Script run{
+      "jobs:\n"
+      "  server: {run: x}\n"
+      "  test: {run: x, needs: server}\n"
+      "  tear-down: {run: x, needs: test, if: always()}\n"};
+  (void)run.start();
+  EXPECT_EQ(run.stop_starting(), "");
+  EXPECT_EQ(run.end(1, 0),
+            "server/0=success server:succeeded test:cancelled "
+            "tear-down:ready tear-down:running +tear-down/0");
+  EXPECT_EQ(run.end(3, 0),
+            "tear-down/0=success tear-down:succeeded run:cancelled");
 }
 
 TEST(Plan, EndsJobsAndStepsThatTakeTooLong) {

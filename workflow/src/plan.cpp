@@ -271,7 +271,7 @@ class Plan::Machine {
           break;
         case JobState::ready:
           if (again || !wants_to_run(i))
-            end_instance(i, JobState::cancelled, "the run was cancelled");
+            end_instance(i, JobState::cancelled, reason_to_cancel());
           break;
         case JobState::running:
           progress_[i].cancelled = true;
@@ -292,10 +292,10 @@ class Plan::Machine {
   }
 
   Actions stop_starting(TimePoint now) {
+    stopping_ = true;
     for (std::size_t i = 0; i < instances_.size(); ++i) {
-      if (instances_[i].state == JobState::pending ||
-          instances_[i].state == JobState::ready)
-        end_instance(i, JobState::cancelled, "no further jobs are started");
+      if (instances_[i].state == JobState::ready && !wants_to_run(i))
+        end_instance(i, JobState::cancelled, reason_to_cancel());
     }
     pump(now);
     return take_actions();
@@ -459,8 +459,8 @@ class Plan::Machine {
       needs = needs_value(job_of(i));
     if (wants_to_run(i))
       change(i, JobState::ready, {});
-    else if (cancelled_)
-      end_instance(i, JobState::cancelled, "the run was cancelled");
+    else if (is_ending())
+      end_instance(i, JobState::cancelled, reason_to_cancel());
     else
       end_instance(i, JobState::skipped, reason_to_skip(i));
   }
@@ -475,10 +475,18 @@ class Plan::Machine {
     return "its condition is false";
   }
 
+  /// For jobs that have not started, a run whose running jobs may finish is as
+  /// cancelled as one whose jobs are stopped.
+  bool is_ending() const { return cancelled_ || stopping_; }
+
+  std::string reason_to_cancel() const {
+    return cancelled_ ? "the run was cancelled" : "no further jobs are started";
+  }
+
   /// Whether a job whose needs have ended should run, as things stand.
   bool wants_to_run(std::size_t i) const {
     const Job& job = job_of(i);
-    bool good = !cancelled_;
+    bool good = !is_ending();
     bool failed = false;
     for (const Need& need : job.needs) {
       good = good && holds(need.when, jobs_[need.job].verdict);
@@ -494,8 +502,8 @@ class Plan::Machine {
                                    {"needs", &needs},
                                    {"jobs", &needs}},
                                   good,
-                                  failed && !cancelled_,
-                                  cancelled_};
+                                  failed && !is_ending(),
+                                  is_ending()};
     return is_true(*job.condition, environment);
   }
 
@@ -888,6 +896,7 @@ class Plan::Machine {
   std::vector<Progress> progress_;  ///< Of each instance.
   std::vector<JobProgress> jobs_;   ///< Of each job.
   std::size_t running_ = 0;         ///< Instances.
+  bool stopping_ = false;
   bool cancelled_ = false;
   bool cancelled_twice_ = false;
   std::optional<RunResult> result_;

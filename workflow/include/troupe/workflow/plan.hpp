@@ -171,7 +171,8 @@ class Plan {
   /// start. A second call stops these too.
   [[nodiscard]] Actions cancel(TimePoint now);
 
-  /// Starts no further job; running ones go on to their ends.
+  /// Starts no further job but those whose `if` is true for a cancelled run, in
+  /// their turn; running ones go on to their ends.
   [[nodiscard]] Actions stop_starting(TimePoint now);
 
   [[nodiscard]] const Workflow& workflow() const;
