@@ -1,5 +1,6 @@
 #include "file_io.hpp"
 
+#include <troupe/base/owned_fd.hpp>
 #include <troupe/base/quantity.hpp>
 
 #include <algorithm>
@@ -10,21 +11,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
-#include <utility>
 
 namespace troupe::cli {
-
-OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
-  OwnedFd old{std::exchange(fd_, other.release())};
-  return *this;
-}
-
-OwnedFd::~OwnedFd() {
-  if (fd_ >= 0)
-    ::close(fd_);
-}
-
-int OwnedFd::release() { return std::exchange(fd_, -1); }
 
 bool write_fully(int fd, std::string_view bytes) {
   while (!bytes.empty()) {

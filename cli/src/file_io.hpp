@@ -10,24 +10,6 @@
 
 namespace troupe::cli {
 
-/// A descriptor with an owner.
-class OwnedFd {
- public:
-  OwnedFd() = default;
-  explicit OwnedFd(int fd) : fd_{fd} {}
-  OwnedFd(OwnedFd&& other) noexcept : fd_{other.release()} {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept;
-  ~OwnedFd();
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-
- private:
-  int release();
-
-  int fd_ = -1;
-};
-
 /// Writes all of `bytes`; false if the system refuses, as when nobody reads any
 /// more. Waits for a reader that is slow, also if the descriptor does not
 /// block.

@@ -1,5 +1,6 @@
 #include "run_folder.hpp"
 
+#include "file_io.hpp"
 #include "run_names.hpp"
 
 #include <troupe/base/text.hpp>

@@ -1,9 +1,8 @@
 #pragma once
 
-#include "file_io.hpp"
-
 #include <troupe/actors/command_request.hpp>
 #include <troupe/base/error.hpp>
+#include <troupe/base/owned_fd.hpp>
 #include <troupe/workflow/outputs.hpp>
 
 #include <cstddef>

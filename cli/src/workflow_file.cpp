@@ -3,6 +3,7 @@
 #include "file_io.hpp"
 #include "subcommand.hpp"
 
+#include <troupe/base/owned_fd.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/config/document.hpp>
 
