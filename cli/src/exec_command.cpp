@@ -4,6 +4,7 @@
 #include "outcome_json.hpp"
 #include "printer_actor.hpp"
 #include "subcommand.hpp"
+#include "terminal.hpp"
 
 #include <troupe/actors/messages.hpp>
 #include <troupe/base/quantity.hpp>
@@ -16,7 +17,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <memory>
 #include <sys/resource.h>
@@ -39,16 +39,6 @@ struct ExecOptions {
   bool quiet = false;
   std::vector<std::string> argv;
 };
-
-/// A terminal knows process groups: where there is one, the command stays in
-/// ours, also if a shell brings it to the foreground only later.
-bool has_terminal() {
-  const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-  if (tty < 0)
-    return false;
-  ::close(tty);
-  return true;
-}
 
 /// Tells the user what troupe did: what the command itself said is above.
 void explain(const Outcome& outcome) {
@@ -139,7 +129,9 @@ Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   spec.standard_input = process::StdinInherit{};
   spec.standard_output = output;
   spec.standard_error = output;
-  spec.foreground = has_terminal();
+  // A terminal knows process groups: where there is one, the command stays in
+  // ours, also if a shell brings it to the foreground only later.
+  spec.foreground = has_controlling_terminal();
   return request;
 }
 

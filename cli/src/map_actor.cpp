@@ -1,16 +1,18 @@
 #include "map_actor.hpp"
 
 #include "argument_reader_actor.hpp"
+#include "batch.hpp"
 #include "machine.hpp"
 #include "printer_actor.hpp"
+#include "terminal.hpp"
 
 #include <troupe/base/overload.hpp>
+#include <troupe/base/pausable_clock.hpp>
 #include <troupe/base/text.hpp>
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
-#include <sys/ioctl.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -53,14 +55,6 @@ TROUPE_LOCAL_MESSAGE(troupe::cli::Printed)
 
 namespace troupe::cli {
 namespace {
-
-std::size_t terminal_columns() {
-  winsize size{};
-  constexpr std::size_t usual = 80;
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-    return usual;
-  return size.ws_col;
-}
 
 /// What a job of the joblog and of the exit status is judged by.
 struct JobEnd {
@@ -109,8 +103,13 @@ class MapActor {
         [this](const actors::CommandStarted& m) { on_started(m); },
         [](const actors::AttemptFinished&) {},
         [this](const actors::CommandFinished& m) { on_finished(m); },
-        [this](StopStarting) { perform(core_.stop_starting(now())); },
-        [this](StopAllJobs) { perform(core_.stop_all(now())); },
+        [this](StopStarting) {
+          say("stopping: the jobs that run may finish; once more to end them");
+          perform(core_.stop_starting(now()));
+        },
+        [this](EndJobs) { perform(core_.stop_all(now())); },
+        [this](const Suspend& m) { suspend(m); },
+        [this](Resume) { clock_.resume(actors::now(self_)); },
         [this](SampleTick) { on_sample(); },
         [this](BarTick) { draw_bar(); },
         [this](CoreTick) { perform(core_.on_time(now())); },
@@ -134,7 +133,7 @@ class MapActor {
     std::string text;  ///< For standard output, before the output.
   };
 
-  [[nodiscard]] TimePoint now() const { return actors::now(self_); }
+  [[nodiscard]] TimePoint now() const { return clock_.at(actors::now(self_)); }
 
   [[nodiscard]] std::size_t order_window() const {
     return plan_->core.window == 0
@@ -226,16 +225,24 @@ class MapActor {
   }
 
   void perform(MapCore::Finish) {
-    // The answer comes when everything before it has been written.
+    erase_bar(
+        [self = actors::ref_of(self_)] { actors::send(self, Printed{}); });
+    over_ = true;
+  }
+
+  void suspend(const Suspend& m) {
+    clock_.pause(actors::now(self_));
+    erase_bar(m.ready);
+  }
+
+  /// Calls `done` when this and everything before it has been written.
+  void erase_bar(std::function<void()> done) {
     auto job = std::make_shared<PrintJob>();
     job->fd = STDERR_FILENO;
     if (plan_->bar)
       job->bytes = "\r\x1b[K";
-    job->done = [self = actors::ref_of(self_)] {
-      actors::send(self, Printed{});
-    };
+    job->done = std::move(done);
     send(self_, printer_, Print{std::move(job)});
-    over_ = true;
   }
 
   [[nodiscard]] actors::CommandRequest request_for(
@@ -326,8 +333,7 @@ class MapActor {
   }
 
   void complain_about(const Job& job, const std::string& what) {
-    print_text(STDERR_FILENO,
-               fmt::format("troupe: job {}: {}\n", job.seq, printable(what)));
+    say(fmt::format("job {}: {}", job.seq, printable(what)));
   }
 
   void print_text(int fd, std::string text) {
@@ -385,7 +391,10 @@ class MapActor {
     if (over_)
       return;
     const auto sample = look_at_machine();
-    governor_.observe(sample, core_.running());
+    const auto admission = governor_.observe(sample, core_.running());
+    if (admission == flow_control::Admission::hold &&
+        !std::exchange(said_held_, true))
+      say("memory is short: further jobs wait for more of it");
     if (parallelism_)
       parallelism_->observe(sample, core_.running(), now());
     apply_limits();
@@ -422,16 +431,22 @@ class MapActor {
   void draw_bar() {
     if (over_)
       return;
-    print_text(STDERR_FILENO,
-               fmt::format("\r{}\x1b[K",
-                           progress_.render(terminal_columns() - 1, now())));
+    if (!clock_.paused())
+      print_text(
+          STDERR_FILENO,
+          fmt::format("\r{}\x1b[K",
+                      progress_.render(terminal_size().columns - 1, now())));
     send_after(self_, bar_interval, BarTick{});
   }
 
   void fail(const Error& error) {
     if (!error_)
       error_ = error;
-    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", error.what));
+    say(error.what);
+  }
+
+  void say(std::string_view what) {
+    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", what));
   }
 
   /// Without them the map cannot go on, nor wait for its output.
@@ -452,6 +467,7 @@ class MapActor {
   ActorRef reader_;
   ActorRef printer_;
   std::function<void(const MapResult&)> on_end_;
+  PausableClock clock_;
   MapCore core_;
   fanout::TimeoutPolicy timeout_;
   fanout::Progress progress_;
@@ -462,6 +478,7 @@ class MapActor {
   std::uint64_t last_seq_ = 0;
   std::optional<Error> error_;
   bool limit_ticking_ = false;
+  bool said_held_ = false;
   bool over_ = false;
 };
 

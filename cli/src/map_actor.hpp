@@ -44,12 +44,8 @@ struct MapResult {
   std::optional<Error> error;  ///< Reading or rendering failed.
 };
 
-/// To the dispatcher: no further jobs; the running ones go on.
-struct StopStarting {};
-/// To the dispatcher: no further jobs, and end the running ones.
-struct StopAllJobs {};
-
-/// Starts the map. `on_end` is called once, on a thread of the actors, when all
+/// Starts the dispatcher, which takes the messages of a batch (batch.hpp).
+/// `on_end` is called once, on a thread of the actors, when all
 /// jobs have ended and all output has been written.
 [[nodiscard]] actors::ActorRef spawn_map(
     node::Engine& engine, std::shared_ptr<const MapPlan> plan,
@@ -57,6 +53,3 @@ struct StopAllJobs {};
     std::function<void(const MapResult&)> on_end);
 
 }  // namespace troupe::cli
-
-TROUPE_LOCAL_MESSAGE(troupe::cli::StopStarting)
-TROUPE_LOCAL_MESSAGE(troupe::cli::StopAllJobs)

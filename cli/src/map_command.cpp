@@ -1,16 +1,12 @@
 /// troupe map: a command for each argument, many at a time.
 #include "argument_reader_actor.hpp"
+#include "batch.hpp"
 #include "command_options.hpp"
 #include "map_actor.hpp"
-#include "printer_actor.hpp"
 #include "subcommand.hpp"
 
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
-#include <troupe/node/engine.hpp>
-#include <troupe/node/signal_watcher.hpp>
-
-#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -25,9 +21,6 @@
 
 namespace troupe::cli {
 namespace {
-
-/// Whoever sends more signals than this does not want to wait for anything.
-constexpr int most_interrupts = 3;
 
 /// Outputs that --keep-order may hold back. Each takes up to 32 KiB of memory
 /// and, if it is larger, two files.
@@ -375,68 +368,27 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   return Prepared{std::move(plan), std::move(arguments), std::move(control)};
 }
 
-int execute(const Startup& startup, Prepared prepared) {
-  node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started =
-      node::Engine::start({.signal_mask = startup.signal_mask,
-                           .max_commands = 2ULL * fanout::most_job_slots,
-                           .crashes = crashes_for_test()});
-  if (!started) {
-    complain(started.error().what);
-    return exit_troupe_failed;
-  }
-  node::Engine& engine = **started;
-  raise_open_files();
-
+int execute(const Startup& startup, const Prepared& prepared) {
   MapResult result;
-  int by_signal = 0;
-  actors::ActorRef map;
-  auto printer = spawn_printer(engine.system(), [&](int fd) {
-    if (fd != STDOUT_FILENO)
-      return;
-    boost::asio::post(engine.io(), [&] {
-      by_signal = SIGPIPE;
-      actors::send(map, StopAllJobs{});
-    });
-  });
-  auto reader = spawn_argument_reader(engine.system(), prepared.arguments,
-                                      prepared.control);
-  map = spawn_map(engine, prepared.plan, reader, printer,
-                  [&](const MapResult& r) {
-                    boost::asio::post(engine.io(), [&, r] {
-                      result = r;
-                      engine.stop();
-                    });
-                  });
-  int interrupts = 0;
-  signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
-    const int signal = static_cast<int>(info.ssi_signo);
-    by_signal = signal;
-    // The warden ends whatever runs as soon as we are gone.
-    if (++interrupts > most_interrupts)
-      std::_Exit(128 + signal);
-    if (signal == SIGINT && interrupts == 1) {
-      complain("stopping: the jobs that run may finish; once more to end them");
-      actors::send(map, StopStarting{});
-    } else {
-      actors::send(map, StopAllJobs{});
-    }
-  });
-  engine.run();
-  signals.stop();
-
-  prepared.control->interrupt();
-  map = nullptr;
-  actors::stop(reader);
-  reader = nullptr;
-  actors::stop(printer);
-  printer = nullptr;
-  if (auto ended = engine.shutdown(); !ended) {
-    complain(ended.error().what);
-    std::_Exit(exit_troupe_failed);
-  }
-  if (by_signal != 0)
-    return 128 + by_signal;
+  const auto start_map = [&](node::Engine& engine, actors::ActorRef printer,
+                             const std::function<void()>& on_end) {
+    auto reader = spawn_argument_reader(engine.system(), prepared.arguments,
+                                        prepared.control);
+    return spawn_map(engine, prepared.plan, reader, std::move(printer),
+                     [&, on_end, reader](const MapResult& r) {
+                       prepared.control->interrupt();
+                       actors::stop(reader);
+                       result = r;
+                       on_end();
+                     });
+  };
+  // Permits come back a little after the results that they belong to.
+  const BatchEnd end =
+      run_batch(startup, 2ULL * fanout::most_job_slots, start_map);
+  if (end.exit_code)
+    return *end.exit_code;
+  if (end.by_signal != 0)
+    return 128 + end.by_signal;
   if (result.error && result.exit_status == 0)
     return exit_bad_file;
   return result.exit_status;
@@ -467,7 +419,7 @@ int run_map(const Startup& startup, std::vector<std::string> words) {
     complain(prepared.error().what);
     return prepared.error().exit_code;
   }
-  return execute(startup, std::move(*prepared));
+  return execute(startup, *prepared);
 }
 
 }  // namespace troupe::cli

@@ -1,15 +1,22 @@
 #include "run_actor.hpp"
 
+#include "batch.hpp"
+#include "file_io.hpp"
+#include "machine.hpp"
 #include "printer_actor.hpp"
 #include "run_event.hpp"
 #include "run_json.hpp"
 #include "run_lines.hpp"
 #include "run_names.hpp"
 #include "run_view.hpp"
+#include "terminal.hpp"
 
 #include <troupe/actors/messages.hpp>
 #include <troupe/base/overload.hpp>
+#include <troupe/base/pausable_clock.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/fanout/job_slots.hpp>
+#include <troupe/flow_control/memory_governor.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -18,7 +25,6 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -38,10 +44,16 @@ constexpr Duration frame_interval = 100ms;
 /// The engine counts a command a moment longer than we do.
 constexpr Duration submit_interval = 10ms;
 
+/// How often the machine is looked at, and asked again while it is short of
+/// memory.
+constexpr Duration sample_interval = 1s;
+constexpr Duration hold_interval = 100ms;
+
 /// Which step of the run.
 using StepId = std::pair<InstanceId, std::size_t>;
 
 struct PlanTick {};
+struct SampleTick {};
 struct FrameTick {};
 struct FrameWritten {};
 struct CleanUpOver {};
@@ -51,7 +63,7 @@ struct OutputsRead {
   std::shared_ptr<const Outcome> outcome;
   Result<workflow::Outputs> outputs;
 };
-/// The engine was full and may have room again.
+/// The engine or the machine was full and may have room again.
 struct SubmitAgain {
   StepId id;
 };
@@ -62,6 +74,7 @@ struct RunWritten {};
 }  // namespace troupe::cli
 
 TROUPE_LOCAL_MESSAGE(troupe::cli::PlanTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::SampleTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FrameTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FrameWritten)
 TROUPE_LOCAL_MESSAGE(troupe::cli::CleanUpOver)
@@ -71,18 +84,6 @@ TROUPE_LOCAL_MESSAGE(troupe::cli::RunWritten)
 
 namespace troupe::cli {
 namespace {
-
-FrameStyle terminal_style(bool colour) {
-  FrameStyle style{.colour = colour};
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0)
-    return style;
-  if (size.ws_col != 0)
-    style.columns = size.ws_col;
-  if (size.ws_row != 0)
-    style.rows = size.ws_row;
-  return style;
-}
 
 std::string time_of_day(WallTime time) {
   return fmt::format(
@@ -116,12 +117,15 @@ class RunActor {
           next_tick_.reset();
           perform(plan_.on_time(now()));
         },
-        [this](StopStartingJobs) {
+        [this](StopStarting) {
           tell(Notice{"stopping: what runs may finish; once more to end it"});
           perform(plan_.stop_starting(now()));
         },
-        [this](CancelRun) { cancel(); },
+        [this](EndJobs) { cancel(); },
+        [this](const Suspend& m) { suspend(m); },
+        [this](Resume) { clock_.resume(actors::now(self_)); },
         [this](CleanUpOver) { cancel_again(); },
+        [this](SampleTick) { on_sample(); },
         [this](FrameTick) { on_frame_tick(); },
         [this](FrameWritten) { frame_waits_ = false; },
         [this](RunWritten) {
@@ -144,7 +148,7 @@ class RunActor {
     TimePoint started;
   };
 
-  [[nodiscard]] TimePoint now() const { return actors::now(self_); }
+  [[nodiscard]] TimePoint now() const { return clock_.at(actors::now(self_)); }
 
   /// The names of all jobs, steps and folders, none of which ever changes.
   void name_things() {
@@ -167,6 +171,7 @@ class RunActor {
                     .folder = order_->folder->path(),
                     .jobs = jobs_});
     perform(plan_.start(now()));
+    send_after(self_, sample_interval, SampleTick{});
     if (settings_.display == Display::table)
       send_self(self_, FrameTick{});
   }
@@ -227,6 +232,10 @@ class RunActor {
   }
 
   void submit(StepId id, Running& step) {
+    if (governor_.may_start(commands_.size()) == 0) {
+      send_after(self_, hold_interval, SubmitAgain{id});
+      return;
+    }
     const auto command =
         engine_.submit(step.request, step.log, actors::ref_of(self_));
     if (!command) {
@@ -247,6 +256,18 @@ class RunActor {
     outcome.kind = actors::OutcomeKind::cancelled;
     outcome.causes = {{actors::CauseKind::cancelled, 0, "was cancelled"}};
     end_step(id, outcome, {});
+  }
+
+  /// Starting waits while the machine is short of memory.
+  void on_sample() {
+    if (plan_.result())
+      return;
+    const auto admission =
+        governor_.observe(look_at_machine(), commands_.size());
+    if (admission == flow_control::Admission::hold &&
+        !std::exchange(said_held_, true))
+      tell(Notice{"memory is short: steps wait for more of it"});
+    send_after(self_, sample_interval, SampleTick{});
   }
 
   void perform(const workflow::CancelStep& action) {
@@ -307,6 +328,9 @@ class RunActor {
     if (!found)
       return;
     const StepId id = found.mapped();
+    if (const auto& attempts = m.outcome->attempts;
+        !attempts.empty() && attempts.back().report)
+      governor_.on_finished(attempts.back().report->max_rss_bytes);
     boost::asio::post(
         engine_.io(), [self = actors::ref_of(self_), id, outcome = m.outcome,
                        path = steps_.at(id).log->outputs()] {
@@ -386,6 +410,11 @@ class RunActor {
       perform(plan_.cancel(now()));
   }
 
+  void suspend(const Suspend& m) {
+    clock_.pause(actors::now(self_));
+    print(STDERR_FILENO, painter_.finish(), m.ready);
+  }
+
   // -- What people see --------------------------------------------------------
 
   template <class Event>
@@ -454,10 +483,13 @@ class RunActor {
 
   /// Not before the last one has been written: a slow terminal gets fewer.
   void draw_frame() {
-    if (frame_waits_)
+    if (frame_waits_ || clock_.paused())
       return;
-    std::string frame =
-        painter_.draw(view_.frame(terminal_style(settings_.colour), now()));
+    const TerminalSize size = terminal_size();
+    std::string frame = painter_.draw(view_.frame({.columns = size.columns,
+                                                   .rows = size.rows,
+                                                   .colour = settings_.colour},
+                                                  now()));
     if (frame.empty())
       return;
     frame_waits_ = true;
@@ -513,8 +545,12 @@ class RunActor {
   std::map<StepId, Running> steps_;
   std::map<CommandId, StepId> commands_;
   std::optional<StepId> reported_;
+  flow_control::MemoryGovernor governor_{
+      {.max_running = fanout::most_job_slots}};
+  bool said_held_ = false;
   std::optional<TimePoint> next_tick_;  ///< One that is on its way.
   bool cancelled_ = false;
+  PausableClock clock_;
 
   RunView view_;
   RunRecord record_;

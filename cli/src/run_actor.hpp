@@ -40,23 +40,15 @@ struct RunOrder {
   RunSettings settings;
 };
 
-/// To the dispatcher: no further jobs; the running ones go on.
-struct StopStartingJobs {};
-/// To the dispatcher: end the run, in an orderly way at first: see
-/// workflow::Plan::cancel(). Repeated, what is left as well.
-struct CancelRun {};
-
 /// How long steps that run in spite of a cancelled run (always()) may take all
 /// together before they are stopped too.
 inline constexpr Duration longest_clean_up = 1min;
 
-/// Starts the run. `on_end` is called once, on a thread of the actors, when
+/// Starts the dispatcher, which takes the messages of a batch (batch.hpp).
+/// `on_end` is called once, on a thread of the actors, when
 /// nothing of it runs any more and all has been written.
 [[nodiscard]] actors::ActorRef spawn_run(
     node::Engine& engine, RunOrder order, actors::ActorRef printer,
     std::function<void(workflow::RunResult)> on_end);
 
 }  // namespace troupe::cli
-
-TROUPE_LOCAL_MESSAGE(troupe::cli::StopStartingJobs)
-TROUPE_LOCAL_MESSAGE(troupe::cli::CancelRun)

@@ -1,38 +1,28 @@
 /// troupe run: a workflow, from its file to its end.
-#include "printer_actor.hpp"
+#include "batch.hpp"
 #include "run_actor.hpp"
 #include "run_folder.hpp"
 #include "run_preview.hpp"
 #include "subcommand.hpp"
+#include "terminal.hpp"
 #include "workflow_file.hpp"
 
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/job_slots.hpp>
-#include <troupe/node/engine.hpp>
-#include <troupe/node/signal_watcher.hpp>
 #include <troupe/workflow/plan.hpp>
-
-#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <memory>
-#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
 
 namespace troupe::cli {
 namespace {
-
-/// The first ends the run, the second its clean-up too. After that somebody
-/// does not want to wait, perhaps for a reader that has stopped: we just exit,
-/// and the warden kills what is left.
-constexpr int most_cancels = 2;
 
 struct RunOptions {
   std::string file;
@@ -90,29 +80,16 @@ Result<ShowOutput> show_output(const RunOptions& o) {
                   meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
-bool is_terminal(int fd) {
-  const char* const kind = std::getenv("TERM");
-  return ::isatty(fd) == 1 && kind != nullptr &&
-         std::string_view{kind} != "dumb";
-}
-
-bool same_file(int one, int other) {
-  struct stat a {};
-  struct stat b {};
-  return ::fstat(one, &a) == 0 && ::fstat(other, &b) == 0 &&
-         a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 RunSettings settings_of(const RunOptions& o, ShowOutput output) {
   RunSettings settings{.file = o.file, .output = output};
-  const bool terminal = is_terminal(STDERR_FILENO);
+  const bool terminal = can_redraw(STDERR_FILENO);
   settings.display = o.json     ? Display::json
                      : terminal ? Display::table
                                 : Display::lines;
   const char* const no_colour = std::getenv("NO_COLOR");
   settings.colour = no_colour == nullptr || no_colour[0] == '\0';
   settings.shared_terminal =
-      terminal && same_file(STDOUT_FILENO, STDERR_FILENO);
+      terminal && is_same_file(STDOUT_FILENO, STDERR_FILENO);
   return settings;
 }
 
@@ -123,57 +100,17 @@ int exit_code_of(workflow::RunResult result, int by_signal) {
 }
 
 int execute(const Startup& startup, RunOrder order) {
-  node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
-                                      .max_commands = fanout::most_job_slots,
-                                      .crashes = crashes_for_test()});
-  if (!started) {
-    complain(started.error().what);
-    return exit_troupe_failed;
-  }
-  node::Engine& engine = **started;
-  raise_open_files();
-
   workflow::RunResult result = workflow::RunResult::failure;
-  int by_signal = 0;
-  actors::ActorRef run;
-  auto printer = spawn_printer(engine.system(), [&](int fd) {
-    if (fd != STDOUT_FILENO)
-      return;
-    boost::asio::post(engine.io(), [&] {
-      by_signal = SIGPIPE;
-      actors::send(run, CancelRun{});
-    });
-  });
-  run = spawn_run(engine, std::move(order), printer,
-                  [&](workflow::RunResult how) {
-                    boost::asio::post(engine.io(), [&, how] {
-                      result = how;
-                      engine.stop();
-                    });
-                  });
-  int interrupts = 0;
-  int cancels = 0;
-  signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
-    by_signal = static_cast<int>(info.ssi_signo);
-    if (by_signal == SIGINT && interrupts++ == 0)
-      actors::send(run, StopStartingJobs{});
-    else if (++cancels <= most_cancels)
-      actors::send(run, CancelRun{});
-    else
-      std::_Exit(128 + by_signal);
-  });
-  engine.run();
-  signals.stop();
-
-  run = nullptr;
-  actors::stop(printer);
-  printer = nullptr;
-  if (auto ended = engine.shutdown(); !ended) {
-    complain(ended.error().what);
-    std::_Exit(exit_troupe_failed);
-  }
-  return exit_code_of(result, by_signal);
+  const auto start_run = [&](node::Engine& engine, actors::ActorRef printer,
+                             const std::function<void()>& on_end) {
+    return spawn_run(engine, std::move(order), std::move(printer),
+                     [&, on_end](workflow::RunResult how) {
+                       result = how;
+                       on_end();
+                     });
+  };
+  const BatchEnd end = run_batch(startup, fanout::most_job_slots, start_run);
+  return end.exit_code.value_or(exit_code_of(result, end.by_signal));
 }
 
 void add_options(CLI::App& app, RunOptions& o) {

@@ -93,6 +93,12 @@ Result<CommandId> Engine::submit(
 
 const ActorRef& Engine::commands() const { return parts_->front; }
 
+void Engine::pause(std::function<void()> done) {
+  parts_->runner->pause(std::move(done));
+}
+
+void Engine::resume() { parts_->runner->resume(); }
+
 const ActorRef& Engine::tree() const { return parts_->tree; }
 
 Result<void> Engine::shutdown(Duration limit) {

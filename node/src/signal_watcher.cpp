@@ -5,12 +5,23 @@
 #include <utility>
 
 namespace troupe::node {
+namespace {
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return ::sigaction(signal, nullptr, &action) == 0 &&
+         action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
 
 SignalWatcher::SignalWatcher(std::initializer_list<int> signals) {
   sigset_t watched;
   sigemptyset(&watched);
-  for (const int signal : signals)
-    sigaddset(&watched, signal);
+  for (const int signal : signals) {
+    if (!is_ignored(signal))
+      sigaddset(&watched, signal);
+  }
   ::pthread_sigmask(SIG_BLOCK, &watched, &before_);
   fd_ = ::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -7,6 +7,8 @@
 #include "wire.hpp"
 
 #include <troupe/base/overload.hpp>
+#include <troupe/base/owned_fd.hpp>
+#include <troupe/base/pausable_clock.hpp>
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -50,36 +52,10 @@ constexpr std::size_t low_mark_bytes = 256 << 10;
 /// A command that fills the kernel's default pipe gets a larger one.
 constexpr int large_pipe_bytes = 1 << 20;
 
-TimePoint now() { return std::chrono::steady_clock::now(); }
-
 Duration from_timeval(const timeval& value) {
   return std::chrono::seconds{value.tv_sec} +
          std::chrono::microseconds{value.tv_usec};
 }
-
-/// Owns a descriptor that is not with Asio.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_{fd} {}
-  Fd(Fd&& other) noexcept : fd_{other.release()} {}
-  Fd& operator=(Fd&& other) noexcept {
-    reset(other.release());
-    return *this;
-  }
-  ~Fd() { reset(-1); }
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-  void reset(int fd) {
-    if (fd_ >= 0)
-      ::close(fd_);
-    fd_ = fd;
-  }
-
- private:
-  int fd_ = -1;
-};
 
 /// Takes a descriptor out of the reactor before it is closed: a child between
 /// clone and exec may still hold it, and epoll would go on reporting it.
@@ -89,15 +65,15 @@ void close_descriptor(Descriptor& descriptor) {
 }
 
 struct Pipe {
-  Fd read;
-  Fd write;
+  OwnedFd read;
+  OwnedFd write;
 };
 
 Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     return tl::unexpected(system_error("pipe", errno));
-  Pipe pipe{Fd{ends[0]}, Fd{ends[1]}};
+  Pipe pipe{OwnedFd{ends[0]}, OwnedFd{ends[1]}};
   ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
   return pipe;
 }
@@ -109,7 +85,7 @@ std::string in_directory(const CommandSpec& spec, const std::string& path) {
 }
 
 /// The descriptor to become the child's standard input; `holder` closes it.
-Result<int> open_stdin(const CommandSpec& spec, int null_fd, Fd& holder) {
+Result<int> open_stdin(const CommandSpec& spec, int null_fd, OwnedFd& holder) {
   return std::visit(
       Overload{
           [&](StdinNull) -> Result<int> { return null_fd; },
@@ -182,15 +158,19 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void begin();
   void stop(StopRequest request) { perform(core_.on_stop(request, now())); }
   void pass_signal(int signal);
-  /// Goes on reading a stream that was paused by a full lane.
-  void resume(CapturedStream& stream) {
+  void pause();
+  void resume();
+  /// Goes on reading a stream that a full lane has left alone.
+  void read_on(CapturedStream& stream) {
     if (stream.pipe.is_open())
       wait_readable(stream);
   }
 
  private:
+  [[nodiscard]] TimePoint now() const;
   void read(CapturedStream& stream);
-  [[nodiscard]] Result<Fd> capture(Stream which);
+  void signal_tree(int signal);
+  [[nodiscard]] Result<OwnedFd> capture(Stream which);
   [[nodiscard]] SpawnFailure explain(error_code error,
                                      const ChildSetup& setup) const;
   void perform(const AttemptCore::Actions& actions);
@@ -210,6 +190,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   Tree tree_;
   Descriptor exit_;
   Timer timer_;
+  std::optional<TimePoint> wake_at_;  ///< When the core wants to be called.
   std::vector<std::unique_ptr<CapturedStream>> streams_;
   TimePoint started_{};
   TimePoint ended_{};
@@ -231,13 +212,20 @@ class Lane {
 
   void send(AttemptId id, const wire::Message& message);
   void end(AttemptId id);
-  /// Calls `attempt->resume(stream)` once there is room for more output.
+  /// Calls `attempt->read_on(stream)` once there is room for more output.
   void read_later(std::shared_ptr<Attempt> attempt, CapturedStream& stream) {
-    paused_.emplace_back(std::move(attempt), &stream);
+    unread_.emplace_back(std::move(attempt), &stream);
   }
   [[nodiscard]] bool backed_up() const {
     return pending_.size() >= high_mark_bytes;
   }
+
+  /// Time as the commands of this lane live it: it stands still while they are
+  /// paused, so that no limit passes meanwhile.
+  [[nodiscard]] TimePoint now() const {
+    return clock_.at(std::chrono::steady_clock::now());
+  }
+  [[nodiscard]] bool paused() const { return clock_.paused(); }
 
   [[nodiscard]] const LaneContext& context() const { return context_; }
   [[nodiscard]] Executor executor() { return io_.get_executor(); }
@@ -260,6 +248,8 @@ class Lane {
   void receive();
   void handle(const wire::Frame& frame);
   void start(AttemptId id, const CommandSpec& spec);
+  void pause();
+  void resume();
   void flush();
   void close();
 
@@ -268,7 +258,8 @@ class Lane {
   Socket socket_;
   wire::Reader reader_;
   std::map<AttemptId, std::shared_ptr<Attempt>> attempts_;
-  std::vector<std::pair<std::shared_ptr<Attempt>, CapturedStream*>> paused_;
+  std::vector<std::pair<std::shared_ptr<Attempt>, CapturedStream*>> unread_;
+  PausableClock clock_;
   std::string pending_;    ///< Frames not yet given to the socket.
   std::string in_flight_;  ///< Frames the socket is sending.
   bool flush_posted_ = false;
@@ -293,7 +284,9 @@ Attempt::Attempt(Lane& lane, AttemptId id, CommandSpec spec)
                              id.attempt);
 }
 
-Result<Fd> Attempt::capture(Stream which) {
+TimePoint Attempt::now() const { return lane_.now(); }
+
+Result<OwnedFd> Attempt::capture(Stream which) {
   auto pipe = make_pipe();
   if (!pipe)
     return tl::unexpected(std::move(pipe.error()));
@@ -316,12 +309,12 @@ std::optional<SpawnFailure> Attempt::launch() {
   if (!image)
     return failed(SpawnStage::settings, std::move(image.error()));
 
-  Fd stdin_holder;
+  OwnedFd stdin_holder;
   const auto in = open_stdin(spec_, context.null_fd, stdin_holder);
   if (!in)
     return failed(SpawnStage::standard_input, in.error());
 
-  Fd out_holder;
+  OwnedFd out_holder;
   int out = context.null_fd;
   if (spec_.standard_output == Output::inherit) {
     out = STDOUT_FILENO;
@@ -332,7 +325,7 @@ std::optional<SpawnFailure> Attempt::launch() {
     out_holder = std::move(*end);
     out = out_holder.get();
   }
-  Fd err_holder;
+  OwnedFd err_holder;
   int err = context.null_fd;
   if (spec_.standard_error == Output::inherit) {
     err = STDERR_FILENO;
@@ -425,10 +418,7 @@ void Attempt::perform(const AttemptCore::Actions& actions) {
   for (const auto& action : actions) {
     switch (action.kind) {
       case Kind::signal_tree:
-        asio::post(lane_.context().main_io, [self = shared_from_this(),
-                                             signal = action.signal] {
-          self->lane_.context().sweeper.signal_tree(self->tree_, signal);
-        });
+        signal_tree(action.signal);
         break;
       case Kind::kill_tree:
         kill_tree();
@@ -446,12 +436,34 @@ void Attempt::perform(const AttemptCore::Actions& actions) {
   }
 }
 
-void Attempt::set_timer(TimePoint at) {
-  timer_.expires_at(at);
-  timer_.async_wait([self = shared_from_this()](error_code error) {
-    if (!error)
-      self->perform(self->core_.on_timer(now()));
+void Attempt::signal_tree(int signal) {
+  asio::post(lane_.context().main_io, [self = shared_from_this(), signal] {
+    self->lane_.context().sweeper.signal_tree(self->tree_, signal);
   });
+}
+
+void Attempt::set_timer(TimePoint at) {
+  wake_at_ = at;
+  if (lane_.paused())
+    return;
+  timer_.expires_after(at - lane_.now());
+  timer_.async_wait([self = shared_from_this()](error_code error) {
+    if (error)
+      return;
+    self->wake_at_.reset();
+    self->perform(self->core_.on_timer(self->now()));
+  });
+}
+
+void Attempt::pause() {
+  timer_.cancel();
+  signal_tree(SIGSTOP);
+}
+
+void Attempt::resume() {
+  signal_tree(SIGCONT);
+  if (wake_at_)
+    set_timer(*wake_at_);
 }
 
 void Attempt::wait_exit() {
@@ -533,7 +545,7 @@ void Attempt::probe_tree() {
         return self->lane_.context().sweeper.empty(self->tree_);
       },
       [self = shared_from_this()](bool empty) {
-        self->perform(self->core_.on_probed(empty, now()));
+        self->perform(self->core_.on_probed(empty, self->now()));
       });
 }
 
@@ -544,8 +556,8 @@ void Attempt::kill_tree() {
           asio::post(self->lane_.io(), [self, report] {
             self->swept_ = report;
             if (self->ended_ == TimePoint{})
-              self->ended_ = now();
-            self->perform(self->core_.on_tree_killed(now()));
+              self->ended_ = self->now();
+            self->perform(self->core_.on_tree_killed(self->now()));
           });
         });
   });
@@ -613,11 +625,11 @@ void Lane::flush() {
           return;
         }
         flush();
-        if (pending_.size() < low_mark_bytes && !paused_.empty()) {
-          auto paused = std::move(paused_);
-          paused_.clear();
-          for (auto& [attempt, stream] : paused)
-            attempt->resume(*stream);
+        if (pending_.size() < low_mark_bytes && !unread_.empty()) {
+          auto unread = std::move(unread_);
+          unread_.clear();
+          for (auto& [attempt, stream] : unread)
+            attempt->read_on(*stream);
         }
       });
 }
@@ -661,10 +673,12 @@ void Lane::handle(const wire::Frame& frame) {
                  if (known)
                    attempt->second->pass_signal(m.signal);
                },
+               [&](const wire::Pause&) { pause(); },
+               [&](const wire::Resume&) { resume(); },
                // Only a warden sends these.
-               [](const wire::Hello&) {}, [](const wire::Started&) {},
-               [](const wire::OutputRead&) {}, [](const wire::Exited&) {},
-               [](const wire::NotStarted&) {}},
+               [](const wire::Hello&) {}, [](const wire::Paused&) {},
+               [](const wire::Started&) {}, [](const wire::OutputRead&) {},
+               [](const wire::Exited&) {}, [](const wire::NotStarted&) {}},
       frame.message);
 }
 
@@ -678,6 +692,22 @@ void Lane::start(AttemptId id, const CommandSpec& spec) {
   }
   attempts_.emplace(id, attempt);
   attempt->begin();
+  if (paused())
+    attempt->pause();
+}
+
+void Lane::pause() {
+  clock_.pause(std::chrono::steady_clock::now());
+  for (const auto& [id, attempt] : attempts_)
+    attempt->pause();
+  // Behind the signals that wait for the main thread.
+  on_main([] { return true; }, [this](bool) { send({}, wire::Paused{}); });
+}
+
+void Lane::resume() {
+  clock_.resume(std::chrono::steady_clock::now());
+  for (const auto& [id, attempt] : attempts_)
+    attempt->resume();
 }
 
 void Lane::end(AttemptId id) {

@@ -91,6 +91,26 @@ class Runner final : public WardenRunner,
     });
   }
 
+  void pause(std::function<void()> done) override {
+    asio::post(io_, [this, done = std::move(done)]() mutable {
+      if (state_ != State::up) {
+        done();
+        return;
+      }
+      on_paused_ = std::move(done);
+      not_paused_ = lanes_.size();
+      for (const auto& lane : lanes_)
+        lane->send({}, wire::Pause{});
+    });
+  }
+
+  void resume() override {
+    asio::post(io_, [this] {
+      for (const auto& lane : lanes_)
+        lane->send({}, wire::Resume{});
+    });
+  }
+
   void close(Duration limit) override {
     close_lanes();
     await_warden(warden_, limit);
@@ -150,8 +170,8 @@ class Runner final : public WardenRunner,
     }
 
     /// Goes on after a sink was full.
-    void resume() {
-      if (std::exchange(paused_, false))
+    void deliver_on() {
+      if (std::exchange(held_, false))
         deliver();
     }
 
@@ -164,7 +184,7 @@ class Runner final : public WardenRunner,
 
    private:
     void deliver() {
-      while (!paused_) {
+      while (!held_) {
         auto frame = reader_.next();
         if (!frame) {
           fail();
@@ -175,7 +195,7 @@ class Runner final : public WardenRunner,
           return;
         }
         if (runner_.on_frame(**frame) == SinkState::full)
-          paused_ = true;
+          held_ = true;
       }
     }
 
@@ -202,7 +222,7 @@ class Runner final : public WardenRunner,
     std::string pending_;
     std::string in_flight_;
     bool flush_posted_ = false;
-    bool paused_ = false;
+    bool held_ = false;
   };
 
   void do_start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
@@ -253,7 +273,7 @@ class Runner final : public WardenRunner,
           [&io = io_, lane = std::weak_ptr<Lane>{entry.lane}] {
             asio::post(io, [lane] {
               if (const auto alive = lane.lock())
-                alive->resume();
+                alive->deliver_on();
             });
           });
     }
@@ -283,11 +303,19 @@ class Runner final : public WardenRunner,
                  },
                  [&](const wire::Exited& m) { end(frame.id, m.report); },
                  [&](const wire::NotStarted& m) { end(frame.id, m.failure); },
+                 [&](const wire::Paused&) { lane_paused(); },
                  // Only a runner sends these.
                  [](const wire::Start&) {}, [](const wire::Stop&) {},
-                 [](const wire::Signal&) {}},
+                 [](const wire::Signal&) {}, [](const wire::Pause&) {},
+                 [](const wire::Resume&) {}},
         frame.message);
     return state;
+  }
+
+  void lane_paused() {
+    if (not_paused_ == 0 || --not_paused_ > 0)
+      return;
+    std::exchange(on_paused_, nullptr)();
   }
 
   void started(AttemptId id, const wire::Started& message) {
@@ -322,6 +350,8 @@ class Runner final : public WardenRunner,
       return;
     state_ = State::recovering;
     close_lanes();
+    if (std::exchange(not_paused_, 0) > 0)
+      std::exchange(on_paused_, nullptr)();
     await_warden(warden_, Duration{0});
     sweeper_.kill_tree(Tree{}, [this](SweepReport) { recovered(); });
   }
@@ -364,6 +394,8 @@ class Runner final : public WardenRunner,
   int wardens_started_ = 0;
   std::uint64_t generation_ = 0;
   std::vector<std::shared_ptr<Lane>> lanes_;
+  std::size_t not_paused_ = 0;  ///< Lanes that have yet to say so.
+  std::function<void()> on_paused_;
   std::map<AttemptId, Entry> entries_;
 };
 

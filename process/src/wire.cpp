@@ -211,6 +211,8 @@ void message_fields(F& f, T& message) {
     f(message.request.timed_out);
   } else if constexpr (std::is_same_v<M, Signal>) {
     f(message.signal);
+  } else if constexpr (std::is_empty_v<M>) {
+    // Pause, Resume, Paused: the kind says it all.
   } else if constexpr (std::is_same_v<M, Hello>) {
     f(message.version);
   } else if constexpr (std::is_same_v<M, Started>) {

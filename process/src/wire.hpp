@@ -20,7 +20,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 1;
+inline constexpr std::uint32_t wire_version = 2;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.
@@ -39,11 +39,16 @@ struct Stop {
 struct Signal {
   int signal = 0;
 };
+/// Stop every process of every attempt of the lane, and its clock.
+struct Pause {};
+struct Resume {};
 
 // From the warden.
 struct Hello {
   std::uint32_t version = wire_version;
 };
+/// They stand still.
+struct Paused {};
 struct Started {
   int pid = 0;
 };
@@ -58,8 +63,8 @@ struct NotStarted {
   SpawnFailure failure;
 };
 
-using Message = std::variant<Start, Stop, Signal, Hello, Started, OutputRead,
-                             Exited, NotStarted>;
+using Message = std::variant<Start, Stop, Signal, Pause, Resume, Hello, Paused,
+                             Started, OutputRead, Exited, NotStarted>;
 
 struct Frame {
   AttemptId id;

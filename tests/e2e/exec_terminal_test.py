@@ -5,9 +5,8 @@ import shutil
 import signal
 import unittest
 
-from troupe_e2e import TroupeTest, processes_with, state_of, wait_until
-
-CTRL_C, CTRL_Z, CTRL_BACKSLASH = "\x03", "\x1a", "\x1c"
+from troupe_e2e import (CTRL_BACKSLASH, CTRL_C, CTRL_Z, InBash, TroupeTest,
+                        processes_with, wait_until)
 
 
 class Direct(TroupeTest):
@@ -97,42 +96,8 @@ class Direct(TroupeTest):
         self.assert_nothing_left()
 
 
-class JobControl(TroupeTest):
+class JobControl(InBash, TroupeTest):
     """troupe is a job of an interactive bash."""
-
-    PROMPT = "ready> "
-
-    def setUp(self):
-        super().setUp()
-        self.bash = self.terminal(["bash", "--norc", "--noprofile", "-i"],
-                                  env={"PS1": self.PROMPT, "TERM": "dumb"})
-        self.bash.expect(self.PROMPT)
-        self.enter("ulimit -c 0")
-
-    def type(self, line):
-        self.bash.send(line + "\n")
-        self.bash.expect("\n")  # The echo of the line.
-
-    def enter(self, line):
-        """Enters a line and returns what it showed."""
-        self.type(line)
-        return self.bash.expect(self.PROMPT).replace("\r\n", "\n")
-
-    def leave(self):
-        self.bash.send("exit\n")
-        self.bash.wait()
-
-    def sleeper(self):
-        found = [pid for pid, command in processes_with(self.seconds).items()
-                 if command.startswith("sleep ")]
-        return found[0] if found else None
-
-    def wait_for_sleeper(self):
-        return wait_until(self.sleeper, what="the sleeper")
-
-    def wait_for_state(self, pid, letter):
-        wait_until(lambda: state_of(pid) == letter,
-                   what=f"state {letter} of {pid}")
 
     def test_ctrl_c_ends_the_command(self):
         self.type(f'"$TROUPE" exec sleep {self.seconds}')

@@ -31,6 +31,8 @@ SANITIZED = os.environ.get("TROUPE_SANITIZE", "") != ""
 # No command of a test takes this long on any machine that is of use.
 LONG = 40.0
 
+CTRL_C, CTRL_Z, CTRL_BACKSLASH = "\x03", "\x1a", "\x1c"
+
 MARK = "TROUPE_E2E_MARK"
 
 
@@ -355,6 +357,44 @@ class TroupeTest(unittest.TestCase):
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+
+
+class InBash:
+    """For tests whose commands are jobs of an interactive bash."""
+
+    PROMPT = "ready> "
+
+    def setUp(self):
+        super().setUp()
+        self.bash = self.terminal(["bash", "--norc", "--noprofile", "-i"],
+                                  env={"PS1": self.PROMPT, "TERM": "dumb"})
+        self.bash.expect(self.PROMPT)
+        self.enter("ulimit -c 0")
+
+    def type(self, line):
+        self.bash.send(line + "\n")
+        self.bash.expect("\n")  # The echo of the line.
+
+    def enter(self, line):
+        """Enters a line and returns what it showed."""
+        self.type(line)
+        return self.bash.expect(self.PROMPT).replace("\r\n", "\n")
+
+    def leave(self):
+        self.bash.send("exit\n")
+        self.bash.wait()
+
+    def sleeper(self):
+        found = [pid for pid, command in processes_with(self.seconds).items()
+                 if command.startswith("sleep ")]
+        return found[0] if found else None
+
+    def wait_for_sleeper(self):
+        return wait_until(self.sleeper, what="the sleeper")
+
+    def wait_for_state(self, pid, letter):
+        wait_until(lambda: state_of(pid) == letter,
+                   what=f"state {letter} of {pid}")
 
 
 LETTERS_TO_DIGITS = str.maketrans("abcdef", "123456")

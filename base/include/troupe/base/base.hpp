@@ -5,6 +5,8 @@
 ///
 ///   error.hpp     Errc, Error, Result<T>: how anything that can fail answers
 ///   assert.hpp    TROUPE_ASSERT: broken invariants end the process
+///   owned_fd.hpp  file descriptors with an owner
+///   pausable_clock.hpp  time that stands still while we are suspended
 ///   time.hpp      Duration and TimePoint, the only types for time
 ///   quantity.hpp  "30s", "64KiB", "50%": reading and printing them
 ///   ids.hpp       Id<Tag>: identifiers that cannot be mixed up
@@ -19,6 +21,8 @@
 #include <troupe/base/ids.hpp>
 #include <troupe/base/log.hpp>
 #include <troupe/base/overload.hpp>
+#include <troupe/base/owned_fd.hpp>
+#include <troupe/base/pausable_clock.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/random.hpp>
 #include <troupe/base/shell_words.hpp>

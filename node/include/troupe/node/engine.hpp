@@ -11,6 +11,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -74,6 +75,12 @@ class Engine {
   /// Where CancelCommand, SignalCommand and CrashCommand are sent. The same
   /// for as long as the engine lives, whatever is restarted behind it.
   [[nodiscard]] const actors::ActorRef& commands() const;
+
+  /// Stops all processes of all commands and the clocks of their limits; `done`
+  /// is called on the I/O thread once they stand still. To be followed by
+  /// resume(). See process::WardenRunner::pause().
+  void pause(std::function<void()> done);
+  void resume();
 
   /// The supervisor of the tree, which answers WhichChildren; empty after
   /// shutdown().

@@ -14,6 +14,9 @@ namespace troupe::node {
 /// Turns signals to this process into calls on the I/O thread. Blocks them in
 /// the calling thread for as long as it exists; threads started in between
 /// inherit that, so construct it before the engine.
+///
+/// What this process was started to ignore stays ignored: nohup and a shell's
+/// `&` rely on that, and a signalfd alone would see it all the same.
 class SignalWatcher {
  public:
   using Handler = std::function<void(const signalfd_siginfo&)>;

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -37,6 +38,15 @@ class WardenRunner : public CommandRunner {
   /// descriptors left).
   [[nodiscard]] static Result<std::unique_ptr<WardenRunner>> create(
       boost::asio::io_context& io, WardenOptions options);
+
+  /// Stops every process of every command (SIGSTOP) and the clocks of their
+  /// limits; what is started meanwhile stops at once. `done` is called on the
+  /// I/O thread when they stand still, or when there is no warden. From any
+  /// thread; before the `done` of the last call it must not be repeated.
+  virtual void pause(std::function<void()> done) = 0;
+
+  /// Lets them go on. Ignored if they were not paused.
+  virtual void resume() = 0;
 
   /// Kills what still runs and waits for the end of the warden, at most
   /// `limit`. Called after the I/O thread has stopped. Repeating does nothing.
