@@ -63,5 +63,5 @@ function(troupe_test name)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
     PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
                ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
-               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:2s)
+               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:250ms)
 endfunction()

@@ -6,11 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <cxxabi.h>
 #include <exception>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 
 #ifdef __SANITIZE_THREAD__
@@ -60,11 +63,48 @@ caf::result<caf::message> drop_quietly(caf::scheduled_actor* self,
 
 std::atomic<std::uint64_t> stalls{0};
 
-/// What a handler may take before the process ends.
-Duration fatal_stall() {
-  const char* const text = std::getenv("TROUPE_STALLS");
-  return parse_duration(text == nullptr ? "" : text).value_or(Duration::max());
+/// What a handler may take before the process ends, where that is asked for.
+std::optional<Duration> fatal_stall() {
+  static const std::optional<Duration> limit = []() -> std::optional<Duration> {
+    const char* const text = std::getenv("TROUPE_STALLS");
+    if (const auto read = parse_duration(text == nullptr ? "" : text))
+      return *read;
+    return std::nullopt;
+  }();
+  return limit;
 }
+
+/// How often this thread has given the processor up by itself: it waited for
+/// something. Being preempted on a busy machine does not count.
+long waits_of_this_thread() {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_nvcsw;
+}
+
+Duration cpu_time_of_this_thread() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds{time.tv_sec} +
+         std::chrono::nanoseconds{time.tv_nsec};
+}
+
+/// Sees what a handler did with its time, in tests; costs two system calls.
+class HandlerWatch {
+ public:
+  HandlerWatch()
+      : waits_{waits_of_this_thread()}, cpu_{cpu_time_of_this_thread()} {}
+
+  /// Whether it is to blame for having taken `took`: it waited, or computed.
+  [[nodiscard]] bool to_blame(Duration took, Duration limit) const {
+    return took > limit && (waits_of_this_thread() > waits_ ||
+                            cpu_time_of_this_thread() - cpu_ > limit);
+  }
+
+ private:
+  long waits_;
+  Duration cpu_;
+};
 
 /// "troupe::actors::Question", the types of a message.
 std::string types_of(const caf::type_erased_tuple& message) {
@@ -83,9 +123,8 @@ std::string types_of(const caf::type_erased_tuple& message) {
   return names;
 }
 
-void on_stall(const caf::mailbox_element& element, Duration took) {
+void on_stall(const caf::mailbox_element& element, Duration took, bool fatal) {
   stalls.fetch_add(1, std::memory_order_relaxed);
-  const bool fatal = took > fatal_stall();
   const LogLevel level = fatal ? LogLevel::error : LogLevel::info;
   if (is_logged(level))
     log(level, fmt::format("handler_stalled message={} took={}",
@@ -184,11 +223,15 @@ caf::invoke_message_result Actor::consume(caf::mailbox_element& element) {
   detail::take_over();
   if (getf(is_detached_flag))
     return caf::event_based_actor::consume(element);
+  const std::optional<Duration> fatal_limit = fatal_stall();
+  std::optional<HandlerWatch> watch;
+  if (fatal_limit)
+    watch.emplace();
   const TimePoint start = std::chrono::steady_clock::now();
   const auto result = caf::event_based_actor::consume(element);
   const Duration took = std::chrono::steady_clock::now() - start;
   if (took > stall_limit)
-    on_stall(element, took);
+    on_stall(element, took, watch && watch->to_blame(took, *fatal_limit));
   return result;
 }
 

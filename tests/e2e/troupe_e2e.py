@@ -255,6 +255,7 @@ class TroupeTest(unittest.TestCase):
             "TERM": "xterm",
             "PS1": "$ ",
             "TROUPE": TROUPE,
+            "TROUPE_STALLS": "250ms",
             MARK: self.mark,
         }
         for name, value in os.environ.items():

@@ -124,8 +124,9 @@ inline constexpr Duration stall_limit = 10ms;
 ///
 /// A handler must not block, for others wait for its thread; one that takes
 /// longer than stall_limit is counted, and logged with the types of its message
-/// (TROUPE_LOG=info). If TROUPE_STALLS is a duration such as 2s, one that takes
-/// longer than that ends the process: for tests. Detached actors are exempt.
+/// (TROUPE_LOG=info). If TROUPE_STALLS is a duration such as 250ms, one that
+/// waits or computes for longer ends the process: for tests. Detached actors
+/// are exempt.
 class Actor : public caf::event_based_actor {
  public:
   explicit Actor(caf::actor_config& config);
