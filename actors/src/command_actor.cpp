@@ -12,8 +12,6 @@
 namespace troupe::actors {
 namespace {
 
-WallTime wall_now() { return std::chrono::system_clock::now(); }
-
 /// Performs what CommandCore decides. One per command and incarnation.
 class CommandActor {
  public:
@@ -29,7 +27,7 @@ class CommandActor {
         [this](const AttemptNews& m) { on_news(m); },
         [this](AttemptRecorded m) { deps_.runner.forget(m.id); },
         [this](WaitOver m) {
-          perform(core_->on_wait_over(m.token, wall_now()));
+          perform(core_->on_wait_over(m.token, deps_.wall_now()));
         },
         [this](const CancelCommand& m) {
           perform(core_->on_cancel(m.request));
@@ -50,7 +48,7 @@ class CommandActor {
     // An earlier actor may have died before it could do that.
     for (const Attempt& attempt : m.history.attempts)
       deps_.runner.forget({id_, attempt.number});
-    perform(core_->on_start(wall_now()));
+    perform(core_->on_start(deps_.wall_now()));
   }
 
   void abandon(const CommandGone& m) {
@@ -75,14 +73,14 @@ class CommandActor {
   void started(const process::AttemptStarted& event) {
     if (crash_now_)
       throw std::runtime_error("told to crash");
-    const WallTime now = wall_now();
+    const WallTime now = deps_.wall_now();
     core_->on_attempt_started(now);
     send(self_, order_->owner,
          CommandStarted{id_, core_->current_attempt(), event.pid, now});
   }
 
   void ended(const process::AttemptEnded& event) {
-    AttemptSeen seen{.end = event.how, .ended = wall_now()};
+    AttemptSeen seen{.end = event.how, .ended = deps_.wall_now()};
     if (const auto sink = std::dynamic_pointer_cast<DigestSink>(event.sink))
       sink->report(seen);
     perform(core_->on_attempt_ended(std::move(seen)));
@@ -124,7 +122,8 @@ class CommandActor {
 
   void perform(const CommandCore::Record& action) {
     const auto attempt = std::make_shared<const Attempt>(action.attempt);
-    send(self_, store_, RecordAttempt{id_, attempt});
+    send(self_, store_,
+         RecordAttempt{id_, attempt, action.next_in.value_or(Duration{0})});
     send(self_, order_->owner, AttemptFinished{id_, attempt, action.next_in});
   }
 

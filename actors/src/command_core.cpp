@@ -204,7 +204,14 @@ CommandCore::Actions CommandCore::on_start(WallTime now) {
   const Attempt& last = history_.attempts.back();
   if (history_.cancelled || !may_retry(last))
     return {finish(&last)};
-  return start_attempt(now);
+  const Duration left = std::min(
+      history_.back_off, Duration{last.ended + history_.back_off - now});
+  return left > Duration{0} ? Actions{wait(left)} : start_attempt(now);
+}
+
+CommandCore::Wait CommandCore::wait(Duration delay) {
+  state_ = State::waiting;
+  return {delay, ++wait_token_};
 }
 
 CommandCore::Actions CommandCore::start_attempt(WallTime now) {
@@ -221,9 +228,8 @@ CommandCore::Actions CommandCore::on_attempt_ended(AttemptSeen seen) {
   history_.attempts.push_back(attempt);
   if (!may_retry(attempt))
     return {Record{attempt, std::nullopt}, finish(&attempt)};
-  state_ = State::waiting;
   const Duration delay = delay_before_next();
-  return {Record{attempt, delay}, Wait{delay, ++wait_token_}};
+  return {Record{attempt, delay}, wait(delay)};
 }
 
 CommandCore::Actions CommandCore::on_wait_over(std::uint64_t token,

@@ -22,10 +22,12 @@ std::shared_ptr<const CommandRequest> CommandTable::request(
   return row == rows_.end() ? nullptr : row->second.request;
 }
 
-void CommandTable::record(CommandId id, Attempt attempt) {
+void CommandTable::record(CommandId id, Attempt attempt, Duration back_off) {
   const auto row = rows_.find(id);
-  if (row != rows_.end())
-    row->second.history.attempts.push_back(std::move(attempt));
+  if (row == rows_.end())
+    return;
+  row->second.history.attempts.push_back(std::move(attempt));
+  row->second.history.back_off = back_off;
 }
 
 void CommandTable::cancel(CommandId id) {

@@ -22,6 +22,7 @@ class StoreActor {
         [this](const CancelCommand& m) {
           state_->table.cancel(m.id);
           pass_on(m.id, m);
+          send(self_, sender_of(self_), CancelTaken{m.id});
         },
         [this](const ExpireAttempt& m) { pass_on(m.id, m); },
         [this](SignalCommand m) { pass_on(m.id, m); },
@@ -40,7 +41,7 @@ class StoreActor {
   }
 
   void record(const RecordAttempt& m) {
-    state_->table.record(m.id, *m.attempt);
+    state_->table.record(m.id, *m.attempt, m.back_off);
     send(self_, sender_of(self_),
          AttemptRecorded{process::AttemptId{m.id, m.attempt->number}});
   }

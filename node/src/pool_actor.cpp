@@ -15,6 +15,7 @@ using actors::Actor;
 using actors::ActorRef;
 using actors::Behavior;
 using actors::CancelCommand;
+using actors::CancelTaken;
 using actors::CauseKind;
 using actors::CommandFinished;
 using actors::CommandOpened;
@@ -56,6 +57,7 @@ class PoolActor {
           start(m.order->id);
         },
         [this](const CancelCommand& m) { send(self_, store_, m); },
+        [this](CancelTaken m) { send(self_, front_, m); },
         [this](const ExpireAttempt& m) { send(self_, store_, m); },
         [this](SignalCommand m) { send(self_, store_, m); },
         [this](CrashCommand m) { send(self_, store_, m); },
@@ -107,7 +109,8 @@ class FrontActor {
         [this](const PoolStarted& m) { connect(m.pool); },
         [this](const SubmitCommand& m) { submit(m); },
         [this](CommandOpened m) { submitted_.erase(m.id); },
-        [this](const CancelCommand& m) { pass_on(m); },
+        [this](const CancelCommand& m) { cancel(m); },
+        [this](CancelTaken m) { cancelling_.erase(m.id); },
         [this](const ExpireAttempt& m) { pass_on(m); },
         [this](SignalCommand m) { pass_on(m); },
         [this](CrashCommand m) { pass_on(m); },
@@ -116,14 +119,15 @@ class FrontActor {
   }
 
  private:
-  using Kept =
-      std::variant<CancelCommand, ExpireAttempt, SignalCommand, CrashCommand>;
+  using Kept = std::variant<ExpireAttempt, SignalCommand, CrashCommand>;
 
   void connect(const ActorRef& pool) {
     pool_ = pool;
     actors::monitor(self_, pool);
     for (const auto& [id, order] : submitted_)
       send(self_, pool_, SubmitCommand{order});
+    for (const auto& [id, cancel] : cancelling_)
+      send(self_, pool_, cancel);
     for (const Kept& kept : std::exchange(kept_, {}))
       std::visit([this](const auto& m) { send(self_, pool_, m); }, kept);
   }
@@ -138,6 +142,14 @@ class FrontActor {
       send(self_, pool_, message);
   }
 
+  void cancel(const CancelCommand& message) {
+    if (tree_is_gone_)
+      return;
+    cancelling_.insert_or_assign(message.id, message);
+    if (pool_)
+      send(self_, pool_, message);
+  }
+
   template <class M>
   void pass_on(const M& message) {
     if (pool_)
@@ -147,8 +159,9 @@ class FrontActor {
   }
 
   void on_down(const DownMessage& down) {
-    // Of what was on its way to a dead pool, commands are submitted again to
-    // the next one; cancellations are repeated by whoever means them.
+    // Of what was on its way to a dead pool, commands and cancellations go to
+    // the next one again. Signals do not: those that arrived would arrive
+    // twice.
     if (pool_ && actors::id_of(down) == actors::id_of(pool_))
       pool_ = nullptr;
     if (actors::id_of(down) == tree_)
@@ -158,6 +171,7 @@ class FrontActor {
   void on_tree_gone() {
     tree_is_gone_ = true;
     kept_.clear();
+    cancelling_.clear();
     auto open = std::exchange(state_->orders, {});
     open.merge(std::exchange(submitted_, {}));
     for (const auto& [id, order] : open)
@@ -177,6 +191,8 @@ class FrontActor {
   bool tree_is_gone_ = false;
   /// Not in the store yet, as far as known. Bounded by the permits they hold.
   std::map<CommandId, std::shared_ptr<const CommandOrder>> submitted_;
+  /// Not in the store yet, as far as known. Bounded by the commands.
+  std::map<CommandId, CancelCommand> cancelling_;
   /// For the next pool; few, for that comes within moments.
   std::deque<Kept> kept_;
 };

@@ -112,7 +112,8 @@ class CommandActorTest : public ActorTest {
   CommandRequest request{.retry = {.delay = 1s, .jitter = 0}};
   flow_control::Budget budget{10};
   process::FakeCommandRunner runner;
-  CommandActorDeps deps{.runner = runner};
+  CommandActorDeps deps{.runner = runner,
+                        .wall_now = [this] { return wall_now(); }};
   std::shared_ptr<StoreState> state = std::make_shared<StoreState>();
   ActorRef nursery;
   ActorRef store;
@@ -365,6 +366,7 @@ TEST_F(CommandActorTest, NewStoreTakesOverWhatTheOldOneKnew) {
   kill(store);
   kill(first);
   settle();
+  advance(1min);
   store = start_store();
   EXPECT_THAT(ask<OpenCommands>(store, ListOpenCommands{})->ids,
               ElementsAre(id));

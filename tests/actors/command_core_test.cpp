@@ -243,6 +243,29 @@ TEST(CommandCore, TakesOverWhereTheHistoryEnds) {
             OutcomeKind::cancelled);
 }
 
+TEST(CommandCore, TakesOverWhatIsLeftOfTheBackOff) {
+  CommandHistory history;
+  history.attempts.push_back(judge(*request(3), 1, noon, exited(1), false));
+  history.attempts.back().ended = noon;
+  history.back_off = 10s;
+  CommandCore early{request(3), history, 1};
+  const auto wait = only<CommandCore::Wait>(early.on_start(noon + 4s));
+  EXPECT_EQ(wait.delay, 6s);
+  EXPECT_EQ(only<CommandCore::StartAttempt>(
+                early.on_wait_over(wait.token, noon + 10s))
+                .number,
+            2U);
+
+  CommandCore late{request(3), history, 1};
+  EXPECT_EQ(only<CommandCore::StartAttempt>(late.on_start(noon + 10s)).number,
+            2U);
+
+  CommandCore after_a_clock_went_back{request(3), history, 1};
+  EXPECT_EQ(only<CommandCore::Wait>(after_a_clock_went_back.on_start(noon - 1h))
+                .delay,
+            10s);
+}
+
 TEST(CommandCore, RemarksOnWhatWasLeftBehind) {
   ExitReport report;
   report.leftovers = 2;

@@ -47,10 +47,11 @@ TEST(CommandTable, CarriesHistoryFromActorToActor) {
   CommandTable table = table_with_one();
   Attempt first;
   first.number = 1;
-  table.record(one, first);
+  table.record(one, first, 3s);
   table.cancel(one);
   const CommandHistory history = table.history(one).value();
   EXPECT_EQ(history.attempts.size(), 1U);
+  EXPECT_EQ(history.back_off, 3s);
   EXPECT_TRUE(history.cancelled);
 }
 

@@ -101,7 +101,8 @@ class CommandTreeTest : public actors::ActorTest {
   actors::CommandRequest request{.retry = {.delay = 1s, .jitter = 0}};
   flow_control::Budget budget{1000};
   process::FakeCommandRunner runner;
-  actors::CommandActorDeps deps{.runner = runner};
+  actors::CommandActorDeps deps{.runner = runner,
+                                .wall_now = [this] { return wall_now(); }};
   std::shared_ptr<actors::StoreState> state =
       std::make_shared<actors::StoreState>();
   ActorRef front;
@@ -367,6 +368,19 @@ TEST_F(FrontTest, SubmitsAgainWhatTheStoreHasNotConfirmed) {
   got->clear();
   tell(front, PoolStarted{spawn<DeafPool>(got)});
   EXPECT_THAT(*got, ElementsAre(2));
+}
+
+TEST_F(FrontTest, CancelsAgainWhatTheStoreHasNotConfirmed) {
+  const ActorRef first = spawn<DeafPool>(got);
+  tell(front, PoolStarted{first});
+  tell(front, actors::CancelCommand{{1}, {}});
+  tell(front, actors::CancelCommand{{2}, {}});
+  tell(front, actors::CancelTaken{{1}});
+  kill(first);
+  settle();
+  got->clear();
+  tell(front, PoolStarted{spawn<DeafPool>(got)});
+  EXPECT_THAT(*got, ElementsAre(102));
 }
 
 TEST_F(FrontTest, AnswersForWhatNeverReachedTheStoreWhenTheTreeIsGone) {

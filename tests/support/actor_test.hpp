@@ -88,6 +88,12 @@ class ActorTest : public ::testing::Test {
     settle();
   }
 
+  /// What a wall clock says that runs with the actors' clock.
+  [[nodiscard]] WallTime wall_now() {
+    return WallTime{std::chrono::duration_cast<WallTime::duration>(
+        scheduler_.clock().now().time_since_epoch())};
+  }
+
   /// Runs actors until none has a message left.
   void settle() {
     while (scheduler_.try_run_once()) {

@@ -2,9 +2,12 @@
 
 #include <troupe/actors/caf.hpp>
 #include <troupe/base/ids.hpp>
+#include <troupe/base/time.hpp>
 #include <troupe/process/command_runner.hpp>
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 
 namespace troupe::actors {
 
@@ -15,6 +18,7 @@ struct CommandActorDeps {
   /// For tests of recovery: the first actors of each command, so many of them,
   /// die as soon as its first attempt runs.
   std::uint32_t crashes = 0;
+  std::function<WallTime()> wall_now = std::chrono::system_clock::now;
 };
 
 /// Starts the actor that looks after the command `id` of `store`, from the

@@ -28,6 +28,7 @@ namespace troupe::actors {
 /// What has happened to a command so far, as the store knows it.
 struct CommandHistory {
   std::vector<Attempt> attempts;  ///< That have ended.
+  Duration back_off{0};           ///< Between the last of them and the next.
   std::vector<Cause> incidents;
   bool cancelled = false;
 };
@@ -89,6 +90,7 @@ class CommandCore {
   enum class State : std::uint8_t { idle, running, waiting, finished };
 
   [[nodiscard]] Actions start_attempt(WallTime now);
+  [[nodiscard]] Wait wait(Duration delay);
   [[nodiscard]] bool may_retry(const Attempt& attempt) const;
   [[nodiscard]] Duration delay_before_next();
   [[nodiscard]] Finish finish(const Attempt* last);

@@ -31,7 +31,8 @@ class CommandTable {
   [[nodiscard]] std::shared_ptr<const CommandRequest> request(
       CommandId id) const;
 
-  void record(CommandId id, Attempt attempt);
+  /// An attempt has ended; the next one, if one comes, waits for `back_off`.
+  void record(CommandId id, Attempt attempt, Duration back_off);
   void cancel(CommandId id);
 
   /// An actor that looked after the command has died of `what`. Returns the

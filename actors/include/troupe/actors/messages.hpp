@@ -5,6 +5,7 @@
 ///   pool ----OpenCommand----> store <---AttachCommand--- command actor
 ///   front <--CommandOpened--- store
 ///   pool ----CancelCommand--> store ---CancelCommand---> command actor
+///   pool <---CancelTaken----- store
 ///                             store <---RecordAttempt--- command actor
 ///                             store ---AttemptRecorded-> command actor
 ///                             store <---FinishCommand--- command actor
@@ -48,10 +49,14 @@ struct CommandOpened {
 
 /// Asks for a command's end: no more attempts, and the one that runs is stopped
 /// as `request` says, or without it ends by itself. Unknown ids are ignored: it
-/// has ended.
+/// has ended. The store answers with CancelTaken; the request may be repeated
+/// until then, in case that the actors on its way died with it.
 struct CancelCommand {
   CommandId id;
   std::optional<process::StopRequest> request;
+};
+struct CancelTaken {
+  CommandId id;
 };
 
 /// Stops the attempt that runs as if its time limit had passed: there may be
@@ -94,6 +99,7 @@ struct CommandGone {
 struct RecordAttempt {
   CommandId id;
   std::shared_ptr<const Attempt> attempt;
+  Duration back_off{0};  ///< Until the next one.
 };
 struct AttemptRecorded {
   process::AttemptId id;
@@ -143,6 +149,7 @@ struct WaitOver {
 TROUPE_LOCAL_MESSAGE(troupe::actors::OpenCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CommandOpened)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CancelCommand)
+TROUPE_LOCAL_MESSAGE(troupe::actors::CancelTaken)
 TROUPE_LOCAL_MESSAGE(troupe::actors::ExpireAttempt)
 TROUPE_LOCAL_MESSAGE(troupe::actors::SignalCommand)
 TROUPE_LOCAL_MESSAGE(troupe::actors::CrashCommand)
