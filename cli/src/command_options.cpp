@@ -7,9 +7,9 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <cstring>
 #include <fmt/format.h>
 #include <optional>
-#include <string.h>
 
 namespace troupe::cli {
 namespace {

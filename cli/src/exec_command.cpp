@@ -29,7 +29,6 @@ namespace {
 using actors::Actor;
 using actors::ActorRef;
 using actors::Behavior;
-using actors::CauseKind;
 using actors::Outcome;
 using actors::OutcomeKind;
 

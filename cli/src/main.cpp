@@ -21,6 +21,7 @@ struct Subcommand {
   int (*run)(const Startup&, std::vector<std::string>);
 };
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): as all subcommands.
 int print_version(const Startup&, std::vector<std::string>) {
   fmt::print("troupe {}\n", TROUPE_VERSION);
   return exit_ok;

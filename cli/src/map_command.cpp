@@ -275,13 +275,13 @@ tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
     auto halt = fanout::HaltPolicy::parse(o.halt);
     if (!halt)
       return usage("--halt", halt.error());
-    plan.core.halt = std::move(*halt);
+    plan.core.halt = *halt;
   }
   if (!o.command.timeout.empty()) {
     auto timeout = fanout::TimeoutPolicy::parse(o.command.timeout);
     if (!timeout)
       return usage("--timeout", timeout.error());
-    plan.timeout = std::move(*timeout);
+    plan.timeout = *timeout;
   }
   if (auto read = read_duration("--delay", o.start_delay, plan.core.delay);
       !read)
@@ -360,8 +360,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   auto sources = open_sources(words->sources, control);
   if (!sources)
     return tl::unexpected(sources.error());
-  auto arguments = std::make_shared<fanout::ArgumentStream>(
-      std::move(*sources), std::move(*options));
+  auto arguments =
+      std::make_shared<fanout::ArgumentStream>(std::move(*sources), *options);
   plan->total = arguments->total_jobs();
   if (auto opened = open_joblog(o, *plan); !opened)
     return tl::unexpected(opened.error());
@@ -396,6 +396,7 @@ int execute(const Startup& startup, const Prepared& prepared) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): as all subcommands.
 int run_map(const Startup& startup, std::vector<std::string> words) {
   MapOptions options;
   CLI::App app{

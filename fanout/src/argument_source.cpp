@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <ranges>
 #include <utility>
 
 namespace troupe::fanout {
@@ -69,7 +70,7 @@ class ZippedRows final : public RowStream {
 
   Result<bool> next(Row& row) override {
     for (const auto& source : sources_) {
-      const auto more = source->next(row);
+      auto more = source->next(row);
       if (!more || !*more)
         return more;
     }
@@ -124,7 +125,7 @@ class ProductRows final : public RowStream {
       return false;
     if (at_start()) {
       first_row_.clear();
-      const auto more = sources_.front()->next(first_row_);
+      auto more = sources_.front()->next(first_row_);
       if (!more || !*more)
         return more;
     }
@@ -146,7 +147,7 @@ class ProductRows final : public RowStream {
     for (std::size_t i = 0; i < digits_.size(); ++i) {
       while (true) {
         Row row;
-        const auto more = sources_[i + 1]->next(row);
+        auto more = sources_[i + 1]->next(row);
         if (!more)
           return tl::unexpected(more.error());
         if (!*more)
@@ -161,10 +162,10 @@ class ProductRows final : public RowStream {
 
   /// Counts up; back to zero after the last combination.
   void advance() {
-    for (auto digit = digits_.rbegin(); digit != digits_.rend(); ++digit) {
-      if (++digit->at < digit->rows.size())
+    for (Digit& digit : std::views::reverse(digits_)) {
+      if (++digit.at < digit.rows.size())
         return;
-      digit->at = 0;
+      digit.at = 0;
     }
   }
 
@@ -187,10 +188,9 @@ class LinkedRows final : public RowStream {
  public:
   LinkedRows(std::vector<std::unique_ptr<RowStream>> sources,
              std::uint64_t most_kept_bytes)
-      : kept_{most_kept_bytes} {
+      : running_{sources.size()}, kept_{most_kept_bytes} {
     for (auto& source : sources)
       cycles_.push_back({.source = std::move(source)});
-    running_ = cycles_.size();
   }
 
   Result<bool> next(Row& row) override {
@@ -218,7 +218,7 @@ class LinkedRows final : public RowStream {
   Result<bool> add_next(Cycle& cycle, Row& combined) {
     if (!cycle.at_end) {
       Row fresh;
-      const auto more = cycle.source->next(fresh);
+      auto more = cycle.source->next(fresh);
       if (!more)
         return more;
       if (*more) {
@@ -245,7 +245,7 @@ class LinkedRows final : public RowStream {
   }
 
   std::vector<Cycle> cycles_;
-  std::size_t running_ = 0;  ///< Sources that have not ended yet.
+  std::size_t running_;  ///< Sources that have not ended yet.
   KeptRows kept_;
 };
 
@@ -297,7 +297,7 @@ std::optional<std::uint64_t> count_rows(
 }  // namespace
 
 ArgumentStream::ArgumentStream(std::vector<ArgumentSource> sources,
-                               ArgumentOptions options)
+                               const ArgumentOptions& options)
     : rows_per_job_{options.rows_per_job},
       most_job_bytes_{options.most_job_bytes} {
   TROUPE_ASSERT(!sources.empty());
@@ -326,7 +326,7 @@ Result<std::optional<Arguments>> ArgumentStream::next_job() {
   std::size_t bytes = 0;
   for (std::size_t rows = 0; rows < rows_per_job_ && !at_end_; ++rows) {
     const std::size_t known = job.values.size();
-    const auto more = rows_->next(job.values);
+    auto more = rows_->next(job.values);
     if (!more)
       return tl::unexpected(more.error());
     if (!*more) {

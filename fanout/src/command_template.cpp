@@ -1,5 +1,6 @@
 #include "compiled_template.hpp"
 
+#include <troupe/base/assert.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/command_template.hpp>
 
@@ -71,8 +72,10 @@ std::optional<std::string> text_of(const Piece& piece,
                                    const std::string* each) {
   if (!piece.replacement)
     return piece.text;
-  if (piece.replacement->what == Replacement::What::every)
+  if (piece.replacement->what == Replacement::What::every) {
+    TROUPE_ASSERT(each != nullptr);
     return cut(piece.replacement->part, *each);
+  }
   return value_of(*piece.replacement, arguments, slot);
 }
 

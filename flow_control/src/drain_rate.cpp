@@ -21,8 +21,9 @@ void DrainRate::on_drained(TimePoint now) {
 Duration DrainRate::retry_after(std::size_t depth, TimePoint now) const {
   const Duration per_item = std::max(mean_, now - since_);
   // In floating point, because a deep queue times a long stall overflows.
-  const double estimate = static_cast<double>(depth / 2 + depth % 2) *
-                          static_cast<double>(per_item.count());
+  const std::size_t half = depth / 2 + depth % 2;
+  const double estimate =
+      static_cast<double>(half) * static_cast<double>(per_item.count());
   if (estimate >= static_cast<double>(ceiling_.count()))
     return ceiling_;
   return std::max(floor_, Duration{static_cast<Duration::rep>(estimate)});

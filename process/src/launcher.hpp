@@ -7,6 +7,7 @@
 /// Works with the initializers of Boost.Process v2 (on_setup in the parent,
 /// on_exec_setup in the child), but not with its launchers; docs/adr/0004 says
 /// why.
+// NOLINTNEXTLINE(readability-identifier-naming): Boost asks for it.
 #define BOOST_PROCESS_USE_STD_FS 1
 #include <troupe/base/error.hpp>
 

@@ -83,6 +83,7 @@ std::vector<ProcessStat> TreeSweeper::members(const Tree& tree) const {
     if (stat && stat->alive() && belongs(*stat, tree))
       found.push_back(*stat);
   }
+  // NOLINTNEXTLINE(modernize-loop-convert): it grows as it is walked through.
   for (std::size_t i = 0; i < found.size(); ++i) {
     for (const pid_t pid : children_of(found[i].pid))
       add_if_alive(stat_of(pid));

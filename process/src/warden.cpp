@@ -129,6 +129,7 @@ int run(int first_socket, int lanes, const char* nonce) {
     });
   };
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(lanes));
   for (int lane = 0; lane < lanes; ++lane)
     threads.emplace_back([&, socket = first_socket + lane] {
       run_lane(context, socket, on_closed);
@@ -141,9 +142,9 @@ int run(int first_socket, int lanes, const char* nonce) {
 }  // namespace troupe::process
 
 int main(int argc, char** argv) {
-  using namespace troupe;
+  namespace process = troupe::process;
   const auto number = [&](int index, std::uint64_t most) {
-    const auto count = argc == 4 ? parse_count(argv[index]) : 0;
+    const auto count = argc == 4 ? troupe::parse_count(argv[index]) : 0;
     return count && *count <= most ? static_cast<int>(*count) : 0;
   };
   const int first_socket = number(1, process::most_sockets);

@@ -139,7 +139,7 @@ Result<std::string> find_program(const CommandSpec& spec,
 class Lane;
 
 struct CapturedStream {
-  CapturedStream(Executor executor, Stream which)
+  CapturedStream(const Executor& executor, Stream which)
       : pipe{executor}, stream{which} {}
 
   Descriptor pipe;

@@ -178,6 +178,7 @@ class Checker {
         const std::size_t next = needs[visit.next_need++].job;
         if (marks[next] == Mark::open) {
           std::vector<std::size_t> jobs;
+          jobs.reserve(path.size());
           for (const Visit& v : path)
             jobs.push_back(v.job);
           report_cycle(jobs, next);

@@ -154,7 +154,7 @@ void include(const std::vector<Combination>& added,
 
 std::vector<Combination> expand_matrix(const Node& node,
                                        Diagnostics& diagnostics) {
-  const std::vector<Combination> nothing{{}};
+  std::vector<Combination> nothing{{}};
   if (node.kind != Node::Kind::mapping) {
     const bool computed = node.kind == Node::Kind::scalar &&
                           node.text.find("${{") != std::string::npos;
@@ -201,6 +201,7 @@ std::vector<Combination> expand_matrix(const Node& node,
       return nothing;
     }
     std::vector<Value> values;
+    values.reserve(items.size());
     for (const Node& item : items)
       values.push_back(to_small_value(item, diagnostics));
     std::vector<Combination> longer;

@@ -54,7 +54,8 @@ class ArgumentStream {
  public:
   /// `sources` has at least one; the first is not `linked`. `rows_per_job` is
   /// at least 1.
-  ArgumentStream(std::vector<ArgumentSource> sources, ArgumentOptions options);
+  ArgumentStream(std::vector<ArgumentSource> sources,
+                 const ArgumentOptions& options);
   ~ArgumentStream();
   ArgumentStream(ArgumentStream&&) noexcept;
   ArgumentStream& operator=(ArgumentStream&&) noexcept;

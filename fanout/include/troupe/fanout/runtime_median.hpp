@@ -26,7 +26,8 @@ class RuntimeMedian {
  private:
   static constexpr unsigned sub_bits = 5;
   /// 32 exact ones, then 32 for each of the powers 2^5 to 2^62.
-  static constexpr std::size_t buckets = (1U << sub_bits) * (63 - sub_bits + 1);
+  static constexpr std::size_t buckets =
+      (std::size_t{1} << sub_bits) * (63 - sub_bits + 1);
 
   std::array<std::uint64_t, buckets> counts_{};
   std::uint64_t count_ = 0;

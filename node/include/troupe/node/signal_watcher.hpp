@@ -21,7 +21,7 @@ class SignalWatcher {
  public:
   using Handler = std::function<void(const signalfd_siginfo&)>;
 
-  explicit SignalWatcher(std::initializer_list<int> signals);
+  SignalWatcher(std::initializer_list<int> signals);
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;
   /// Must not outlive the io_context that it watches with.

@@ -29,6 +29,7 @@ class OutputSink {
 
   /// Called once before the first write. `resume` may be called from any
   /// thread, any number of times, also after the attempt has ended.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): sinks keep it.
   virtual void on_attach(std::function<void()> /*resume*/) {}
 };
 

@@ -18,6 +18,7 @@ struct Value {
   std::variant<Null, bool, double, std::string, List, Object> data;
 
   Value() = default;
+  // NOLINTBEGIN(google-explicit-constructor): a value is any of these.
   Value(bool value) : data{value} {}
   Value(double value) : data{value} {}
   Value(std::string value) : data{std::move(value)} {}
@@ -25,6 +26,7 @@ struct Value {
   Value(const char* value) : data{std::string{value}} {}
   Value(List value) : data{std::move(value)} {}
   Value(Object value) : data{std::move(value)} {}
+  // NOLINTEND(google-explicit-constructor)
 
   /// The member `name` of an object; null if there is none.
   [[nodiscard]] const Value* member(std::string_view name) const;
