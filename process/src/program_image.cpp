@@ -36,7 +36,7 @@ std::vector<std::string> candidates_for(const std::string& program,
 }
 
 Result<void> check(const CommandSpec& spec) {
-  if (spec.argv.empty() || spec.argv.front().empty())
+  if (spec.argv.empty())
     return failure(Errc::invalid_argument, "no command given");
   for (const std::string& argument : spec.argv) {
     if (has_nul(argument))

@@ -121,6 +121,8 @@ Result<std::string> find_program(const CommandSpec& spec,
                                  const ProgramImage& image) {
   const auto& candidates = image.candidates();
   const std::string& name = spec.argv.front();
+  if (name.empty())
+    return failure(Errc::not_found, "'': command not found");
   if (name.find('/') != std::string::npos)
     return candidates.front();
   bool found_unusable = false;

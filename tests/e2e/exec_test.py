@@ -75,6 +75,10 @@ class ExitCode(TroupeTest):
             self.troupe("exec", "./nothing"), 127,
             err="troupe: ./nothing: no such file or directory\n")
 
+    def test_an_empty_name_is_a_program_that_is_not_there(self):
+        self.assert_ended(self.troupe("exec", ""), 127,
+                          err="troupe: '': command not found\n")
+
     def test_a_missing_interpreter_is_127(self):
         script = self.cwd / "script"
         script.write_text("#!/nonexistent/interpreter\n")
