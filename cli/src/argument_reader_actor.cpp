@@ -59,13 +59,6 @@ class DescriptorReader : public fanout::ByteReader {
   std::shared_ptr<ReaderControl> control_;
 };
 
-std::size_t size_of(const fanout::Arguments& arguments) {
-  std::size_t bytes = 0;
-  for (const std::string& value : arguments.values)
-    bytes += value.size();
-  return bytes;
-}
-
 class ArgumentReaderActor {
  public:
   ArgumentReaderActor(actors::Actor* self,
@@ -97,7 +90,7 @@ class ArgumentReaderActor {
       } else if (!*next) {
         batch_.at_end = true;
       } else {
-        bytes_ += size_of(**next);
+        bytes_ += fanout::memory_bytes(**next);
         batch_.arguments.push_back(std::move(**next));
       }
     }

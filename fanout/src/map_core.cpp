@@ -11,6 +11,8 @@ namespace {
 constexpr std::size_t ahead_per_slot = 4;
 constexpr std::size_t least_ahead = 64;
 constexpr std::size_t most_ahead = 4096;
+/// Of long arguments fewer are kept, down to one.
+constexpr std::size_t most_ahead_bytes = 4 << 20;
 
 }  // namespace
 
@@ -23,7 +25,10 @@ MapCore::Actions MapCore::on_arguments(std::vector<Arguments> arguments,
                                        bool at_end, TimePoint now) {
   reading_ = false;
   at_end_ = at_end_ || at_end;
-  std::move(arguments.begin(), arguments.end(), std::back_inserter(waiting_));
+  for (Arguments& job : arguments) {
+    waiting_bytes_ += memory_bytes(job);
+    waiting_.push_back(std::move(job));
+  }
   return go_on(now);
 }
 
@@ -63,6 +68,7 @@ MapCore::Actions MapCore::resize(std::uint32_t slots, TimePoint now) {
 MapCore::Actions MapCore::stop_starting(TimePoint now) {
   stopping_ = true;
   waiting_.clear();
+  waiting_bytes_ = 0;
   return go_on(now);
 }
 
@@ -97,7 +103,7 @@ void MapCore::start_what_can(Actions& actions, TimePoint now) {
   while (!waiting_.empty() && !stopping_) {
     const std::uint64_t seq = waiting_.front().seq;
     if (options_.finished.contains(seq)) {
-      waiting_.pop_front();
+      (void)take_waiting();
       actions.emplace_back(Skip{seq});
       continue;
     }
@@ -115,15 +121,22 @@ void MapCore::start_what_can(Actions& actions, TimePoint now) {
     used_slots_.insert(slot);
     slot_of_[seq] = slot;
     last_start_ = now;
-    actions.emplace_back(Launch{std::move(waiting_.front()), slot});
-    waiting_.pop_front();
+    actions.emplace_back(Launch{take_waiting(), slot});
   }
+}
+
+Arguments MapCore::take_waiting() {
+  Arguments taken = std::move(waiting_.front());
+  waiting_.pop_front();
+  waiting_bytes_ -= memory_bytes(taken);
+  return taken;
 }
 
 void MapCore::read_ahead(Actions& actions) {
   const std::size_t wanted =
       std::clamp(ahead_per_slot * options_.slots, least_ahead, most_ahead);
-  if (reading_ || at_end_ || stopping_ || waiting_.size() > wanted / 2)
+  if (reading_ || at_end_ || stopping_ || waiting_.size() > wanted / 2 ||
+      waiting_bytes_ > most_ahead_bytes)
     return;
   reading_ = true;
   actions.emplace_back(Read{wanted - waiting_.size()});

@@ -60,6 +60,22 @@ TEST(MapCore, ReadsFirstAndStartsAsManyAsThereAreSlots) {
   EXPECT_THAT(launched(core.on_finished(1, true, 0, start)), ElementsAre(3));
 }
 
+TEST(MapCore, ReadsFewerLongArgumentsAhead) {
+  const std::string mebibyte(1 << 20, 'x');
+  MapCore core{{.slots = 1}};
+  (void)core.on_start(start);
+  std::vector<std::size_t> reads;
+  for (std::uint64_t seq = 1; seq <= 5; ++seq) {
+    const Arguments job{.seq = seq, .values = {mebibyte}};
+    const Actions actions = core.on_arguments({job}, false, start);
+    reads.push_back(only<MapCore::Read>(actions).size());
+  }
+  // One runs, and behind it wait a little more than 4 MiB.
+  EXPECT_THAT(reads, ElementsAre(1, 1, 1, 1, 0));
+  const Actions actions = core.on_finished(1, true, 0, start);
+  EXPECT_EQ(only<MapCore::Read>(actions).size(), 1U);
+}
+
 TEST(MapCore, GivesTheSlotOfAnEndedJobToTheNext) {
   MapCore core{{.slots = 3}};
   (void)core.on_start(start);

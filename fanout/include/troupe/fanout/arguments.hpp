@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,5 +15,13 @@ struct Arguments {
 
   friend bool operator==(const Arguments&, const Arguments&) = default;
 };
+
+/// What they take of memory, about: a short value costs more than its bytes.
+[[nodiscard]] inline std::size_t memory_bytes(const Arguments& arguments) {
+  std::size_t bytes = 0;
+  for (const std::string& value : arguments.values)
+    bytes += sizeof(std::string) + value.size();
+  return bytes;
+}
 
 }  // namespace troupe::fanout

@@ -82,6 +82,7 @@ class MapCore {
 
  private:
   void start_what_can(Actions& actions, TimePoint now);
+  [[nodiscard]] Arguments take_waiting();
   void read_ahead(Actions& actions);
   void finish_if_over(Actions& actions);
   [[nodiscard]] bool may_start(std::uint64_t seq) const;
@@ -90,6 +91,7 @@ class MapCore {
   MapOptions options_;
   HaltPolicy halt_;
   std::deque<Arguments> waiting_;
+  std::size_t waiting_bytes_ = 0;
   std::map<std::uint64_t, std::uint32_t> slot_of_;  ///< Of the running jobs.
   std::set<std::uint32_t> used_slots_;
   std::optional<TimePoint> last_start_;
