@@ -303,6 +303,8 @@ class MapActor {
       }
     }
     explain(job, outcome);
+    if (const auto problem = job.output->finish())
+      fail(Error{*problem}.within(fmt::format("job {}", job.seq)));
     log(job, outcome);
     const std::size_t running = core_.running();
     finish_job(job.seq, {.output = std::move(job.output), .text = {}},
@@ -431,7 +433,8 @@ class MapActor {
   void fail(const Error& error) {
     if (!error_)
       error_ = error;
-    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", error.what));
+    print_text(STDERR_FILENO,
+               fmt::format("troupe: {}\n", printable(error.what)));
   }
 
   /// Without them the map cannot go on, nor wait for its output.

@@ -41,7 +41,8 @@ struct MapPlan {
 /// How a map ended.
 struct MapResult {
   int exit_status = 0;
-  std::optional<Error> error;  ///< Reading or rendering failed.
+  /// Reading, rendering or keeping an output failed; has been told.
+  std::optional<Error> error;
 };
 
 /// To the dispatcher: no further jobs; the running ones go on.

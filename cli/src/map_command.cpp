@@ -16,6 +16,7 @@
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <sys/resource.h>
@@ -270,6 +271,17 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
   return {};
 }
 
+tl::expected<void, Mistake> make_results_folder(const MapOptions& o) {
+  if (o.results.empty() || o.dry_run)
+    return {};
+  std::error_code error;
+  std::filesystem::create_directories(o.results, error);
+  if (error)
+    return bad_file(system_error(
+        fmt::format("cannot make {}", printable(o.results)), error.value()));
+  return {};
+}
+
 tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
   const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
   const auto slots =
@@ -372,6 +384,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   plan->total = arguments->total_jobs();
   if (auto opened = open_joblog(o, *plan); !opened)
     return tl::unexpected(opened.error());
+  if (auto made = make_results_folder(o); !made)
+    return tl::unexpected(made.error());
   return Prepared{std::move(plan), std::move(arguments), std::move(control)};
 }
 
