@@ -13,6 +13,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
@@ -118,6 +119,7 @@ struct Prepared {
   std::shared_ptr<MapPlan> plan;
   std::shared_ptr<fanout::ArgumentStream> arguments;
   std::shared_ptr<ReaderControl> control;
+  std::string joblog;  ///< Its path, for messages.
 };
 
 /// A mistake, and the exit code that it leads to.
@@ -240,6 +242,9 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
           Mistake{exit_usage, "--resume needs --joblog FILE"});
     return {};
   }
+  // What was run before must not be lost by looking at what would be run now.
+  if (o.dry_run && !resuming)
+    return {};
   plan.joblog = ::open(
       o.joblog.c_str(),
       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resuming ? 0 : O_TRUNC), 0666);
@@ -258,7 +263,7 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
     while ((got = ::read(plan.joblog, buffer.data(), buffer.size())) > 0) {
       auto fed = log.feed({buffer.data(), static_cast<std::size_t>(got)});
       if (!fed)
-        return bad_file(std::move(fed.error()).within(o.joblog));
+        return bad_file(std::move(fed.error()).within(printable(o.joblog)));
     }
     complete = log.complete_bytes();
     plan.core.finished = log.finished();
@@ -386,7 +391,8 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
     return tl::unexpected(opened.error());
   if (auto made = make_results_folder(o); !made)
     return tl::unexpected(made.error());
-  return Prepared{std::move(plan), std::move(arguments), std::move(control)};
+  return Prepared{std::move(plan), std::move(arguments), std::move(control),
+                  o.joblog};
 }
 
 int execute(const Startup& startup, Prepared prepared) {
@@ -404,13 +410,27 @@ int execute(const Startup& startup, Prepared prepared) {
 
   MapResult result;
   int by_signal = 0;
+  bool output_lost = false;
+  bool log_incomplete = false;
   actors::ActorRef map;
-  auto printer = spawn_printer(engine.system(), [&](int fd) {
-    if (fd != STDOUT_FILENO)
-      return;
-    boost::asio::post(engine.io(), [&] {
-      by_signal = SIGPIPE;
-      actors::send(map, StopAllJobs{});
+  auto printer = spawn_printer(engine.system(), [&](int fd, int number) {
+    boost::asio::post(engine.io(), [&, fd, number] {
+      if (fd == STDOUT_FILENO) {
+        output_lost = true;
+        // Nobody reads any more: no mistake of anybody.
+        if (number == EPIPE)
+          by_signal = SIGPIPE;
+        else
+          complain(
+              system_error("cannot write to standard output", number).what);
+        actors::send(map, StopAllJobs{});
+      } else if (fd == prepared.plan->joblog) {
+        log_incomplete = true;
+        const auto error = system_error(
+            fmt::format("cannot write job log {}", printable(prepared.joblog)),
+            number);
+        complain(error.what + "; the jobs that end from now on are not in it");
+      }
     });
   });
   auto reader = spawn_argument_reader(engine.system(), prepared.arguments,
@@ -451,7 +471,8 @@ int execute(const Startup& startup, Prepared prepared) {
   }
   if (by_signal != 0)
     return 128 + by_signal;
-  if (result.error && result.exit_status == 0)
+  if (output_lost ||
+      ((result.error || log_incomplete) && result.exit_status == 0))
     return exit_bad_file;
   return result.exit_status;
 }

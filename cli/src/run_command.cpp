@@ -137,7 +137,7 @@ int execute(const Startup& startup, RunOrder order) {
   workflow::RunResult result = workflow::RunResult::failure;
   int by_signal = 0;
   actors::ActorRef run;
-  auto printer = spawn_printer(engine.system(), [&](int fd) {
+  auto printer = spawn_printer(engine.system(), [&](int fd, int) {
     if (fd != STDOUT_FILENO)
       return;
     boost::asio::post(engine.io(), [&] {
