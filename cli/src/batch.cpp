@@ -1,12 +1,11 @@
 #include "batch.hpp"
 
-#include "printer_actor.hpp"
-
 #include <troupe/node/signal_watcher.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -41,15 +40,17 @@ void stop_this_process() {
 /// Passes what the user wants on to the dispatcher. Lives on the I/O thread.
 class Batch {
  public:
-  explicit Batch(node::Engine& engine)
-      : engine_{engine}, suspend_timer_{engine.io()} {}
+  Batch(node::Engine& engine, const OnBroken& on_broken)
+      : engine_{engine}, on_broken_{on_broken}, suspend_timer_{engine.io()} {}
 
   void run(node::SignalWatcher& signals,
            const StartDispatcher& start_dispatcher) {
-    auto printer = spawn_printer(engine_.system(), [this](int fd) {
-      if (fd == STDOUT_FILENO)
-        boost::asio::post(engine_.io(), [this] { end_jobs(SIGPIPE); });
-    });
+    auto printer =
+        spawn_printer(engine_.system(), [this](int fd, int errno_value) {
+          boost::asio::post(engine_.io(), [this, fd, errno_value] {
+            on_broken(fd, errno_value);
+          });
+        });
     dispatcher_ =
         start_dispatcher(engine_, printer, [this] { engine_.stop(); });
     signals.watch(engine_.io(), [this](const signalfd_siginfo& info) {
@@ -61,7 +62,9 @@ class Batch {
     actors::stop(printer);
   }
 
-  [[nodiscard]] int by_signal() const { return by_signal_; }
+  [[nodiscard]] BatchEnd end() const {
+    return {.by_signal = by_signal_, .output_lost = output_lost_};
+  }
 
  private:
   void on_signal(int signal) {
@@ -71,14 +74,26 @@ class Batch {
       by_signal_ = SIGINT;
       actors::send(dispatcher_, StopStarting{});
     } else {
-      end_jobs(signal);
+      by_signal_ = signal;
+      if (++end_requests_ > most_end_requests)
+        std::_Exit(128 + signal);
+      actors::send(dispatcher_, EndJobs{});
     }
   }
 
-  void end_jobs(int signal) {
-    by_signal_ = signal;
-    if (++end_requests_ > most_end_requests)
-      std::_Exit(128 + signal);
+  void on_broken(int fd, int errno_value) {
+    if (fd != STDOUT_FILENO) {
+      if (on_broken_)
+        on_broken_(fd, errno_value);
+      return;
+    }
+    if (errno_value == EPIPE) {
+      by_signal_ = SIGPIPE;  // Nobody reads any more: nobody's mistake.
+    } else {
+      output_lost_ = true;
+      complain(
+          system_error("cannot write to standard output", errno_value).what);
+    }
     actors::send(dispatcher_, EndJobs{});
   }
 
@@ -113,17 +128,20 @@ class Batch {
   }
 
   node::Engine& engine_;
+  const OnBroken& on_broken_;
   boost::asio::steady_timer suspend_timer_;
   actors::ActorRef dispatcher_;
   bool suspending_ = false;
   int end_requests_ = 0;
   int by_signal_ = 0;
+  bool output_lost_ = false;
 };
 
 }  // namespace
 
 BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
-                   const StartDispatcher& start_dispatcher) {
+                   const StartDispatcher& start_dispatcher,
+                   const OnBroken& on_broken) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   auto engine = node::Engine::start({.signal_mask = startup.signal_mask,
                                      .max_commands = max_commands,
@@ -133,13 +151,13 @@ BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
     return {.exit_code = exit_troupe_failed};
   }
   raise_open_files();
-  Batch batch{**engine};
+  Batch batch{**engine, on_broken};
   batch.run(signals, start_dispatcher);
   if (auto ended = (*engine)->shutdown(); !ended) {
     complain(ended.error().what);
     std::_Exit(exit_troupe_failed);
   }
-  return {.by_signal = batch.by_signal()};
+  return batch.end();
 }
 
 }  // namespace troupe::cli

@@ -196,7 +196,7 @@ int execute(const Startup& startup, const ExecOptions& options,
   ActorRef printer;
   std::shared_ptr<JsonModeSinks> sinks;
   if (options.json) {
-    printer = spawn_printer(engine.system(), [&](int) {
+    printer = spawn_printer(engine.system(), [&](int, int) {
       boost::asio::post(engine.io(), on_no_reader);
     });
     sinks = std::make_shared<JsonModeSinks>(printer);

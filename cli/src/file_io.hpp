@@ -10,9 +10,9 @@
 
 namespace troupe::cli {
 
-/// Writes all of `bytes`; false if the system refuses, as when nobody reads any
-/// more. Waits for a reader that is slow, also if the descriptor does not
-/// block.
+/// Writes all of `bytes`; false, with errno set, if the system refuses, as when
+/// nobody reads any more. Waits for a reader that is slow, also if the
+/// descriptor does not block.
 [[nodiscard]] bool write_fully(int fd, std::string_view bytes);
 
 /// Reads `fd` to its end, at most `most` bytes.

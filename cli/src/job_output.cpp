@@ -3,9 +3,12 @@
 #include "file_io.hpp"
 #include "printer_actor.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <fmt/format.h>
 #include <unistd.h>
 #include <utility>
 
@@ -23,33 +26,6 @@ constexpr std::size_t most_spooled_in_memory = 16 << 10;
 constexpr std::size_t longest_buffered_line = 1 << 20;
 
 std::size_t index_of(Stream stream) { return stream == Stream::out ? 0 : 1; }
-
-/// The files of --results; made at the first use.
-class ResultFiles {
- public:
-  explicit ResultFiles(const fanout::ResultsPaths& paths) {
-    std::error_code ignored;
-    std::filesystem::create_directories(paths.directory, ignored);
-    constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
-    files_[0] = ::open(paths.standard_output.c_str(), flags, 0666);
-    files_[1] = ::open(paths.standard_error.c_str(), flags, 0666);
-  }
-  ResultFiles(const ResultFiles&) = delete;
-  ResultFiles& operator=(const ResultFiles&) = delete;
-  ~ResultFiles() {
-    for (const int fd : files_) {
-      if (fd >= 0)
-        ::close(fd);
-    }
-  }
-
-  void write(Stream stream, std::string_view bytes) {
-    (void)write_fully(files_[index_of(stream)], bytes);
-  }
-
- private:
-  std::array<int, 2> files_{-1, -1};
-};
 
 }  // namespace
 
@@ -91,13 +67,65 @@ std::string LinePrefix::apply(std::string_view bytes) {
   return out;
 }
 
+/// The files of --results, of one attempt. Used on the I/O thread, and closed
+/// on another once the attempt has ended.
+class JobOutput::ResultFiles {
+ public:
+  explicit ResultFiles(fanout::ResultsPaths paths) : paths_{std::move(paths)} {}
+
+  void open() {
+    std::error_code error;
+    std::filesystem::create_directories(paths_.directory, error);
+    if (error)
+      fail("make", paths_.directory, error.value());
+    constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    for (const Stream stream : {Stream::out, Stream::err}) {
+      OwnedFd file{::open(path_of(stream).c_str(), flags, 0666)};
+      if (!file.is_open())
+        fail("make", path_of(stream), errno);
+      files_.at(index_of(stream)) = std::move(file);
+    }
+  }
+
+  void write(Stream stream, std::string_view bytes) {
+    if (!problem_ && !write_fully(files_.at(index_of(stream)).get(), bytes))
+      fail("write", path_of(stream), errno);
+  }
+
+  /// The first problem that there was.
+  std::optional<Error> close() {
+    files_ = {};
+    return problem_;
+  }
+
+ private:
+  [[nodiscard]] const std::string& path_of(Stream stream) const {
+    return stream == Stream::out ? paths_.standard_output
+                                 : paths_.standard_error;
+  }
+
+  /// The first problem causes the others.
+  void fail(std::string_view verb, const std::string& path, int errno_value) {
+    if (!problem_)
+      problem_ =
+          system_error(fmt::format("cannot {} {}", verb, path), errno_value);
+  }
+
+  fanout::ResultsPaths paths_;
+  std::array<OwnedFd, 2> files_;
+  std::optional<Error> problem_;
+};
+
 /// Keeps everything until the job has ended.
 class JobOutput::GroupSink : public OutputSink {
  public:
-  explicit GroupSink(const Options& options)
-      : prefixes_{LinePrefix{options.tag}, LinePrefix{options.tag}} {
-    if (!options.results.directory.empty())
-      results_.emplace(options.results);
+  GroupSink(const Options& options, std::shared_ptr<ResultFiles> results)
+      : prefixes_{LinePrefix{options.tag}, LinePrefix{options.tag}},
+        results_{std::move(results)} {}
+
+  void on_attach(std::function<void()>) override {
+    if (results_)
+      results_->open();
   }
 
   SinkState write(Stream stream, std::string_view bytes) override {
@@ -112,31 +140,31 @@ class JobOutput::GroupSink : public OutputSink {
 
  private:
   std::array<LinePrefix, 2> prefixes_;
-  std::optional<ResultFiles> results_;
+  std::shared_ptr<ResultFiles> results_;
 };
 
 /// Passes whole lines on as they come.
 class JobOutput::LineSink : public OutputSink {
  public:
-  LineSink(const Options& options, actors::ActorRef printer)
+  LineSink(const Options& options, actors::ActorRef printer,
+           std::shared_ptr<ResultFiles> results)
       : prefixes_{LinePrefix{options.tag}, LinePrefix{options.tag}},
-        printer_{std::move(printer), STDOUT_FILENO, STDERR_FILENO} {
-    if (!options.results.directory.empty())
-      results_.emplace(options.results);
-  }
-  LineSink(const LineSink&) = delete;
-  LineSink& operator=(const LineSink&) = delete;
-  /// The last line may lack its newline; it gets one, or the next job's line
-  /// would join it.
-  ~LineSink() override {
+        printer_{std::move(printer), STDOUT_FILENO, STDERR_FILENO},
+        results_{std::move(results)} {}
+
+  /// To be called once the attempt has ended. The last line may lack its
+  /// newline; it gets one, or the next job's line would join it.
+  void finish() {
     for (const Stream stream : {Stream::out, Stream::err}) {
-      std::string& rest = rests_.at(index_of(stream));
+      const std::string rest = std::exchange(rests_.at(index_of(stream)), {});
       if (!rest.empty())
-        pass_on(stream, rest + "\n");
+        (void)pass_on(stream, rest + "\n");
     }
   }
 
   void on_attach(std::function<void()> resume) override {
+    if (results_)
+      results_->open();
     printer_.on_attach(std::move(resume));
   }
 
@@ -165,23 +193,48 @@ class JobOutput::LineSink : public OutputSink {
   std::array<LinePrefix, 2> prefixes_;
   std::array<std::string, 2> rests_;
   PrinterSink printer_;
-  std::optional<ResultFiles> results_;
+  std::shared_ptr<ResultFiles> results_;
 };
 
 JobOutput::JobOutput(Options options, actors::ActorRef printer)
     : options_{std::move(options)}, printer_{std::move(printer)} {}
 
-std::shared_ptr<OutputSink> JobOutput::for_attempt(std::uint32_t) {
+std::shared_ptr<OutputSink> JobOutput::for_attempt(std::uint32_t attempt) {
+  if (attempt != std::exchange(attempt_, attempt))
+    begin_attempt();
+  if (group_)
+    return group_;
+  return lines_;
+}
+
+void JobOutput::begin_attempt() {
+  if (!options_.results.directory.empty())
+    results_ = std::make_shared<ResultFiles>(options_.results);
   switch (options_.grouping) {
     case Grouping::by_job:
-      group_ = std::make_shared<GroupSink>(options_);
-      return group_;
+      group_ = std::make_shared<GroupSink>(options_, results_);
+      return;
     case Grouping::by_line:
-      return std::make_shared<LineSink>(options_, printer_);
+      if (lines_)
+        lines_->finish();
+      lines_ = std::make_shared<LineSink>(options_, printer_, results_);
+      return;
     case Grouping::none:
-      return nullptr;
+      return;
   }
-  return nullptr;
+}
+
+std::optional<Error> JobOutput::finish() {
+  if (lines_)
+    lines_->finish();
+  auto problem = results_ ? results_->close() : std::nullopt;
+  const auto failed = [](const Spool& spool) { return spool.failed(); };
+  if (group_ &&
+      std::any_of(group_->spools.begin(), group_->spools.end(), failed))
+    return Error{Errc::overloaded,
+                 "cannot spool its output into the temporary folder (TMPDIR); "
+                 "some of it is lost"};
+  return problem;
 }
 
 void JobOutput::print(std::function<void()> done) {
@@ -189,13 +242,6 @@ void JobOutput::print(std::function<void()> done) {
     if (!group_)
       break;
     const Spool& spool = group_->spools.at(static_cast<std::size_t>(fd - 1));
-    if (spool.failed())
-      actors::send(printer_,
-                   Print{std::make_shared<PrintJob>(PrintJob{
-                       .fd = STDERR_FILENO,
-                       .bytes = "troupe: cannot spool output into the "
-                                "temporary folder; some of it is lost\n",
-                       .done = {}})});
     if (spool.empty())
       continue;
     // The spools live until the printer has let go of them.

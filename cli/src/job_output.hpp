@@ -3,6 +3,7 @@
 /// What a job of a map prints, on its way from the command to our streams.
 #include <troupe/actors/caf.hpp>
 #include <troupe/actors/command_request.hpp>
+#include <troupe/base/error.hpp>
 #include <troupe/fanout/results_path.hpp>
 #include <troupe/process/output_sink.hpp>
 
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -58,7 +60,8 @@ enum class Grouping : std::uint8_t {
 };
 
 /// The output of one job, over all its attempts: what the last attempt wrote.
-/// Sinks write on the I/O thread; `print` is called after the last attempt.
+/// Sinks write on the I/O thread; `finish` and `print` are for after the last
+/// attempt.
 class JobOutput : public actors::OutputSinks,
                   public std::enable_shared_from_this<JobOutput> {
  public:
@@ -74,16 +77,27 @@ class JobOutput : public actors::OutputSinks,
   [[nodiscard]] std::shared_ptr<process::OutputSink> for_attempt(
       std::uint32_t attempt) override;
 
-  /// Sends what is left to the printer; `done` is called once it is written.
+  /// Sends the rest of the last line to the printer, if lines are printed as
+  /// they come, and closes the files of --results. Returns what of the output
+  /// is lost because a file could not be written.
+  [[nodiscard]] std::optional<Error> finish();
+
+  /// Sends what was kept to the printer; `done` is called once it is written.
   void print(std::function<void()> done);
 
  private:
   class GroupSink;
   class LineSink;
+  class ResultFiles;
+
+  void begin_attempt();
 
   Options options_;
   actors::ActorRef printer_;
+  std::uint32_t attempt_ = 0;
   std::shared_ptr<GroupSink> group_;
+  std::shared_ptr<LineSink> lines_;
+  std::shared_ptr<ResultFiles> results_;
 };
 
 }  // namespace troupe::cli

@@ -130,7 +130,8 @@ class MapActor {
   /// What is printed of a job when its turn has come.
   struct Ready {
     std::shared_ptr<JobOutput> output;
-    std::string text;  ///< For standard output, before the output.
+    std::string text;     ///< For standard output, before the output.
+    std::string log_row;  ///< For the log, after the output.
   };
 
   [[nodiscard]] TimePoint now() const { return clock_.at(actors::now(self_)); }
@@ -192,7 +193,8 @@ class MapActor {
     if (plan_->dry_run || plan_->joblog >= 0)
       job.text = rendered->as_text();
     if (plan_->dry_run) {
-      finish_job(job.seq, {.output = nullptr, .text = job.text + "\n"},
+      finish_job(job.seq,
+                 {.output = nullptr, .text = job.text + "\n", .log_row = {}},
                  {.ok = true, .status = 0});
       return;
     }
@@ -310,9 +312,14 @@ class MapActor {
       }
     }
     explain(job, outcome);
-    log(job, outcome);
+    if (const auto problem = job.output->finish())
+      fail(Error{*problem}.within(fmt::format("job {}", job.seq)));
     const std::size_t running = core_.running();
-    finish_job(job.seq, {.output = std::move(job.output), .text = {}},
+    std::string log_row = log_row_of(job, outcome);
+    finish_job(job.seq,
+               {.output = std::move(job.output),
+                .text = {},
+                .log_row = std::move(log_row)},
                {.ok = ok, .status = outcome.exit_status});
     if (parallelism_) {
       parallelism_->on_completed(running, now());
@@ -362,11 +369,21 @@ class MapActor {
       print_text(STDOUT_FILENO, ready.text);
     if (ready.output)
       ready.output->print({});
+    // A job in the log is not run again, so its output must have arrived.
+    if (!ready.log_row.empty())
+      send(self_, printer_,
+           Print{std::make_shared<PrintJob>(PrintJob{.fd = plan_->joblog,
+                                                     .bytes = ready.log_row,
+                                                     .about_output = true,
+                                                     .done = {}})});
   }
 
-  void log(const Job& job, const Outcome& outcome) {
-    if (plan_->joblog < 0)
-      return;
+  /// Empty for no row: there is no log, or the job was stopped and has to be
+  /// run again.
+  [[nodiscard]] std::string log_row_of(const Job& job,
+                                       const Outcome& outcome) const {
+    if (plan_->joblog < 0 || outcome.kind == actors::OutcomeKind::cancelled)
+      return {};
     fanout::JobLogRow row{.seq = job.seq, .command = job.text};
     row.started = job.started.value_or(outcome.attempts.empty()
                                            ? WallTime{}
@@ -384,7 +401,7 @@ class MapActor {
       row.exit_value = -1;
       row.signal = SIGTERM;
     }
-    print_text(plan_->joblog, fanout::format_job_log_row(row));
+    return fanout::format_job_log_row(row);
   }
 
   void on_sample() {
@@ -442,7 +459,7 @@ class MapActor {
   void fail(const Error& error) {
     if (!error_)
       error_ = error;
-    say(error.what);
+    say(printable(error.what));
   }
 
   void say(std::string_view what) {

@@ -41,7 +41,8 @@ struct MapPlan {
 /// How a map ended.
 struct MapResult {
   int exit_status = 0;
-  std::optional<Error> error;  ///< Reading or rendering failed.
+  /// Reading, rendering or keeping an output failed; has been told.
+  std::optional<Error> error;
 };
 
 /// Starts the dispatcher, which takes the messages of a batch (batch.hpp).

@@ -9,9 +9,11 @@
 #include <troupe/base/text.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <sys/resource.h>
@@ -110,6 +112,7 @@ struct Prepared {
   std::shared_ptr<MapPlan> plan;
   std::shared_ptr<fanout::ArgumentStream> arguments;
   std::shared_ptr<ReaderControl> control;
+  std::string joblog;  ///< Its path, for messages.
 };
 
 /// A mistake, and the exit code that it leads to.
@@ -232,6 +235,9 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
           Mistake{exit_usage, "--resume needs --joblog FILE"});
     return {};
   }
+  // What was run before must not be lost by looking at what would be run now.
+  if (o.dry_run && !resuming)
+    return {};
   plan.joblog = ::open(
       o.joblog.c_str(),
       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resuming ? 0 : O_TRUNC), 0666);
@@ -250,7 +256,7 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
     while ((got = ::read(plan.joblog, buffer.data(), buffer.size())) > 0) {
       auto fed = log.feed({buffer.data(), static_cast<std::size_t>(got)});
       if (!fed)
-        return bad_file(std::move(fed.error()).within(o.joblog));
+        return bad_file(std::move(fed.error()).within(printable(o.joblog)));
     }
     complete = log.complete_bytes();
     plan.core.finished = log.finished();
@@ -260,6 +266,17 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
   if (complete == 0 && ::write(plan.joblog, fanout::job_log_header.data(),
                                fanout::job_log_header.size()) < 0)
     return cannot(errno);
+  return {};
+}
+
+tl::expected<void, Mistake> make_results_folder(const MapOptions& o) {
+  if (o.results.empty() || o.dry_run)
+    return {};
+  std::error_code error;
+  std::filesystem::create_directories(o.results, error);
+  if (error)
+    return bad_file(system_error(
+        fmt::format("cannot make {}", printable(o.results)), error.value()));
   return {};
 }
 
@@ -365,7 +382,10 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   plan->total = arguments->total_jobs();
   if (auto opened = open_joblog(o, *plan); !opened)
     return tl::unexpected(opened.error());
-  return Prepared{std::move(plan), std::move(arguments), std::move(control)};
+  if (auto made = make_results_folder(o); !made)
+    return tl::unexpected(made.error());
+  return Prepared{std::move(plan), std::move(arguments), std::move(control),
+                  o.joblog};
 }
 
 int execute(const Startup& startup, const Prepared& prepared) {
@@ -383,13 +403,24 @@ int execute(const Startup& startup, const Prepared& prepared) {
                      });
   };
   // Permits come back a little after the results that they belong to.
+  bool log_incomplete = false;
+  const auto on_broken = [&](int fd, int number) {
+    if (fd != prepared.plan->joblog)
+      return;
+    log_incomplete = true;
+    const auto error = system_error(
+        fmt::format("cannot write job log {}", printable(prepared.joblog)),
+        number);
+    complain(error.what + "; the jobs that end from now on are not in it");
+  };
   const BatchEnd end =
-      run_batch(startup, 2ULL * fanout::most_job_slots, start_map);
+      run_batch(startup, 2ULL * fanout::most_job_slots, start_map, on_broken);
   if (end.exit_code)
     return *end.exit_code;
   if (end.by_signal != 0)
     return 128 + end.by_signal;
-  if (result.error && result.exit_status == 0)
+  if (end.output_lost ||
+      ((result.error || log_incomplete) && result.exit_status == 0))
     return exit_bad_file;
   return result.exit_status;
 }

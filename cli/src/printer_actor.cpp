@@ -3,6 +3,7 @@
 #include "file_io.hpp"
 
 #include <array>
+#include <cerrno>
 #include <set>
 #include <unistd.h>
 #include <utility>
@@ -33,8 +34,7 @@ bool copy_file(int from, int to) {
 
 class PrinterActor {
  public:
-  PrinterActor(Actor*, std::function<void(int)> on_broken)
-      : on_broken_{std::move(on_broken)} {}
+  PrinterActor(Actor*, OnBroken on_broken) : on_broken_{std::move(on_broken)} {}
 
   Behavior make_behavior() {
     return {[this](const Print& m) { print(*m.job); }};
@@ -42,24 +42,26 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
-    if (broken_.count(job.fd) == 0 &&
-        (!write_fully(job.fd, job.bytes) ||
-         (job.file >= 0 && !copy_file(job.file, job.fd)))) {
+    const bool left_out =
+        broken_.count(job.fd) != 0 ||
+        (job.about_output && broken_.count(STDOUT_FILENO) != 0);
+    if (!left_out && (!write_fully(job.fd, job.bytes) ||
+                      (job.file >= 0 && !copy_file(job.file, job.fd)))) {
+      const int number = errno;
       broken_.insert(job.fd);
-      on_broken_(job.fd);
+      on_broken_(job.fd, number);
     }
     if (job.done)
       job.done();
   }
 
-  std::function<void(int)> on_broken_;
+  OnBroken on_broken_;
   std::set<int> broken_;  ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace
 
-ActorRef spawn_printer(actors::ActorSystem& system,
-                       std::function<void(int)> on_broken) {
+ActorRef spawn_printer(actors::ActorSystem& system, OnBroken on_broken) {
   return actors::spawn_detached<PrinterActor>(system, std::move(on_broken));
 }
 

@@ -22,6 +22,9 @@ struct PrintJob {
   /// Written after `bytes`, from its start; closed by the owner of the job.
   /// Negative for none.
   int file = -1;
+  /// Tells of something that was printed before: left out if that did not
+  /// arrive, because standard output can no longer be written to.
+  bool about_output = false;
   /// Called on the printer's thread when all of it has been written, or could
   /// not be.
   std::function<void()> done;
@@ -32,10 +35,12 @@ struct Print {
   std::shared_ptr<const PrintJob> job;
 };
 
-/// Calls `on_broken` with a descriptor that can no longer be written to, on the
-/// printer's thread and once for each.
-[[nodiscard]] actors::ActorRef spawn_printer(
-    actors::ActorSystem& system, std::function<void(int)> on_broken);
+/// Called with a descriptor that can no longer be written to and the value of
+/// errno that says why; on the printer's thread, once for each descriptor.
+using OnBroken = std::function<void(int fd, int errno_value)>;
+
+[[nodiscard]] actors::ActorRef spawn_printer(actors::ActorSystem& system,
+                                             OnBroken on_broken);
 
 /// Passes captured output straight to the printer, as it comes.
 class PrinterSink : public process::OutputSink {

@@ -110,6 +110,8 @@ int execute(const Startup& startup, RunOrder order) {
                      });
   };
   const BatchEnd end = run_batch(startup, fanout::most_job_slots, start_run);
+  if (end.output_lost)
+    return exit_troupe_failed;
   return end.exit_code.value_or(exit_code_of(result, end.by_signal));
 }
 

@@ -123,7 +123,8 @@ std::string StepLog::path(std::uint32_t attempt) const {
 
 std::shared_ptr<process::OutputSink> StepLog::for_attempt(
     std::uint32_t attempt) {
-  last_ = std::make_shared<AttemptLog>(folder_, path(attempt), outputs_);
+  if (attempt != std::exchange(attempt_, attempt))
+    last_ = std::make_shared<AttemptLog>(folder_, path(attempt), outputs_);
   return last_;
 }
 

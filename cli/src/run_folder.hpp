@@ -86,6 +86,7 @@ class StepLog : public actors::OutputSinks {
   std::string folder_;
   std::string key_;
   std::string outputs_;
+  std::uint32_t attempt_ = 0;  ///< That of last_.
   std::shared_ptr<AttemptLog> last_;
 };
 

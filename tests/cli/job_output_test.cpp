@@ -130,20 +130,43 @@ TEST_F(JobOutputTest, OnlyTheLastAttemptIsPrinted) {
   EXPECT_EQ(*printed, (FakePrinter::Printed{{1, "second\n"}}));
 }
 
+TEST_F(JobOutputTest, AnAttemptHasOneSinkHoweverOftenItIsAskedFor) {
+  for (const auto grouping : {Grouping::by_job, Grouping::by_line}) {
+    const auto job = output({.grouping = grouping});
+    const auto sink = job->for_attempt(1);
+    EXPECT_EQ(job->for_attempt(1), sink);
+    const auto next = job->for_attempt(2);
+    EXPECT_NE(next, sink);
+    EXPECT_EQ(job->for_attempt(2), next);
+  }
+}
+
 TEST_F(JobOutputTest, WholeLinesComeAtOnceAndTheRestWithItsNewline) {
   const auto job = output({.grouping = Grouping::by_line, .tag = "t\t"});
-  auto sink = job->for_attempt(1);
+  const auto sink = job->for_attempt(1);
   (void)sink->write(Stream::out, "one\ntw");
   (void)sink->write(Stream::err, "oops");
   settle();
   EXPECT_EQ(*printed, (FakePrinter::Printed{{1, "t\tone\n"}}));
   (void)sink->write(Stream::out, "o\nthree");
-  sink.reset();
+  settle();
+  EXPECT_EQ(printed->size(), 2U);
+  // Whoever still holds the sink, it comes before what follows.
+  EXPECT_EQ(job->finish(), std::nullopt);
   settle();
   EXPECT_EQ(*printed, (FakePrinter::Printed{{1, "t\tone\n"},
                                             {1, "t\ttwo\n"},
                                             {1, "t\tthree\n"},
                                             {2, "t\toops\n"}}));
+}
+
+TEST_F(JobOutputTest, TheRestOfALineComesBeforeTheNextAttempt) {
+  const auto job = output({.grouping = Grouping::by_line});
+  (void)job->for_attempt(1)->write(Stream::out, "first");
+  (void)job->for_attempt(2)->write(Stream::out, "second");
+  EXPECT_EQ(job->finish(), std::nullopt);
+  settle();
+  EXPECT_EQ(*printed, (FakePrinter::Printed{{1, "first\n"}, {1, "second\n"}}));
 }
 
 TEST_F(JobOutputTest, HoldsACommandBackWhileThePrinterIsSlow) {
@@ -170,10 +193,37 @@ TEST_F(JobOutputTest, ResultsGoIntoTheirFilesWithoutTag) {
                                        .standard_output = dir.path("r/out"),
                                        .standard_error = dir.path("r/err")}});
   const auto sink = job->for_attempt(1);
+  sink->on_attach([] {});
   (void)sink->write(Stream::out, "a\n");
   (void)sink->write(Stream::err, "b\n");
   EXPECT_EQ(dir.read("r/out"), "a\n");
   EXPECT_EQ(dir.read("r/err"), "b\n");
+  EXPECT_EQ(job->finish(), std::nullopt);
+}
+
+TEST_F(JobOutputTest, SaysWhichResultCouldNotBeWritten) {
+  const testing::TempDir dir;
+  for (const auto grouping : {Grouping::by_job, Grouping::by_line}) {
+    const auto job = output({.grouping = grouping,
+                             .results = {.directory = dir.path(),
+                                         .standard_output = dir.path("no/out"),
+                                         .standard_error = dir.path("err")}});
+    const auto sink = job->for_attempt(1);
+    sink->on_attach([] {});
+    (void)sink->write(Stream::out, "a\n");
+    EXPECT_EQ(job->finish().value().what, "cannot make " + dir.path("no/out") +
+                                              ": no such file or directory");
+  }
+}
+
+TEST_F(JobOutputTest, SaysThatASpoolHasLostSomething) {
+  ::setenv("TMPDIR", "/no/such/folder", 1);
+  const auto job = output({});
+  (void)job->for_attempt(1)->write(Stream::err, std::string(100 << 10, 'x'));
+  ::unsetenv("TMPDIR");
+  EXPECT_EQ(job->finish().value().what,
+            "cannot spool its output into the temporary folder (TMPDIR); some "
+            "of it is lost");
 }
 
 }  // namespace

@@ -61,6 +61,12 @@ class Ending(Workflows, TroupeTest):
                          "job hello: succeeded\n"
                          "run RUN succeeded in T: 1 succeeded\n")
 
+    def test_an_actor_that_dies_takes_no_output_along(self):
+        ended = self.run_flow("jobs: {a: {run: echo x; sleep 0.2; echo y}}\n",
+                              env={"TROUPE_TEST_CRASH_ACTORS": "1"})
+        self.assertEqual((ended.code, ended.out.splitlines()[1:]),
+                         (0, ["x", "y"]))
+
     def test_a_failure_is_explained_and_exits_with_1(self):
         ended = self.run_flow(
             "name: bad\n"

@@ -55,7 +55,9 @@ class OutputSinks {
   virtual ~OutputSinks() = default;
 
   /// The sink of one attempt; must not block, so files are opened by the sink
-  /// at its first byte. Null discards the output.
+  /// when it is attached. Null discards the output. Asked again for the same
+  /// attempt by an actor that goes on for one that died: the sink must be the
+  /// same, because the attempt writes to it all the while.
   [[nodiscard]] virtual std::shared_ptr<process::OutputSink> for_attempt(
       std::uint32_t attempt) = 0;
 };

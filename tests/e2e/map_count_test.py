@@ -1,0 +1,47 @@
+"""troupe map: as many jobs as somebody may have, all in one map."""
+
+import subprocess
+import threading
+import unittest
+
+from troupe_e2e import SANITIZED, TroupeTest, peak_memory_kib
+
+# A minute on two processors, nearly all of which the programs take.
+JOBS = 5_000 if SANITIZED else 100_000
+LIMIT_SECONDS = 600
+MOST_MEMORY_KIB = 64 << 10
+
+
+class Count(TroupeTest):
+    def test_a_hundred_thousand_jobs_come_in_order_and_take_no_memory(self):
+        running = self.start_troupe("map", "-j", "8", "echo {}",
+                                    "--keep-order", stdin=subprocess.PIPE)
+        deadline = threading.Timer(LIMIT_SECONDS, running.process.kill)
+        deadline.start()
+        self.addCleanup(deadline.cancel)
+        feeder = threading.Thread(target=self.feed, args=[running])
+        feeder.start()
+        self.addCleanup(feeder.join)
+        for number in range(1, JOBS + 1):
+            line = running.process.stdout.readline()
+            if line != b"%d\n" % number:
+                self.fail(f"{line!r} where {number} should be")
+        # It still waits for more: its whole memory can be seen.
+        if not SANITIZED:
+            for pid in (running.pid, self.wait_for_warden(running.pid)):
+                self.assertLess(peak_memory_kib(pid), MOST_MEMORY_KIB)
+        feeder.join()
+        self.assert_ended(running.finish(), 0)
+
+    @staticmethod
+    def feed(running):
+        try:
+            for number in range(1, JOBS + 1):
+                running.process.stdin.write(b"%d\n" % number)
+            running.process.stdin.flush()
+        except OSError:
+            pass  # The reader of the output says what has happened.
+
+
+if __name__ == "__main__":
+    unittest.main()
