@@ -45,6 +45,7 @@ class SupervisorActor {
         parent_{std::move(parent)} {}
 
   Behavior make_behavior() {
+    keep_alive_ = actors::ref_of(self_);
     actors::handle_down(self_, [this](ActorId id, const ExitReason& reason) {
       on_down(id, reason);
     });
@@ -258,6 +259,9 @@ class SupervisorActor {
   }
 
   Actor* self_;
+  /// Goes when this ends, and not before: CAF would destroy an actor that
+  /// nobody else holds while it waits for its children.
+  ActorRef keep_alive_;
   SupervisorCore core_;
   ActorRef report_to_;
   Parent parent_;

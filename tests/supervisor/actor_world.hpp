@@ -23,10 +23,16 @@ namespace troupe::supervisor {
 struct End {
   ExitReason reason;
 };
-/// Tells a worker whose start hangs to say that it is ready.
-struct BecomeReady {};
+/// Tells a worker whose start hangs to say that it is ready. Workers keep no
+/// handle of their supervisor, so that it lives by itself or not at all.
+struct BecomeReady {
+  ActorRef supervisor;
+  ChildRef child;
+};
 /// Tells a worker to cut the ties to its supervisor that it can reach.
-struct DetachYourself {};
+struct DetachYourself {
+  ActorRef supervisor;
+};
 /// Tells the witness whose end to look for.
 struct Watch {
   std::string id;
@@ -52,6 +58,7 @@ struct Stage {
   std::vector<std::string> living;    ///< Workers, in the order of their start.
   std::map<std::string, int> starts;  ///< Calls of each start function.
   std::map<std::string, ActorRef> newest;
+  std::map<std::string, BecomeReady> hanging;
   std::vector<Report> reports;
   std::map<std::string, ExitReason> exits;  ///< The last one that was watched.
 
@@ -84,13 +91,8 @@ inline const ExitReason boom{ExitKind::crashed, "boom"};
 /// A child that keeps a diary.
 class Worker {
  public:
-  Worker(Actor* self, std::string id, ActorRef supervisor, ChildRef child,
-         std::shared_ptr<Stage> stage)
-      : self_{self},
-        id_{std::move(id)},
-        supervisor_{std::move(supervisor)},
-        child_{child},
-        stage_{std::move(stage)} {
+  Worker(Actor* self, std::string id, std::shared_ptr<Stage> stage)
+      : self_{self}, id_{std::move(id)}, stage_{std::move(stage)} {
     note("start");
     stage_->living.push_back(id_);
   }
@@ -102,11 +104,11 @@ class Worker {
       actors::send_self(self_, End{boom});
     return {
         [this](const End& m) { end(m.reason); },
-        [this](BecomeReady) {
-          actors::send(self_, supervisor_, ChildReady{child_});
+        [this](const BecomeReady& m) {
+          actors::send(self_, m.supervisor, ChildReady{m.child});
         },
-        [this](DetachYourself) {
-          self_->unlink_from(supervisor_);
+        [this](const DetachYourself& m) {
+          self_->unlink_from(m.supervisor);
           stage_->deaf.insert(id_);
         },
     };
@@ -135,8 +137,6 @@ class Worker {
 
   Actor* self_;
   std::string id_;
-  ActorRef supervisor_;
-  ChildRef child_;
   std::shared_ptr<Stage> stage_;
 };
 
@@ -188,9 +188,9 @@ class ActorWorld : public actors::ActorTest {
     settle();
     advance(1h);
     EXPECT_EQ(stage->living, std::vector<std::string>{});
-    stage->newest.clear();
-    supervisors_.clear();
-    top = witness_ = {};
+    forget_handles();
+    stage->hanging.clear();
+    witness_ = {};
     ActorTest::TearDown();
   }
 
@@ -296,7 +296,15 @@ class ActorWorld : public actors::ActorTest {
   }
   void crash(const std::string& id) { end(id, boom); }
   /// A start that hung returns.
-  void finish_start(const std::string& id) { tell(actor(id), BecomeReady{}); }
+  void finish_start(const std::string& id) {
+    tell(actor(id), BecomeReady{stage->hanging.at(id)});
+  }
+  /// From now on nothing but themselves keeps the supervisors alive.
+  void forget_handles() {
+    top = {};
+    supervisors_.clear();
+    stage->newest.clear();
+  }
   /// Asks the topmost supervisor to end.
   void shut_down() {
     actors::stop(top);
@@ -385,9 +393,7 @@ class ActorWorld : public actors::ActorTest {
   }
 
   ActorRef spawn_worker(StartContext& context, const std::string& id) {
-    return enter(id, actors::spawn<Worker>(context.supervisor(), id,
-                                           actors::ref_of(context.supervisor()),
-                                           context.child(), stage));
+    return enter(id, actors::spawn<Worker>(context.supervisor(), id, stage));
   }
 
   StartResult start_worker(StartContext& context, const std::string& id) {
@@ -396,6 +402,8 @@ class ActorWorld : public actors::ActorTest {
       case OnStart::run:
         return spawn_worker(context, id);
       case OnStart::hang:
+        stage->hanging[id] = {actors::ref_of(context.supervisor()),
+                              context.child()};
         return Starting{spawn_worker(context, id)};
       case OnStart::ignore:
         stage->log.push_back("ignore " + id);

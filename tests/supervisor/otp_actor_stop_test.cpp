@@ -166,6 +166,23 @@ TEST_F(OtpActors, N31_InfinityWaits) {
   EXPECT_THAT(take_log(), ElementsAre("gone a", "exit shutdown"));
 }
 
+TEST_F(OtpActors, N31_SupervisorThatNobodyHoldsAnyMoreWaitsAllTheSame) {
+  stage->deaf = {"b"};
+  SupervisorSpec spec = three(Strategy::one_for_one);
+  spec.children[1].shutdown = Infinity{};
+  spec.children[2].shutdown = BrutalKill{};
+  supervise(spec);
+  const ActorRef b = actor("b");
+  take_log();
+  actors::stop(top);
+  forget_handles();
+  settle();
+  EXPECT_THAT(take_log(), ElementsAre("gone c", "stop b"));
+  tell(b, End{shutdown_exit});
+  EXPECT_THAT(take_log(),
+              ElementsAre("gone b", "stop a", "gone a", "exit shutdown"));
+}
+
 TEST_F(OtpActors, N31_ChildThatIsNotReadyYetHasTheSameTimeToStop) {
   stage->on_start["a"] = {OnStart::hang};
   stage->deaf = {"a"};
@@ -182,7 +199,7 @@ TEST_F(OtpActors, N31_ChildThatIsNotReadyYetHasTheSameTimeToStop) {
 
 TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillStoppedAndAwaited) {
   supervise(three(Strategy::one_for_one));
-  tell(actor("b"), DetachYourself{});
+  tell(actor("b"), DetachYourself{top});
   take_log();
   shut_down();
   EXPECT_THAT(take_log(), ElementsAre("stop c", "gone c", "stop b"));
@@ -193,7 +210,7 @@ TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillStoppedAndAwaited) {
 
 TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillRestarted) {
   supervise(three(Strategy::one_for_one));
-  tell(actor("b"), DetachYourself{});
+  tell(actor("b"), DetachYourself{top});
   take_log();
   crash("b");
   EXPECT_THAT(take_log(), ElementsAre("gone b", "start b"));
@@ -309,6 +326,23 @@ TEST_F(OtpActors, N36_SupervisorStopsItsChildrenTheSameWayWhenItsParentDies) {
   EXPECT_THAT(take_log(),
               ElementsAre("exit killed", "stop c", "gone c", "stop b"));
   advance(5s);
+  EXPECT_THAT(take_log(), ElementsAre("gone b", "stop a", "gone a"));
+  EXPECT_EQ(exit_of("sub"), shutdown_exit);
+}
+
+TEST_F(OtpActors, N36_OrphanedSupervisorThatNobodyHoldsStopsInOrderAsWell) {
+  stage->deaf = {"b"};
+  SupervisorSpec nested = three(Strategy::one_for_one);
+  nested.children[1].shutdown = Infinity{};
+  nested.children[2].shutdown = BrutalKill{};
+  supervise(one(subtree("sub", nested)));
+  const ActorRef b = actor("b");
+  take_log();
+  actors::kill(top);
+  forget_handles();
+  settle();
+  EXPECT_THAT(take_log(), ElementsAre("exit killed", "gone c", "stop b"));
+  tell(b, End{shutdown_exit});
   EXPECT_THAT(take_log(), ElementsAre("gone b", "stop a", "gone a"));
   EXPECT_EQ(exit_of("sub"), shutdown_exit);
 }

@@ -50,8 +50,10 @@ inline void take_over() {}
 }  // namespace detail
 
 /// A handle that keeps the actor's object alive, but does not keep the actor
-/// from ending. Empty when default-constructed. Never a member of the state it
-/// points to: a cycle, and the system never comes down.
+/// from ending. Empty when default-constructed. An actor that nobody has a
+/// handle of is destroyed as soon as it is idle. Never a member of the state it
+/// points to, unless somebody is sure to end that actor: a cycle, and the
+/// system never comes down.
 using ActorRef = caf::actor;
 /// Unique in its system and never used twice.
 using ActorId = caf::actor_id;
