@@ -29,7 +29,11 @@ struct BecomeReady {
   ActorRef supervisor;
   ChildRef child;
 };
-/// Tells a worker to cut the ties to its supervisor that it can reach.
+/// Tells a worker to tie itself to its supervisor, as no actor of ours does,
+struct LinkYourself {
+  ActorRef supervisor;
+};
+/// .. or to cut the ties that it can reach, and to ignore the polite stop.
 struct DetachYourself {
   ActorRef supervisor;
 };
@@ -76,6 +80,7 @@ struct Stage {
 
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::End)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::BecomeReady)
+TROUPE_LOCAL_MESSAGE(troupe::supervisor::LinkYourself)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::DetachYourself)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::Watch)
 
@@ -107,6 +112,7 @@ class Worker {
         [this](const BecomeReady& m) {
           actors::send(self_, m.supervisor, ChildReady{m.child});
         },
+        [this](const LinkYourself& m) { self_->link_to(m.supervisor); },
         [this](const DetachYourself& m) {
           self_->unlink_from(m.supervisor);
           stage_->deaf.insert(id_);

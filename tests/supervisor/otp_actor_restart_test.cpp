@@ -312,6 +312,27 @@ TEST_F(OtpActors, N12_NewsOfUnknownActorsAndStrayMessagesChangeNothing) {
   EXPECT_THAT(child_ids(), ElementsAre("a", "b", "c"));
 }
 
+TEST_F(OtpActors, N12_EndOfALinkedStrangerChangesNothing) {
+  supervise(three(Strategy::one_for_all));
+  take_log();
+  for (const ExitReason& reason :
+       {clean_exit, shutdown_exit, shutdown_with_text, custom_exit, boom}) {
+    const ActorRef stranger = spawn<Worker>("stranger", stage);
+    tell(stranger, LinkYourself{top});
+    tell(stranger, End{reason});
+    EXPECT_THAT(take_log(), ElementsAre("start stranger", "gone stranger"));
+    EXPECT_EQ(exit_of("top"), std::nullopt) << describe(reason);
+  }
+}
+
+TEST_F(OtpActors, N12_ChildThatLinksItselfToItsSupervisorEndsLikeAnyOther) {
+  supervise(three(Strategy::one_for_one));
+  tell(actor("b"), LinkYourself{top});
+  take_log();
+  crash("b");
+  EXPECT_THAT(take_log(), ElementsAre("gone b", "start b"));
+}
+
 // -- Strategies --------------------------------------------------------------
 
 TEST_F(OtpActors, N13_OneForOneKeepsTheIdentityOfTheSiblings) {

@@ -199,6 +199,7 @@ TEST_F(OtpActors, N31_ChildThatIsNotReadyYetHasTheSameTimeToStop) {
 
 TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillStoppedAndAwaited) {
   supervise(three(Strategy::one_for_one));
+  tell(actor("b"), LinkYourself{top});
   tell(actor("b"), DetachYourself{top});
   take_log();
   shut_down();
@@ -210,6 +211,7 @@ TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillStoppedAndAwaited) {
 
 TEST_F(OtpActors, N32_ChildThatDetachedItselfIsStillRestarted) {
   supervise(three(Strategy::one_for_one));
+  tell(actor("b"), LinkYourself{top});
   tell(actor("b"), DetachYourself{top});
   take_log();
   crash("b");

@@ -287,11 +287,14 @@ void handle_down(Actor* self, F handler) {
 
 /// What `self` does when it is asked to stop, instead of ending at once:
 /// handler(ExitReason). It then has to end by itself, with quit(). Not asked
-/// when it is killed.
+/// when it is killed, nor when an actor ends that is linked to it: that changes
+/// nothing.
 template <class F>
 void handle_stop(Actor* self, F handler) {
-  self->set_exit_handler([handler](const ExitMessage& exit) {
-    handler(to_exit_reason(exit.reason));
+  // Requests name whom they are for, links who has ended.
+  self->set_exit_handler([self, handler](const ExitMessage& exit) {
+    if (exit.source == self->address())
+      handler(to_exit_reason(exit.reason));
   });
 }
 
