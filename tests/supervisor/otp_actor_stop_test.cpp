@@ -121,6 +121,20 @@ TEST_F(OtpActors, N30_ChildrenStopOneAtATimeInReverseAndEachIsAwaited) {
               ElementsAre("gone b", "stop a", "gone a", "exit shutdown"));
 }
 
+TEST_F(OtpActors, N30_ActorOfAnotherChildIsRefusedForItCouldNotBeAwaited) {
+  ChildSpec spec = worker("b");
+  spec.start = [this](StartContext&) { return actor("a"); };
+  supervise({.children = {worker("a"), worker("c")}});
+  const auto reply = ask<ChildReply>(top, StartChild{spec});
+  EXPECT_EQ(reply->code, ReplyCode::start_failed);
+  EXPECT_EQ(reply->what,
+            "the start function returned the actor of another child");
+  take_log();
+  shut_down();
+  EXPECT_THAT(take_log(), ElementsAre("stop c", "gone c", "stop a", "gone a",
+                                      "exit shutdown"));
+}
+
 TEST_F(OtpActors, N31_IntegerShutdownStopsPolitelyThenKillsWhenTheTimeIsUp) {
   stage->deaf = {"a"};
   supervise(one(with_shutdown(worker("a"), Duration{200ms})));
