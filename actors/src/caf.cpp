@@ -133,12 +133,14 @@ void on_stall(const caf::mailbox_element& element, Duration took, bool fatal) {
     std::abort();
 }
 
+/// As anon_send_exit(): the source is the receiver, which handle_stop()
+/// expects.
 template <class Receiver>
 void send_urgent_exit(Actor* self, const Receiver& to, caf::error reason) {
   if (to)
-    to->eq_impl(caf::make_message_id(caf::message_priority::high), self->ctrl(),
+    to->eq_impl(caf::make_message_id(caf::message_priority::high), nullptr,
                 self->context(),
-                caf::exit_msg{self->address(), std::move(reason)});
+                caf::exit_msg{to->address(), std::move(reason)});
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ class SupervisorActor {
         parent_{std::move(parent)} {}
 
   Behavior make_behavior() {
+    keep_alive_ = actors::ref_of(self_);
     actors::handle_down(self_, [this](ActorId id, const ExitReason& reason) {
       on_down(id, reason);
     });
@@ -167,15 +168,14 @@ class SupervisorActor {
   }
 
   Actions started(ChildRef child, const ActorRef& actor) {
-    if (!actor)
-      return core_.on_child_start_failed(
-          child, "the start function returned no actor", now());
+    if (const char* why = unfit(actor))
+      return core_.on_child_start_failed(child, why, now());
     watch(child, actor);
     return core_.on_child_started(child, now());
   }
   Actions started(ChildRef child, const Starting& starting) {
-    if (!starting.actor)
-      return started(child, starting.actor);
+    if (const char* why = unfit(starting.actor))
+      return core_.on_child_start_failed(child, why, now());
     watch(child, starting.actor);
     return {};
   }
@@ -184,6 +184,16 @@ class SupervisorActor {
   }
   Actions started(ChildRef child, const Error& error) {
     return core_.on_child_start_failed(child, error.what, now());
+  }
+
+  /// Why `actor` cannot be the process of one more child; null if it can. The
+  /// one end of an actor cannot be awaited for two children.
+  [[nodiscard]] const char* unfit(const ActorRef& actor) const {
+    if (!actor)
+      return "the start function returned no actor";
+    if (refs_.contains(actors::id_of(actor)))
+      return "the start function returned the actor of another child";
+    return nullptr;
   }
 
   void watch(ChildRef child, const ActorRef& actor) {
@@ -258,6 +268,9 @@ class SupervisorActor {
   }
 
   Actor* self_;
+  /// Goes when this ends, and not before: CAF would destroy an actor that
+  /// nobody else holds while it waits for its children.
+  ActorRef keep_alive_;
   SupervisorCore core_;
   ActorRef report_to_;
   Parent parent_;

@@ -198,6 +198,52 @@ TEST_F(CafTest, UnexpectedMessageDoesNotHarmItsSender) {
   EXPECT_EQ(exit_of(stranger), std::nullopt);
 }
 
+/// Counts how often it was asked to stop, and does not.
+class Stubborn {
+ public:
+  Stubborn(Actor* self, std::shared_ptr<int> asked)
+      : self_{self}, asked_{std::move(asked)} {}
+  Behavior make_behavior() {
+    handle_stop(self_, [this](const ExitReason&) { ++*asked_; });
+    return {[](Ring) {}};
+  }
+
+ private:
+  Actor* self_;
+  std::shared_ptr<int> asked_;
+};
+
+/// Linked to another actor, which it asks to stop when it is told to.
+class Linked {
+ public:
+  Linked(Actor* self, ActorRef to) : self_{self}, to_{std::move(to)} {}
+  Behavior make_behavior() {
+    self_->link_to(to_);
+    return {
+        [this](Ring) { stop(self_, to_); },
+        [](const Crash& crash) { throw std::runtime_error(crash.text); },
+    };
+  }
+
+ private:
+  Actor* self_;
+  ActorRef to_;
+};
+
+TEST_F(CafTest, RequestToStopReachesItsHandlerAndTheEndOfALinkedActorDoesNot) {
+  auto asked = std::make_shared<int>(0);
+  auto stubborn = spawn<Stubborn>(asked);
+  auto linked = spawn<Linked>(stubborn);
+  tell(linked, Ring{});
+  EXPECT_EQ(*asked, 1);
+  stop(stubborn);
+  settle();
+  EXPECT_EQ(*asked, 2);
+  tell(linked, Crash{"boom"});
+  EXPECT_EQ(*asked, 2);
+  EXPECT_EQ(exit_of(stubborn), std::nullopt);
+}
+
 TEST(CafErrors, SurviveTheMailbox) {
   const Error error{Errc::overloaded, "the queue is full"};
   EXPECT_EQ(to_error(to_caf(error)), error);

@@ -50,8 +50,10 @@ inline void take_over() {}
 }  // namespace detail
 
 /// A handle that keeps the actor's object alive, but does not keep the actor
-/// from ending. Empty when default-constructed. Never a member of the state it
-/// points to: a cycle, and the system never comes down.
+/// from ending. Empty when default-constructed. An actor that nobody has a
+/// handle of is destroyed as soon as it is idle. Never a member of the state it
+/// points to, unless somebody is sure to end that actor: a cycle, and the
+/// system never comes down.
 using ActorRef = caf::actor;
 /// Unique in its system and never used twice.
 using ActorId = caf::actor_id;
@@ -285,11 +287,14 @@ void handle_down(Actor* self, F handler) {
 
 /// What `self` does when it is asked to stop, instead of ending at once:
 /// handler(ExitReason). It then has to end by itself, with quit(). Not asked
-/// when it is killed.
+/// when it is killed, nor when an actor ends that is linked to it: that changes
+/// nothing.
 template <class F>
 void handle_stop(Actor* self, F handler) {
-  self->set_exit_handler([handler](const ExitMessage& exit) {
-    handler(to_exit_reason(exit.reason));
+  // Requests name whom they are for, links who has ended.
+  self->set_exit_handler([self, handler](const ExitMessage& exit) {
+    if (exit.source == self->address())
+      handler(to_exit_reason(exit.reason));
   });
 }
 

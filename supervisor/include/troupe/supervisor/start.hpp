@@ -61,7 +61,7 @@ struct Starting {
 struct Ignore {};
 
 /// What a start function returns: an actor that is ready, or one of the above,
-/// or an Error.
+/// or an Error. The actor of another child counts as an error.
 class StartResult {
  public:
   using Value = std::variant<ActorRef, Starting, Ignore, Error>;

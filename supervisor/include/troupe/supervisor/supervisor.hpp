@@ -29,6 +29,8 @@ namespace troupe::supervisor {
 /// gives up, or a significant child ends; a monitor sees ExitKind::shutdown
 /// for all of these, with text unless it was asked to. A supervisor that is
 /// killed stops its children politely and kills them when their time is up.
+/// It lives until then even if nobody holds a handle of it: whoever starts one
+/// also ends it.
 ///
 /// Errors: invalid_argument, as check(spec).
 [[nodiscard]] Result<actors::ActorRef> spawn_supervisor(
