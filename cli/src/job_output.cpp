@@ -3,6 +3,8 @@
 #include "file_io.hpp"
 #include "printer_actor.hpp"
 
+#include <troupe/base/owned_fd.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
