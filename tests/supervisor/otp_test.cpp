@@ -696,7 +696,7 @@ TEST(Otp, N38_RestartAndDeleteNeedAStoppedChild) {
   EXPECT_EQ(world.code(world.start_child(child("a"))),
             ReplyCode::already_started);
   EXPECT_EQ(world.code(world.start_child(child("b"))),
-            ReplyCode::already_started);
+            ReplyCode::already_present);
   EXPECT_EQ(world.code(world.start_child(child("c"))),
             ReplyCode::already_present);
   EXPECT_EQ(world.code(world.delete_child("c")), ReplyCode::ok);

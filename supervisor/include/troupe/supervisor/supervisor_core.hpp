@@ -64,7 +64,7 @@ enum class ReplyCode : std::uint8_t {
   ok = 1,
   ignored = 2,  ///< Started, but the child wants no process.
   already_started = 3,
-  already_present = 4,  ///< The id is taken by a stopped child.
+  already_present = 4,  ///< The id is taken by a child without a process.
   running = 5,
   restarting = 6,
   stopping = 7,  ///< Another request stops it already.
