@@ -820,7 +820,8 @@ void SupervisorCore::set_state(Child& child, ChildState state) {
       change(starting_);
     if (in == ChildState::stopping)
       change(stopping_);
-    if (in != ChildState::stopped && child.spec->significant)
+    if (in != ChildState::stopped && in != ChildState::stopping &&
+        child.spec->significant)
       change(significant_);
   };
   count(child.state, false);

@@ -741,6 +741,21 @@ TEST(Otp, N39_AllSignificantStopsAtTheLastAndARestartingOneIsActive) {
   EXPECT_EQ(world.exited->kind, ExitKind::shutdown);
 }
 
+TEST(Otp, N39_ChildThatIsBeingStoppedIsNoLongerActive) {
+  SupervisorSpec spec = jobs(significant("job", Restart::transient));
+  spec.auto_shutdown = AutoShutdown::all_significant;
+  CoreWorld world{spec};
+  world.start().start_dynamic();
+  world.start_dynamic();
+  world.on_stop["job1"] = OnStop::ignore;
+  world.terminate_dynamic(ChildKey{1});
+  world.exit("job2", clean_exit);
+  EXPECT_EQ(world.reports.back().kind, ReportKind::auto_shutdown);
+  world.exit("job1", shutdown_exit);
+  EXPECT_TRUE(world.exited.has_value());
+  EXPECT_EQ(world.processes(), 0U);
+}
+
 TEST(Otp, N40_AbnormalTransientSignificantExitRestartsInstead) {
   CoreWorld world{{.auto_shutdown = AutoShutdown::any_significant,
                    .children = {significant("a", Restart::transient)}}};

@@ -346,7 +346,7 @@ class SupervisorCore {
   std::size_t starting_ = 0;
   std::size_t stopping_ = 0;
   std::size_t supervisors_ = 0;  ///< By type.
-  std::size_t significant_ = 0;  ///< Significant and not stopped.
+  std::size_t significant_ = 0;  ///< Not stopped, and not told to.
 
   std::deque<Waiting> waiting_;
   std::size_t waiting_requests_ = 0;
