@@ -10,7 +10,7 @@
 #   CORE_LINKS  third-party targets visible to users of the core
 #   LINKS       third-party targets visible to users of the shell
 #
-# troupe_test(<name> [LABEL unit|actor|e2e] SOURCES <src>... LINKS <target>...)
+# troupe_test(<name> [LABEL unit|model|actor|e2e] SOURCES <src>... LINKS <target>...)
 #
 # Adds one GoogleTest program; each TEST in it becomes one CTest entry.
 include_guard(GLOBAL)

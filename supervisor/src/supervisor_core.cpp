@@ -674,9 +674,9 @@ void SupervisorCore::execute_start(Request request) {
     return;
   }
   if (const auto it = find(request.id); it != children_.end()) {
-    reply(request.ticket, it->second.state == ChildState::stopped
-                              ? ReplyCode::already_present
-                              : ReplyCode::already_started);
+    reply(request.ticket, has_process(it->second.state)
+                              ? ReplyCode::already_started
+                              : ReplyCode::already_present);
     return;
   }
   const auto it = add(
@@ -820,7 +820,8 @@ void SupervisorCore::set_state(Child& child, ChildState state) {
       change(starting_);
     if (in == ChildState::stopping)
       change(stopping_);
-    if (in != ChildState::stopped && child.spec->significant)
+    if (in != ChildState::stopped && in != ChildState::stopping &&
+        child.spec->significant)
       change(significant_);
   };
   count(child.state, false);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "fake_start.hpp"
+
 #include <troupe/base/overload.hpp>
 #include <troupe/supervisor/supervisor_core.hpp>
 
@@ -15,11 +17,6 @@
 #include <vector>
 
 namespace troupe::supervisor {
-
-/// The core passes start functions on without calling them; here they are only
-/// something that is there.
-class StartContext {};
-class StartResult {};
 
 inline StartResult fake_start(StartContext& /*context*/) { return {}; }
 

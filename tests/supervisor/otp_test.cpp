@@ -696,7 +696,7 @@ TEST(Otp, N38_RestartAndDeleteNeedAStoppedChild) {
   EXPECT_EQ(world.code(world.start_child(child("a"))),
             ReplyCode::already_started);
   EXPECT_EQ(world.code(world.start_child(child("b"))),
-            ReplyCode::already_started);
+            ReplyCode::already_present);
   EXPECT_EQ(world.code(world.start_child(child("c"))),
             ReplyCode::already_present);
   EXPECT_EQ(world.code(world.delete_child("c")), ReplyCode::ok);
@@ -739,6 +739,21 @@ TEST(Otp, N39_AllSignificantStopsAtTheLastAndARestartingOneIsActive) {
   world.retry();
   world.exit("b", clean_exit);
   EXPECT_EQ(world.exited->kind, ExitKind::shutdown);
+}
+
+TEST(Otp, N39_ChildThatIsBeingStoppedIsNoLongerActive) {
+  SupervisorSpec spec = jobs(significant("job", Restart::transient));
+  spec.auto_shutdown = AutoShutdown::all_significant;
+  CoreWorld world{spec};
+  world.start().start_dynamic();
+  world.start_dynamic();
+  world.on_stop["job1"] = OnStop::ignore;
+  world.terminate_dynamic(ChildKey{1});
+  world.exit("job2", clean_exit);
+  EXPECT_EQ(world.reports.back().kind, ReportKind::auto_shutdown);
+  world.exit("job1", shutdown_exit);
+  EXPECT_TRUE(world.exited.has_value());
+  EXPECT_EQ(world.processes(), 0U);
 }
 
 TEST(Otp, N40_AbnormalTransientSignificantExitRestartsInstead) {

@@ -64,7 +64,7 @@ enum class ReplyCode : std::uint8_t {
   ok = 1,
   ignored = 2,  ///< Started, but the child wants no process.
   already_started = 3,
-  already_present = 4,  ///< The id is taken by a stopped child.
+  already_present = 4,  ///< The id is taken by a child without a process.
   running = 5,
   restarting = 6,
   stopping = 7,  ///< Another request stops it already.
@@ -346,7 +346,7 @@ class SupervisorCore {
   std::size_t starting_ = 0;
   std::size_t stopping_ = 0;
   std::size_t supervisors_ = 0;  ///< By type.
-  std::size_t significant_ = 0;  ///< Significant and not stopped.
+  std::size_t significant_ = 0;  ///< Not stopped, and not told to.
 
   std::deque<Waiting> waiting_;
   std::size_t waiting_requests_ = 0;
