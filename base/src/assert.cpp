@@ -2,6 +2,27 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+
+namespace troupe {
+
+void exit_on_exception() {
+  std::set_terminate([] {
+    constexpr int troupe_failed = 125;
+    try {
+      if (const auto exception = std::current_exception())
+        std::rethrow_exception(exception);
+      std::fputs("troupe: ended by a defect\n", stderr);
+    } catch (const std::exception& exception) {
+      std::fprintf(stderr, "troupe: cannot go on: %s\n", exception.what());
+    } catch (...) {
+      std::fputs("troupe: cannot go on\n", stderr);
+    }
+    std::_Exit(troupe_failed);
+  });
+}
+
+}  // namespace troupe
 
 namespace troupe::detail {
 

@@ -172,6 +172,7 @@ int execute(const Startup& startup, const ExecOptions& options,
                               SIGHUP, SIGUSR1, SIGUSR2};
   auto started = node::Engine::start({.signal_mask = startup.signal_mask,
                                       .inherit_descriptors = true,
+                                      .foreground = foreground,
                                       .crashes = crashes_for_test()});
   if (!started) {
     complain(started.error().what);

@@ -1,10 +1,12 @@
 /// troupe: one program, one subcommand per job. See subcommand.hpp.
 #include "subcommand.hpp"
 
+#include <troupe/base/assert.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -62,11 +64,13 @@ void fill_closed_streams() {
 Startup prepare_process() {
   fill_closed_streams();
   Startup startup;
-  // A reader that went away is an error of a write, not the end of us. Blocked
-  // instead of ignored, because ignored signals stay so in every command.
+  // A reader that went away and a file that may not grow are errors of a write,
+  // not the end of us. Blocked instead of ignored, because ignored signals stay
+  // so in every command.
   sigset_t blocked;
   sigemptyset(&blocked);
   sigaddset(&blocked, SIGPIPE);
+  sigaddset(&blocked, SIGXFSZ);
   ::pthread_sigmask(SIG_BLOCK, &blocked, &startup.signal_mask);
   return startup;
 }
@@ -97,9 +101,22 @@ int run(std::vector<std::string> words) {
                   meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
+/// False, and complains, if something that was printed has not arrived. Nobody
+/// who closed a pipe early wants to hear of it.
+bool all_is_written() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
+    return true;
+  if (errno != EPIPE)
+    complain(system_error("cannot write to standard output", errno).what);
+  return false;
+}
+
 }  // namespace
 }  // namespace troupe::cli
 
 int main(int argc, char** argv) {
-  return troupe::cli::run({argv + 1, argv + argc});
+  troupe::exit_on_exception();
+  const int code = troupe::cli::run({argv + 1, argv + argc});
+  return troupe::cli::all_is_written() ? code : troupe::cli::exit_troupe_failed;
 }

@@ -146,7 +146,7 @@ class MapActor {
     if (!plan.adaptive)
       return plan.core.slots;
     return std::min<std::size_t>(auto_slots_per_core * plan.core.slots,
-                                 fanout::most_job_slots);
+                                 plan.most_slots);
   }
 
   static flow_control::GovernorConfig governor_config(const MapPlan& plan) {
@@ -331,6 +331,10 @@ class MapActor {
   void explain(const Job& job, const Outcome& outcome) {
     for (const auto& incident : outcome.incidents)
       complain_about(job, incident.what);
+    if (!outcome.attempts.empty()) {
+      for (const std::string& note : outcome.attempts.back().notes)
+        complain_about(job, note);
+    }
     const bool plain_failure = outcome.kind == actors::OutcomeKind::failed &&
                                !outcome.attempts.empty() &&
                                outcome.attempts.back().report;
@@ -365,6 +369,7 @@ class MapActor {
   }
 
   void print(const Ready& ready) {
+    hide_bar();
     if (!ready.text.empty())
       print_text(STDOUT_FILENO, ready.text);
     if (ready.output)
@@ -445,6 +450,12 @@ class MapActor {
       send_after(self_, limit_interval, LimitTick{});
   }
 
+  /// Makes room for other text on the terminal, until it is drawn again.
+  void hide_bar() {
+    if (plan_->bar)
+      print_text(STDERR_FILENO, "\r\x1b[K");
+  }
+
   void draw_bar() {
     if (over_)
       return;
@@ -463,6 +474,7 @@ class MapActor {
   }
 
   void say(std::string_view what) {
+    hide_bar();
     print_text(STDERR_FILENO, fmt::format("troupe: {}\n", what));
   }
 

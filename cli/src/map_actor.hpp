@@ -24,6 +24,7 @@ struct MapPlan {
   actors::CommandRequest request;  ///< All but the argv.
   std::string shell = "/bin/sh";   ///< For commands that need one.
   fanout::MapOptions core;
+  std::uint32_t most_slots = fanout::most_job_slots;  ///< The host's limit.
   std::optional<std::uint64_t> total;
   fanout::TimeoutPolicy timeout;
   Grouping grouping = Grouping::by_job;

@@ -286,7 +286,13 @@ tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
       fanout::parse_job_slots(o.jobs.empty() ? "100%" : o.jobs, cores);
   if (!slots)
     return usage("-j", slots.error());
-  plan.core.slots = *slots;
+  plan.most_slots = most_jobs_by_open_files();
+  plan.core.slots = std::min(*slots, plan.most_slots);
+  if (plan.core.slots < *slots)
+    complain(fmt::format(
+        "{} jobs at once instead of {}: there can be no more open files (see "
+        "ulimit -Hn)",
+        plan.core.slots, *slots));
   plan.adaptive = o.jobs == "auto";
   if (!o.halt.empty()) {
     auto halt = fanout::HaltPolicy::parse(o.halt);

@@ -360,6 +360,11 @@ class RunActor {
     for (const auto& incident : outcome.incidents)
       tell(Notice{fmt::format("job {}: {}", printable(step.ref.job.label),
                               printable(incident.what))});
+    if (!outcome.attempts.empty()) {
+      for (const std::string& note : outcome.attempts.back().notes)
+        tell(Notice{fmt::format("job {}: {}", printable(step.ref.job.label),
+                                printable(note))});
+    }
     const auto log = step.log->last();
     if (log && !log->problem().empty())
       tell(Notice{

@@ -51,7 +51,7 @@ Result<workflow::PlanOptions> plan_options(const RunOptions& o) {
       std::max(1U, std::thread::hardware_concurrency()));
   if (!slots)
     return tl::unexpected{Error{slots.error()}.within("-j")};
-  options.max_parallel = *slots;
+  options.max_parallel = std::min(*slots, most_jobs_by_open_files());
   return options;
 }
 

@@ -3,6 +3,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/fanout/job_slots.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -104,6 +105,20 @@ std::uint32_t crashes_for_test() {
   return text == nullptr
              ? 0
              : static_cast<std::uint32_t>(parse_count(text).value_or(0));
+}
+
+std::uint32_t most_jobs_by_open_files() {
+  // Two pipes and a process descriptor in the warden, or two files of output
+  // and two of --results here.
+  constexpr rlim_t files_per_job = 4;
+  constexpr rlim_t files_of_ours = 40;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+      limit.rlim_max >= files_per_job * fanout::most_job_slots + files_of_ours)
+    return fanout::most_job_slots;
+  const rlim_t usable =
+      std::max(limit.rlim_max, files_of_ours + files_per_job) - files_of_ours;
+  return static_cast<std::uint32_t>(usable / files_per_job);
 }
 
 void raise_open_files() {

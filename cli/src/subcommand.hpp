@@ -51,6 +51,10 @@ int unknown_option_error(const CLI::App& app, std::string_view typed);
 /// for its output.
 void raise_open_files();
 
+/// How many commands can run at once with as many open files as
+/// raise_open_files() allows; at least 1.
+[[nodiscard]] std::uint32_t most_jobs_by_open_files();
+
 int run_exec(const Startup& startup, std::vector<std::string> words);
 int run_map(const Startup& startup, std::vector<std::string> words);
 int run_workflow(const Startup& startup, std::vector<std::string> words);

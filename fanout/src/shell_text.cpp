@@ -129,7 +129,22 @@ class ShellTextScanner {
     if (is_open(Open::arithmetic)) {
       refuse(
           fmt::format("{} inside (( )): a shell would evaluate the argument "
-                      "as an expression; assign it to a variable first",
+                      "as an expression; have it checked to be a number, "
+                      "in a script",
+                      name));
+      return true;
+    }
+    if (in_test_) {
+      refuse(
+          fmt::format("{} inside [[ ]]: some of its operators evaluate the "
+                      "argument as an expression; write [ ] instead",
+                      name));
+      return true;
+    }
+    if (in_subscript_) {
+      refuse(
+          fmt::format("{} after an open [: a shell would evaluate the argument "
+                      "as a subscript; write \\[ if that is plain text",
                       name));
       return true;
     }
@@ -151,6 +166,8 @@ class ShellTextScanner {
   void scan_bare() {
     const char c = text_[at_];
     const bool starts_word = std::exchange(starts_word_, false);
+    if (starts_word)
+      begin_word();
     const bool ends_command = ends_command_;
     if (!is_blank(c))
       ends_command_ = false;
@@ -213,6 +230,13 @@ class ShellTextScanner {
               "\"case\" inside $( ) cannot be in a command: put it "
               "into a script");
         break;
+      case '[':
+        // Alone it is the name of a command.
+        in_subscript_ = !starts_word || !is_blank(next());
+        break;
+      case ']':
+        in_subscript_ = false;
+        break;
       case '{':
         if (take_replacement(Stretch::Context::bare))
           return;
@@ -221,6 +245,15 @@ class ShellTextScanner {
         break;
     }
     take_plain();
+  }
+
+  void begin_word() {
+    in_subscript_ = false;
+    const std::string_view rest = text_.substr(at_);
+    if (rest.starts_with("[[") && (rest.size() == 2 || is_blank(rest[2])))
+      in_test_ = true;
+    else if (rest.starts_with("]]"))
+      in_test_ = false;
   }
 
   void scan_double_quoted() {
@@ -397,6 +430,8 @@ class ShellTextScanner {
   std::size_t run_start_ = 0;
 
   bool has_replacement_ = false;
+  bool in_test_ = false;           ///< Between [[ and ]].
+  bool in_subscript_ = false;      ///< Behind a [ in this word.
   bool starts_word_ = true;        ///< `#` would start a comment here.
   bool ends_command_ = false;      ///< A word appended here is not an argument.
   bool was_continuation_ = false;  ///< The last escaped byte was a newline.

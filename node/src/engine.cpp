@@ -48,7 +48,8 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   auto parts = std::make_unique<Parts>(options);
   auto runner = process::WardenRunner::create(
       parts->io, {.signal_mask = options.signal_mask,
-                  .inherit_descriptors = options.inherit_descriptors});
+                  .inherit_descriptors = options.inherit_descriptors,
+                  .in_our_group = options.foreground});
   if (!runner)
     return tl::unexpected(std::move(runner.error()));
   parts->runner = std::move(*runner);

@@ -38,6 +38,10 @@ boost::system::error_code ChildSetup::on_exec_setup(
     stage_ = SpawnStage::resources;
     error = connect_stdio();
   }
+  if (error == 0) {
+    stage_ = SpawnStage::settings;
+    error = limit_open_files();
+  }
   stage_ = error == 0 ? SpawnStage::exec : stage_;
   return {error, boost::system::system_category()};
 }
@@ -64,13 +68,10 @@ int ChildSetup::apply_settings() const {
   }
   if (inherited_.ignored_child)
     ::signal(SIGCHLD, SIG_IGN);
-  ::setrlimit(RLIMIT_NOFILE, &inherited_.nofile);
   const Limits& limits = spec_.limits;
   int error = set_limit(RLIMIT_CPU, limits.cpu_seconds);
   if (error == 0)
     error = set_limit(RLIMIT_AS, limits.memory_bytes);
-  if (error == 0)
-    error = set_limit(RLIMIT_NOFILE, limits.open_files);
   if (error == 0)
     error = set_limit(RLIMIT_NPROC, limits.processes);
   if (error == 0)
@@ -78,6 +79,12 @@ int ChildSetup::apply_settings() const {
   if (error == 0 && ::sigprocmask(SIG_SETMASK, &inherited_.mask, nullptr) != 0)
     error = errno;
   return error;
+}
+
+/// Last of all: until then the child has our descriptors above its own limit.
+int ChildSetup::limit_open_files() const {
+  ::setrlimit(RLIMIT_NOFILE, &inherited_.nofile);
+  return set_limit(RLIMIT_NOFILE, spec_.limits.open_files);
 }
 
 int ChildSetup::connect_stdio() const {

@@ -46,6 +46,7 @@ class ChildSetup {
   [[nodiscard]] int enter_directory() const;
   [[nodiscard]] int apply_settings() const;
   [[nodiscard]] int connect_stdio() const;
+  [[nodiscard]] int limit_open_files() const;
 
   const CommandSpec& spec_;
   std::array<int, 3> stdio_;

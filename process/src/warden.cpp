@@ -12,6 +12,7 @@
 #include "tree_sweeper.hpp"
 #include "warden_lane.hpp"
 
+#include <troupe/base/assert.hpp>
 #include <troupe/base/quantity.hpp>
 
 #include <boost/asio/io_context.hpp>
@@ -142,6 +143,7 @@ int run(int first_socket, int lanes, const char* nonce) {
 }  // namespace troupe::process
 
 int main(int argc, char** argv) {
+  troupe::exit_on_exception();
   namespace process = troupe::process;
   const auto number = [&](int index, std::uint64_t most) {
     const auto count = argc == 4 ? troupe::parse_count(argv[index]) : 0;

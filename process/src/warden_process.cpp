@@ -100,7 +100,11 @@ Result<WardenProcess> spawn_warden(const WardenOptions& options, unsigned lanes,
     ::posix_spawn_file_actions_adddup2(&actions, fd, target++);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, target);
   ::posix_spawnattr_setsigmask(&attributes, &options.signal_mask);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  short flags = POSIX_SPAWN_SETSIGMASK;
+  if (!options.in_our_group)
+    flags |= POSIX_SPAWN_SETPGROUP;
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, flags);
 
   std::string name = "troupe-warden";
   std::string socket_number = fmt::format("{}", first_socket);

@@ -195,6 +195,12 @@ TEST(CommandTemplate, KeepsAValueFromMeaningMoreThanText) {
   EXPECT_EQ(text("echo $$ {{}}", {"a,b"}), "echo $$ {'a,b'}");
 }
 
+TEST(CommandTemplate, TakesBracketsThatEvaluateNothing) {
+  EXPECT_EQ(text("[ {} -gt 10 ]", {"a b"}), "[ 'a b' -gt 10 ]");
+  EXPECT_EQ(text("[[ -t 1 ]] && echo {}", {"a b"}), "[[ -t 1 ]] && echo 'a b'");
+  EXPECT_EQ(text("ls [ab]{} \\[{}]", {"x"}), "ls [ab]'x' \\['x']");
+}
+
 TEST(CommandTemplate, RefusesWhatItCannotQuoteSafely) {
   EXPECT_EQ(refusal({"echo `basename {}`"}),
             "an argument inside backticks cannot be quoted safely: write $( ) "
@@ -203,7 +209,18 @@ TEST(CommandTemplate, RefusesWhatItCannotQuoteSafely) {
             "here-documents (<<) cannot be in a command: put it into a script");
   EXPECT_EQ(refusal({"echo $(({}+1))"}),
             "{} inside (( )): a shell would evaluate the argument as an "
-            "expression; assign it to a variable first");
+            "expression; have it checked to be a number, in a script");
+  const std::string test =
+      "{} inside [[ ]]: some of its operators evaluate the argument as an "
+      "expression; write [ ] instead";
+  EXPECT_EQ(refusal({"if [[ {} -gt 10 ]]; then echo big; fi"}), test);
+  EXPECT_EQ(refusal({"[[ 10 -lt \"{}\" ]]"}), test);
+  const std::string subscript =
+      "{} after an open [: a shell would evaluate the argument as a subscript; "
+      "write \\[ if that is plain text";
+  EXPECT_EQ(refusal({"a[{}]+=1"}), subscript);
+  EXPECT_EQ(refusal({"x=([{}]=1)"}), subscript);
+  EXPECT_EQ(refusal({"a['{}']=1"}), subscript);
   EXPECT_EQ(refusal({"echo ${x:-{}}"}),
             "${x:-{} is too complicated to be in a command: put it into a "
             "script");

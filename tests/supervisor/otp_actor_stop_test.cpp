@@ -423,7 +423,7 @@ TEST_F(OtpActors, N38_IdThatIsTakenIsNotStartedAgain) {
   EXPECT_EQ(code(TerminateChild{"c"}), ReplyCode::ok);
   take_log();
   EXPECT_EQ(code(StartChild{worker("a")}), ReplyCode::already_started);
-  EXPECT_EQ(code(StartChild{worker("b")}), ReplyCode::already_started);
+  EXPECT_EQ(code(StartChild{worker("b")}), ReplyCode::already_present);
   EXPECT_EQ(code(StartChild{worker("c")}), ReplyCode::already_present);
   EXPECT_THAT(take_log(), IsEmpty());
   EXPECT_EQ(code(DeleteChild{"c"}), ReplyCode::ok);

@@ -94,6 +94,14 @@ TEST(ShellText, RefusesPlacesWhereNoQuotingIsSafe) {
             start + "in a ${...} of the shell");
   EXPECT_EQ(refusal("echo $((1 + ${{ v.x }}))"), start + "in shell arithmetic");
   EXPECT_EQ(refusal("((y = ${{ v.x }}))"), start + "in shell arithmetic");
+  EXPECT_EQ(refusal("if [[ ${{ v.x }} -gt 1 ]]; then ls; fi"),
+            start + "in [[ ]], which may evaluate it; [ ] does not");
+  EXPECT_EQ(refusal("[[ 1 -gt \"${{ v.x }}\" ]]"),
+            start + "in [[ ]], which may evaluate it; [ ] does not");
+  EXPECT_EQ(refusal("a[${{ v.x }}]=1"),
+            start + "after a [ that may begin a subscript");
+  EXPECT_EQ(refusal("x=([${{ v.x }}]=1)"),
+            start + "after a [ that may begin a subscript");
   EXPECT_EQ(refusal("echo $'${{ v.x }}'"), start + "in a $'...' text");
   EXPECT_EQ(refusal("echo \\${{ v.x }}"),
             start + "right after a backslash or a dollar sign");

@@ -178,6 +178,14 @@ std::size_t ShellScanner::read_text(std::string_view literal, std::size_t i) {
       if (!here_.empty())
         mode_ = Mode::here_text;
       break;
+    case '[':
+      // Alone it is the name of a command.
+      subscript_ =
+          !starts_word || i + 1 >= literal.size() || !is_blank(literal[i + 1]);
+      break;
+    case ']':
+      subscript_ = false;
+      break;
     default:
       break;
   }
@@ -264,6 +272,11 @@ void ShellScanner::end_word() {
   // The patterns of `case` close parentheses that nobody opened.
   if (word_ == "case" && !frames_.empty())
     lost_ = true;
+  if (word_ == "[[")
+    test_ = true;
+  else if (word_ == "]]")
+    test_ = false;
+  subscript_ = false;
   word_.clear();
 }
 
@@ -297,6 +310,10 @@ tl::expected<Insertion, std::string> ShellScanner::insertion() {
     return refuse("in a ${...} of the shell");
   if (within(Frame::arithmetic))
     return refuse("in shell arithmetic");
+  if (test_)
+    return refuse("in [[ ]], which may evaluate it; [ ] does not");
+  if (subscript_)
+    return refuse("after a [ that may begin a subscript");
   if (mode_ == Mode::single)
     return Insertion::single_quoted;
   if (after_sign)

@@ -65,6 +65,8 @@ class ShellScanner {
   bool word_start_ = true;  ///< A # here starts a comment.
   bool escaped_ = false;    ///< A backslash came last.
   bool dollar_ = false;     ///< A $ came last.
+  bool test_ = false;       ///< Between [[ and ]].
+  bool subscript_ = false;  ///< Behind a [ in this word.
   bool lost_ = false;
 };
 

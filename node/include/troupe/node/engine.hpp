@@ -21,6 +21,8 @@ struct EngineOptions {
   sigset_t signal_mask{};  ///< The mask that commands start with.
   /// Commands get the descriptors that this process was started with.
   bool inherit_descriptors = false;
+  /// Commands may be in the foreground of a terminal, see CommandSpec.
+  bool foreground = false;
   std::size_t threads = 2;  ///< That run actors.
   /// Commands in the engine at once, running, queued or waiting for a retry.
   std::uint64_t max_commands = 4096;

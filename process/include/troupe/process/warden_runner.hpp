@@ -23,6 +23,10 @@ struct WardenOptions {
   /// Commands get the descriptors above 2 that this process was started with
   /// (those that are not close-on-exec), as they would from a shell.
   bool inherit_descriptors = false;
+  /// The warden stays in our process group, as commands in the foreground of a
+  /// terminal need it. Otherwise it has one of its own, so that a SIGKILL to
+  /// all of ours (timeout -s KILL, a CI runner) leaves it to end the commands.
+  bool in_our_group = false;
 };
 
 /// The CommandRunner for real work: it starts a troupe-warden, tells it what to
