@@ -1,10 +1,13 @@
 #include "batch.hpp"
 
+#include "printer_actor.hpp"
+
 #include <troupe/node/signal_watcher.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -40,16 +43,15 @@ void stop_this_process() {
 /// Passes what the user wants on to the dispatcher. Lives on the I/O thread.
 class Batch {
  public:
-  Batch(node::Engine& engine, const OnBroken& on_broken)
-      : engine_{engine}, on_broken_{on_broken}, suspend_timer_{engine.io()} {}
+  explicit Batch(node::Engine& engine)
+      : engine_{engine}, suspend_timer_{engine.io()} {}
 
   void run(node::SignalWatcher& signals,
            const StartDispatcher& start_dispatcher) {
     auto printer =
         spawn_printer(engine_.system(), [this](int fd, int errno_value) {
-          boost::asio::post(engine_.io(), [this, fd, errno_value] {
-            on_broken(fd, errno_value);
-          });
+          if (fd == STDOUT_FILENO)
+            on_output_broken(errno_value);
         });
     dispatcher_ =
         start_dispatcher(engine_, printer, [this] { engine_.stop(); });
@@ -63,10 +65,28 @@ class Batch {
   }
 
   [[nodiscard]] BatchEnd end() const {
-    return {.by_signal = by_signal_, .output_lost = output_lost_};
+    const int error = output_error_;
+    const bool no_reader = error == EPIPE;
+    return {.by_signal = by_signal_ == 0 && no_reader ? SIGPIPE : by_signal_,
+            .output_lost = error != 0 && !no_reader};
   }
 
  private:
+  /// On the printer's thread. If this was the last output, the I/O thread does
+  /// not hear of it any more.
+  void on_output_broken(int errno_value) {
+    output_error_ = errno_value;
+    if (errno_value != EPIPE)
+      complain(
+          system_error("cannot write to standard output", errno_value).what);
+    boost::asio::post(engine_.io(), [this, errno_value] {
+      if (errno_value == EPIPE)
+        end_jobs(SIGPIPE);
+      else
+        actors::send(dispatcher_, EndJobs{});
+    });
+  }
+
   void on_signal(int signal) {
     if (signal == SIGTSTP) {
       suspend();
@@ -74,26 +94,14 @@ class Batch {
       by_signal_ = SIGINT;
       actors::send(dispatcher_, StopStarting{});
     } else {
-      by_signal_ = signal;
-      if (++end_requests_ > most_end_requests)
-        std::_Exit(128 + signal);
-      actors::send(dispatcher_, EndJobs{});
+      end_jobs(signal);
     }
   }
 
-  void on_broken(int fd, int errno_value) {
-    if (fd != STDOUT_FILENO) {
-      if (on_broken_)
-        on_broken_(fd, errno_value);
-      return;
-    }
-    if (errno_value == EPIPE) {
-      by_signal_ = SIGPIPE;  // Nobody reads any more: nobody's mistake.
-    } else {
-      output_lost_ = true;
-      complain(
-          system_error("cannot write to standard output", errno_value).what);
-    }
+  void end_jobs(int signal) {
+    by_signal_ = signal;
+    if (++end_requests_ > most_end_requests)
+      std::_Exit(128 + signal);
     actors::send(dispatcher_, EndJobs{});
   }
 
@@ -128,20 +136,18 @@ class Batch {
   }
 
   node::Engine& engine_;
-  const OnBroken& on_broken_;
   boost::asio::steady_timer suspend_timer_;
   actors::ActorRef dispatcher_;
   bool suspending_ = false;
   int end_requests_ = 0;
   int by_signal_ = 0;
-  bool output_lost_ = false;
+  std::atomic<int> output_error_ = 0;
 };
 
 }  // namespace
 
 BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
-                   const StartDispatcher& start_dispatcher,
-                   const OnBroken& on_broken) {
+                   const StartDispatcher& start_dispatcher) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   auto engine = node::Engine::start({.signal_mask = startup.signal_mask,
                                      .max_commands = max_commands,
@@ -151,7 +157,7 @@ BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
     return {.exit_code = exit_troupe_failed};
   }
   raise_open_files();
-  Batch batch{**engine, on_broken};
+  Batch batch{**engine};
   batch.run(signals, start_dispatcher);
   if (auto ended = (*engine)->shutdown(); !ended) {
     complain(ended.error().what);

@@ -3,7 +3,6 @@
 /// What commands of many jobs (map, run) have in common: an engine, a printer,
 /// a dispatcher, which is the actor that owns the jobs, and a user who
 /// interrupts or suspends it all.
-#include "printer_actor.hpp"
 #include "subcommand.hpp"
 
 #include <troupe/actors/caf.hpp>
@@ -39,26 +38,25 @@ using StartDispatcher = std::function<actors::ActorRef(
 struct BatchEnd {
   /// Set if troupe could not do its work: exit with it, all has been said.
   std::optional<int> exit_code;
-  int by_signal = 0;         ///< The last one that asked for the end, or zero.
-  bool output_lost = false;  ///< Standard output could not be written, as said.
+  /// The last one that asked for the end, or zero. SIGPIPE if nobody read our
+  /// standard output any more.
+  int by_signal = 0;
+  /// Standard output could not be written for another reason, which has been
+  /// told; the jobs were ended.
+  bool output_lost = false;
 };
 
 /// Runs a batch from its start to its end, on the calling thread.
 ///
 /// The first SIGINT stops the starting of jobs; whatever comes next, SIGTERM,
 /// SIGHUP, SIGQUIT and a standard output that cannot be written to end the
-/// jobs (nobody reads it any more: as if by SIGPIPE), and the third such
-/// request ends the process at once (the warden then kills what is left).
-/// SIGTSTP (Ctrl-Z) stops all processes of all jobs, and then this process,
-/// until it is continued. Signals that this process was started to ignore, as
-/// by nohup, are ignored.
-///
-/// `on_broken` is told, on the I/O thread, of other descriptors that the
-/// printer cannot write to any more.
+/// jobs, and the third such request ends the process at once (the warden then
+/// kills what is left). SIGTSTP (Ctrl-Z) stops all processes of all jobs, and
+/// then this process, until it is continued. Signals that this process was
+/// started to ignore, as by nohup, are ignored.
 [[nodiscard]] BatchEnd run_batch(const Startup& startup,
                                  std::uint64_t max_commands,
-                                 const StartDispatcher& start_dispatcher,
-                                 const OnBroken& on_broken = {});
+                                 const StartDispatcher& start_dispatcher);
 
 }  // namespace troupe::cli
 

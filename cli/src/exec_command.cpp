@@ -161,7 +161,10 @@ int print(const std::string& text) {
   errno = 0;
   const bool written =
       std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
-  return written ? 0 : errno;
+  if (written)
+    return 0;
+  std::clearerr(stdout);  // Said once is enough.
+  return errno;
 }
 
 int execute(const Startup& startup, const ExecOptions& options,

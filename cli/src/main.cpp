@@ -117,6 +117,6 @@ bool all_is_written() {
 
 int main(int argc, char** argv) {
   troupe::exit_on_exception();
-  const int code = troupe::cli::run({argv + 1, argv + argc});
-  return troupe::cli::all_is_written() ? code : troupe::cli::exit_troupe_failed;
+  return troupe::cli::after_writing_all(
+      troupe::cli::run({argv + 1, argv + argc}));
 }

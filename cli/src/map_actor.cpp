@@ -41,6 +41,10 @@ struct SampleTick {};
 struct BarTick {};
 struct CoreTick {};
 struct LimitTick {};
+/// Of the job log no more can be written.
+struct LogBroken {
+  Error error;
+};
 /// All output has been written.
 struct Printed {};
 
@@ -51,6 +55,7 @@ TROUPE_LOCAL_MESSAGE(troupe::cli::SampleTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::BarTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::CoreTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::LimitTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::LogBroken)
 TROUPE_LOCAL_MESSAGE(troupe::cli::Printed)
 
 namespace troupe::cli {
@@ -114,6 +119,7 @@ class MapActor {
         [this](BarTick) { draw_bar(); },
         [this](CoreTick) { perform(core_.on_time(now())); },
         [this](LimitTick) { enforce_limit(); },
+        [this](const LogBroken& m) { on_log_broken(m.error); },
         [this](Printed) { end(); },
     };
   }
@@ -376,11 +382,27 @@ class MapActor {
       ready.output->print({});
     // A job in the log is not run again, so its output must have arrived.
     if (!ready.log_row.empty())
-      send(self_, printer_,
-           Print{std::make_shared<PrintJob>(PrintJob{.fd = plan_->joblog,
-                                                     .bytes = ready.log_row,
-                                                     .about_output = true,
-                                                     .done = {}})});
+      print_log_row(ready.log_row);
+  }
+
+  void print_log_row(const std::string& row) {
+    auto print = std::make_shared<PrintJob>();
+    print->fd = plan_->joblog;
+    print->bytes = row;
+    print->about_output = true;
+    print->on_failed = [self = actors::ref_of(self_),
+                        plan = plan_](int errno_value) {
+      actors::send(
+          self, LogBroken{system_error(
+                    fmt::format("cannot write job log {}", plan->joblog_path),
+                    errno_value)});
+    };
+    send(self_, printer_, Print{std::move(print)});
+  }
+
+  void on_log_broken(const Error& error) {
+    fail({error.code,
+          error.what + "; the jobs that end from now on are not in it"});
   }
 
   /// Empty for no row: there is no log, or the job was stopped and has to be
@@ -470,12 +492,12 @@ class MapActor {
   void fail(const Error& error) {
     if (!error_)
       error_ = error;
-    say(printable(error.what));
+    say(error.what);
   }
 
   void say(std::string_view what) {
     hide_bar();
-    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", what));
+    print_text(STDERR_FILENO, fmt::format("troupe: {}\n", printable(what)));
   }
 
   /// Without them the map cannot go on, nor wait for its output.

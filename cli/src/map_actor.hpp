@@ -35,6 +35,7 @@ struct MapPlan {
   bool adaptive = false;            ///< -j auto
   std::string results;              ///< --results; empty for none.
   int joblog = -1;                  ///< Open for appending; negative for none.
+  std::string joblog_path;          ///< For messages.
   std::optional<double> most_load;  ///< --load
   std::optional<std::uint64_t> least_free_bytes;  ///< --memfree
 };

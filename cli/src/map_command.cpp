@@ -9,7 +9,6 @@
 #include <troupe/base/text.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
@@ -112,7 +111,6 @@ struct Prepared {
   std::shared_ptr<MapPlan> plan;
   std::shared_ptr<fanout::ArgumentStream> arguments;
   std::shared_ptr<ReaderControl> control;
-  std::string joblog;  ///< Its path, for messages.
 };
 
 /// A mistake, and the exit code that it leads to.
@@ -238,6 +236,7 @@ tl::expected<void, Mistake> open_joblog(const MapOptions& o, MapPlan& plan) {
   // What was run before must not be lost by looking at what would be run now.
   if (o.dry_run && !resuming)
     return {};
+  plan.joblog_path = o.joblog;
   plan.joblog = ::open(
       o.joblog.c_str(),
       O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (resuming ? 0 : O_TRUNC), 0666);
@@ -390,8 +389,7 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
     return tl::unexpected(opened.error());
   if (auto made = make_results_folder(o); !made)
     return tl::unexpected(made.error());
-  return Prepared{std::move(plan), std::move(arguments), std::move(control),
-                  o.joblog};
+  return Prepared{std::move(plan), std::move(arguments), std::move(control)};
 }
 
 int execute(const Startup& startup, const Prepared& prepared) {
@@ -409,24 +407,13 @@ int execute(const Startup& startup, const Prepared& prepared) {
                      });
   };
   // Permits come back a little after the results that they belong to.
-  bool log_incomplete = false;
-  const auto on_broken = [&](int fd, int number) {
-    if (fd != prepared.plan->joblog)
-      return;
-    log_incomplete = true;
-    const auto error = system_error(
-        fmt::format("cannot write job log {}", printable(prepared.joblog)),
-        number);
-    complain(error.what + "; the jobs that end from now on are not in it");
-  };
   const BatchEnd end =
-      run_batch(startup, 2ULL * fanout::most_job_slots, start_map, on_broken);
+      run_batch(startup, 2ULL * fanout::most_job_slots, start_map);
   if (end.exit_code)
     return *end.exit_code;
   if (end.by_signal != 0)
     return 128 + end.by_signal;
-  if (end.output_lost ||
-      ((result.error || log_incomplete) && result.exit_status == 0))
+  if (end.output_lost || (result.error && result.exit_status == 0))
     return exit_bad_file;
   return result.exit_status;
 }

@@ -48,6 +48,8 @@ class PrinterActor {
     if (!left_out && (!write_fully(job.fd, job.bytes) ||
                       (job.file >= 0 && !copy_file(job.file, job.fd)))) {
       const int number = errno;
+      if (job.on_failed)
+        job.on_failed(number);
       broken_.insert(job.fd);
       on_broken_(job.fd, number);
     }

@@ -51,8 +51,10 @@ class AtOnce(TroupeTest):
         self.assertGreaterEqual(time.monotonic() - before, 0.4)
 
     def test_nothing_starts_while_memory_or_load_do_not_permit_it(self):
-        for option, limit in (("--memfree", "1000TiB"),
-                              ("--load", "0.0000001")):
+        for option, limit, said in (
+                ("--memfree", "1000TiB", "troupe: memory is short: further "
+                 "jobs wait for more of it\n"),
+                ("--load", "0.0000001", "")):
             with self.subTest(option):
                 running = self.start_troupe("map", option, limit, "touch",
                                             ":::", "ran")
@@ -60,7 +62,7 @@ class AtOnce(TroupeTest):
                 # The machine is looked at once a second.
                 time.sleep(1.5)
                 running.signal(15)
-                self.assert_ended(running.finish(), 128 + 15)
+                self.assert_ended(running.finish(), 128 + 15, err=said)
                 self.assertEqual(os.listdir(self.cwd), [])
 
 

@@ -126,8 +126,8 @@ class Places(TroupeTest):
                 ("cat <<E\n{}\nE", "here-documents (<<) cannot be in a "
                  "command: put it into a script"),
                 ("echo $(( {} + 1 ))", "{} inside (( )): a shell would "
-                 "evaluate the argument as an expression; assign it to a "
-                 "variable first"),
+                 "evaluate the argument as an expression; have it checked to "
+                 "be a number, in a script"),
                 ("echo ${x:-{}}", "${x:-{} is too complicated to be in a "
                  "command: put it into a script"),
                 ("true # {}", "an argument inside a comment could end it: "

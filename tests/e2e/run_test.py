@@ -67,6 +67,13 @@ class Ending(Workflows, TroupeTest):
         self.assertEqual((ended.code, ended.out.splitlines()[1:]),
                          (0, ["x", "y"]))
 
+    def test_an_output_that_is_full_is_told_and_exits_with_125(self):
+        with open("/dev/full", "wb") as full:
+            ended = self.run_flow("jobs: {a: {run: echo x}}\n", stdout=full)
+        self.assertEqual(ended.code, 125)
+        self.assertIn("troupe: cannot write to standard output: no space left "
+                      "on device\n", ended.err)
+
     def test_a_failure_is_explained_and_exits_with_1(self):
         ended = self.run_flow(
             "name: bad\n"
