@@ -101,15 +101,16 @@ int run(std::vector<std::string> words) {
                   meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
-/// False, and complains, if something that was printed has not arrived. Nobody
-/// who closed a pipe early wants to hear of it.
-bool all_is_written() {
+/// `code`, unless something that was printed has not arrived. Nobody who closed
+/// a pipe early wants to hear of it.
+int after_writing_all(int code) {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
-    return true;
-  if (errno != EPIPE)
-    complain(system_error("cannot write to standard output", errno).what);
-  return false;
+    return code;
+  if (errno == EPIPE)
+    return 128 + SIGPIPE;
+  complain(system_error("cannot write to standard output", errno).what);
+  return exit_troupe_failed;
 }
 
 }  // namespace
