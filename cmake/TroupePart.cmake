@@ -56,6 +56,11 @@ function(troupe_test name)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 60)
   endif()
+  # A sanitizer may stop to look up a symbol.
+  set(longest_handler 250ms)
+  if(TROUPE_SANITIZE)
+    set(longest_handler 5s)
+  endif()
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LINKS} troupe::warnings
                                         GTest::gmock GTest::gtest_main)
@@ -63,5 +68,5 @@ function(troupe_test name)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
     PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
                ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
-               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:250ms)
+               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:${longest_handler})
 endfunction()
