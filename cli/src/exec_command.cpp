@@ -188,14 +188,16 @@ int execute(const Startup& startup, const ExecOptions& options,
   const auto tell = [&](int signal) {
     actors::send(engine.commands(), actors::SignalCommand{command, signal});
   };
+  // Before the signal: the other way round the command could end by it before
+  // it counts as cancelled, or begin in between and never get it.
   const auto cancel = [&] {
     actors::send(engine.commands(),
                  actors::CancelCommand{command, std::nullopt});
   };
   // What the command's own write would have caused, were the pipe its own.
   const auto on_no_reader = [&] {
-    tell(SIGPIPE);
     cancel();
+    tell(SIGPIPE);
   };
   ActorRef printer;
   std::shared_ptr<JsonModeSinks> sinks;
@@ -223,12 +225,12 @@ int execute(const Startup& startup, const ExecOptions& options,
     // the leader of the session alone, and that may be us.
     const bool from_terminal =
         foreground && info.ssi_code == SI_KERNEL && signal != SIGHUP;
+    if (signal != SIGUSR1 && signal != SIGUSR2) {
+      cancel();
+      told_to_end = signal;
+    }
     if (!from_terminal)
       tell(signal);
-    if (signal == SIGUSR1 || signal == SIGUSR2)
-      return;
-    cancel();
-    told_to_end = signal;
   });
   engine.run();
   signals.stop();

@@ -4,7 +4,7 @@ import os
 import signal
 import unittest
 
-from troupe_e2e import TroupeTest, processes_with, wait_until
+from troupe_e2e import SANITIZED, TroupeTest, processes_with, wait_until
 
 
 class OpenFiles(TroupeTest):
@@ -33,6 +33,7 @@ class FileSize(TroupeTest):
 
 
 class Memory(TroupeTest):
+    @unittest.skipIf(SANITIZED, "a sanitizer needs more to begin with")
     def test_a_lack_of_memory_is_said_and_is_125(self):
         finished = self.sh('ulimit -v 40000; "$TROUPE" exec true')
         self.assertEqual(finished.code, 125)
