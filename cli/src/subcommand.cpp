@@ -23,7 +23,7 @@ std::string unknown_option(const CLI::App& app,
       return {};
     if (!word.starts_with("--"))
       continue;
-    const std::string name = word.substr(0, word.find('='));
+    std::string name = word.substr(0, word.find('='));
     if (app.get_option_no_throw(name) == nullptr)
       return name;
   }
@@ -32,7 +32,7 @@ std::string unknown_option(const CLI::App& app,
 
 /// "exec" of "troupe exec".
 std::string short_name(const CLI::App& app) {
-  const std::string name = app.get_name();
+  const std::string& name = app.get_name();
   return name.substr(name.rfind(' ') + 1);
 }
 

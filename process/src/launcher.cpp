@@ -42,8 +42,10 @@ int CloneLauncher::clone_and_wait(Child& child, int (*run)(void*),
 boost::system::error_code CloneLauncher::exec(const char* executable,
                                               const char* const* argv,
                                               const char* const* environment) {
+  // NOLINTBEGIN(cppcoreguidelines-pro-type-const-cast): execve changes nothing.
   auto* const arguments = const_cast<char* const*>(argv);
   auto* const variables = const_cast<char* const*>(environment);
+  // NOLINTEND(cppcoreguidelines-pro-type-const-cast)
   ::execve(executable, arguments, variables);
   return {errno, boost::system::system_category()};
 }
