@@ -233,24 +233,13 @@ class MapActor {
   }
 
   void perform(MapCore::Finish) {
-    erase_bar(
-        [self = actors::ref_of(self_)] { actors::send(self, Printed{}); });
+    hide_bar([self = actors::ref_of(self_)] { actors::send(self, Printed{}); });
     over_ = true;
   }
 
   void suspend(const Suspend& m) {
     clock_.pause(actors::now(self_));
-    erase_bar(m.ready);
-  }
-
-  /// Calls `done` when this and everything before it has been written.
-  void erase_bar(std::function<void()> done) {
-    auto job = std::make_shared<PrintJob>();
-    job->fd = STDERR_FILENO;
-    if (plan_->bar)
-      job->bytes = "\r\x1b[K";
-    job->done = std::move(done);
-    send(self_, printer_, Print{std::move(job)});
+    hide_bar(m.ready);
   }
 
   [[nodiscard]] actors::CommandRequest request_for(
@@ -350,13 +339,14 @@ class MapActor {
   }
 
   void complain_about(const Job& job, const std::string& what) {
-    say(fmt::format("job {}: {}", job.seq, printable(what)));
+    say(fmt::format("job {}: {}", job.seq, what));
   }
 
-  void print_text(int fd, std::string text) {
+  void print_text(int fd, std::string text, std::function<void()> done = {}) {
     auto print = std::make_shared<PrintJob>();
     print->fd = fd;
     print->bytes = std::move(text);
+    print->done = std::move(done);
     send(self_, printer_, Print{std::move(print)});
   }
 
@@ -472,10 +462,11 @@ class MapActor {
       send_after(self_, limit_interval, LimitTick{});
   }
 
-  /// Makes room for other text on the terminal, until it is drawn again.
-  void hide_bar() {
-    if (plan_->bar)
-      print_text(STDERR_FILENO, "\r\x1b[K");
+  /// Makes room for other text on the terminal, until it is drawn again. Calls
+  /// `done` when this and everything before it has been written.
+  void hide_bar(std::function<void()> done = {}) {
+    if (plan_->bar || done)
+      print_text(STDERR_FILENO, plan_->bar ? "\r\x1b[K" : "", std::move(done));
   }
 
   void draw_bar() {
