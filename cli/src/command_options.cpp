@@ -153,9 +153,13 @@ Result<void> apply_limit(std::string_view text, process::Limits& limits) {
     const auto time = parse_duration(value);
     if (!time)
       return refuse(time.error());
-    // The kernel counts whole seconds; less than one would be none at all.
-    limits.cpu_seconds = static_cast<std::uint64_t>(
-        std::chrono::ceil<std::chrono::seconds>(*time).count());
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(*time);
+    if (seconds != *time || seconds.count() == 0)
+      return failure(Errc::invalid_argument,
+                     fmt::format("--limit cpu: the kernel counts whole seconds "
+                                 "from 1s on, got \"{}\"",
+                                 printable(value)));
+    limits.cpu_seconds = static_cast<std::uint64_t>(seconds.count());
     return {};
   }
   if (name == "memory")
@@ -248,6 +252,11 @@ Result<actors::CommandRequest> CommandOptions::resolve() const {
       return failure(Errc::invalid_argument,
                      fmt::format("--env: expected NAME=VALUE, got \"{}\"",
                                  printable(entry)));
+    if (entry.substr(0, equals) == process::marker_name)
+      return failure(Errc::invalid_argument,
+                     fmt::format("--env: {} is troupe's own: it marks the "
+                                 "processes of a command",
+                                 process::marker_name));
     spec.env.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
   }
   return request;

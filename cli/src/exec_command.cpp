@@ -266,6 +266,7 @@ int run_exec(const Startup& startup, std::vector<std::string> words) {
       "its exit code:\n128+n for a signal, 124 timed out, 125 troupe "
       "failed, 126 not executable, 127 not found.",
       "troupe exec"};
+  show_usage(app, "troupe exec [OPTIONS] [--] COMMAND [ARGUMENT...]");
   options.command.add_to(app, "--delay,--retry-delay");
   app.add_flag("--shell{/bin/sh}", options.command.shell,
                "Run the words, joined by spaces, by a shell; --shell=PROGRAM "

@@ -233,13 +233,16 @@ class MapActor {
   }
 
   void perform(MapCore::Finish) {
-    hide_bar([self = actors::ref_of(self_)] { actors::send(self, Printed{}); });
+    // Erases the bar, and is done when all before it has been written.
+    print_text(STDERR_FILENO, "", [self = actors::ref_of(self_)] {
+      actors::send(self, Printed{});
+    });
     over_ = true;
   }
 
   void suspend(const Suspend& m) {
     clock_.pause(actors::now(self_));
-    hide_bar(m.ready);
+    print_text(STDERR_FILENO, "", m.ready);  // Erases the bar.
   }
 
   [[nodiscard]] actors::CommandRequest request_for(
@@ -365,7 +368,6 @@ class MapActor {
   }
 
   void print(const Ready& ready) {
-    hide_bar();
     if (!ready.text.empty())
       print_text(STDOUT_FILENO, ready.text);
     if (ready.output)
@@ -462,21 +464,17 @@ class MapActor {
       send_after(self_, limit_interval, LimitTick{});
   }
 
-  /// Makes room for other text on the terminal, until it is drawn again. Calls
-  /// `done` when this and everything before it has been written.
-  void hide_bar(std::function<void()> done = {}) {
-    if (plan_->bar || done)
-      print_text(STDERR_FILENO, plan_->bar ? "\r\x1b[K" : "", std::move(done));
-  }
-
   void draw_bar() {
     if (over_)
       return;
-    if (!clock_.paused())
-      print_text(
-          STDERR_FILENO,
-          fmt::format("\r{}\x1b[K",
-                      progress_.render(terminal_size().columns - 1, now())));
+    if (!clock_.paused()) {
+      auto bar = std::make_shared<PrintJob>();
+      bar->fd = STDERR_FILENO;
+      bar->passing = true;
+      bar->bytes = fmt::format(
+          "\r{}\x1b[K", progress_.render(terminal_size().columns - 1, now()));
+      send(self_, printer_, Print{std::move(bar)});
+    }
     send_after(self_, bar_interval, BarTick{});
   }
 
@@ -487,7 +485,6 @@ class MapActor {
   }
 
   void say(std::string_view what) {
-    hide_bar();
     print_text(STDERR_FILENO, fmt::format("troupe: {}\n", printable(what)));
   }
 

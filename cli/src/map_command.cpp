@@ -429,6 +429,17 @@ int run_map(const Startup& startup, std::vector<std::string> words) {
       "  troupe map 'gzip {}' ::: *.log\n"
       "  find . -print0 | troupe map -0 -j 8 'sha256sum {}'",
       "troupe map"};
+  show_usage(app,
+             "troupe map [OPTIONS] 'COMMAND' [::: ARGUMENT...] [:::: FILE...]\n"
+             "       troupe map [OPTIONS] COMMAND WORD... [::: ARGUMENT...]\n\n"
+             "Without ::: and ::::, arguments are lines of standard input. In "
+             "the command:\n"
+             "  {}   the argument           {1} {2}  that of the first, second "
+             "source\n"
+             "  {.}  without its extension  {#}      the number of the job\n"
+             "  {/}  without its folder     {%}      the number of the slot\n"
+             "  {//} its folder             {/.}     without folder and "
+             "extension");
   add_options(app, options);
   SplitWords split = split_words(app, words);
   options.words = std::move(split.command);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <set>
 #include <unistd.h>
 #include <utility>
@@ -42,6 +43,8 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
+    if (!job.passing)
+      erase_passing_line();
     const bool left_out =
         broken_.count(job.fd) != 0 ||
         (job.about_output && broken_.count(STDOUT_FILENO) != 0);
@@ -53,12 +56,21 @@ class PrinterActor {
       broken_.insert(job.fd);
       on_broken_(job.fd, number);
     }
+    if (job.passing)
+      passing_fd_ = job.fd;
     if (job.done)
       job.done();
   }
 
+  void erase_passing_line() {
+    if (passing_fd_ && broken_.count(*passing_fd_) == 0)
+      (void)write_fully(*passing_fd_, "\r\x1b[K");
+    passing_fd_.reset();
+  }
+
   OnBroken on_broken_;
-  std::set<int> broken_;  ///< Descriptors that nobody reads any more.
+  std::optional<int> passing_fd_;  ///< Where a passing line stands.
+  std::set<int> broken_;           ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace

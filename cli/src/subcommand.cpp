@@ -9,8 +9,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <memory>
 #include <optional>
 #include <sys/resource.h>
+#include <utility>
 
 namespace troupe::cli {
 namespace {
@@ -45,6 +47,18 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+class UsageLine : public CLI::Formatter {
+ public:
+  explicit UsageLine(std::string usage) : usage_{std::move(usage)} {}
+
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return fmt::format("Usage: {}\n", usage_);
+  }
+
+ private:
+  std::string usage_;
+};
+
 }  // namespace
 
 void complain(std::string_view what) {
@@ -67,6 +81,10 @@ int unknown_option_error(const CLI::App& app, std::string_view typed) {
   return usage_error(
       fmt::format("{}: unknown option {}{}", short_name(app), printable(name),
                   meant ? fmt::format("; did you mean {}?", *meant) : ""));
+}
+
+void show_usage(CLI::App& app, std::string usage) {
+  app.formatter(std::make_shared<UsageLine>(std::move(usage)));
 }
 
 std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {

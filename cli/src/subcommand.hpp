@@ -34,6 +34,10 @@ int usage_error(std::string_view what);
 /// The usage error for an option that `app` does not have, with "did you mean".
 int unknown_option_error(const CLI::App& app, std::string_view typed);
 
+/// Replaces the "Usage:" line of `app`'s help by `usage`, for what its options
+/// alone do not tell.
+void show_usage(CLI::App& app, std::string usage);
+
 /// Parses the words after the subcommand's name into `app`. Nullopt to go on,
 /// else the exit code: --help was printed, or a mistake was explained. Unknown
 /// options come with "did you mean".

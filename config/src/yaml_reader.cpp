@@ -76,6 +76,10 @@ class TreeBuilder : public YAML::EventHandler {
                 YAML::anchor_t anchor, const std::string& value) override {
     if (failed_ || !is_known_tag(mark, tag))
       return;
+    if (value.find('\0') != std::string::npos) {
+      fail(span(mark), "a NUL character, which no command can be given");
+      return;
+    }
     Node node;
     node.kind = Node::Kind::scalar;
     node.plain = tag == "?";

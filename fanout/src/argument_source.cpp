@@ -339,9 +339,10 @@ Result<std::optional<Arguments>> ArgumentStream::next_job() {
     if (bytes > most_job_bytes_)
       return failure(
           Errc::invalid_argument,
-          fmt::format("job {}: its arguments have more than {} together: ask "
-                      "for fewer with -n",
-                      job.seq, format_size(most_job_bytes_)));
+          fmt::format("job {}: its {} arguments need more than {} (each its "
+                      "bytes and {} more): ask for fewer with -n",
+                      job.seq, job.values.size(), format_size(most_job_bytes_),
+                      bytes_per_argument));
   }
   if (job.values.empty())
     return std::nullopt;

@@ -10,9 +10,6 @@
 
 namespace troupe::process {
 
-/// Name of the variable that marks every process of a command.
-inline constexpr std::string_view marker_name = "TROUPE_COMMAND";
-
 /// Null-terminated arrays for execve, and the texts they point to. Points into
 /// the CommandSpec it was built from, which must outlive it.
 class ProgramImage {

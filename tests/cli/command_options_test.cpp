@@ -28,7 +28,7 @@ TEST(ParseSignal, RefusesWhatIsNoneAndSuggests) {
 
 TEST(ApplyLimit, SetsEachKindAndNothingElse) {
   process::Limits limits;
-  EXPECT_TRUE(apply_limit("cpu=1500ms", limits));
+  EXPECT_TRUE(apply_limit("cpu=2s", limits));
   EXPECT_TRUE(apply_limit("memory=1GiB", limits));
   EXPECT_TRUE(apply_limit("files=64", limits));
   EXPECT_TRUE(apply_limit("processes=7", limits));
@@ -49,6 +49,11 @@ TEST(ApplyLimit, SaysWhatIsWrong) {
   EXPECT_TRUE(apply_limit("files=many", limits)
                   .error()
                   .what.starts_with("--limit files: "));
+  for (const char* const time : {"1500ms", "500ms", "0s"})
+    EXPECT_EQ(apply_limit(std::string("cpu=") + time, limits).error().what,
+              std::string("--limit cpu: the kernel counts whole seconds from "
+                          "1s on, got \"") +
+                  time + "\"");
   EXPECT_EQ(limits, process::Limits{});
 }
 
@@ -104,6 +109,9 @@ TEST(CommandOptions, NamesTheOptionThatIsWrong) {
             "--nice: expected a number from -20 to 19, got \"20\"");
   EXPECT_EQ(error_of({.env = {"=x"}}),
             "--env: expected NAME=VALUE, got \"=x\"");
+  EXPECT_EQ(error_of({.env = {"TROUPE_COMMAND=x"}}),
+            "--env: TROUPE_COMMAND is troupe's own: it marks the processes of "
+            "a command");
   EXPECT_TRUE(error_of({.timeout = "soon"}).starts_with("--timeout: "));
   EXPECT_TRUE(error_of({.grace = "soon"}).starts_with("--grace: "));
   EXPECT_TRUE(error_of({.max_delay = "-1s"}).starts_with("--max-delay: "));

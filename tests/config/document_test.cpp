@@ -102,6 +102,9 @@ TEST(ReadYaml, RefusesKeysThatAreNoTextTagsAndSecondDocuments) {
 }
 
 TEST(ReadYaml, RefusesWhatIsNoText) {
+  EXPECT_EQ(read("a: \"x\\0y\"").errors,
+            "f.yaml:1:4: a NUL character, which no command can be given\n"
+            "a: \"x\\0y\"\n   ^");
   EXPECT_EQ(read("a: 1\nb: \xff\n").errors,
             "f.yaml:2:1: the file is not UTF-8 text\nb: \\xff\n^");
   EXPECT_EQ(read(std::string{"a: \0b\n", 6}).errors,

@@ -249,7 +249,7 @@ class Setting(TroupeTest):
                   "(r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_NOFILE, "
                   "r.RLIMIT_NPROC, r.RLIMIT_FSIZE)])")
         finished = self.troupe(
-            "exec", "--limit", "cpu=1500ms", "--limit", "memory=2GiB",
+            "exec", "--limit", "cpu=2s", "--limit", "memory=2GiB",
             "--limit", "files=33", "--limit", "processes=4000", "--limit",
             "file-size=64KiB", "python3", "-c", script)
         self.assert_ended(

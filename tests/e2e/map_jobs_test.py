@@ -1,6 +1,7 @@
 """troupe map: how many run, what of them is shown, and when it is enough."""
 
 import os
+import re
 import subprocess
 import time
 import unittest
@@ -186,6 +187,16 @@ class Output(TroupeTest):
         self.assertRegex(terminal.text, r"\[=*>? *\] +\d+% [1-4]/4, ")
         # At the end the line is empty again.
         self.assertTrue(terminal.text.endswith("\r\x1b[K"), terminal)
+
+    def test_a_bar_makes_room_for_lines_that_come_in_between(self):
+        terminal = self.terminal(
+            [self.env["TROUPE"], "map", "--bar", "--line-buffer", "-j1",
+             ": {}; for i in 1 2 3 4; do sleep 0.3; echo line $i; done", ":::",
+             "x"])
+        self.assertEqual(terminal.wait(), 0)
+        self.assertEqual(
+            len(re.findall(r"(?:\A|\n|\x1b\[K)line \d\r\n", terminal.text)), 4,
+            terminal)
 
     def test_without_a_terminal_there_is_no_bar(self):
         self.assert_ended(self.troupe("map", "--bar", "true", ":::", "a"), 0)

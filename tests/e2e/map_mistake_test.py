@@ -235,8 +235,8 @@ class Size(TroupeTest):
                                input=(b"x" * 100000 + b"\n") * 20)
         self.assertEqual((finished.code, finished.out), (3, ""))
         self.assertEqual(
-            finished.err, "troupe: job 1: its arguments have more than 1.00 "
-            "MiB together: ask for fewer with -n\n")
+            finished.err, "troupe: job 1: its 11 arguments need more than "
+            "1.00 MiB (each its bytes and 9 more): ask for fewer with -n\n")
 
     def test_what_the_system_refuses_is_one_failed_job(self):
         # A quarter of the stack is all that the arguments may take.

@@ -148,8 +148,8 @@ TEST(ArgumentStream, RefusesAJobWithTooManyBytes) {
   EXPECT_EQ(all(stream(options, words({"12345", "12345", "12345", "12345",
                                        "12345", "123456"}))),
             (Jobs{{"12345", "12345", "12345"},
-                  {"error: job 2: its arguments have more than 42 B together: "
-                   "ask for fewer with -n"}}));
+                  {"error: job 2: its 3 arguments need more than 42 B (each "
+                   "its bytes and 9 more): ask for fewer with -n"}}));
 }
 
 TEST(ArgumentStream, RepeatsItsLastError) {

@@ -119,6 +119,18 @@ TEST(LoadWorkflow, ReportsEverythingInOneGo) {
             "    ^~~~~");
 }
 
+TEST(LoadWorkflow, ReportsABadMatrixButNotTheUsesOfItsKeys) {
+  EXPECT_EQ(
+      errors_of("jobs:\n"
+                "  a:\n"
+                "    strategy: {matrix: {os: []}}\n"
+                "    run: x ${{ matrix.os }}\n"),
+      "etl.yaml:3:29: os: expected a list with at least one value, got an "
+      "empty list\n"
+      "    strategy: {matrix: {os: []}}\n"
+      "                            ^");
+}
+
 TEST(LoadWorkflow, NamesCycles) {
   EXPECT_EQ(errors_of("jobs:\n"
                       "  a: {run: x, needs: [c]}\n"

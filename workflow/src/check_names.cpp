@@ -92,6 +92,8 @@ void add_variables(Scope& scope, const std::vector<NamedTemplate>& env) {
 
 Names matrix_names(const Job& job) {
   Names names = group("matrix", "matrix key", {});
+  if (job.matrix.empty())  // It was wrong, and reported; keys are not known.
+    return open("matrix");
   for (const Value::Object& combination : job.matrix) {
     for (const auto& [key, value] : combination) {
       const auto known = std::find_if(

@@ -154,7 +154,6 @@ void include(const std::vector<Combination>& added,
 
 std::vector<Combination> expand_matrix(const Node& node,
                                        Diagnostics& diagnostics) {
-  std::vector<Combination> nothing{{}};
   if (node.kind != Node::Kind::mapping) {
     const bool computed = node.kind == Node::Kind::scalar &&
                           node.text.find("${{") != std::string::npos;
@@ -164,7 +163,7 @@ std::vector<Combination> expand_matrix(const Node& node,
                       "version");
     else
       config::report_expected(node, "matrix", "a map of lists", diagnostics);
-    return nothing;
+    return {};
   }
   std::vector<std::string_view> keys;
   for (const Entry& entry : node.entries) {
@@ -185,20 +184,20 @@ std::vector<Combination> expand_matrix(const Node& node,
     if (entry.value.kind != Node::Kind::sequence || items.empty()) {
       config::report_expected(entry.value, entry.key,
                               "a list with at least one value", diagnostics);
-      return nothing;
+      return {};
     }
     if (++lists > most_lists) {
       diagnostics.add(entry.where, fmt::format("a matrix of more than {} lists",
                                                most_lists));
-      return nothing;
+      return {};
     }
     if (lists == 1)
-      combinations = nothing;
+      combinations = {{}};
     if (items.size() > most_combinations / combinations.size()) {
       diagnostics.add(entry.where,
                       fmt::format("the matrix has more than {} combinations",
                                   most_combinations));
-      return nothing;
+      return {};
     }
     std::vector<Value> values;
     values.reserve(items.size());
@@ -223,11 +222,11 @@ std::vector<Combination> expand_matrix(const Node& node,
     diagnostics.add(node.where,
                     fmt::format("the matrix has more than {} combinations",
                                 most_combinations));
-    return nothing;
+    return {};
   }
   if (combinations.empty()) {
     diagnostics.add(node.where, "the matrix has no combination");
-    return nothing;
+    return {};
   }
   return combinations;
 }

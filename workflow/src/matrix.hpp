@@ -13,7 +13,7 @@ namespace troupe::workflow {
 /// `exclude` is part of. An entry of `include` is added to each combination
 /// that it does not contradict, or becomes one of its own if there is none.
 ///
-/// What is wrong is reported; then one empty combination comes back.
+/// What is wrong is reported; then no combination comes back.
 [[nodiscard]] std::vector<Value::Object> expand_matrix(
     const config::Node& node, config::Diagnostics& diagnostics);
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -52,6 +53,9 @@ struct Limits {
 
 /// Largest text for StdinText, in bytes; more belongs into a file.
 inline constexpr std::size_t max_stdin_text = 16 << 20;
+
+/// Name of the variable that marks every process of a command.
+inline constexpr std::string_view marker_name = "TROUPE_COMMAND";
 
 /// Everything the system needs to know to run one attempt of a command.
 struct CommandSpec {
