@@ -474,7 +474,8 @@ class Stopping(Workflows, TroupeTest):
         for _ in range(3):
             time.sleep(0.2)
             process.signal(signal.SIGTERM)
-        self.assertEqual(process.finish().code, 143)
+        # The last one may find a process that has already tidied up.
+        self.assertIn(process.finish().code, (143, -signal.SIGTERM))
 
     def test_a_wait_for_the_next_attempt_is_ended(self):
         process = self.start_flow("jobs:\n  a:\n    retry: {attempts: 9, delay: 1m}\n"
