@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fmt/format.h>
-#include <string.h>
 
 namespace troupe::actors {
 namespace {
@@ -95,7 +95,7 @@ std::vector<std::string> notes_on(const ExitReport& report) {
         report.leftovers == 1 ? "" : "es",
         report.output_held ? " and that held its output open" : ""));
   else if (report.output_held && !report.killed)
-    notes.push_back("something outside of its tree held its output open");
+    notes.emplace_back("something outside of its tree held its output open");
   if (report.survivors > 0)
     notes.push_back(fmt::format("{} process{} could not be killed",
                                 report.survivors,

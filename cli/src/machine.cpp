@@ -15,11 +15,11 @@ std::string read_file(const char* path) {
 }  // namespace
 
 flow_control::MachineSample look_at_machine() {
-  using namespace flow_control;
-  return {.memory = parse_meminfo(read_file("/proc/meminfo")),
+  using flow_control::parse_pressure;
+  return {.memory = flow_control::parse_meminfo(read_file("/proc/meminfo")),
           .memory_pressure = parse_pressure(read_file("/proc/pressure/memory")),
           .cpu_pressure = parse_pressure(read_file("/proc/pressure/cpu")),
-          .load = parse_loadavg(read_file("/proc/loadavg"))};
+          .load = flow_control::parse_loadavg(read_file("/proc/loadavg"))};
 }
 
 }  // namespace troupe::cli

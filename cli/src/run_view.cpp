@@ -37,7 +37,6 @@ Look look_of(JobState state) {
     case JobState::succeeded:
       return {"✓", "32"};
     case JobState::failed:
-      return {"✗", "31"};
     case JobState::timed_out:
       return {"✗", "31"};
     case JobState::cancelled:

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <istream>
 #include <map>
 #include <set>
-#include <streambuf>
+#include <sstream>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -17,15 +16,6 @@ namespace troupe::config {
 namespace {
 
 constexpr std::string_view merge_key = "<<";
-
-/// Lets yaml-cpp read the text where it is.
-class ViewBuffer : public std::streambuf {
- public:
-  explicit ViewBuffer(std::string_view text) {
-    char* const begin = const_cast<char*>(text.data());  // never written to
-    setg(begin, begin, begin + text.size());
-  }
-};
 
 /// Bytes from `at` to the end of what a person sees as this scalar.
 std::uint32_t written_length(const Source& source, Span at,
@@ -336,8 +326,7 @@ std::optional<Document> read_yaml(std::shared_ptr<const Source> source,
 
   TreeBuilder builder{*source, diagnostics, limits};
   try {
-    ViewBuffer buffer{text};
-    std::istream stream{&buffer};
+    std::istringstream stream{std::string{text}};
     YAML::Parser parser{stream};
     while (!builder.failed() && parser.HandleNextDocument(builder)) {
     }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
-#include <ranges>
 #include <utility>
 
 namespace troupe::fanout {
@@ -162,10 +161,10 @@ class ProductRows final : public RowStream {
 
   /// Counts up; back to zero after the last combination.
   void advance() {
-    for (Digit& digit : std::views::reverse(digits_)) {
-      if (++digit.at < digit.rows.size())
+    for (std::size_t i = digits_.size(); i-- > 0;) {
+      if (++digits_[i].at < digits_[i].rows.size())
         return;
-      digit.at = 0;
+      digits_[i].at = 0;
     }
   }
 

@@ -122,7 +122,8 @@ std::size_t MemoryGovernor::ceiling(const MachineSample& sample,
     const std::uint64_t keep = hold_below(*sample.memory);
     const std::uint64_t available = sample.memory->available_bytes;
     const std::uint64_t spare = available - std::min(available, keep);
-    room = std::min(room, static_cast<double>(spare / bytes_per_command_));
+    const std::uint64_t fitting = spare / bytes_per_command_;
+    room = std::min(room, static_cast<double>(fitting));
   }
   if (sample.load && config_.max_load)
     room = std::min(room, std::ceil(*config_.max_load - load_of(*sample.load)));

@@ -91,17 +91,8 @@ class SupervisorActor {
   /// killed or crashed, and nobody will be there to await theirs.
   void on_exit() {
     for (const auto& [key, child] : children_) {
-      if (!child.actor)
-        continue;
-      std::visit(Overload{
-                     [&](Duration limit) {
-                       actors::stop(self_, child.actor);
-                       actors::kill_after(self_, child.actor, limit);
-                     },
-                     [&](BrutalKill) { actors::kill(self_, child.actor); },
-                     [&](Infinity) { actors::stop(self_, child.actor); },
-                 },
-                 core_.spec_of(key).effective_shutdown());
+      if (child.actor)
+        end_unawaited(child.actor, core_.spec_of(key).effective_shutdown());
     }
   }
 
@@ -114,6 +105,18 @@ class SupervisorActor {
     Promise reply;
     std::uint64_t token = 0;
   };
+
+  void end_unawaited(const ActorRef& child, const Shutdown& shutdown) {
+    std::visit(Overload{
+                   [&](Duration limit) {
+                     actors::stop(self_, child);
+                     actors::kill_after(self_, child, limit);
+                   },
+                   [&](BrutalKill) { actors::kill(self_, child); },
+                   [&](Infinity) { actors::stop(self_, child); },
+               },
+               shutdown);
+  }
 
   [[nodiscard]] TimePoint now() const { return actors::now(self_); }
 
