@@ -22,6 +22,7 @@ ROWS = [
     ["process", "flow_control", "config", "fanout", "store", "api"],
     ["actors"],
     ["supervisor"],
+    ["service"],
     ["workflow", "distributed"],
     ["node"],
     ["cli"],

@@ -1,0 +1,10 @@
+#pragma once
+
+/// Start here. A service is a command that is meant to run for ever, as a child
+/// of a supervisor: this part starts it, finds out whether it is ready and
+/// alive, keeps its log, ends it, and says how it ended.
+///
+///   service_spec.hpp  ServiceSpec: the command and how to look after it
+///   checker.hpp       asks a running service how it is: exec, HTTP, TCP
+///   notify_socket.hpp what services say by themselves (sd_notify)
+#include <troupe/service/service_spec.hpp>
