@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <fmt/format.h>
 
 namespace troupe::actors {
@@ -17,46 +16,7 @@ using process::SpawnFailure;
 
 constexpr int status_timed_out = 124;
 constexpr int status_troupe_failed = 125;
-constexpr int status_not_executable = 126;
-constexpr int status_not_found = 127;
 constexpr int status_signal_base = 128;
-
-std::string signal_name(int signal) {
-  const char* const name = ::sigabbrev_np(signal);
-  return name == nullptr ? fmt::format("signal {}", signal)
-                         : fmt::format("SIG{}", name);
-}
-
-int spawn_status(const SpawnFailure& failure) {
-  if (failure.stage != process::SpawnStage::exec)
-    return status_troupe_failed;
-  switch (failure.error.code) {
-    case Errc::not_found:
-      return status_not_found;
-    case Errc::permission_denied:
-    case Errc::invalid_argument:
-      return status_not_executable;
-    case Errc::overloaded:
-    case Errc::timed_out:
-    case Errc::unavailable:
-    case Errc::corrupt:
-    case Errc::already_exists:
-    case Errc::cancelled:
-    case Errc::unsupported:
-    case Errc::internal:
-      return status_troupe_failed;
-  }
-  return status_troupe_failed;
-}
-
-Cause how_it_ended(const ExitReport& report) {
-  if (report.signal != 0)
-    return {CauseKind::signal, report.signal,
-            fmt::format("killed by {}{}", signal_name(report.signal),
-                        report.core_dumped ? " (core dumped)" : "")};
-  return {CauseKind::exit_code, report.exit_code,
-          fmt::format("exited with {}", report.exit_code)};
-}
 
 /// Why an attempt that ran to its end by itself is no success; empty if it is.
 std::vector<Cause> shortcomings(const CommandRequest& request,
@@ -66,7 +26,7 @@ std::vector<Cause> shortcomings(const CommandRequest& request,
   const auto& codes = success.exit_codes;
   if (report.signal != 0 ||
       std::find(codes.begin(), codes.end(), report.exit_code) == codes.end())
-    return {how_it_ended(report)};
+    return {cause_of(report)};
   for (std::size_t i = 0; i < success.output_contains.size(); ++i) {
     if (!texts_found.at(i))
       return {{CauseKind::output, 0,
@@ -86,23 +46,6 @@ std::vector<Cause> shortcomings(const CommandRequest& request,
   return {};
 }
 
-std::vector<std::string> notes_on(const ExitReport& report) {
-  std::vector<std::string> notes;
-  // Of a command that was killed nobody asks which of its processes were left.
-  if (report.leftovers > 0 && !report.killed)
-    notes.push_back(fmt::format(
-        "killed {} process{} that it left behind{}", report.leftovers,
-        report.leftovers == 1 ? "" : "es",
-        report.output_held ? " and that held its output open" : ""));
-  else if (report.output_held && !report.killed)
-    notes.emplace_back("something outside of its tree held its output open");
-  if (report.survivors > 0)
-    notes.push_back(fmt::format("{} process{} could not be killed",
-                                report.survivors,
-                                report.survivors == 1 ? "" : "es"));
-  return notes;
-}
-
 void judge_report(Attempt& attempt, const CommandRequest& request,
                   const ExitReport& report,
                   const std::vector<bool>& texts_found) {
@@ -119,7 +62,7 @@ void judge_report(Attempt& attempt, const CommandRequest& request,
              report.killed ? " and had to be killed" : "")}};
   } else if (report.stopped) {
     attempt.kind = OutcomeKind::cancelled;
-    attempt.causes = {how_it_ended(report),
+    attempt.causes = {cause_of(report),
                       {CauseKind::cancelled, 0, "was cancelled"}};
   } else {
     attempt.causes = shortcomings(request, report, texts_found);
@@ -138,21 +81,19 @@ Attempt judge(const CommandRequest& request, std::uint32_t number,
   attempt.ended = seen.ended;
   attempt.stdout_tail = std::move(seen.stdout_tail);
   attempt.stderr_tail = std::move(seen.stderr_tail);
-  std::visit(
-      Overload{[&](const ExitReport& report) {
-                 judge_report(attempt, request, report, seen.texts_found);
-               },
-               [&](const SpawnFailure& failure) {
-                 attempt.kind = OutcomeKind::failed;
-                 attempt.causes = {{CauseKind::spawn_error,
-                                    spawn_status(failure), failure.error.what}};
-               },
-               [&](RunnerLost) {
-                 attempt.kind = OutcomeKind::lost;
-                 attempt.causes = {{CauseKind::warden_lost, 0,
-                                    "the warden that ran it died"}};
-               }},
-      seen.end);
+  std::visit(Overload{[&](const ExitReport& report) {
+                        judge_report(attempt, request, report,
+                                     seen.texts_found);
+                      },
+                      [&](const SpawnFailure&) {
+                        attempt.kind = OutcomeKind::failed;
+                        attempt.causes = {cause_of(seen.end)};
+                      },
+                      [&](RunnerLost) {
+                        attempt.kind = OutcomeKind::lost;
+                        attempt.causes = {cause_of(seen.end)};
+                      }},
+             seen.end);
   // Somebody wanted its end, and it came before the request could arrive.
   if (cancelled && attempt.kind != OutcomeKind::success &&
       attempt.kind != OutcomeKind::cancelled) {

@@ -1,6 +1,58 @@
 #include <troupe/actors/outcome.hpp>
+#include <troupe/base/overload.hpp>
+
+#include <cstring>
+#include <fmt/format.h>
 
 namespace troupe::actors {
+namespace {
+
+using process::ExitReport;
+using process::RunnerLost;
+using process::SpawnFailure;
+
+constexpr int status_troupe_failed = 125;
+constexpr int status_not_executable = 126;
+constexpr int status_not_found = 127;
+
+std::string signal_name(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return name == nullptr ? fmt::format("signal {}", signal)
+                         : fmt::format("SIG{}", name);
+}
+
+int spawn_status(const SpawnFailure& failure) {
+  if (failure.stage != process::SpawnStage::exec)
+    return status_troupe_failed;
+  switch (failure.error.code) {
+    case Errc::not_found:
+      return status_not_found;
+    case Errc::permission_denied:
+    case Errc::invalid_argument:
+      return status_not_executable;
+    case Errc::overloaded:
+    case Errc::timed_out:
+    case Errc::unavailable:
+    case Errc::corrupt:
+    case Errc::already_exists:
+    case Errc::cancelled:
+    case Errc::unsupported:
+    case Errc::internal:
+      return status_troupe_failed;
+  }
+  return status_troupe_failed;
+}
+
+Cause cause_of_exit(const ExitReport& report) {
+  if (report.signal != 0)
+    return {CauseKind::signal, report.signal,
+            fmt::format("killed by {}{}", signal_name(report.signal),
+                        report.core_dumped ? " (core dumped)" : "")};
+  return {CauseKind::exit_code, report.exit_code,
+          fmt::format("exited with {}", report.exit_code)};
+}
+
+}  // namespace
 
 std::string_view to_string(OutcomeKind kind) {
   switch (kind) {
@@ -42,8 +94,45 @@ std::string_view to_string(CauseKind kind) {
       return "warden_lost";
     case CauseKind::gave_up:
       return "gave_up";
+    case CauseKind::not_ready:
+      return "not_ready";
+    case CauseKind::not_alive:
+      return "not_alive";
+    case CauseKind::watchdog:
+      return "watchdog";
   }
   return "unknown";
+}
+
+Cause cause_of(const process::AttemptEnd& end) {
+  return std::visit(
+      Overload{[](const ExitReport& report) { return cause_of_exit(report); },
+               [](const SpawnFailure& failure) {
+                 return Cause{CauseKind::spawn_error, spawn_status(failure),
+                              failure.error.what};
+               },
+               [](RunnerLost) {
+                 return Cause{CauseKind::warden_lost, 0,
+                              "the warden that ran it died"};
+               }},
+      end);
+}
+
+std::vector<std::string> notes_on(const ExitReport& report) {
+  std::vector<std::string> notes;
+  // Of a command that was killed nobody asks which of its processes were left.
+  if (report.leftovers > 0 && !report.killed)
+    notes.push_back(fmt::format(
+        "killed {} process{} that it left behind{}", report.leftovers,
+        report.leftovers == 1 ? "" : "es",
+        report.output_held ? " and that held its output open" : ""));
+  else if (report.output_held && !report.killed)
+    notes.emplace_back("something outside of its tree held its output open");
+  if (report.survivors > 0)
+    notes.push_back(fmt::format("{} process{} could not be killed",
+                                report.survivors,
+                                report.survivors == 1 ? "" : "es"));
+  return notes;
 }
 
 std::string describe(const std::vector<Cause>& causes) {

@@ -86,6 +86,11 @@ Result<void> check(const SupervisorSpec& spec) {
     return bad(
         fmt::format("simple_one_for_one needs exactly one child spec, got {}",
                     spec.children.size()));
+  if (spec.on_give_up != OnGiveUp::escalate &&
+      spec.strategy == Strategy::simple_one_for_one)
+    return bad("simple_one_for_one can only escalate");
+  if (spec.hold_for <= Duration{0})
+    return bad("the time to hold must be positive");
   std::unordered_set<std::string_view> ids;
   for (const ChildSpec& child : spec.children) {
     if (auto result = check(child, spec.auto_shutdown); !result)

@@ -71,6 +71,9 @@ class SupervisorActor {
         [this](const RestartChild& m) {
           perform(core_.restart_child(m.id, ticket(m.token), now()));
         },
+        [this](StartAll m) {
+          perform(core_.start_all(ticket(m.token), now()));
+        },
         [this](const DeleteChild& m) {
           perform(core_.delete_child(m.id, ticket(m.token), now()));
         },
@@ -260,7 +263,7 @@ class SupervisorActor {
   }
 
   ChildList list_children() const {
-    ChildList list;
+    ChildList list{core_.info(now()), {}};
     for (ChildInfo& info : core_.which_children()) {
       const auto it = children_.find(info.ref.key);
       list.children.push_back({std::move(info), it == children_.end()
@@ -293,18 +296,25 @@ Result<ActorRef> spawn_supervisor(actors::ActorSystem& system,
                                         std::move(report_to), Parent{});
 }
 
-ChildSpec supervisor_child(std::string id, SupervisorSpec spec) {
-  auto shared = std::make_shared<const SupervisorSpec>(std::move(spec));
+ChildSpec supervisor_child(std::string id,
+                           std::function<SupervisorSpec()> make_spec) {
   return {.id = std::move(id),
-          .start = [shared](StartContext& context) -> StartResult {
-            if (auto result = check(*shared); !result)
+          .start = [make = std::move(make_spec)](
+                       StartContext& context) -> StartResult {
+            SupervisorSpec spec = make();
+            if (auto result = check(spec); !result)
               return std::move(result.error());
             Actor* parent = context.supervisor();
             return Starting{actors::spawn<SupervisorActor>(
-                parent, *shared, context.report_to(),
+                parent, std::move(spec), context.report_to(),
                 Parent{actors::ref_of(parent), context.child()})};
           },
           .type = ChildType::supervisor};
+}
+
+ChildSpec supervisor_child(std::string id, SupervisorSpec spec) {
+  return supervisor_child(std::move(id),
+                          [spec = std::move(spec)] { return spec; });
 }
 
 }  // namespace troupe::supervisor

@@ -103,6 +103,10 @@ std::string_view to_string(ReportKind kind) {
       return "auto_shutdown";
     case ReportKind::gave_up:
       return "gave_up";
+    case ReportKind::held:
+      return "held";
+    case ReportKind::released:
+      return "released";
   }
   return "unknown";
 }
@@ -203,8 +207,18 @@ Actions SupervisorCore::on_child_exited(ChildRef child,
 
 Actions SupervisorCore::on_timer(TimerId timer, TimePoint now) {
   if (!timer.key) {
+    if (timer.number == 0)
+      return {};
     if (timer.number == shutdown_timer_)
       kill_all();
+    if (timer.number == hold_timer_) {
+      if (busy()) {
+        waiting_.emplace_back(timer);
+      } else {
+        release();
+        proceed(now);
+      }
+    }
     return take_actions();
   }
   const auto it = children_.find(timer.key);
@@ -253,6 +267,7 @@ void SupervisorCore::proceed(TimePoint now) {
         break;
       case Work::start_all:
       case Work::start_group:
+      case Work::release:
         if (starting_ > 0)
           return;
         start_next();
@@ -274,6 +289,12 @@ void SupervisorCore::proceed(TimePoint now) {
           work_ = Work::start_group;
           cursor_ = first_;
         }
+        break;
+      case Work::hold:
+        if (stopping_ > 0)
+          return;
+        if (!stop_next(ChildKey{}))
+          work_ = Work::none;
         break;
       case Work::shut_down:
         if (stopping_ > 0)
@@ -332,6 +353,11 @@ void SupervisorCore::serve_next(TimePoint now) {
               decide(it, ExitReason{*it->second.exited}, now);
           },
           [&](TimerId timer) {
+            if (!timer.key) {
+              if (timer.number == hold_timer_)
+                release();
+              return;
+            }
             const auto it = children_.find(timer.key);
             if (it != children_.end() && it->second.timer == timer.number)
               retry(it, now);
@@ -383,6 +409,7 @@ bool SupervisorCore::begin_stop(Children::iterator it) {
 
 void SupervisorCore::finish_stop(Children::iterator it,
                                  const ExitReason& reason) {
+  it->second.last_exit = reason;
   if (!expected_stop(*it->second.spec, reason))
     report(ReportKind::shutdown_error, it, reason);
   reply_to(it->second, ReplyCode::ok);
@@ -400,7 +427,7 @@ void SupervisorCore::settle_stopped(Children::iterator it) {
 void SupervisorCore::start_failed(Children::iterator it, std::string what,
                                   TimePoint now) {
   Child& child = it->second;
-  child.last_exit = {ExitKind::custom, what};
+  child.last_exit = ExitReason{ExitKind::custom, what};
   if (child.ticket) {
     reply_to(child, ReplyCode::start_failed, {}, std::move(what));
     set_state(child, ChildState::stopped);
@@ -408,7 +435,7 @@ void SupervisorCore::start_failed(Children::iterator it, std::string what,
       erase(it);
     return;
   }
-  report(ReportKind::start_failed, it, child.last_exit);
+  report(ReportKind::start_failed, it, *child.last_exit);
   if (phase_ == Phase::stopping) {
     settle_stopped(it);
   } else if (work_ == Work::start_all) {
@@ -417,7 +444,8 @@ void SupervisorCore::start_failed(Children::iterator it, std::string what,
         {ExitKind::shutdown, fmt::format("child \"{}\" failed to start: {}",
                                          child.spec->id, what)});
   } else {
-    work_ = Work::none;
+    if (work_ != Work::release)
+      work_ = Work::none;
     retry_later(it, now);
   }
 }
@@ -447,7 +475,7 @@ void SupervisorCore::decide(Children::iterator it, const ExitReason& reason,
   if (window_.allow(now))
     restart(it);
   else
-    give_up(it);
+    give_up(it, now);
 }
 
 /// A child ended and is not started again.
@@ -468,7 +496,7 @@ void SupervisorCore::drop(Children::iterator it) {
   }
   const std::string id = it->second.spec->id;
   if (ends)
-    report(ReportKind::auto_shutdown, it, it->second.last_exit);
+    report(ReportKind::auto_shutdown, it, *it->second.last_exit);
   settle_stopped(it);
   if (ends)
     shut_down({ExitKind::shutdown,
@@ -483,7 +511,7 @@ void SupervisorCore::retry_later(Children::iterator it, TimePoint now) {
   child.counted = child.spec->backoff.has_value();
   if (child.counted) {
     if (!window_.allow(now)) {
-      give_up(it);
+      give_up(it, now);
       return;
     }
     delay = backoff_delay(*child.spec->backoff, child.backoff_step++, random_);
@@ -497,7 +525,7 @@ void SupervisorCore::retry(Children::iterator it, TimePoint now) {
   if (it->second.counted || window_.allow(now))
     restart(it);
   else
-    give_up(it);
+    give_up(it, now);
 }
 
 /// Starts a child again, together with those that share its fate.
@@ -521,15 +549,42 @@ void SupervisorCore::restart(Children::iterator it) {
   }
 }
 
-void SupervisorCore::give_up(Children::iterator it) {
+void SupervisorCore::give_up(Children::iterator it, TimePoint now) {
   const Child& child = it->second;
-  report(ReportKind::gave_up, it, child.last_exit);
+  if (spec_.on_give_up != OnGiveUp::escalate) {
+    report(ReportKind::held, it, *child.last_exit);
+    set_state(it->second, ChildState::stopped);
+    hold(now);
+    return;
+  }
+  report(ReportKind::gave_up, it, *child.last_exit);
   std::string what =
       fmt::format("child \"{}\" needed more than {} restarts in {}: {}",
                   child.spec->id, spec_.intensity,
-                  format_duration(spec_.period), describe(child.last_exit));
+                  format_duration(spec_.period), describe(*child.last_exit));
   settle_stopped(it);
   shut_down({ExitKind::shutdown, std::move(what)});
+}
+
+void SupervisorCore::hold(TimePoint now) {
+  work_ = Work::hold;
+  cursor_ = ChildKey{last_key_ + 1};
+  is_held_ = true;
+  if (spec_.on_give_up == OnGiveUp::hold) {
+    hold_timer_ = ++last_timer_;
+    held_until_ = now + spec_.hold_for;
+    act(SetTimer{{ChildKey{}, hold_timer_}, spec_.hold_for});
+  }
+}
+
+void SupervisorCore::release() {
+  if (std::exchange(is_held_, false)) {
+    window_.clear();
+    hold_timer_ = 0;
+    act(Report{.kind = ReportKind::released, .supervisor = spec_.name});
+  }
+  work_ = Work::release;
+  cursor_ = ChildKey{};
 }
 
 void SupervisorCore::shut_down(const ExitReason& reason) {
@@ -598,6 +653,10 @@ Actions SupervisorCore::restart_child(const std::string& id, Ticket ticket,
   return request({Request::Kind::restart, ticket, id, {}}, now);
 }
 
+Actions SupervisorCore::start_all(Ticket ticket, TimePoint now) {
+  return request({Request::Kind::start_all, ticket, {}, {}}, now);
+}
+
 Actions SupervisorCore::delete_child(const std::string& id, Ticket ticket,
                                      TimePoint now) {
   return request({Request::Kind::remove, ticket, id, {}}, now);
@@ -661,6 +720,10 @@ void SupervisorCore::execute(Request request) {
       break;
     case Request::Kind::restart:
       execute_restart(request);
+      break;
+    case Request::Kind::start_all:
+      reply(request.ticket, ReplyCode::ok);
+      release();
       break;
     case Request::Kind::remove:
       execute_remove(request);
@@ -752,7 +815,8 @@ std::vector<ChildInfo> SupervisorCore::which_children() const {
                    .type = child.spec->type,
                    .restart = child.spec->restart,
                    .restarts = child.restarts,
-                   .next_start = {}};
+                   .next_start = {},
+                   .last_exit = child.last_exit};
     if (child.state == ChildState::restarting)
       info.next_start = child.next_start;
     result.push_back(std::move(info));
@@ -765,6 +829,19 @@ ChildCounts SupervisorCore::count_children() const {
           .active = active_,
           .supervisors = supervisors_,
           .workers = children_.size() - supervisors_};
+}
+
+SupervisorInfo SupervisorCore::info(TimePoint now) const {
+  SupervisorInfo info{.name = spec_.name,
+                      .strategy = spec_.strategy,
+                      .intensity = spec_.intensity,
+                      .period = spec_.period,
+                      .restarts_used = window_.used(now),
+                      .is_held = is_held_,
+                      .held_until = {}};
+  if (is_held_ && hold_timer_ != 0)
+    info.held_until = held_until_;
+  return info;
 }
 
 const ChildSpec& SupervisorCore::spec_of(ChildKey key) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/base/time.hpp>
+#include <troupe/process/command_runner.hpp>
 #include <troupe/process/exit_report.hpp>
 
 #include <cstdint>
@@ -38,6 +39,9 @@ enum class CauseKind : std::uint8_t {
   actor_crash = 8,  ///< A command actor died and was restarted.
   warden_lost = 9,  ///< The launching process is gone.
   gave_up = 10,     ///< Attempts or a restart budget ran out.
+  not_ready = 11,   ///< A service was not ready in time.
+  not_alive = 12,   ///< A service failed its live probe.
+  watchdog = 13,    ///< A service did not report in time.
 };
 
 /// The stable lower-case name: "exit_code".
@@ -50,6 +54,15 @@ struct Cause {
 
   friend bool operator==(const Cause&, const Cause&) = default;
 };
+
+/// How an attempt ended: its exit code or signal (also of one that was
+/// stopped), why it could not start, or that its warden is lost.
+[[nodiscard]] Cause cause_of(const process::AttemptEnd& end);
+
+/// Remarks on an end that are no failure: "killed 1 process that it left
+/// behind".
+[[nodiscard]] std::vector<std::string> notes_on(
+    const process::ExitReport& report);
 
 /// One try at running a command.
 struct Attempt {

@@ -45,6 +45,17 @@ enum class AutoShutdown : std::uint8_t {
   all_significant = 3,  ///< The last one that ends.
 };
 
+/// What a supervisor does after too many restarts. The last two are ours; they
+/// are not for simple_one_for_one.
+enum class OnGiveUp : std::uint8_t {
+  escalate = 1,  ///< Stops its children and ends: its own supervisor decides.
+  /// Stops its children and lives on without them, until somebody starts them
+  /// (StartAll, RestartChild) or `hold_for` has passed: then it starts them
+  /// with a fresh budget.
+  hold = 2,
+  stop = 3,  ///< As hold, but nothing starts them by itself.
+};
+
 /// How a child is stopped. A Duration is the time from the polite stop to the
 /// kill.
 struct BrutalKill {
@@ -97,6 +108,8 @@ struct SupervisorSpec {
   int intensity = 1;     ///< Zero gives up at the first failure.
   Duration period = 5s;  ///< Positive.
   AutoShutdown auto_shutdown = AutoShutdown::never;
+  OnGiveUp on_give_up = OnGiveUp::escalate;
+  Duration hold_for = 1min;  ///< For OnGiveUp::hold; positive.
   /// Exactly one, the template, under simple_one_for_one.
   std::vector<ChildSpec> children{};
 };

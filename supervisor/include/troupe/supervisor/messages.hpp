@@ -45,6 +45,12 @@ struct RestartChild {
   std::uint64_t token = 0;
 };
 
+/// Starts all stopped children in order; ends a hold. The answer comes before
+/// they have started.
+struct StartAll {
+  std::uint64_t token = 0;
+};
+
 /// Forgets a stopped child.
 struct DeleteChild {
   std::string id;
@@ -72,8 +78,9 @@ struct ChildEntry {
   actors::ActorRef actor;  ///< Empty if it has no process.
 };
 
-/// All children in start order.
+/// A supervisor and all its children in start order.
 struct ChildList {
+  SupervisorInfo supervisor;
   std::vector<ChildEntry> children;
 };
 
@@ -89,6 +96,7 @@ TROUPE_LOCAL_MESSAGE(troupe::supervisor::StartDynamicChild)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::TerminateChild)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::TerminateDynamicChild)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::RestartChild)
+TROUPE_LOCAL_MESSAGE(troupe::supervisor::StartAll)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::DeleteChild)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::WhichChildren)
 TROUPE_LOCAL_MESSAGE(troupe::supervisor::CountChildren)

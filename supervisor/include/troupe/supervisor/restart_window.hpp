@@ -20,6 +20,12 @@ class RestartWindow {
   /// too many: the supervisor gives up.
   [[nodiscard]] bool allow(TimePoint now);
 
+  /// How many restarts count at `now`.
+  [[nodiscard]] std::size_t used(TimePoint now) const;
+
+  /// Forgets them all.
+  void clear() { restarts_.clear(); }
+
  private:
   std::size_t intensity_;
   Duration period_;

@@ -16,6 +16,7 @@
 #include <troupe/supervisor/start.hpp>
 #include <troupe/supervisor/supervisor_core.hpp>
 
+#include <functional>
 #include <string>
 
 namespace troupe::supervisor {
@@ -40,5 +41,10 @@ namespace troupe::supervisor {
 /// The same, as a child of another supervisor: permanent, waits for its own
 /// children when it is stopped, and has started when all of them have.
 [[nodiscard]] ChildSpec supervisor_child(std::string id, SupervisorSpec spec);
+
+/// The same with a spec that is made anew for each start, in the supervisor
+/// above: for children whose number changes. Must not block.
+[[nodiscard]] ChildSpec supervisor_child(
+    std::string id, std::function<SupervisorSpec()> make_spec);
 
 }  // namespace troupe::supervisor

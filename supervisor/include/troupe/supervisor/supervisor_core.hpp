@@ -87,6 +87,8 @@ enum class ReportKind : std::uint8_t {
   shutdown_error = 4,    ///< A child that was told to stop ended otherwise.
   auto_shutdown = 5,     ///< Ends because of a significant child.
   gave_up = 6,           ///< Ends because of too many restarts.
+  held = 7,              ///< Stops its children because of too many restarts.
+  released = 8,          ///< Starts them again.
 };
 
 /// "child_terminated".
@@ -157,6 +159,20 @@ struct ChildInfo {
   Restart restart = Restart::permanent;
   std::uint32_t restarts = 0;
   std::optional<TimePoint> next_start;  ///< While it waits in back-off.
+  /// How its last incarnation ended or why it did not start; nullopt if that
+  /// has not happened.
+  std::optional<ExitReason> last_exit;
+};
+
+/// A supervisor itself, as requests show it.
+struct SupervisorInfo {
+  std::string name;
+  Strategy strategy = Strategy::one_for_one;
+  int intensity = 1;
+  Duration period{0};
+  std::size_t restarts_used = 0;  ///< Within the period.
+  bool is_held = false;           ///< After too many restarts.
+  std::optional<TimePoint> held_until;
 };
 
 struct ChildCounts {
@@ -215,6 +231,9 @@ class SupervisorCore {
   Actions terminate_dynamic(ChildKey key, Ticket ticket);
   /// Starts a stopped child.
   Actions restart_child(const std::string& id, Ticket ticket, TimePoint now);
+  /// Starts all stopped children in order, and forgets the restarts if it was
+  /// held. The answer comes before they have started.
+  Actions start_all(Ticket ticket, TimePoint now);
   /// Forgets a stopped child.
   Actions delete_child(const std::string& id, Ticket ticket, TimePoint now);
 
@@ -224,6 +243,7 @@ class SupervisorCore {
   /// In start order; O(children).
   [[nodiscard]] std::vector<ChildInfo> which_children() const;
   [[nodiscard]] ChildCounts count_children() const;
+  [[nodiscard]] SupervisorInfo info(TimePoint now) const;
 
   /// The spec of a child that a Start names.
   [[nodiscard]] const ChildSpec& spec_of(ChildKey key) const;
@@ -245,7 +265,8 @@ class SupervisorCore {
     TimePoint next_start;
     /// Ended, but that has to wait for its turn.
     std::optional<ExitReason> exited;
-    ExitReason last_exit;  ///< What the next restart is due to.
+    /// What the next restart is due to.
+    std::optional<ExitReason> last_exit;
   };
   using Children = std::map<ChildKey, Child>;
 
@@ -260,11 +281,19 @@ class SupervisorCore {
     stop_one,     ///< A request.
     stop_group,   ///< First half of a group restart,
     start_group,  ///< .. second half.
+    hold,         ///< Stops all, but stays.
+    release,      ///< Starts all that is stopped; a failed start holds up none.
     shut_down,
   };
 
   struct Request {
-    enum class Kind : std::uint8_t { start, terminate, restart, remove };
+    enum class Kind : std::uint8_t {
+      start,
+      terminate,
+      restart,
+      start_all,
+      remove,
+    };
     Kind kind = Kind::start;
     Ticket ticket;
     std::string id;
@@ -295,7 +324,9 @@ class SupervisorCore {
   void retry_later(Children::iterator it, TimePoint now);
   void retry(Children::iterator it, TimePoint now);
   void restart(Children::iterator it);
-  void give_up(Children::iterator it);
+  void give_up(Children::iterator it, TimePoint now);
+  void hold(TimePoint now);
+  void release();
   void shut_down(const ExitReason& reason);
   void stop_all();
   void kill_all();
@@ -339,6 +370,9 @@ class SupervisorCore {
   ChildKey first_;   ///< Where the group of a group restart begins.
   ExitReason exit_reason_;
   std::uint64_t shutdown_timer_ = 0;
+  bool is_held_ = false;
+  std::uint64_t hold_timer_ = 0;
+  TimePoint held_until_;
 
   Children children_;  ///< By key, which is start order.
   std::unordered_map<std::string, ChildKey> keys_;  ///< Not of dynamic ones.
