@@ -83,9 +83,9 @@ ServiceCore::Actions ServiceCore::on_ended(const process::AttemptEnd& how,
     end.report = *report;
     end.notes = actors::notes_on(*report);
     const auto& codes = spec_->success_exit_codes;
-    end.clean = report->signal == 0 &&
-                std::find(codes.begin(), codes.end(), report->exit_code) !=
-                    codes.end();
+    end.clean =
+        report->signal == 0 &&
+        std::find(codes.begin(), codes.end(), report->exit_code) != codes.end();
   }
   if (asked_to_stop_) {
     end.clean = true;
@@ -170,8 +170,8 @@ ServiceCore::Actions ServiceCore::on_notified_ready(TimePoint now) {
 void ServiceCore::on_watchdog_ping(TimePoint now) { last_ping_ = now; }
 
 ServiceCore::Actions ServiceCore::on_watchdog_trigger(TimePoint) {
-  if (spec_->watchdog > Duration{0} && (phase_ == ServicePhase::unready ||
-                                        phase_ == ServicePhase::ready))
+  if (spec_->watchdog > Duration{0} &&
+      (phase_ == ServicePhase::unready || phase_ == ServicePhase::ready))
     fail({CauseKind::watchdog, 0, "sent WATCHDOG=trigger"});
   return take_actions();
 }

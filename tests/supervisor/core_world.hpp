@@ -118,6 +118,12 @@ class CoreWorld {
     settle();
     return ticket;
   }
+  Ticket start_all() {
+    const Ticket ticket = next_ticket();
+    perform(*root_, root_->core->start_all(ticket, now_));
+    settle();
+    return ticket;
+  }
   Ticket delete_child(const std::string& id) {
     const Ticket ticket = next_ticket();
     perform(*root_, root_->core->delete_child(id, ticket, now_));
@@ -319,6 +325,10 @@ class CoreWorld {
     reports.push_back(report);
     if (report.kind == ReportKind::gave_up)
       log.push_back("gave_up " + report.child);
+    if (report.kind == ReportKind::held)
+      log.push_back("held " + report.child);
+    if (report.kind == ReportKind::released)
+      log.push_back("released");
     return {};
   }
 
