@@ -1,7 +1,7 @@
 #include <troupe/actors/outcome.hpp>
 #include <troupe/base/overload.hpp>
+#include <troupe/base/signal_name.hpp>
 
-#include <cstring>
 #include <fmt/format.h>
 
 namespace troupe::actors {
@@ -14,12 +14,6 @@ using process::SpawnFailure;
 constexpr int status_troupe_failed = 125;
 constexpr int status_not_executable = 126;
 constexpr int status_not_found = 127;
-
-std::string signal_name(int signal) {
-  const char* const name = ::sigabbrev_np(signal);
-  return name == nullptr ? fmt::format("signal {}", signal)
-                         : fmt::format("SIG{}", name);
-}
 
 int spawn_status(const SpawnFailure& failure) {
   if (failure.stage != process::SpawnStage::exec)

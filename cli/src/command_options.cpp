@@ -1,6 +1,7 @@
 #include "command_options.hpp"
 
 #include <troupe/base/quantity.hpp>
+#include <troupe/base/signal_name.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 
@@ -103,28 +104,14 @@ void CommandOptions::add_to(CLI::App& app, const std::string& delay_names) {
   app.add_option("--nice", nice, "Add to the niceness")->type_name("N");
 }
 
-Result<int> parse_signal(std::string_view text) {
-  if (const auto number = parse_count(text);
-      number && *number >= 1 && *number < static_cast<std::uint64_t>(NSIG))
-    return static_cast<int>(*number);
-  std::string name{text};
-  for (char& c : name)
-    c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  if (name.starts_with("SIG"))
-    name.erase(0, 3);
-  std::vector<std::string_view> known;
-  for (int signal = 1; signal < 32; ++signal) {
-    const char* const candidate = ::sigabbrev_np(signal);
-    if (candidate == nullptr)
-      continue;
-    if (name == candidate)
-      return signal;
-    known.emplace_back(candidate);
-  }
+Result<int> signal_option(std::string_view text) {
+  if (const auto signal = parse_signal(text))
+    return *signal;
+  std::string name{text.starts_with("SIG") ? text.substr(3) : text};
   return failure(
       Errc::invalid_argument,
       fmt::format("--signal: unknown signal \"{}\"{}", printable(text),
-                  did_you_mean(suggest(name, known))));
+                  did_you_mean(suggest(name, signal_names()))));
 }
 
 Result<void> apply_limit(std::string_view text, process::Limits& limits) {
@@ -227,7 +214,7 @@ Result<actors::CommandRequest> CommandOptions::resolve() const {
                    fmt::format("--retries: at most {}", most_attempts - 1));
   retry.attempts = static_cast<std::uint32_t>(retry_count) + 1;
   if (!signal.empty()) {
-    const auto number = parse_signal(signal);
+    const auto number = signal_option(signal);
     if (!number)
       return tl::unexpected(number.error());
     spec.polite_signal = *number;

@@ -46,7 +46,7 @@ struct CommandOptions {
 /// "TERM", "SIGTERM", "term" or "15".
 ///
 /// Errors: invalid_argument, with a suggestion.
-[[nodiscard]] Result<int> parse_signal(std::string_view text);
+[[nodiscard]] Result<int> signal_option(std::string_view text);
 
 /// One `--limit NAME=VALUE`: cpu (time), memory, files, processes, file-size.
 ///

@@ -11,19 +11,19 @@ std::string error_of(const CommandOptions& options) {
   return resolved ? "" : resolved.error().what;
 }
 
-TEST(ParseSignal, ReadsNamesInAnyFormAndNumbers) {
+TEST(SignalOption, ReadsNamesInAnyFormAndNumbers) {
   for (const char* text : {"TERM", "SIGTERM", "term", "sigterm", "15"})
-    EXPECT_EQ(parse_signal(text).value(), SIGTERM) << text;
-  EXPECT_EQ(parse_signal("USR1").value(), SIGUSR1);
+    EXPECT_EQ(signal_option(text).value(), SIGTERM) << text;
+  EXPECT_EQ(signal_option("USR1").value(), SIGUSR1);
 }
 
-TEST(ParseSignal, RefusesWhatIsNoneAndSuggests) {
-  EXPECT_EQ(parse_signal("TERN").error().what,
+TEST(SignalOption, RefusesWhatIsNoneAndSuggests) {
+  EXPECT_EQ(signal_option("TERN").error().what,
             "--signal: unknown signal \"TERN\"; did you mean \"TERM\"?");
-  EXPECT_EQ(parse_signal("0").error().what, "--signal: unknown signal \"0\"");
-  EXPECT_FALSE(parse_signal("65").has_value());
-  EXPECT_FALSE(parse_signal("").has_value());
-  EXPECT_FALSE(parse_signal("-9").has_value());
+  EXPECT_EQ(signal_option("0").error().what, "--signal: unknown signal \"0\"");
+  EXPECT_FALSE(signal_option("65").has_value());
+  EXPECT_FALSE(signal_option("").has_value());
+  EXPECT_FALSE(signal_option("-9").has_value());
 }
 
 TEST(ApplyLimit, SetsEachKindAndNothingElse) {

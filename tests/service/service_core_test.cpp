@@ -11,11 +11,11 @@
 namespace troupe::service {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using process::ExitReport;
 using process::SpawnFailure;
 using process::SpawnStage;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 /// A core with a clock; `log` tells what it asked for.
 class World {
@@ -58,8 +58,8 @@ class World {
   }
   void note(ServiceCore::Launch) { log.emplace_back("launch"); }
   void note(const ServiceCore::StopTree& a) {
-    log.push_back(fmt::format("stop {} {}s", a.request.signal,
-                              a.request.grace / 1s));
+    log.push_back(
+        fmt::format("stop {} {}s", a.request.signal, a.request.grace / 1s));
   }
   void note(const ServiceCore::StartCheck& a) {
     check = a.number;

@@ -151,7 +151,9 @@ struct Case {
 TEST(LoadWorkflow, RefusesWhatMakesNoSense) {
   const Case cases[] = {
       {"", "etl.yaml: a workflow must be a map, not nothing"},
-      {"name: x", "etl.yaml:1:1: a workflow needs \"jobs\""},
+      {"name: x",
+       "etl.yaml:1:1: a workflow needs \"jobs\" or "
+       "\"services\""},
       {"jobs: {}",
        "etl.yaml:1:7: jobs: expected a map with at least one job, got an empty "
        "map"},

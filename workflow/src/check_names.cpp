@@ -1,8 +1,10 @@
 #include "decode.hpp"
 #include "scope.hpp"
+#include "text_decoder.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/workflow/services.hpp>
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -13,10 +15,6 @@ namespace troupe::workflow {
 namespace {
 
 using config::Diagnostics;
-
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
-}
 
 Names leaf(std::string_view name) {
   Names names;
@@ -224,6 +222,37 @@ class Checker {
     add_variables(scope, workflow_.env);
     for (const Job& job : workflow_.jobs)
       check_job(job, scope);
+    if (workflow_.services != nullptr) {
+      set_context(scope, open("port"));
+      for (const char* const name : {"inputs", "run"})
+        set_context(
+            scope, refused(name, fmt::format("services have no \"{}\"", name)));
+      check_services(*workflow_.services, scope);
+    }
+  }
+
+  void check_services(const ServiceGroup& group, const Scope& scope) {
+    if (group.replica)
+      check_service(*group.replica, scope);
+    for (const ServiceNode& node : group.children) {
+      if (node.group)
+        check_services(*node.group, scope);
+      else
+        check_service(*node.service, scope);
+    }
+  }
+
+  void check_service(const ServiceText& service, Scope scope) {
+    for (const NamedTemplate& variable : service.env) {
+      check_text(variable.value, scope);
+      add_variables(scope, {variable});
+    }
+    check_text(service.run, scope);
+    check_text(service.working_directory, scope);
+    for (const auto* probe : {&service.ready, &service.live}) {
+      if (*probe)
+        check_text((*probe)->text, scope);
+    }
   }
 
   void check_job(const Job& job, Scope scope) {

@@ -1,14 +1,15 @@
 #include "decode.hpp"
 
+#include "decode_services.hpp"
 #include "matrix.hpp"
+#include "text_decoder.hpp"
 
-#include <troupe/base/shell_words.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/workflow/keywords.hpp>
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
+#include <memory>
 #include <set>
 
 namespace troupe::workflow {
@@ -21,37 +22,7 @@ using config::Node;
 
 constexpr std::uint32_t most_attempts = 1000;
 constexpr double most_minutes = 60.0 * 24 * 366;
-constexpr std::size_t longest_name = 100;
-constexpr std::size_t most_named = 1000;  ///< Variables or outputs of a map.
 constexpr std::size_t most_steps = 1000;  ///< Of one job.
-
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
-}
-
-bool is_word(std::string_view text, bool dashes) {
-  const auto letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const auto follows = [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || (dashes && c == '-');
-  };
-  return !text.empty() && text.size() <= longest_name && letter(text[0]) &&
-         std::all_of(text.begin(), text.end(), follows);
-}
-
-/// Reports `kind "name"` if it is not a name for jobs, steps or outputs.
-bool check_name(std::string_view kind, std::string_view name,
-                config::Span where, Diagnostics& diagnostics) {
-  if (is_word(name, true))
-    return true;
-  diagnostics.add(where,
-                  fmt::format("{} {} must be letters, digits, _ and -, start "
-                              "with a letter or _, and have at most {} "
-                              "characters",
-                              kind, quoted(name), longest_name));
-  return false;
-}
 
 /// What steps get from the job and the workflow around them.
 struct Settings {
@@ -62,20 +33,9 @@ struct Settings {
   actors::RetryPolicy retry;
 };
 
-/// Shells that read quotes as POSIX does.
-bool is_posix_shell(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 8> known{
-      "sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"};
-  const std::string_view program = words.front();
-  const std::size_t slash = program.rfind('/');
-  const std::string_view name =
-      slash == std::string_view::npos ? program : program.substr(slash + 1);
-  return std::find(known.begin(), known.end(), name) != known.end();
-}
-
-class Decoder {
+class Decoder : TextDecoder {
  public:
-  explicit Decoder(Diagnostics& diagnostics) : diagnostics_{diagnostics} {}
+  using TextDecoder::TextDecoder;
 
   Draft run(const Node& root) {
     Fields fields = open(root, "workflow");
@@ -91,34 +51,28 @@ class Decoder {
       read_retry(defaults, settings.retry);
       defaults.finish();
     }
-    if (const Entry* const entry = fields.take("jobs"))
-      read_jobs(entry->value, settings);
-    else if (root.kind == Node::Kind::mapping)
-      diagnostics_.add(root.where, "a workflow needs \"jobs\"");
+    const Entry* const jobs = fields.take("jobs");
+    const Entry* const services = fields.take("services");
+    if (jobs != nullptr)
+      read_jobs(jobs->value, settings);
+    else if (services == nullptr && root.kind == Node::Kind::mapping)
+      diagnostics_.add(root.where, "a workflow needs \"jobs\" or \"services\"");
+    read_dotenv(fields, services);
+    if (services != nullptr)
+      draft_.workflow.services = std::make_shared<const ServiceGroup>(
+          decode_services(services->value, settings.shell,
+                          settings.working_directory, diagnostics_));
     fields.finish();
     return std::move(draft_);
   }
 
  private:
-  Fields open(const Node& node, std::string_view name) {
-    return Fields{node, section(name), diagnostics_};
-  }
-
-  Template read_template(const Node& node, std::string_view name,
-                         Usage usage = Usage::text) {
-    auto text = config::to_text(node, name, diagnostics_);
-    if (!text)
-      return {};
-    std::vector<Problem> problems;
-    Template out =
-        parse_template(std::move(*text), node.where, usage, problems);
-    report(problems, out.where, out.text, diagnostics_);
-    return out;
-  }
-
-  Template read_template(Fields& fields, std::string_view keyword) {
-    const Entry* const entry = fields.take(keyword);
-    return entry == nullptr ? Template{} : read_template(entry->value, keyword);
+  void read_dotenv(Fields& fields, const Entry* services) {
+    fields.read("dotenv", draft_.workflow.dotenv);
+    if (services == nullptr && !draft_.workflow.dotenv.empty())
+      diagnostics_.add(fields.take("dotenv")->where,
+                       "\"dotenv\" is not supported yet for jobs by this "
+                       "version");
   }
 
   std::optional<Condition> read_condition(Fields& fields) {
@@ -134,51 +88,10 @@ class Decoder {
     return out;
   }
 
-  std::vector<NamedTemplate> read_named(const Entry* entry,
-                                        std::string_view keyword) {
-    std::vector<NamedTemplate> out;
-    if (entry == nullptr || entry->value.kind == Node::Kind::null)
-      return out;
-    if (entry->value.kind != Node::Kind::mapping) {
-      config::report_expected(entry->value, keyword, "a map", diagnostics_);
-      return out;
-    }
-    for (const Entry& item : entry->value.entries) {
-      if (out.size() == most_named) {
-        diagnostics_.add(item.where, fmt::format("{}: more than {} entries",
-                                                 keyword, most_named));
-        return out;
-      }
-      NamedTemplate named{item.key, {}};
-      // An absent value is the empty text, as in other tools.
-      if (item.value.kind != Node::Kind::null)
-        named.value = read_template(item.value, item.key);
-      out.push_back(std::move(named));
-    }
-    return out;
-  }
-
-  std::vector<NamedTemplate> read_env(const Entry* entry) {
-    auto out = read_named(entry, "env");
-    if (out.empty())
-      return out;
-    for (const Entry& item : entry->value.entries) {
-      if (!is_word(item.key, false))
-        diagnostics_.add(item.where,
-                         fmt::format("the name of a variable must be letters, "
-                                     "digits and _, not {}",
-                                     quoted(item.key)));
-      else if (item.key.starts_with("TROUPE_"))
-        diagnostics_.add(item.where,
-                         "names with TROUPE_ are for troupe's own variables");
-    }
-    return out;
-  }
-
   std::vector<NamedTemplate> read_outputs(const Entry* entry) {
     if (entry != nullptr && entry->value.kind == Node::Kind::mapping) {
       for (const Entry& item : entry->value.entries) {
-        check_name("the name of an output", item.key, item.where, diagnostics_);
+        check_name("the name of an output", item.key, item.where);
         if (item.value.kind == Node::Kind::mapping) {
           diagnostics_.add(item.value.where,
                            "outputs from the text of a stream are not "
@@ -198,19 +111,6 @@ class Decoder {
       settings.working_directory =
           read_template(entry->value, "working-directory");
     fields.read("grace", settings.grace);
-  }
-
-  void read_shell(const Node& node, std::vector<std::string>& shell) {
-    const auto text = config::to_text(node, "shell", diagnostics_);
-    if (!text)
-      return;
-    auto words = plain_words(*text);
-    if (words && !words->empty())
-      shell = std::move(*words);
-    else
-      config::report_expected(node, "shell",
-                              "a program with plain arguments such as bash -eu",
-                              diagnostics_);
   }
 
   void read_timeout(Fields& fields, TimeLimits& limits) {
@@ -297,46 +197,12 @@ class Decoder {
     }
   }
 
-  /// Where a text is taken as it is, `${{` must not go unnoticed.
-  void refuse_expressions(const Node& node, std::string_view keyword) {
-    if (node.text.find("${{") != std::string::npos)
-      diagnostics_.add(node.where,
-                       fmt::format("expressions in \"{}\" are not supported "
-                                   "yet by this version",
-                                   keyword));
-    for (const Node& item : node.items)
-      refuse_expressions(item, keyword);
-  }
-
   void apply(const Settings& settings, Step& step) {
     step.shell = settings.shell;
     step.working_directory = settings.working_directory;
     step.timeout = settings.timeout;
     step.grace = settings.grace;
     step.retry = settings.retry;
-  }
-
-  void read_run(const Entry& entry, Step& step) {
-    step.run =
-        read_template(entry.value, "run",
-                      is_posix_shell(step.shell) ? Usage::shell : Usage::text);
-    const bool blank =
-        step.run.text.find_first_not_of(" \t\r\n") == std::string::npos;
-    if (blank && entry.value.kind == Node::Kind::scalar)
-      diagnostics_.add(entry.value.where, "run: expected a command, got \"\"");
-    if (is_posix_shell(step.shell))
-      return;
-    for (const Template::Part& part : step.run.parts) {
-      const bool raw = part.expression &&
-                       part.expression->root().kind == Expression::Kind::call &&
-                       part.expression->root().function == Function::raw;
-      if (part.expression && !raw)
-        diagnostics_.add(locate(diagnostics_.source(), step.run.where,
-                                step.run.text, part.offset, 1),
-                         fmt::format("values cannot be quoted for {}",
-                                     quoted(step.shell.front())),
-                         "pass them through \"env\", or use raw()");
-    }
   }
 
   Step read_step(const Node& node, const Settings& around) {
@@ -354,13 +220,13 @@ class Decoder {
     read_continue(fields, step.continue_on_error);
     read_criteria(fields, step.success);
     if (const Entry* const run = fields.take("run"))
-      read_run(*run, step);
+      step.run = read_run(*run, step.shell);
     else if (node.kind == Node::Kind::mapping)
       diagnostics_.add(node.where, "a step needs \"run\"");
     fields.finish();
     if (const Node* const id = node.find("id"); id != nullptr) {
       if (id->kind == Node::Kind::scalar)
-        check_name("the id of a step", step.id, id->where, diagnostics_);
+        check_name("the id of a step", step.id, id->where);
     }
     return step;
   }
@@ -460,7 +326,7 @@ class Decoder {
     Job job;
     job.id = entry.key;
     job.where = entry.where;
-    check_name("the name of a job", job.id, job.where, diagnostics_);
+    check_name("the name of a job", job.id, job.where);
     Fields fields = open(entry.value, "job");
     Settings settings = around;
     read_settings(fields, settings);
@@ -491,7 +357,7 @@ class Decoder {
       apply(settings, step);
       step.id = "run";
       step.success = std::move(success);
-      read_run(*run, step);
+      step.run = read_run(*run, step.shell);
       job.steps.push_back(std::move(step));
     } else if (steps != nullptr) {
       refuse_on_steps(entry.value);
@@ -563,7 +429,6 @@ class Decoder {
     }
   }
 
-  Diagnostics& diagnostics_;
   Draft draft_;
 };
 

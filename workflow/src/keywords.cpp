@@ -15,6 +15,17 @@ constexpr Keyword later(std::string_view name, std::string_view doc) {
   return {name, Type::custom, doc, {}, false};
 }
 
+template <std::size_t N, std::size_t M>
+constexpr std::array<Keyword, N + M> joined(const std::array<Keyword, N>& a,
+                                            const std::array<Keyword, M>& b) {
+  std::array<Keyword, N + M> all{};
+  for (std::size_t i = 0; i < N; ++i)
+    all[i] = a[i];
+  for (std::size_t i = 0; i < M; ++i)
+    all[N + i] = b[i];
+  return all;
+}
+
 constexpr std::array<Keyword, 16> workflow_keywords{{
     {"name", Type::text, "What to call the workflow."},
     {"env", Type::text_map, "Variables of every step."},
@@ -22,11 +33,12 @@ constexpr std::array<Keyword, 16> workflow_keywords{{
     {"jobs", Type::custom, "The jobs by name.", "job"},
     later("run-name", "What to call a run."),
     later("on", "What starts a run."),
-    later("dotenv", "Files of variables."),
+    {"dotenv", Type::texts, "Files of variables of all services."},
     later("secrets", "Values that are masked."),
     later("include", "Jobs of other files."),
     later("concurrency", "Limits on runs at the same time."),
-    later("services", "Processes that jobs need."),
+    {"services", Type::custom, "Services that run until they are ended.",
+     "services"},
     later("groups", "Supervisors over jobs."),
     later("hooks", "Commands at the start and end of a run."),
     later("notify", "Whom to tell."),
@@ -134,7 +146,119 @@ constexpr std::array<Keyword, 2> need_keywords{{
     {"when", Type::text, "succeeded, finished or failed."},
 }};
 
-constexpr std::array<Section, 8> all_sections{{
+constexpr std::array<Keyword, 14> services_keywords{{
+    {"strategy", Type::text, "one_for_one, one_for_all or rest_for_one."},
+    {"intensity", Type::count, "Restarts allowed within the period: 5."},
+    {"period", Type::duration, "60s."},
+    {"backoff", Type::custom, "Waits before restarts.", "backoff"},
+    {"on-give-up", Type::text, "escalate, hold or stop."},
+    {"hold-for", Type::duration, "How long to hold: 1m."},
+    {"auto-shutdown", Type::text, "never, any or all."},
+    {"children", Type::custom, "Services and groups by name.", "service"},
+    {"template", Type::custom, "The one service of all copies.", "template"},
+    {"replicas", Type::custom, "How many copies, or {min, max}.", "replicas"},
+    {"env", Type::text_map, "Variables of its services."},
+    {"dotenv", Type::texts, "Files of variables of its services."},
+    {"shell", Type::text, "The shell of its services."},
+    {"working-directory", Type::text, "Where its services run."},
+}};
+
+constexpr auto group_keywords =
+    joined(services_keywords,
+           std::array<Keyword, 4>{{
+               {"restart", Type::text, "permanent, transient or temporary."},
+               {"significant", Type::boolean, "Takes part in auto-shutdown."},
+               {"depends-on", Type::custom, "What starts before it."},
+               later("mailbox", "How many messages wait."),
+           }});
+
+constexpr std::array<Keyword, 15> template_keywords{{
+    {"run", Type::text, "The command."},
+    {"restart", Type::text, "permanent, transient or temporary."},
+    {"backoff", Type::custom, "Waits before restarts.", "backoff"},
+    {"ready", Type::custom, "When it can be used.", "ready"},
+    {"live", Type::custom, "Whether it still works.", "live"},
+    {"watchdog", Type::duration, "Longest time between two WATCHDOG=1."},
+    {"shutdown", Type::custom, "A duration, brutal-kill, or a map: 5s.",
+     "shutdown"},
+    {"success-exit-codes", Type::counts, "Exit codes of success: 0."},
+    {"limits", Type::custom, "What it may take.", "limits"},
+    {"watch", Type::custom, "Files whose change restarts it.", "watch"},
+    {"log", Type::custom, "How much of its output is kept.", "log"},
+    {"env", Type::text_map, "Its variables."},
+    {"dotenv", Type::texts, "Files of its variables."},
+    {"shell", Type::text, "The shell of its command."},
+    {"working-directory", Type::text, "Where it runs."},
+}};
+
+constexpr auto service_keywords =
+    joined(template_keywords,
+           std::array<Keyword, 2>{{
+               {"significant", Type::boolean, "Takes part in auto-shutdown."},
+               {"depends-on", Type::custom,
+                "Names, or a map of names to ready, started or finished."},
+           }});
+
+constexpr std::array<Keyword, 2> replicas_keywords{{
+    {"min", Type::count, "How many are started."},
+    {"max", Type::count, "Most that can be asked for."},
+}};
+
+constexpr std::array<Keyword, 8> ready_keywords{{
+    {"exec", Type::text, "A command that exits with 0."},
+    {"http", Type::text, "A URL that answers with 2xx or 3xx."},
+    {"tcp", Type::text, "HOST:PORT that accepts connections."},
+    {"log", Type::text, "A text that it prints."},
+    {"notify", Type::boolean, "It sends READY=1 as sd_notify(3) says."},
+    {"delay", Type::duration, "Before the first check: none."},
+    {"period", Type::duration, "Between two checks: 500ms."},
+    {"timeout", Type::duration, "From its start: 60s."},
+}};
+
+constexpr std::array<Keyword, 7> live_keywords{{
+    {"exec", Type::text, "A command that exits with 0."},
+    {"http", Type::text, "A URL that answers with 2xx or 3xx."},
+    {"tcp", Type::text, "HOST:PORT that accepts connections."},
+    {"delay", Type::duration, "From readiness to the first check: none."},
+    {"period", Type::duration, "Between two checks: 10s."},
+    {"timeout", Type::duration, "Of one check: 5s."},
+    {"failures", Type::count, "So many in a row end it: 3."},
+}};
+
+constexpr std::array<Keyword, 2> shutdown_keywords{{
+    {"signal", Type::text, "The polite signal: SIGTERM."},
+    {"timeout", Type::duration, "From the signal to the kill: 5s."},
+}};
+
+constexpr std::array<Keyword, 6> limits_keywords{{
+    {"memory", Type::size, "Address space of each process."},
+    {"files", Type::count, "Open files of each process."},
+    {"processes", Type::count, "Processes of the user."},
+    {"file-size", Type::size, "Size of a file that it writes."},
+    later("cpu", "Share of the processors."),
+    later("tasks", "Processes and threads of the service."),
+}};
+
+constexpr std::array<Keyword, 3> watch_keywords{{
+    {"paths", Type::texts, "Files, folders and patterns."},
+    {"debounce", Type::duration, "Quiet time before the restart: 300ms."},
+    later("exclude", "Patterns of files that do not count."),
+}};
+
+constexpr std::array<Keyword, 2> log_keywords{{
+    {"size", Type::size, "Of one file: 10MiB."},
+    {"count", Type::count, "Older files that are kept: 4."},
+}};
+
+constexpr std::array<Keyword, 5> backoff_keywords{{
+    {"min", Type::duration, "Before the first restart: 100ms."},
+    {"max", Type::duration, "Longest wait: 30s."},
+    {"factor", Type::number, "Growth from one wait to the next: 2."},
+    {"jitter", Type::number, "Share of the wait that is random: 0.1."},
+    {"reset-after", Type::duration, "Up for so long, it starts over: 60s."},
+}};
+
+constexpr std::array<Section, 20> all_sections{{
     {"workflow", "a workflow", workflow_keywords},
     {"defaults", "\"defaults\"", defaults_keywords},
     {"job", "a job", job_keywords},
@@ -143,6 +267,18 @@ constexpr std::array<Section, 8> all_sections{{
     {"timeout", "\"timeout\"", timeout_keywords},
     {"retry", "\"retry\"", retry_keywords},
     {"need", "a need", need_keywords},
+    {"services", "\"services\"", services_keywords},
+    {"group", "a group of services", group_keywords},
+    {"service", "a service", service_keywords},
+    {"template", "\"template\"", template_keywords},
+    {"replicas", "\"replicas\"", replicas_keywords},
+    {"ready", "\"ready\"", ready_keywords},
+    {"live", "\"live\"", live_keywords},
+    {"shutdown", "\"shutdown\"", shutdown_keywords},
+    {"limits", "\"limits\"", limits_keywords},
+    {"watch", "\"watch\"", watch_keywords},
+    {"log", "\"log\"", log_keywords},
+    {"backoff", "\"backoff\"", backoff_keywords},
 }};
 
 }  // namespace

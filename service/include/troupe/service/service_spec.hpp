@@ -83,7 +83,7 @@ struct ServiceSpec {
   Duration watchdog{0};
   int stop_signal = SIGTERM;
   /// From the signal to the kill of all that is left; zero kills at once.
-  Duration stop_limit = 10s;
+  Duration stop_limit = 5s;
   /// Its start returns when it has ended successfully: a preparation for those
   /// that come after it.
   bool is_preparation = false;

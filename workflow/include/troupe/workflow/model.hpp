@@ -85,13 +85,17 @@ struct InputUse {
   config::Span where;
 };
 
+struct ServiceGroup;  // services.hpp
+
 /// A checked workflow. Immutable: made by load_workflow() and shared by all
 /// runs of it. Every name in it is known, its jobs form no cycle.
 struct Workflow {
   std::shared_ptr<const config::Source> source;
   std::string name;  ///< The file's name if it has none.
   std::vector<NamedTemplate> env;
-  std::vector<Job> jobs;  ///< In the order of the file.
+  std::vector<std::string> dotenv;  ///< Files of variables of the services.
+  std::vector<Job> jobs;            ///< In the order of the file.
+  std::shared_ptr<const ServiceGroup> services;  ///< Null if there are none.
   std::vector<InputUse> inputs;
 };
 

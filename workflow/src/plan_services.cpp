@@ -1,0 +1,348 @@
+#include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/shell_words.hpp>
+#include <troupe/config/dotenv.hpp>
+#include <troupe/workflow/services.hpp>
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace troupe::workflow {
+namespace {
+
+using service::Check;
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+/// Calls `visit` with every text of `service` that may have expressions.
+template <class F>
+void for_each_text(const ServiceText& service, F visit) {
+  visit(service.run);
+  visit(service.working_directory);
+  for (const NamedTemplate& variable : service.env)
+    visit(variable.value);
+  for (const auto* probe : {&service.ready, &service.live}) {
+    if (*probe)
+      visit((*probe)->text);
+  }
+}
+
+void put(Value::Object& object, const std::string& name, std::string value) {
+  const auto known =
+      std::find_if(object.begin(), object.end(),
+                   [&](const auto& member) { return member.first == name; });
+  if (known != object.end())
+    known->second = Value{std::move(value)};
+  else
+    object.emplace_back(name, Value{std::move(value)});
+}
+
+Result<std::pair<std::string, std::uint16_t>> parse_address(
+    std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  std::string_view host =
+      colon == std::string_view::npos ? "localhost" : text.substr(0, colon);
+  const auto port = parse_count(
+      colon == std::string_view::npos ? text : text.substr(colon + 1));
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  if (host.empty() || !port || *port == 0 || *port > 65535)
+    return failure(Errc::invalid_argument,
+                   fmt::format("expected HOST:PORT, got \"{}\"", text));
+  return std::pair{std::string{host}, static_cast<std::uint16_t>(*port)};
+}
+
+Result<Check> parse_url(std::string_view text) {
+  constexpr std::string_view scheme = "http://";
+  if (!text.starts_with(scheme))
+    return failure(Errc::invalid_argument,
+                   fmt::format("expected a URL such as "
+                               "http://127.0.0.1:8080/healthz, got \"{}\"",
+                               text));
+  std::string_view rest = text.substr(scheme.size());
+  const std::size_t slash = rest.find_first_of("/?");
+  std::string authority{rest.substr(0, slash)};
+  std::string target =
+      slash == std::string_view::npos ? "/" : std::string{rest.substr(slash)};
+  if (target.starts_with('?'))
+    target.insert(0, 1, '/');
+  const std::size_t bracket = authority.rfind(']');
+  const std::size_t colon = authority.rfind(':');
+  if (colon == std::string::npos ||
+      (bracket != std::string::npos && colon < bracket))
+    authority += ":80";
+  auto address = parse_address(authority);
+  if (!address)
+    return tl::unexpected{std::move(address.error())};
+  if (target.find_first_of(" \t\r\n") != std::string::npos)
+    return failure(Errc::invalid_argument,
+                   fmt::format("a space in the URL \"{}\"", text));
+  return service::HttpCheck{address->first, address->second,
+                            std::move(target)};
+}
+
+/// Without a shell where one would change nothing.
+std::vector<std::string> argv_of(const std::vector<std::string>& shell,
+                                 std::string line) {
+  if (shell == default_shell()) {
+    if (auto words = simple_command_words(line))
+      return std::move(*words);
+  }
+  std::vector<std::string> argv = shell;
+  argv.emplace_back("-c");
+  argv.push_back(std::move(line));
+  return argv;
+}
+
+class Planner {
+ public:
+  Planner(const Workflow& workflow, const ServiceSurroundings& surroundings)
+      : workflow_{workflow}, surroundings_{surroundings} {}
+
+  Result<service::GroupNode> run() {
+    if (auto read = read_files(workflow_.dotenv, file_variables_); !read)
+      return tl::unexpected{std::move(read.error())};
+    for (const NamedTemplate& variable : workflow_.env) {
+      auto value = resolve(variable.value, {});
+      if (!value)
+        return tl::unexpected{
+            std::move(value.error()).within("env").within(variable.name)};
+      put(workflow_env_, variable.name, std::move(*value));
+    }
+    return plan(*workflow_.services, "");
+  }
+
+ private:
+  Result<service::GroupNode> plan(const ServiceGroup& group,
+                                  const std::string& path) {
+    service::GroupNode out{.name = path,
+                           .strategy = group.strategy,
+                           .intensity = group.intensity,
+                           .period = group.period,
+                           .on_give_up = group.on_give_up,
+                           .hold_for = group.hold_for,
+                           .auto_shutdown = group.auto_shutdown};
+    for (const ServiceNode& node : group.children) {
+      auto child = plan(node, path.empty() ? node.id : path + "/" + node.id);
+      if (!child)
+        return tl::unexpected{std::move(child.error())};
+      out.children.push_back(std::move(*child));
+    }
+    if (group.replica) {
+      out.replicas = group.replicas;
+      const std::string stem = path.substr(path.rfind('/') + 1);
+      for (std::uint32_t i = 1; i <= group.most_replicas; ++i) {
+        const std::string id = fmt::format("{}-{}", stem, i);
+        auto planned = plan(*group.replica, path + "/" + id, false, i);
+        if (!planned)
+          return tl::unexpected{std::move(planned.error())};
+        out.children.push_back({.id = id,
+                                .restart = group.replica_restart,
+                                .backoff = group.replica_backoff,
+                                .what = std::move(*planned)});
+      }
+    }
+    return out;
+  }
+
+  Result<service::TreeNode> plan(const ServiceNode& node,
+                                 const std::string& path) {
+    service::TreeNode out{.id = node.id,
+                          .restart = node.restart,
+                          .backoff = node.backoff,
+                          .significant = node.significant};
+    if (node.group) {
+      auto group = plan(*node.group, path);
+      if (!group)
+        return tl::unexpected{std::move(group.error())};
+      out.what = std::move(*group);
+      return out;
+    }
+    auto planned = plan(*node.service, path, node.is_preparation, 0);
+    if (!planned)
+      return tl::unexpected{std::move(planned.error())};
+    out.what = std::move(*planned);
+    return out;
+  }
+
+  Result<service::ServiceNode> plan(const ServiceText& text,
+                                    const std::string& path,
+                                    bool is_preparation, std::uint32_t replica) {
+    auto planned = plan_named(text, path, is_preparation, replica);
+    if (!planned)
+      return tl::unexpected{
+          std::move(planned.error()).within(fmt::format("service {}", path))};
+    return planned;
+  }
+
+  Result<service::ServiceNode> plan_named(const ServiceText& text,
+                                          const std::string& path,
+                                          bool is_preparation,
+                                          std::uint32_t replica) {
+    if (auto known = learn_ports(text); !known)
+      return tl::unexpected{std::move(known.error())};
+    Variables variables = file_variables_;
+    if (auto read = read_files(text.dotenv, variables); !read)
+      return tl::unexpected{std::move(read.error())};
+    Value::Object env = workflow_env_;
+    for (const NamedTemplate& variable : text.env) {
+      auto value = resolve_in(variable.value, env);
+      if (!value)
+        return tl::unexpected{
+            std::move(value.error()).within("env").within(variable.name)};
+      put(env, variable.name, std::move(*value));
+    }
+    for (const auto& [name, value] : env)
+      variables.emplace_back(name, value.text());
+    variables.emplace_back("TROUPE_SERVICE", path);
+    if (replica != 0)
+      variables.emplace_back("TROUPE_REPLICA", fmt::format("{}", replica));
+
+    auto line = resolve_in(text.run, env);
+    auto directory = resolve_in(text.working_directory, env);
+    if (!line)
+      return tl::unexpected{std::move(line.error()).within("run")};
+    if (!directory)
+      return tl::unexpected{
+          std::move(directory.error()).within("working-directory")};
+    process::CommandSpec command{.argv = argv_of(text.shell, std::move(*line)),
+                                 .working_directory = std::move(*directory),
+                                 .env = std::move(variables),
+                                 .limits = text.limits};
+    auto spec = std::make_shared<service::ServiceSpec>();
+    spec->name = path;
+    spec->success_exit_codes = text.success_exit_codes;
+    spec->watchdog = text.watchdog;
+    spec->stop_signal = text.stop_signal;
+    spec->stop_limit = text.stop_limit;
+    spec->is_preparation = is_preparation;
+    if (text.ready) {
+      auto check = plan_check(*text.ready, text.shell, command, env);
+      if (!check)
+        return tl::unexpected{std::move(check.error()).within("ready")};
+      service::ReadyProbe probe{.check = std::move(*check)};
+      probe.delay = text.ready->delay.value_or(probe.delay);
+      probe.period = text.ready->period.value_or(probe.period);
+      probe.limit = text.ready->limit.value_or(probe.limit);
+      spec->ready = std::move(probe);
+    }
+    if (text.live) {
+      auto check = plan_check(*text.live, text.shell, command, env);
+      if (!check)
+        return tl::unexpected{std::move(check.error()).within("live")};
+      service::LiveProbe probe{.check = std::move(*check)};
+      probe.delay = text.live->delay.value_or(probe.delay);
+      probe.period = text.live->period.value_or(probe.period);
+      probe.limit = text.live->limit.value_or(probe.limit);
+      probe.failures = text.live->failures.value_or(probe.failures);
+      spec->live = std::move(probe);
+    }
+    spec->command =
+        std::make_shared<const process::CommandSpec>(std::move(command));
+    service::ServiceNode out{.spec = std::move(spec), .log = text.log};
+    if (!text.watched.empty())
+      out.watch = {text.watched, text.watch_debounce};
+    return out;
+  }
+
+  Result<Check> plan_check(const ProbeText& probe,
+                           const std::vector<std::string>& shell,
+                           const process::CommandSpec& command,
+                           const Value::Object& env) {
+    auto text = resolve_in(probe.text, env);
+    if (!text)
+      return tl::unexpected{std::move(text.error())};
+    switch (probe.kind) {
+      case ProbeText::Kind::exec: {
+        auto spec = std::make_shared<process::CommandSpec>(command);
+        spec->argv = argv_of(shell, *text);
+        return service::ExecCheck{std::move(*text), std::move(spec)};
+      }
+      case ProbeText::Kind::http:
+        return parse_url(*text);
+      case ProbeText::Kind::tcp: {
+        auto address = parse_address(*text);
+        if (!address)
+          return tl::unexpected{std::move(address.error())};
+        return service::TcpCheck{std::move(address->first), address->second};
+      }
+      case ProbeText::Kind::log:
+        if (text->empty())
+          return failure(Errc::invalid_argument, "log: expected a text");
+        return service::LogCheck{std::move(*text)};
+      case ProbeText::Kind::notify:
+        return service::NotifyCheck{};
+    }
+    return service::NotifyCheck{};
+  }
+
+  Result<std::string> resolve_in(const Template& text,
+                                 const Value::Object& env) {
+    const Value env_value{env};
+    const Value ports{ports_};
+    return resolve(text, {{{"env", &env_value}, {"port", &ports}}});
+  }
+
+  /// Chooses the ports that `text` asks for.
+  Result<void> learn_ports(const ServiceText& text) {
+    std::vector<std::string> names;
+    for_each_text(text, [&](const Template& one) {
+      for (const Template::Part& part : one.parts) {
+        if (!part.expression)
+          continue;
+        for (const Expression::Node& node : part.expression->nodes()) {
+          if (node.kind == Expression::Kind::path && node.path.size() == 2 &&
+              node.path[0] == "port")
+            names.push_back(node.path[1]);
+        }
+      }
+    });
+    for (const std::string& name : names) {
+      if (Value{ports_}.member(name) != nullptr)
+        continue;
+      const auto port = surroundings_.port_of(name);
+      if (!port)
+        return tl::unexpected{
+            Error{port.error()}.within(fmt::format("port.{}", name))};
+      put(ports_, name, fmt::format("{}", *port));
+    }
+    return {};
+  }
+
+  Result<void> read_files(const std::vector<std::string>& paths,
+                          Variables& out) {
+    for (const std::string& path : paths) {
+      auto text = surroundings_.read_file(path);
+      if (!text)
+        return tl::unexpected{std::move(text.error()).within("dotenv")};
+      const auto source =
+          std::make_shared<const config::Source>(path, std::move(*text));
+      config::Diagnostics diagnostics{source};
+      auto variables = config::parse_dotenv(*source, diagnostics);
+      if (!diagnostics.empty())
+        return tl::unexpected{diagnostics.error()};
+      out.insert(out.end(), variables.begin(), variables.end());
+    }
+    return {};
+  }
+
+  const Workflow& workflow_;
+  const ServiceSurroundings& surroundings_;
+  Variables file_variables_;
+  Value::Object workflow_env_;
+  Value::Object ports_;
+};
+
+}  // namespace
+
+Result<service::GroupNode> plan_services(
+    const Workflow& workflow, const ServiceSurroundings& surroundings) {
+  if (workflow.services == nullptr)
+    return failure(Errc::not_found, "the file has no \"services\"");
+  return Planner{workflow, surroundings}.run();
+}
+
+}  // namespace troupe::workflow
