@@ -66,8 +66,8 @@ std::optional<std::string> value_of(std::string_view text) {
   if (!text.empty() && (text[0] == '\'' || text[0] == '"'))
     return unquoted(text);
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '#' && (i == 0 || blanks.find(text[i - 1]) !=
-                                         std::string_view::npos))
+    if (text[i] == '#' &&
+        (i == 0 || blanks.find(text[i - 1]) != std::string_view::npos))
       return std::string{trimmed(text.substr(0, i))};
   }
   return std::string{text};

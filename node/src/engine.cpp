@@ -81,7 +81,7 @@ Result<CommandId> Engine::submit(
   auto permit = parts_->budget.try_acquire_shared();
   if (!permit)
     return failure(Errc::overloaded, "too many commands at once");
-  const CommandId id{++parts_->last_id};
+  const CommandId id = new_id();
   actors::send(parts_->front,
                SubmitCommand{std::make_shared<const actors::CommandOrder>(
                    actors::CommandOrder{.id = id,
@@ -93,6 +93,10 @@ Result<CommandId> Engine::submit(
 }
 
 const ActorRef& Engine::commands() const { return parts_->front; }
+
+process::CommandRunner& Engine::runner() { return *parts_->runner; }
+
+CommandId Engine::new_id() { return CommandId{++parts_->last_id}; }
 
 void Engine::pause(std::function<void()> done) {
   parts_->runner->pause(std::move(done));

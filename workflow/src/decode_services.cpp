@@ -71,7 +71,8 @@ class ServicesDecoder : TextDecoder {
   /// groups around it.
   struct Level {
     std::map<std::string_view, std::size_t> index;
-    std::vector<std::vector<std::size_t>> after;  ///< By child: who comes first.
+    std::vector<std::vector<std::size_t>>
+        after;  ///< By child: who comes first.
     std::size_t current = 0;
     /// Children that others want to have finished, and where they say so.
     std::map<std::size_t, config::Span> preparations;
@@ -81,8 +82,9 @@ class ServicesDecoder : TextDecoder {
                           std::size_t depth) {
     ServiceGroup group;
     if (depth > most_levels) {
-      diagnostics_.add(node.where, fmt::format("groups nested more than {} deep",
-                                               most_levels));
+      diagnostics_.add(
+          node.where,
+          fmt::format("groups nested more than {} deep", most_levels));
       return group;
     }
     read_strategy(fields, group.strategy);
@@ -276,8 +278,7 @@ class ServicesDecoder : TextDecoder {
     return service;
   }
 
-  std::optional<ProbeText> read_probe(const Entry* entry,
-                                      std::string_view name,
+  std::optional<ProbeText> read_probe(const Entry* entry, std::string_view name,
                                       const std::vector<std::string>& shell) {
     if (entry == nullptr)
       return std::nullopt;
@@ -359,8 +360,7 @@ class ServicesDecoder : TextDecoder {
     }
     Fields fields = open(entry->value, "shutdown");
     if (const Entry* const signal = fields.take("signal")) {
-      const auto text =
-          config::to_text(signal->value, "signal", diagnostics_);
+      const auto text = config::to_text(signal->value, "signal", diagnostics_);
       const auto number = text ? parse_signal(*text) : std::nullopt;
       if (number)
         service.stop_signal = *number;
@@ -522,14 +522,13 @@ class ServicesDecoder : TextDecoder {
       if (found == (*level)->index.end())
         continue;
       if (found->second == (*level)->current) {
-        diagnostics_.add(dependency.where,
-                         level == levels_.rbegin()
-                             ? fmt::format("{} cannot depend on itself",
-                                           quoted(node.id))
-                             : fmt::format("{} is in {} and cannot depend on "
-                                           "it",
-                                           quoted(node.id),
-                                           quoted(dependency.name)));
+        diagnostics_.add(
+            dependency.where,
+            level == levels_.rbegin()
+                ? fmt::format("{} cannot depend on itself", quoted(node.id))
+                : fmt::format("{} is in {} and cannot depend on "
+                              "it",
+                              quoted(node.id), quoted(dependency.name)));
         return;
       }
       (*level)->after[(*level)->current].push_back(found->second);
@@ -546,8 +545,9 @@ class ServicesDecoder : TextDecoder {
   void mark_preparation(ServiceNode& node, config::Span where) {
     node.is_preparation = true;
     if (node.group)
-      diagnostics_.add(where, fmt::format("{} is a group, which does not finish",
-                                          quoted(node.id)));
+      diagnostics_.add(
+          where,
+          fmt::format("{} is a group, which does not finish", quoted(node.id)));
     else if (node.restart == Restart::permanent)
       diagnostics_.add(where,
                        fmt::format("{} is always restarted, so it never "
@@ -565,10 +565,9 @@ class ServicesDecoder : TextDecoder {
       const std::size_t before = order.size();
       for (std::size_t i = 0; i < group.children.size(); ++i) {
         const bool may =
-            !placed[i] && std::all_of(level.after[i].begin(),
-                                      level.after[i].end(), [&](std::size_t j) {
-                                        return placed[j];
-                                      });
+            !placed[i] &&
+            std::all_of(level.after[i].begin(), level.after[i].end(),
+                        [&](std::size_t j) { return placed[j]; });
         if (!may)
           continue;
         placed[i] = true;

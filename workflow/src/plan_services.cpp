@@ -80,8 +80,7 @@ Result<Check> parse_url(std::string_view text) {
   if (target.find_first_of(" \t\r\n") != std::string::npos)
     return failure(Errc::invalid_argument,
                    fmt::format("a space in the URL \"{}\"", text));
-  return service::HttpCheck{address->first, address->second,
-                            std::move(target)};
+  return service::HttpCheck{address->first, address->second, std::move(target)};
 }
 
 /// Without a shell where one would change nothing.
@@ -170,7 +169,8 @@ class Planner {
 
   Result<service::ServiceNode> plan(const ServiceText& text,
                                     const std::string& path,
-                                    bool is_preparation, std::uint32_t replica) {
+                                    bool is_preparation,
+                                    std::uint32_t replica) {
     auto planned = plan_named(text, path, is_preparation, replica);
     if (!planned)
       return tl::unexpected{

@@ -53,10 +53,10 @@ void TextDecoder::check_name(std::string_view kind, std::string_view name,
   if (is_word(name, true))
     return;
   diagnostics_.add(where,
-                  fmt::format("{} {} must be letters, digits, _ and -, start "
-                              "with a letter or _, and have at most {} "
-                              "characters",
-                              kind, quoted(name), longest_name));
+                   fmt::format("{} {} must be letters, digits, _ and -, start "
+                               "with a letter or _, and have at most {} "
+                               "characters",
+                               kind, quoted(name), longest_name));
 }
 
 Fields TextDecoder::open(const Node& node, std::string_view section_name) {
@@ -64,13 +64,12 @@ Fields TextDecoder::open(const Node& node, std::string_view section_name) {
 }
 
 Template TextDecoder::read_template(const Node& node, std::string_view name,
-                       Usage usage) {
+                                    Usage usage) {
   auto text = config::to_text(node, name, diagnostics_);
   if (!text)
     return {};
   std::vector<Problem> problems;
-  Template out =
-      parse_template(std::move(*text), node.where, usage, problems);
+  Template out = parse_template(std::move(*text), node.where, usage, problems);
   report(problems, out.where, out.text, diagnostics_);
   return out;
 }
@@ -80,9 +79,8 @@ Template TextDecoder::read_template(Fields& fields, std::string_view keyword) {
   return entry == nullptr ? Template{} : read_template(entry->value, keyword);
 }
 
-
 std::vector<NamedTemplate> TextDecoder::read_named(const Entry* entry,
-                                      std::string_view keyword) {
+                                                   std::string_view keyword) {
   std::vector<NamedTemplate> out;
   if (entry == nullptr || entry->value.kind == Node::Kind::null)
     return out;
@@ -122,8 +120,8 @@ std::vector<NamedTemplate> TextDecoder::read_env(const Entry* entry) {
   return out;
 }
 
-
-void TextDecoder::read_shell(const Node& node, std::vector<std::string>& shell) {
+void TextDecoder::read_shell(const Node& node,
+                             std::vector<std::string>& shell) {
   const auto text = config::to_text(node, "shell", diagnostics_);
   if (!text)
     return;
@@ -136,8 +134,8 @@ void TextDecoder::read_shell(const Node& node, std::vector<std::string>& shell) 
                             diagnostics_);
 }
 
-
-void TextDecoder::refuse_expressions(const Node& node, std::string_view keyword) {
+void TextDecoder::refuse_expressions(const Node& node,
+                                     std::string_view keyword) {
   if (node.text.find("${{") != std::string::npos)
     diagnostics_.add(node.where,
                      fmt::format("expressions in \"{}\" are not supported "
@@ -146,7 +144,6 @@ void TextDecoder::refuse_expressions(const Node& node, std::string_view keyword)
   for (const Node& item : node.items)
     refuse_expressions(item, keyword);
 }
-
 
 Template TextDecoder::read_run(const Entry& entry,
                                const std::vector<std::string>& shell,
@@ -164,11 +161,10 @@ Template TextDecoder::read_run(const Entry& entry,
                      part.expression->root().kind == Expression::Kind::call &&
                      part.expression->root().function == Function::raw;
     if (part.expression && !raw)
-      diagnostics_.add(locate(diagnostics_.source(), run.where, run.text,
-                              part.offset, 1),
-                       fmt::format("values cannot be quoted for {}",
-                                   quoted(shell.front())),
-                       "pass them through \"env\", or use raw()");
+      diagnostics_.add(
+          locate(diagnostics_.source(), run.where, run.text, part.offset, 1),
+          fmt::format("values cannot be quoted for {}", quoted(shell.front())),
+          "pass them through \"env\", or use raw()");
   }
   return run;
 }

@@ -6,6 +6,7 @@
 #include <troupe/base/error.hpp>
 #include <troupe/base/ids.hpp>
 #include <troupe/base/time.hpp>
+#include <troupe/process/command_runner.hpp>
 
 #include <boost/asio/io_context.hpp>
 
@@ -77,6 +78,11 @@ class Engine {
   /// Where CancelCommand, SignalCommand and CrashCommand are sent. The same
   /// for as long as the engine lives, whatever is restarted behind it.
   [[nodiscard]] const actors::ActorRef& commands() const;
+
+  /// What starts processes: for those that look after them themselves, under
+  /// ids from new_id(). From any thread.
+  [[nodiscard]] process::CommandRunner& runner();
+  [[nodiscard]] CommandId new_id();
 
   /// Stops all processes of all commands and the clocks of their limits; `done`
   /// is called on the I/O thread once they stand still. To be followed by

@@ -4,7 +4,15 @@
 /// of a supervisor: this part starts it, finds out whether it is ready and
 /// alive, keeps its log, ends it, and says how it ended.
 ///
-///   service_spec.hpp  ServiceSpec: the command and how to look after it
-///   checker.hpp       asks a running service how it is: exec, HTTP, TCP
-///   notify_socket.hpp what services say by themselves (sd_notify)
+///   service_spec.hpp   ServiceSpec: the command and how to look after it
+///   service_tree.hpp   services and the groups around them
+///   service_core.hpp   what is decided about one incarnation, without actors
+///   service_actor.hpp  the children of supervisors that perform it
+///   checker.hpp        asks a running service how it is: exec, HTTP, TCP
+///   notify_socket.hpp  what services say by themselves (sd_notify)
+#include <troupe/service/checker.hpp>
+#include <troupe/service/notify_socket.hpp>
+#include <troupe/service/service_actor.hpp>
+#include <troupe/service/service_core.hpp>
 #include <troupe/service/service_spec.hpp>
+#include <troupe/service/service_tree.hpp>
