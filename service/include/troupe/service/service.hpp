@@ -7,4 +7,5 @@
 ///   service_spec.hpp  ServiceSpec: the command and how to look after it
 ///   checker.hpp       asks a running service how it is: exec, HTTP, TCP
 ///   notify_socket.hpp what services say by themselves (sd_notify)
+///   log_file.hpp      writes what a service prints into files that rotate
 #include <troupe/service/service_spec.hpp>
