@@ -88,8 +88,8 @@ Result<Answer> parse_answer(std::string_view line) {
   const auto error = object->find("error");
   if (error == object->end() || !error->is_object())
     return not_an_answer(line);
-  return LastAnswer{
-      failure(code_named(string_at(*error, "code")), string_at(*error, "what"))};
+  return LastAnswer{failure(code_named(string_at(*error, "code")),
+                            string_at(*error, "what"))};
 }
 
 }  // namespace troupe::api

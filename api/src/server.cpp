@@ -104,8 +104,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void cut_off(std::string_view reason) {
     if (state_ == State::closed)
       return;
-    log(LogLevel::warn, fmt::format("control_client_cut_off reason={} unread={}",
-                                    reason, channel_->unread_bytes.load()));
+    log(LogLevel::warn,
+        fmt::format("control_client_cut_off reason={} unread={}", reason,
+                    channel_->unread_bytes.load()));
     close();
   }
 
@@ -292,9 +293,7 @@ class Responder::Call {
         channel_{std::move(channel)} {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-  ~Call() {
-    answer(error_line({Errc::internal, "the request was dropped"}));
-  }
+  ~Call() { answer(error_line({Errc::internal, "the request was dropped"})); }
 
   [[nodiscard]] bool is_over() const { return channel_->is_over(); }
 
@@ -312,9 +311,9 @@ class Responder::Call {
     if (channel_->is_closed || channel_->is_answered.exchange(true))
       return;
     if (line.size() > channel_->most_bytes)
-      line = error_line({Errc::overloaded,
-                         fmt::format("the answer is longer than {}",
-                                     format_size(channel_->most_bytes))});
+      line = error_line(
+          {Errc::overloaded, fmt::format("the answer is longer than {}",
+                                         format_size(channel_->most_bytes))});
     hand_over(std::move(line), true);
   }
 
@@ -348,11 +347,11 @@ class Responder::Call {
   /// The connection belongs to the I/O thread: only there it is held.
   template <class Action>
   void post(Action action) {
-    asio::post(io_,
-               [connection = connection_, action = std::move(action)]() mutable {
-                 if (const auto alive = connection.lock())
-                   action(*alive);
-               });
+    asio::post(
+        io_, [connection = connection_, action = std::move(action)]() mutable {
+          if (const auto alive = connection.lock())
+            action(*alive);
+        });
   }
 
   asio::io_context& io_;
@@ -424,8 +423,8 @@ class ControlServer::Listener final
     try {
       handler_(std::move(request), responder);
     } catch (const Json::exception& error) {
-      responder.fail({Errc::invalid_argument,
-                      fmt::format("request: {}", error.what())});
+      responder.fail(
+          {Errc::invalid_argument, fmt::format("request: {}", error.what())});
     }
   }
 
@@ -493,7 +492,7 @@ class ControlServer::Listener final
   }
 
   asio::io_context& io_;
-  std::optional<SocketFile> file_;            ///< None any more once closed.
+  std::optional<SocketFile> file_;           ///< None any more once closed.
   asio::posix::stream_descriptor readable_;  ///< Its socket; not the owner.
   asio::steady_timer pause_;
   Handler handler_;

@@ -14,9 +14,9 @@ Result<sockaddr_un> socket_address(const std::string& path) {
   address.sun_family = AF_UNIX;
   constexpr std::size_t most_bytes = sizeof address.sun_path - 1;
   if (path.empty() || path.find('\0') != std::string::npos)
-    return failure(Errc::invalid_argument,
-                   fmt::format("not the path of a socket: \"{}\"",
-                               printable(path)));
+    return failure(
+        Errc::invalid_argument,
+        fmt::format("not the path of a socket: \"{}\"", printable(path)));
   if (path.size() > most_bytes)
     return failure(Errc::invalid_argument,
                    fmt::format("the path of a socket can have {} bytes, and "

@@ -127,9 +127,9 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   if (error != ECONNREFUSED) {
     ucred peer{};
     socklen_t size = sizeof peer;
-    const bool is_known = error == 0 &&
-                          ::getsockopt(probe->get(), SOL_SOCKET, SO_PEERCRED,
-                                       &peer, &size) == 0;
+    const bool is_known =
+        error == 0 &&
+        ::getsockopt(probe->get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
     return failure(Errc::already_exists,
                    in_use(path, is_known ? std::to_string(peer.pid) : ""));
   }

@@ -56,8 +56,9 @@ TEST_F(ClientTest, AsksAndGetsTheResult) {
 }
 
 TEST_F(ClientTest, GetsTheErrorOfTheServer) {
-  serve({"{\"ok\":false,\"error\":{\"code\":\"overloaded\",\"what\":\"full\"}}"
-         "\n"});
+  serve(
+      {"{\"ok\":false,\"error\":{\"code\":\"overloaded\",\"what\":\"full\"}}"
+       "\n"});
   EXPECT_EQ(request(path, Json::object(), deadline).error(),
             (Error{Errc::overloaded, "full"}));
 }
@@ -101,15 +102,14 @@ TEST_F(ClientTest, SaysThatNobodyListens) {
 
 TEST_F(ClientTest, WaitsNoLongerThanItsLimit) {
   serve({"{\"event\":1}\n"}, false);
-  EXPECT_EQ(request(path, Json::object(), 50ms).error(),
-            (Error{Errc::timed_out,
-                   "no answer from " + path + " within 50ms"}));
+  EXPECT_EQ(
+      request(path, Json::object(), 50ms).error(),
+      (Error{Errc::timed_out, "no answer from " + path + " within 50ms"}));
 }
 
 TEST_F(ClientTest, LimitsTheSilenceOfAStream) {
   serve({"{\"event\":1}\n"}, false);
-  EXPECT_EQ(stream(path, Json::object(), 50ms,
-                   [](const Json&) { return true; })
+  EXPECT_EQ(stream(path, Json::object(), 50ms, [](const Json&) { return true; })
                 .error()
                 .code,
             Errc::timed_out);
@@ -121,8 +121,8 @@ TEST_F(ClientTest, WaitsForAServerThatIsBusy) {
   const auto address = socket_address(path).value();
   int error = 0;
   while (error == 0 && waiting.size() < 1'000) {
-    waiting.emplace_back(::socket(
-        AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    waiting.emplace_back(
+        ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     error = connect_now(waiting.back().get(), address);
   }
   ASSERT_EQ(error, EAGAIN);
@@ -131,8 +131,9 @@ TEST_F(ClientTest, WaitsForAServerThatIsBusy) {
 
 TEST_F(ClientTest, SaysThatTheServerWentAway) {
   serve({"{\"event\":1}\n{\"ok\":tr"});
-  EXPECT_EQ(request(path, Json::object(), deadline).error(),
-            (Error{Errc::unavailable, path + " closed before it had answered"}));
+  EXPECT_EQ(
+      request(path, Json::object(), deadline).error(),
+      (Error{Errc::unavailable, path + " closed before it had answered"}));
 }
 
 TEST_F(ClientTest, RefusesWhatIsNotAnAnswer) {

@@ -32,9 +32,8 @@ TEST(Lines, HaveAReplacementForBytesThatAreNotUtf8) {
 }
 
 TEST(ParseObject, RefusesWhatIsNotOneObject) {
-  for (const char* const line :
-       {"", " ", "null", "[]", "\"x\"", "{", "{}{}", "{\"a\":}", "{'a':1}",
-        "{\"a\":\"\xff\"}"})
+  for (const char* const line : {"", " ", "null", "[]", "\"x\"", "{", "{}{}",
+                                 "{\"a\":}", "{'a':1}", "{\"a\":\"\xff\"}"})
     EXPECT_EQ(parse_object(line).error(),
               (Error{Errc::invalid_argument,
                      "expected an object of JSON in one line"}))

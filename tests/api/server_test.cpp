@@ -91,8 +91,7 @@ TEST_F(ControlServerTest, AnswersARequestAndEndsTheConnection) {
   listen(echo);
   const RawClient client{path};
   client.send("{\"do\":\"ps\"}\n");
-  EXPECT_EQ(client.read_to_end(),
-            "{\"ok\":true,\"result\":{\"do\":\"ps\"}}\n");
+  EXPECT_EQ(client.read_to_end(), "{\"ok\":true,\"result\":{\"do\":\"ps\"}}\n");
 }
 
 TEST_F(ControlServerTest, AnswersAClientThatHasClosedItsSide) {
@@ -232,9 +231,8 @@ TEST_F(ControlServerTest, CutsOffWhoDoesNotFetchTheLastAnswer) {
   client.send("{}\n");
   wait_for_request().succeed(std::string(1'000'000, 'x'));
   // Ours is left; that of the server is gone.
-  EXPECT_TRUE(wait_until([&] {
-    return testing::own_resources().descriptors == descriptors + 1;
-  }));
+  EXPECT_TRUE(wait_until(
+      [&] { return testing::own_resources().descriptors == descriptors + 1; }));
   EXPECT_LT(client.read_to_end().size(), 1'000'000U);
 }
 
@@ -425,8 +423,7 @@ RC_GTEST_FIXTURE_PROP(ControlServerTest, TakesARequestInAnyPieces, ()) {
   listen(echo);
   const auto text = *rc::gen::arbitrary<std::string>();
   const std::string line =
-      Json{{"text", text}}.dump(-1, ' ', false,
-                                Json::error_handler_t::replace);
+      Json{{"text", text}}.dump(-1, ' ', false, Json::error_handler_t::replace);
   const RawClient client{path};
   const std::string whole = line + "\n";
   for (std::size_t at = 0; at < whole.size();) {

@@ -29,8 +29,7 @@ class SocketFileTest : public ::testing::Test {
   void leave_stale_socket() const {
     const OwnedFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const auto address = socket_address(path).value();
-    ASSERT_EQ(::bind(socket.get(),
-                     reinterpret_cast<const sockaddr*>(&address),
+    ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
                      sizeof address),
               0);
     ASSERT_EQ(::listen(socket.get(), 1), 0);
@@ -48,8 +47,7 @@ TEST_F(SocketFileTest, IsForItsUserOnly) {
   EXPECT_EQ(mode_of(dir.path("run")), 0700U);
   EXPECT_EQ(mode_of(dir.path("run/control.sock")), 0600U);
   EXPECT_EQ(mode_of(dir.path("run/control.sock.lock")), 0600U);
-  EXPECT_EQ(dir.read("run/control.sock.lock"),
-            fmt::format("{}\n", ::getpid()));
+  EXPECT_EQ(dir.read("run/control.sock.lock"), fmt::format("{}\n", ::getpid()));
 }
 
 TEST_F(SocketFileTest, RefusesAFolderThatOthersMayWriteTo) {
@@ -99,15 +97,14 @@ TEST_F(SocketFileTest, ReplacesTheSocketOfADeadServer) {
 
 TEST_F(SocketFileTest, LeavesAFileThatIsNoSocketAlone) {
   dir.write("control.sock", "precious");
-  EXPECT_EQ(error_of(path),
-            (Error{Errc::already_exists,
-                   path + " is there and is not a socket"}));
+  EXPECT_EQ(error_of(path), (Error{Errc::already_exists,
+                                   path + " is there and is not a socket"}));
   EXPECT_EQ(dir.read("control.sock"), "precious");
 }
 
 TEST_F(SocketFileTest, SaysHowLongAPathMayBe) {
-  const std::string longest = dir.path(
-      std::string(107 - dir.path("").size(), 'x'));
+  const std::string longest =
+      dir.path(std::string(107 - dir.path("").size(), 'x'));
   ASSERT_EQ(longest.size(), 107U);
   EXPECT_TRUE(SocketFile::open(longest));
   EXPECT_EQ(error_of(longest + "x"),
@@ -115,8 +112,8 @@ TEST_F(SocketFileTest, SaysHowLongAPathMayBe) {
                    "the path of a socket can have 107 bytes, and this one has "
                    "108; choose a shorter one: " +
                        longest + "x"}));
-  EXPECT_EQ(error_of(""), (Error{Errc::invalid_argument,
-                                 "not the path of a socket: \"\""}));
+  EXPECT_EQ(error_of(""),
+            (Error{Errc::invalid_argument, "not the path of a socket: \"\""}));
 }
 
 TEST_F(SocketFileTest, SaysThatTheFolderAboveIsMissing) {

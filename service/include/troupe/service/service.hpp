@@ -8,4 +8,5 @@
 ///   checker.hpp       asks a running service how it is: exec, HTTP, TCP
 ///   notify_socket.hpp what services say by themselves (sd_notify)
 ///   log_file.hpp      writes what a service prints into files that rotate
+///   log_reader.hpp    reads them: the last lines, and what comes
 #include <troupe/service/service_spec.hpp>
