@@ -10,7 +10,11 @@
 ///   service_actor.hpp  the children of supervisors that perform it
 ///   checker.hpp        asks a running service how it is: exec, HTTP, TCP
 ///   notify_socket.hpp  what services say by themselves (sd_notify)
+///   log_file.hpp       writes what a service prints into files that rotate
+///   log_reader.hpp     reads them: the last lines, and what comes
 #include <troupe/service/checker.hpp>
+#include <troupe/service/log_file.hpp>
+#include <troupe/service/log_reader.hpp>
 #include <troupe/service/notify_socket.hpp>
 #include <troupe/service/service_actor.hpp>
 #include <troupe/service/service_core.hpp>
