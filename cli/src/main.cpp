@@ -34,6 +34,14 @@ constexpr std::array subcommands{
     Subcommand{"map", "Run a command for each argument, many at a time",
                run_map},
     Subcommand{"run", "Run a workflow", run_workflow},
+    Subcommand{"up", "Run services until they are ended", run_up},
+    Subcommand{"ps", "Show the services that run", run_ps},
+    Subcommand{"restart", "End services and start them again", run_restart},
+    Subcommand{"stop", "End services", run_stop},
+    Subcommand{"start", "Start services that are stopped", run_start},
+    Subcommand{"scale", "Change how many copies of a service run", run_scale},
+    Subcommand{"logs", "Print what services have written", run_logs},
+    Subcommand{"down", "End all services", run_down},
     Subcommand{"lint", "Check workflow files", run_lint},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
@@ -45,7 +53,8 @@ void print_help(std::FILE* out) {
              "troupe: supervision for shell commands\n\n"
              "  troupe exec --timeout 30s --retries 3 -- curl -f URL\n"
              "  troupe map -j 4 'gzip {{}}' ::: *.log\n"
-             "  troupe run workflow.yaml\n\nCommands:\n");
+             "  troupe run workflow.yaml\n"
+             "  troupe up stack.yaml\n\nCommands:\n");
   for (const Subcommand& command : subcommands)
     fmt::print(out, "  {:<12}{}\n", command.name, command.summary);
   fmt::print(out, "\n\"troupe COMMAND --help\" lists the options of each.\n");

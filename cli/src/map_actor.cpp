@@ -233,16 +233,15 @@ class MapActor {
   }
 
   void perform(MapCore::Finish) {
-    // Erases the bar, and is done when all before it has been written.
-    print_text(STDERR_FILENO, "", [self = actors::ref_of(self_)] {
-      actors::send(self, Printed{});
-    });
+    // Also if there is no bar: done when all before it has been written.
+    print_bar(
+        "", [self = actors::ref_of(self_)] { actors::send(self, Printed{}); });
     over_ = true;
   }
 
   void suspend(const Suspend& m) {
     clock_.pause(actors::now(self_));
-    print_text(STDERR_FILENO, "", m.ready);  // Erases the bar.
+    print_bar("", m.ready);
   }
 
   [[nodiscard]] actors::CommandRequest request_for(
@@ -464,17 +463,20 @@ class MapActor {
       send_after(self_, limit_interval, LimitTick{});
   }
 
+  void print_bar(std::string bar, std::function<void()> done = {}) {
+    auto print = std::make_shared<PrintJob>();
+    print->fd = STDERR_FILENO;
+    print->bytes = std::move(bar);
+    print->is_footer = true;
+    print->done = std::move(done);
+    send(self_, printer_, Print{std::move(print)});
+  }
+
   void draw_bar() {
     if (over_)
       return;
-    if (!clock_.paused()) {
-      auto bar = std::make_shared<PrintJob>();
-      bar->fd = STDERR_FILENO;
-      bar->passing = true;
-      bar->bytes = fmt::format(
-          "\r{}\x1b[K", progress_.render(terminal_size().columns - 1, now()));
-      send(self_, printer_, Print{std::move(bar)});
-    }
+    if (!clock_.paused())
+      print_bar(progress_.render(terminal_size().columns - 1, now()));
     send_after(self_, bar_interval, BarTick{});
   }
 

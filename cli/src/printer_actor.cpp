@@ -2,10 +2,13 @@
 
 #include "file_io.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fmt/format.h>
 #include <optional>
 #include <set>
+#include <string>
 #include <unistd.h>
 #include <utility>
 
@@ -43,34 +46,70 @@ class PrinterActor {
 
  private:
   void print(const PrintJob& job) {
-    if (!job.passing)
-      erase_passing_line();
     const bool left_out =
         broken_.count(job.fd) != 0 ||
         (job.about_output && broken_.count(STDOUT_FILENO) != 0);
-    if (!left_out && (!write_fully(job.fd, job.bytes) ||
-                      (job.file >= 0 && !copy_file(job.file, job.fd)))) {
+    if (!left_out && !(job.is_footer ? print_footer(job) : print_text(job))) {
       const int number = errno;
       if (job.on_failed)
         job.on_failed(number);
       broken_.insert(job.fd);
       on_broken_(job.fd, number);
     }
-    if (job.passing)
-      passing_fd_ = job.fd;
     if (job.done)
       job.done();
   }
 
-  void erase_passing_line() {
-    if (passing_fd_ && broken_.count(*passing_fd_) == 0)
-      (void)write_fully(*passing_fd_, "\r\x1b[K");
-    passing_fd_.reset();
+  bool print_text(const PrintJob& job) {
+    const bool moves_footer = shares_terminal(job.fd);
+    if (moves_footer && !hide_footer())
+      return false;
+    if (!write_fully(job.fd, job.bytes) ||
+        (job.file >= 0 && !copy_file(job.file, job.fd)))
+      return false;
+    // What is in a file is a job's output, and may have any end.
+    if (job.file >= 0)
+      at_line_start_ = false;
+    else if (!job.bytes.empty())
+      at_line_start_ = job.bytes.back() == '\n';
+    return !moves_footer || show_footer();
+  }
+
+  bool print_footer(const PrintJob& job) {
+    footer_fd_ = job.fd;
+    if (!hide_footer())
+      return false;
+    footer_ = job.bytes;
+    return show_footer();
+  }
+
+  [[nodiscard]] bool shares_terminal(int fd) const {
+    return footer_fd_ && !footer_.empty() && ::isatty(fd) == 1;
+  }
+
+  /// Only below whole lines: drawing it over half of one would lose that.
+  bool show_footer() {
+    if (footer_.empty() || !at_line_start_)
+      return true;
+    footer_is_shown_ = true;
+    return write_fully(*footer_fd_, footer_);
+  }
+
+  bool hide_footer() {
+    if (!std::exchange(footer_is_shown_, false))
+      return true;
+    const auto lines = std::count(footer_.begin(), footer_.end(), '\n');
+    return write_fully(
+        *footer_fd_,
+        lines == 0 ? "\r\x1b[J" : fmt::format("\r\x1b[{}A\x1b[J", lines));
   }
 
   OnBroken on_broken_;
-  std::optional<int> passing_fd_;  ///< Where a passing line stands.
-  std::set<int> broken_;           ///< Descriptors that nobody reads any more.
+  std::optional<int> footer_fd_;
+  std::string footer_;
+  bool footer_is_shown_ = false;
+  bool at_line_start_ = true;
+  std::set<int> broken_;  ///< Descriptors that nobody reads any more.
 };
 
 }  // namespace

@@ -25,9 +25,10 @@ struct PrintJob {
   /// Tells of something that was printed before: left out if that did not
   /// arrive, because standard output can no longer be written to.
   bool about_output = false;
-  /// A line that stands only until the next job is printed, which erases it;
-  /// for terminals.
-  bool passing = false;
+  /// `bytes` are lines that stay below all else that is printed, without a
+  /// line break at the end, and replace those before; empty for none any more.
+  /// For terminals.
+  bool is_footer = false;
   /// Called on the printer's thread with errno's value if this is the first job
   /// for its descriptor that could not be written.
   std::function<void(int errno_value)> on_failed;

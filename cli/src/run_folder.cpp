@@ -2,11 +2,11 @@
 
 #include "file_io.hpp"
 #include "run_names.hpp"
+#include "state_folder.hpp"
 
 #include <troupe/base/text.hpp>
 
 #include <cerrno>
-#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
@@ -28,31 +28,6 @@ tl::unexpected<Error> cannot(std::string_view what, const std::string& path,
                              int error) {
   return tl::unexpected{
       system_error(fmt::format("cannot {} {}", what, path), error)};
-}
-
-/// $XDG_STATE_HOME or ~/.local/state. The fallback is in a folder that
-/// everybody may write to, so it must be ours already or be made by us.
-Result<std::string> state_home(std::vector<std::string>& notes) {
-  const char* const state = std::getenv("XDG_STATE_HOME");
-  if (state != nullptr && state[0] == '/')
-    return std::string{state};
-  const char* const home = std::getenv("HOME");
-  if (home != nullptr && home[0] == '/')
-    return std::string{home} + "/.local/state";
-  std::string path = fmt::format("/tmp/troupe-{}", ::getuid());
-  if (::mkdir(path.c_str(), private_mode) != 0 && errno != EEXIST)
-    return cannot("make", path, errno);
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0)
-    return cannot("look at", path, errno);
-  if (!S_ISDIR(info.st_mode) || info.st_uid != ::getuid() ||
-      (info.st_mode & 0077) != 0)
-    return failure(Errc::permission_denied,
-                   fmt::format("{} is not a folder of ours alone; set HOME or "
-                               "XDG_STATE_HOME",
-                               path));
-  notes.push_back(fmt::format("HOME is not set: logs go to {}", path));
-  return path;
 }
 
 Result<OwnedFd> lock_folder(const std::string& path, int how) {

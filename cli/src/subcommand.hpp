@@ -62,6 +62,14 @@ void raise_open_files();
 int run_exec(const Startup& startup, std::vector<std::string> words);
 int run_map(const Startup& startup, std::vector<std::string> words);
 int run_workflow(const Startup& startup, std::vector<std::string> words);
+int run_up(const Startup& startup, std::vector<std::string> words);
+int run_ps(const Startup& startup, std::vector<std::string> words);
+int run_restart(const Startup& startup, std::vector<std::string> words);
+int run_stop(const Startup& startup, std::vector<std::string> words);
+int run_start(const Startup& startup, std::vector<std::string> words);
+int run_scale(const Startup& startup, std::vector<std::string> words);
+int run_logs(const Startup& startup, std::vector<std::string> words);
+int run_down(const Startup& startup, std::vector<std::string> words);
 int run_lint(const Startup& startup, std::vector<std::string> words);
 int run_completion(const Startup& startup, std::vector<std::string> words);
 

@@ -90,8 +90,7 @@ class FolderWatch {
           std::filesystem::path{log.path}.parent_path().string();
       if (folder.empty())
         folder = ".";
-      if (std::find(folders_.begin(), folders_.end(), folder) ==
-          folders_.end())
+      if (std::find(folders_.begin(), folders_.end(), folder) == folders_.end())
         folders_.push_back(std::move(folder));
     }
     watch();

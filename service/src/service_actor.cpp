@@ -5,7 +5,6 @@
 #include <troupe/supervisor/start.hpp>
 #include <troupe/supervisor/supervisor.hpp>
 
-
 #include <algorithm>
 #include <fmt/format.h>
 #include <unordered_map>
@@ -78,6 +77,11 @@ class ServiceActor {
         [this](TimerDue m) { perform(core_.on_timer(m.number, now())); },
         [this](LogTextSeen) { perform(core_.on_log_text(now())); },
         [this](const Notified& m) { on_notified(m.notification); },
+        [this](HurryUp) {
+          perform(core_.on_stop(now()));
+          deps_.runner.stop(attempt_,
+                            {.signal = SIGKILL, .grace = Duration{0}});
+        },
         [this](DescribeService) {
           actors::answer_later(self_).deliver(status());
         },
@@ -182,9 +186,10 @@ class ServiceActor {
     if (spec.watchdog > Duration{0})
       with_socket->env.emplace_back(
           "WATCHDOG_USEC",
-          fmt::format("{}", std::chrono::duration_cast<std::chrono::microseconds>(
-                                spec.watchdog)
-                                .count()));
+          fmt::format("{}",
+                      std::chrono::duration_cast<std::chrono::microseconds>(
+                          spec.watchdog)
+                          .count()));
     command = std::move(with_socket);
     return std::nullopt;
   }
@@ -195,11 +200,11 @@ class ServiceActor {
 
   void perform_one(const ServiceCore::StartCheck& start) {
     const ActorRef self = actors::ref_of(self_);
-    checks_[start.number] = deps_.checker.start(
-        *start.check, start.limit,
-        [self, number = start.number](Result<void> result) {
-          send(self, Checked{number, std::move(result)});
-        });
+    checks_[start.number] =
+        deps_.checker.start(*start.check, start.limit,
+                            [self, number = start.number](Result<void> result) {
+                              send(self, Checked{number, std::move(result)});
+                            });
   }
 
   void perform_one(const ServiceCore::CancelCheck& cancel) {

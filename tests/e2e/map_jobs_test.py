@@ -186,7 +186,7 @@ class Output(TroupeTest):
         self.assertEqual(terminal.wait(), 1)
         self.assertRegex(terminal.text, r"\[=*>? *\] +\d+% [1-4]/4, ")
         # At the end the line is empty again.
-        self.assertTrue(terminal.text.endswith("\r\x1b[K"), terminal)
+        self.assertTrue(terminal.text.endswith("\r\x1b[J"), terminal)
 
     def test_a_bar_makes_room_for_lines_that_come_in_between(self):
         terminal = self.terminal(
@@ -195,7 +195,7 @@ class Output(TroupeTest):
              "x"])
         self.assertEqual(terminal.wait(), 0)
         self.assertEqual(
-            len(re.findall(r"(?:\A|\n|\x1b\[K)line \d\r\n", terminal.text)), 4,
+            len(re.findall(r"(?:\A|\n|\x1b\[J)line \d\r\n", terminal.text)), 4,
             terminal)
 
     def test_without_a_terminal_there_is_no_bar(self):

@@ -309,8 +309,8 @@ class ServicesDecoder : TextDecoder {
       take("notify", ProbeText::Kind::notify);
     }
     read_optional(fields, "delay", probe.delay);
-    read_optional(fields, "period", probe.period);
-    read_optional(fields, "timeout", probe.limit);
+    read_optional_positive(fields, "period", probe.period);
+    read_optional_positive(fields, "timeout", probe.limit);
     if (name == "live") {
       std::uint32_t failures = 0;
       fields.read("failures", failures, 1, most_failures);
@@ -328,11 +328,19 @@ class ServicesDecoder : TextDecoder {
     return probe;
   }
 
-  /// Positive.
   void read_optional(Fields& fields, std::string_view keyword,
                      std::optional<Duration>& out) {
     if (const Entry* const entry = fields.take(keyword))
       out = config::to_duration(entry->value, keyword, diagnostics_);
+  }
+
+  void read_optional_positive(Fields& fields, std::string_view keyword,
+                              std::optional<Duration>& out) {
+    if (fields.take(keyword) == nullptr)
+      return;
+    Duration value = 1s;
+    read_positive(fields, keyword, value);
+    out = value;
   }
 
   void read_positive(Fields& fields, std::string_view keyword, Duration& out) {

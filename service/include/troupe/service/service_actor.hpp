@@ -42,6 +42,9 @@ struct ServiceNews {
   std::variant<ServiceLaunched, ServiceReady, ServiceTrouble, ServiceEnd> what;
 };
 
+/// To a service that was told to end: kill what is left of it at once.
+struct HurryUp {};
+
 /// Asks a service for its ServiceStatus.
 struct DescribeService {};
 struct ServiceStatus {
@@ -108,5 +111,6 @@ class Scales {
 }  // namespace troupe::service
 
 TROUPE_LOCAL_MESSAGE(troupe::service::ServiceNews)
+TROUPE_LOCAL_MESSAGE(troupe::service::HurryUp)
 TROUPE_LOCAL_MESSAGE(troupe::service::DescribeService)
 TROUPE_LOCAL_MESSAGE(troupe::service::ServiceStatus)

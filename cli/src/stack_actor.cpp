@@ -1,0 +1,650 @@
+#include "stack_actor.hpp"
+
+#include "batch.hpp"
+#include "printer_actor.hpp"
+
+#include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/supervisor/supervisor.hpp>
+
+#include <deque>
+#include <fmt/format.h>
+#include <map>
+#include <optional>
+#include <unistd.h>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace troupe::cli {
+namespace {
+
+/// The answers that are missing by now do not come.
+struct LookOver {
+  std::uint64_t number = 0;
+};
+
+}  // namespace
+}  // namespace troupe::cli
+
+TROUPE_LOCAL_MESSAGE(troupe::cli::LookOver)
+
+namespace troupe::cli {
+namespace {
+
+using actors::Actor;
+using actors::ActorId;
+using actors::ActorRef;
+using actors::Behavior;
+using actors::send;
+using service::GroupNode;
+using service::ServiceEnd;
+using service::TreeNode;
+using supervisor::ChildState;
+using supervisor::ReplyCode;
+using supervisor::Report;
+using supervisor::ReportKind;
+
+/// How long a look waits for answers. Actors answer at once, unless one has
+/// just ended.
+constexpr Duration longest_look = 1s;
+constexpr std::size_t most_waiting_looks = 256;
+
+std::string child_path(const std::string& group, const std::string& id) {
+  return group.empty() ? id : group + "/" + id;
+}
+
+class StackActor {
+ public:
+  StackActor(Actor* self, StackOrder order, ActorRef printer)
+      : self_{self}, order_{std::move(order)}, printer_{std::move(printer)} {
+    index(*order_.root);
+  }
+
+  Behavior make_behavior() {
+    actors::handle_down(self_,
+                        [this](ActorId id, const actors::ExitReason& reason) {
+                          if (root_ && id == actors::id_of(root_))
+                            on_root_ended(reason);
+                        });
+    const ActorRef self = actors::ref_of(self_);
+    order_.deps.listener = self;
+    auto root = supervisor::spawn_supervisor(
+        self_->system(),
+        service::supervisor_spec_of(*order_.root, order_.deps, order_.scales),
+        self);
+    if (!root) {
+      order_.on_end({true, root.error().what});
+      actors::quit(self_);
+    } else {
+      root_ = *root;
+      actors::monitor(self_, root_);
+    }
+    return {
+        [this](const Report& m) { on_report(m); },
+        [this](const service::ServiceNews& m) { on_news(m); },
+        [this](const supervisor::ChildList& m) { on_group_seen(m); },
+        [this](const service::ServiceStatus& m) { on_service_seen(m); },
+        [this](LookOver m) { on_look_over(m.number); },
+        [this](const supervisor::ChildReply& m) { on_reply(m); },
+        [this](const TakeSnapshot& m) {
+          look([this, done = m.done] { done(snapshot()); });
+        },
+        [this](const StackRequest& m) { look([this, m] { begin(m); }); },
+        [this](TakeDown) { take_down(); },
+        [this](StopStarting) {
+          say("ending all services in reverse order; once more to kill them");
+          take_down();
+        },
+        [this](EndJobs) {
+          if (is_going_down_)
+            look([this] { hurry_up(); });
+          take_down();
+        },
+        [](const Suspend& m) { m.ready(); },
+        [](Resume) {},
+    };
+  }
+
+ private:
+  /// What the last look has found, by path.
+  struct Live {
+    ActorRef supervisor;  ///< The one above.
+    supervisor::ChildEntry entry;
+    std::optional<service::ServiceStatus> status;    ///< Of a service.
+    std::optional<supervisor::SupervisorInfo> info;  ///< Of a group.
+  };
+  /// One thing to ask a supervisor for.
+  using Step = std::variant<supervisor::TerminateChild,
+                            supervisor::RestartChild, supervisor::StartChild,
+                            supervisor::DeleteChild, supervisor::StartAll>;
+  struct Work {
+    std::string name;
+    std::deque<std::pair<ActorRef, Step>> steps;
+    std::function<void(Result<void>)> done;
+  };
+
+  void index(const GroupNode& group) {
+    for (const TreeNode& node : group.children) {
+      nodes_[child_path(group.name, node.id)] =
+          std::shared_ptr<const TreeNode>{order_.root, &node};
+      if (const auto* nested = std::get_if<GroupNode>(&node.what))
+        index(*nested);
+    }
+  }
+
+  // -- What happens ----------------------------------------------------------
+
+  void on_report(const Report& m) {
+    const std::string child = child_path(m.supervisor, m.child);
+    const bool is_group =
+        nodes_.contains(child) &&
+        std::holds_alternative<GroupNode>(nodes_[child]->what);
+    switch (m.kind) {
+      case ReportKind::started:
+        if (m.supervisor.empty() && order_.on_up)
+          std::exchange(order_.on_up, nullptr)();
+        break;
+      case ReportKind::child_terminated:
+        if (is_group)
+          say(fmt::format("{} ended and is restarted: {}", child,
+                          m.reason.what));
+        break;
+      case ReportKind::start_failed:
+        say(fmt::format("{} could not be started: {}", child, m.reason.what));
+        break;
+      case ReportKind::shutdown_error:
+        say(fmt::format("{} did not end as it was told to: {}", child,
+                        actors::describe(m.reason)));
+        break;
+      case ReportKind::auto_shutdown:
+        say(fmt::format("{} ends because {} has ended", label(m.supervisor),
+                        child));
+        if (m.supervisor.empty())
+          is_over_as_planned_ = true;
+        break;
+      case ReportKind::gave_up:
+      case ReportKind::held:
+        on_gave_up(m, child);
+        break;
+      case ReportKind::released:
+        blame_.erase(m.supervisor);
+        say(fmt::format("{} starts again", label(m.supervisor)));
+        break;
+    }
+  }
+
+  /// The chain of causes, from the first child to this supervisor.
+  void on_gave_up(const Report& m, const std::string& child) {
+    const GroupNode& group = group_of(m.supervisor);
+    const auto below = blame_.find(child);
+    std::string chain = below != blame_.end()
+                            ? below->second
+                            : fmt::format("{} {}", child, m.reason.what);
+    chain += fmt::format(" ({} times in {}) -> {} {}", group.intensity + 1,
+                         format_duration(group.period), label(m.supervisor),
+                         m.kind == ReportKind::held ? "is held" : "gave up");
+    blame_[m.supervisor] = chain;
+    say(chain);
+  }
+
+  const GroupNode& group_of(const std::string& path) {
+    return path.empty() ? *order_.root
+                        : std::get<GroupNode>(nodes_.at(path)->what);
+  }
+
+  static std::string label(const std::string& group) {
+    return group.empty() ? "the stack" : group;
+  }
+
+  void on_news(const service::ServiceNews& m) {
+    std::visit(Overload{
+                   [](const service::ServiceLaunched&) {},
+                   [&](const service::ServiceReady& ready) {
+                     const bool probed = has_ready_probe(m.service);
+                     if (probed)
+                       say(fmt::format(
+                           "{} is ready after {}", m.service,
+                           format_duration(
+                               std::chrono::floor<std::chrono::milliseconds>(
+                                   ready.after))));
+                   },
+                   [](const service::ServiceTrouble&) {},
+                   [&](const ServiceEnd& end) {
+                     ends_[m.service] = end;
+                     if (!is_going_down_ || !end.clean)
+                       say(fmt::format("{} {}", m.service, describe(end)));
+                   },
+               },
+               m.what);
+  }
+
+  bool has_ready_probe(const std::string& service) {
+    const auto node = nodes_.find(service);
+    return node != nodes_.end() &&
+           std::get<service::ServiceNode>(node->second->what)
+               .spec->ready.has_value();
+  }
+
+  void take_down() {
+    if (!std::exchange(is_going_down_, true) && root_)
+      actors::stop(self_, root_);
+  }
+
+  void hurry_up() {
+    say("killing all services");
+    for (const auto& [path, live] : live_) {
+      if (live.entry.actor && !live.info)
+        send(self_, live.entry.actor, service::HurryUp{});
+    }
+  }
+
+  void on_root_ended(const actors::ExitReason& reason) {
+    root_ = nullptr;
+    fail_all_waiting();
+    StackEnd end;
+    if (!is_going_down_ && !is_over_as_planned_) {
+      end.failed = true;
+      const auto blame = blame_.find("");
+      end.why = blame != blame_.end() ? blame->second : reason.what;
+    }
+    order_.on_end(std::move(end));
+    actors::quit(self_);
+  }
+
+  void fail_all_waiting() {
+    for (auto& [token, work] : std::exchange(work_, {}))
+      work.done(failure(Errc::cancelled, "the stack has ended"));
+    auto callbacks = std::exchange(looks_, {});
+    live_.clear();
+    for (const auto& callback : callbacks)
+      callback();
+  }
+
+  // -- Looking at the tree ---------------------------------------------------
+
+  /// Calls `done` once it is known how everything is.
+  void look(std::function<void()> done) {
+    if (!root_ || looks_.size() >= most_waiting_looks) {
+      done();
+      return;
+    }
+    looks_.push_back(std::move(done));
+    if (is_looking_)
+      return;
+    is_looking_ = true;
+    seen_.clear();
+    ask_group(root_, "");
+    send_after(self_, longest_look, LookOver{++look_number_});
+  }
+
+  void ask_group(const ActorRef& group, const std::string& path) {
+    asked_[actors::id_of(group)] = path;
+    send(self_, group, supervisor::WhichChildren{});
+  }
+
+  void on_group_seen(const supervisor::ChildList& m) {
+    const ActorRef group = actors::sender_of(self_);
+    const auto asked = asked_.extract(actors::id_of(group));
+    if (!asked)
+      return;
+    const std::string& path = asked.mapped();
+    seen_[path].info = m.supervisor;
+    for (const supervisor::ChildEntry& child : m.children) {
+      const std::string name = child_path(path, child.info.id);
+      Live& live = seen_[name];
+      live.supervisor = group;
+      live.entry = child;
+      if (!child.actor)
+        continue;
+      if (child.info.type == supervisor::ChildType::supervisor) {
+        ask_group(child.actor, name);
+      } else {
+        asked_[actors::id_of(child.actor)] = name;
+        send(self_, child.actor, service::DescribeService{});
+      }
+    }
+    end_look_if_complete();
+  }
+
+  void on_service_seen(const service::ServiceStatus& m) {
+    const auto asked = asked_.extract(actors::id_of(actors::sender_of(self_)));
+    if (!asked)
+      return;
+    seen_[asked.mapped()].status = m;
+    end_look_if_complete();
+  }
+
+  void end_look_if_complete() {
+    if (is_looking_ && asked_.empty())
+      end_look();
+  }
+
+  void on_look_over(std::uint64_t number) {
+    if (is_looking_ && number == look_number_)
+      end_look();
+  }
+
+  void end_look() {
+    is_looking_ = false;
+    asked_.clear();
+    live_ = std::move(seen_);
+    seen_.clear();
+    for (const auto& callback : std::exchange(looks_, {}))
+      callback();
+  }
+
+  // -- What is shown ---------------------------------------------------------
+
+  StackSnapshot snapshot() {
+    StackSnapshot out;
+    out.entries.push_back(group_entry("", *order_.root));
+    add_entries(*order_.root, out);
+    return out;
+  }
+
+  void add_entries(const GroupNode& group, StackSnapshot& out) {
+    for (const TreeNode& node : group.children) {
+      const std::string path = child_path(group.name, node.id);
+      const bool is_extra_copy = group.replicas && !live_.contains(path);
+      if (is_extra_copy)
+        continue;
+      if (const auto* nested = std::get_if<GroupNode>(&node.what)) {
+        out.entries.push_back(group_entry(path, *nested));
+        add_entries(*nested, out);
+      } else {
+        out.entries.push_back(service_entry(path));
+      }
+    }
+  }
+
+  [[nodiscard]] StackEntry entry_of(const std::string& path) {
+    StackEntry entry{.name = path, .state = "stopped"};
+    const auto live = live_.find(path);
+    if (live == live_.end())
+      return entry;
+    const supervisor::ChildInfo& info = live->second.entry.info;
+    entry.state = supervisor::to_string(info.state);
+    entry.restarts = info.restarts;
+    if (info.next_start)
+      entry.next_start = *info.next_start - actors::now(self_);
+    return entry;
+  }
+
+  StackEntry group_entry(const std::string& path, const GroupNode& group) {
+    StackEntry entry = entry_of(path);
+    entry.is_group = true;
+    entry.intensity = group.intensity;
+    entry.period = group.period;
+    entry.strategy = strategy_name(group.strategy);
+    if (const auto blame = blame_.find(path); blame != blame_.end())
+      entry.blame = blame->second;
+    const auto live = live_.find(path);
+    if (live == live_.end() || !live->second.info)
+      return entry;
+    const supervisor::SupervisorInfo& info = *live->second.info;
+    entry.restarts_used = info.restarts_used;
+    if (path.empty())
+      entry.state = "running";
+    if (info.is_held) {
+      entry.state = "held";
+      if (info.held_until)
+        entry.next_start = *info.held_until - actors::now(self_);
+    }
+    return entry;
+  }
+
+  StackEntry service_entry(const std::string& path) {
+    StackEntry entry = entry_of(path);
+    const auto end = ends_.find(path);
+    if (end != ends_.end())
+      entry.last_exit = describe(end->second);
+    const auto live = live_.find(path);
+    const bool has_status = live != live_.end() && live->second.status;
+    if (!has_status) {
+      if (entry.state == "stopped" && end != ends_.end() && end->second.clean &&
+          end->second.cause.kind == actors::CauseKind::exit_code &&
+          end->second.report && !end->second.report->stopped)
+        entry.state = "finished";
+      return entry;
+    }
+    const service::ServiceStatus& status = *live->second.status;
+    entry.pid = status.pid;
+    entry.age = status.age;
+    entry.trouble = status.trouble;
+    entry.status = status.status_text;
+    if (status.phase == service::ServicePhase::unready)
+      entry.state = "unready";
+    return entry;
+  }
+
+  static std::string strategy_name(supervisor::Strategy strategy) {
+    switch (strategy) {
+      case supervisor::Strategy::one_for_one:
+        return "one_for_one";
+      case supervisor::Strategy::one_for_all:
+        return "one_for_all";
+      case supervisor::Strategy::rest_for_one:
+        return "rest_for_one";
+      case supervisor::Strategy::simple_one_for_one:
+        return "simple_one_for_one";
+    }
+    return "unknown";
+  }
+
+  // -- What people ask for ---------------------------------------------------
+
+  void begin(const StackRequest& request) {
+    if (!root_ || is_going_down_) {
+      request.done(failure(Errc::unavailable, "the stack is ending"));
+      return;
+    }
+    const auto node = nodes_.find(request.name);
+    if (node == nodes_.end()) {
+      request.done(tl::unexpected{unknown(request.name)});
+      return;
+    }
+    Work work{request.name, {}, request.done};
+    if (auto planned = plan(request, *node->second, work.steps); !planned) {
+      request.done(std::move(planned));
+      return;
+    }
+    const std::uint64_t token = ++last_token_;
+    work_.emplace(token, std::move(work));
+    take_step(token);
+  }
+
+  [[nodiscard]] Error unknown(const std::string& name) const {
+    std::vector<std::string_view> known;
+    for (const auto& [path, node] : nodes_)
+      known.emplace_back(path);
+    const auto meant = suggest(name, known);
+    return {
+        Errc::not_found,
+        fmt::format("no service \"{}\"{}", printable(name),
+                    meant ? fmt::format("; did you mean {}?", *meant) : "")};
+  }
+
+  Result<void> plan(const StackRequest& request, const TreeNode& node,
+                    std::deque<std::pair<ActorRef, Step>>& steps) {
+    const std::size_t slash = request.name.rfind('/');
+    const std::string above =
+        slash == std::string::npos ? "" : request.name.substr(0, slash);
+    const auto live = live_.find(request.name);
+    ActorRef supervisor =
+        live != live_.end() ? live->second.supervisor : actor_of_group(above);
+    if (!supervisor)
+      return failure(Errc::unavailable,
+                     fmt::format("{} is not running", label(above)));
+    const ChildState state = live == live_.end()
+                                 ? ChildState::stopped
+                                 : live->second.entry.info.state;
+    switch (request.kind) {
+      case StackRequest::Kind::restart:
+        if (live != live_.end())
+          steps.emplace_back(supervisor, supervisor::TerminateChild{node.id});
+        add_start(supervisor, node, live != live_.end(), steps);
+        return {};
+      case StackRequest::Kind::stop:
+        if (live != live_.end())
+          steps.emplace_back(supervisor, supervisor::TerminateChild{node.id});
+        return {};
+      case StackRequest::Kind::start:
+        if (state != ChildState::stopped && live->second.info)
+          steps.emplace_back(live->second.entry.actor, supervisor::StartAll{});
+        else if (state == ChildState::restarting)
+          // Now, and not when its wait is over.
+          steps.emplace_back(supervisor, supervisor::TerminateChild{node.id});
+        if (state == ChildState::stopped || state == ChildState::restarting)
+          add_start(supervisor, node, live != live_.end(), steps);
+        return {};
+      case StackRequest::Kind::scale:
+        return plan_scale(request, node, steps);
+    }
+    return {};
+  }
+
+  void add_start(const ActorRef& supervisor, const TreeNode& node,
+                 bool is_known, std::deque<std::pair<ActorRef, Step>>& steps) {
+    // A temporary child is forgotten as soon as it is stopped.
+    if (is_known && node.restart != supervisor::Restart::temporary)
+      steps.emplace_back(supervisor, supervisor::RestartChild{node.id});
+    else
+      steps.emplace_back(supervisor, supervisor::StartChild{spec_of(node)});
+  }
+
+  Result<void> plan_scale(const StackRequest& request, const TreeNode& node,
+                          std::deque<std::pair<ActorRef, Step>>& steps) {
+    const auto* group = std::get_if<GroupNode>(&node.what);
+    if (group == nullptr || !group->replicas)
+      return failure(Errc::invalid_argument,
+                     fmt::format("{} has no \"template\" and cannot be scaled",
+                                 request.name));
+    if (request.replicas > group->children.size())
+      return failure(Errc::invalid_argument,
+                     fmt::format("{} can have at most {} copies", request.name,
+                                 group->children.size()));
+    order_.scales.set(request.name, request.replicas);
+    const ActorRef supervisor = actor_of_group(request.name);
+    if (!supervisor)
+      return {};  // It starts with that many.
+    for (std::size_t i = group->children.size(); i-- > 0;) {
+      const TreeNode& copy = group->children[i];
+      const auto live = live_.find(child_path(request.name, copy.id));
+      if (i >= request.replicas && live != live_.end()) {
+        steps.emplace_back(supervisor, supervisor::TerminateChild{copy.id});
+        if (copy.restart != supervisor::Restart::temporary)
+          steps.emplace_back(supervisor, supervisor::DeleteChild{copy.id});
+      }
+    }
+    for (std::size_t i = 0; i < request.replicas; ++i) {
+      const TreeNode& copy = group->children[i];
+      const auto live = live_.find(child_path(request.name, copy.id));
+      if (live == live_.end() ||
+          live->second.entry.info.state == ChildState::stopped)
+        add_start(supervisor, copy, live != live_.end(), steps);
+    }
+    return {};
+  }
+
+  [[nodiscard]] ActorRef actor_of_group(const std::string& path) const {
+    if (path.empty())
+      return root_;
+    const auto live = live_.find(path);
+    return live == live_.end() ? ActorRef{} : live->second.entry.actor;
+  }
+
+  supervisor::ChildSpec spec_of(const TreeNode& node) {
+    return service::child_spec_of(
+        std::shared_ptr<const TreeNode>{order_.root, &node}, order_.deps,
+        order_.scales);
+  }
+
+  void take_step(std::uint64_t token) {
+    const auto it = work_.find(token);
+    if (it->second.steps.empty()) {
+      auto done = std::move(it->second.done);
+      work_.erase(it);
+      done({});
+      return;
+    }
+    auto [supervisor, step] = std::move(it->second.steps.front());
+    it->second.steps.pop_front();
+    std::visit(
+        [&, to = supervisor](auto& message) {
+          message.token = token;
+          send(self_, to, std::move(message));
+        },
+        step);
+  }
+
+  void on_reply(const supervisor::ChildReply& m) {
+    const auto it = work_.find(m.token);
+    if (it == work_.end())
+      return;
+    switch (m.code) {
+      case ReplyCode::ok:
+      case ReplyCode::ignored:
+      case ReplyCode::already_started:
+      case ReplyCode::already_present:
+      case ReplyCode::running:
+      case ReplyCode::restarting:
+      case ReplyCode::stopping:
+      case ReplyCode::not_found:
+        // What was wanted, or what somebody else has done meanwhile.
+        take_step(m.token);
+        return;
+      case ReplyCode::start_failed:
+      case ReplyCode::invalid_spec:
+      case ReplyCode::unsupported:
+      case ReplyCode::overloaded:
+      case ReplyCode::shutting_down:
+        break;
+    }
+    auto work = std::move(it->second);
+    work_.erase(it);
+    work.done(failure(
+        m.code == ReplyCode::overloaded ? Errc::overloaded : Errc::unavailable,
+        fmt::format("{}: {}", work.name,
+                    m.what.empty() ? std::string{to_string(m.code)} : m.what)));
+  }
+
+  void say(const std::string& what) {
+    auto job = std::make_shared<PrintJob>();
+    job->fd = STDERR_FILENO;
+    job->bytes = fmt::format("troupe: {}\n", printable(what));
+    send(self_, printer_, Print{std::move(job)});
+  }
+
+  Actor* self_;
+  StackOrder order_;
+  ActorRef printer_;
+  ActorRef root_;
+  std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
+  bool is_going_down_ = false;
+  bool is_over_as_planned_ = false;
+  std::map<std::string, ServiceEnd> ends_;    ///< The last, by service.
+  std::map<std::string, std::string> blame_;  ///< By group.
+
+  bool is_looking_ = false;
+  std::uint64_t look_number_ = 0;
+  std::vector<std::function<void()>> looks_;  ///< Who waits for it.
+  std::map<ActorId, std::string> asked_;      ///< Who has not answered yet.
+  std::map<std::string, Live> seen_;          ///< By the look that goes on.
+  std::map<std::string, Live> live_;          ///< By the last one.
+
+  std::uint64_t last_token_ = 0;
+  std::map<std::uint64_t, Work> work_;  ///< By token.
+};
+
+}  // namespace
+
+ActorRef spawn_stack(actors::ActorSystem& system, StackOrder order,
+                     ActorRef printer) {
+  return actors::spawn<StackActor>(system, std::move(order),
+                                   std::move(printer));
+}
+
+}  // namespace troupe::cli
