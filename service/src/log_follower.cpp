@@ -24,8 +24,8 @@ constexpr int most_tries = 100;
 Result<std::size_t> read_at(int fd, std::span<char> buffer,
                             std::uint64_t offset) {
   while (true) {
-    const ssize_t size = ::pread(fd, buffer.data(), buffer.size(),
-                                 static_cast<off_t>(offset));
+    const ssize_t size =
+        ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(offset));
     if (size >= 0)
       return static_cast<std::size_t>(size);
     if (errno != EINTR)
@@ -52,7 +52,8 @@ bool was_written_before(const struct stat& a, const struct stat& b) {
 
 LogFollower::LogFollower(std::string path) : path_{std::move(path)} {}
 
-// -- Files and their numbers ---------------------------------------------------
+// -- Files and their numbers
+// ---------------------------------------------------
 
 /// No file, and no error, if there is none of that number.
 Result<OwnedFd> LogFollower::open(std::uint32_t number) const {
@@ -166,7 +167,8 @@ Result<OwnedFd> LogFollower::open_oldest_since(int fd) const {
   return OwnedFd{};
 }
 
-// -- Reading -------------------------------------------------------------------
+// -- Reading
+// -------------------------------------------------------------------
 
 Result<void> LogFollower::start(std::optional<std::uint64_t> lines) {
   auto newest = open(0);
@@ -231,7 +233,7 @@ Result<void> LogFollower::find_lines(std::uint64_t lines) {
 
 Result<std::size_t> LogFollower::read_old(std::span<char> buffer) {
   while (file_.is_open()) {
-    const auto size = read_at(file_.get(), buffer, offset_);
+    auto size = read_at(file_.get(), buffer, offset_);
     if (!size || *size > 0) {
       offset_ += size.value_or(0);
       return size;
@@ -247,7 +249,7 @@ Result<std::size_t> LogFollower::read_old(std::span<char> buffer) {
 
 Result<std::size_t> LogFollower::read(std::span<char> buffer) {
   while (true) {
-    const auto size = read_old(buffer);
+    auto size = read_old(buffer);
     if (!size || *size > 0)
       return size;
     const auto moved = move_on();

@@ -90,8 +90,7 @@ class FolderWatch {
           std::filesystem::path{log.path}.parent_path().string();
       if (folder.empty())
         folder = ".";
-      if (std::find(folders_.begin(), folders_.end(), folder) ==
-          folders_.end())
+      if (std::find(folders_.begin(), folders_.end(), folder) == folders_.end())
         folders_.push_back(std::move(folder));
     }
     watch();
@@ -125,8 +124,10 @@ class Reading {
  public:
   Reading(std::span<const LogSource> logs, const ReadLogsOptions& options,
           const LogOutput& output)
-      : options_{options}, output_{output}, lines_{logs, output} {
-    is_plain_ = logs.size() == 1 && logs[0].prefix.empty();
+      : options_{options},
+        output_{output},
+        lines_{logs, output},
+        is_plain_{logs.size() == 1 && logs[0].prefix.empty()} {
     for (const LogSource& log : logs)
       followers_.emplace_back(log.path);
   }
@@ -216,7 +217,7 @@ class Reading {
   MergedLines lines_;
   std::vector<LogFollower> followers_;
   std::vector<char> buffer_ = std::vector<char>(piece_bytes);
-  bool is_plain_ = false;
+  const bool is_plain_;
   bool is_over_ = false;
 };
 

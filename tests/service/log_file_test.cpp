@@ -1,7 +1,7 @@
-#include <troupe/service/log_file.hpp>
-
 #include "log_files.hpp"
 #include "temp_dir.hpp"
+
+#include <troupe/service/log_file.hpp>
 
 #include <csignal>
 #include <fcntl.h>
@@ -19,10 +19,9 @@ constexpr std::size_t slack = 64 << 10;
 class LogFileTest : public ::testing::Test {
  protected:
   LogFile open(std::uint64_t max_bytes, std::uint32_t rotated_files) {
-    return LogFile{{.path = path,
-                    .max_bytes = max_bytes,
-                    .rotated_files = rotated_files},
-                   [this](const Error& e) { errors.push_back(e); }};
+    return LogFile{
+        {.path = path, .max_bytes = max_bytes, .rotated_files = rotated_files},
+        [this](const Error& e) { errors.push_back(e); }};
   }
   [[nodiscard]] std::string read(std::uint32_t number) const {
     return dir.read(rotated_path("web.log", number));
@@ -206,9 +205,10 @@ TEST_F(LogFileTest, SurvivesTheLossOfItsFolder) {
   std::filesystem::remove_all(dir.path("logs"));
   log.write("b\n");
   log.write("c\n");
-  EXPECT_EQ(errors, (std::vector{Error{
-                        Errc::not_found, "cannot open " + inside +
-                                             ": no such file or directory"}}));
+  EXPECT_EQ(
+      errors,
+      (std::vector{Error{Errc::not_found, "cannot open " + inside +
+                                              ": no such file or directory"}}));
   std::filesystem::create_directory(dir.path("logs"));
   log.write("d\n");
   EXPECT_EQ(dir.read("logs/web.log"), "[troupe: 4 bytes were lost]\nd\n");
@@ -235,8 +235,9 @@ TEST_F(LogFileTest, RefusesWhatIsNotAFile) {
   LogFile log{{.path = "/dev/full"},
               [this](const Error& e) { errors.push_back(e); }};
   log.write("a\n");
-  EXPECT_EQ(errors, (std::vector{Error{Errc::invalid_argument,
-                                       "/dev/full is not a file"}}));
+  EXPECT_EQ(
+      errors,
+      (std::vector{Error{Errc::invalid_argument, "/dev/full is not a file"}}));
   EXPECT_EQ(log.lost_bytes(), 2U);
 }
 

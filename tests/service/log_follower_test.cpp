@@ -28,10 +28,9 @@ class LogFollowerTest : public ::testing::Test {
   }
   [[nodiscard]] LogFile open(std::uint64_t max_bytes,
                              std::uint32_t rotated_files) const {
-    return LogFile{{.path = path,
-                    .max_bytes = max_bytes,
-                    .rotated_files = rotated_files},
-                   [](const Error& e) { ADD_FAILURE() << e.what; }};
+    return LogFile{
+        {.path = path, .max_bytes = max_bytes, .rotated_files = rotated_files},
+        [](const Error& e) { ADD_FAILURE() << e.what; }};
   }
 
   testing::TempDir dir;

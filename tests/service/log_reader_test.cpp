@@ -1,10 +1,9 @@
-#include <troupe/service/log_reader.hpp>
-
 #include "log_files.hpp"
 #include "own_resources.hpp"
 #include "temp_dir.hpp"
 
 #include <troupe/service/log_file.hpp>
+#include <troupe/service/log_reader.hpp>
 
 #include <atomic>
 #include <fmt/format.h>
@@ -240,8 +239,7 @@ TEST_F(LogReaderTest, FindsTheLastLinesWhileTheLogRotates) {
       log.write(fmt::format("line {}\n", i));
   }};
   for (int turn = 0; turn < 200; ++turn) {
-    const std::string text =
-        read({{dir.path("web"), ""}}, {.last_lines = 20});
+    const std::string text = read({{dir.path("web"), ""}}, {.last_lines = 20});
     int line = 0;
     ASSERT_EQ(std::sscanf(text.c_str(), "line %d\n", &line), 1) << text;
     std::string expected;
