@@ -50,11 +50,9 @@ class Connection;
 /// Whose connections they are.
 class ConnectionOwner {
  public:
+  virtual ~ConnectionOwner() = default;
   virtual void handle(Json request, Responder responder) = 0;
   virtual void forget(const std::shared_ptr<Connection>& connection) = 0;
-
- protected:
-  ~ConnectionOwner() = default;
 };
 
 /// One client, on the I/O thread: asks, then waits for what comes.

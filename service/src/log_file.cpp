@@ -41,7 +41,7 @@ LogFile::LogFile(LogFileOptions options, ErrorHandler on_error)
   TROUPE_ASSERT(options_.max_bytes > 0);
   TROUPE_ASSERT(options_.rotated_files <= most_rotated_files);
   if (auto opened = open(); !opened)
-    report(std::move(opened.error()));
+    report(opened.error());
 }
 
 void LogFile::write(std::string_view bytes) {
@@ -54,10 +54,10 @@ void LogFile::write(std::string_view bytes) {
   }
   lost_bytes_ += bytes.size();
   unnoted_bytes_ += bytes.size();
-  report(std::move(written.error()));
+  report(written.error());
 }
 
-void LogFile::report(Error error) {
+void LogFile::report(const Error& error) {
   if (!std::exchange(is_failing_, true) && on_error_)
     on_error_(error);
 }

@@ -233,7 +233,7 @@ Result<void> LogFollower::find_lines(std::uint64_t lines) {
 
 Result<std::size_t> LogFollower::read_old(std::span<char> buffer) {
   while (file_.is_open()) {
-    const auto size = read_at(file_.get(), buffer, offset_);
+    auto size = read_at(file_.get(), buffer, offset_);
     if (!size || *size > 0) {
       offset_ += size.value_or(0);
       return size;
@@ -249,7 +249,7 @@ Result<std::size_t> LogFollower::read_old(std::span<char> buffer) {
 
 Result<std::size_t> LogFollower::read(std::span<char> buffer) {
   while (true) {
-    const auto size = read_old(buffer);
+    auto size = read_old(buffer);
     if (!size || *size > 0)
       return size;
     const auto moved = move_on();

@@ -124,8 +124,10 @@ class Reading {
  public:
   Reading(std::span<const LogSource> logs, const ReadLogsOptions& options,
           const LogOutput& output)
-      : options_{options}, output_{output}, lines_{logs, output} {
-    is_plain_ = logs.size() == 1 && logs[0].prefix.empty();
+      : options_{options},
+        output_{output},
+        lines_{logs, output},
+        is_plain_{logs.size() == 1 && logs[0].prefix.empty()} {
     for (const LogSource& log : logs)
       followers_.emplace_back(log.path);
   }
@@ -215,7 +217,7 @@ class Reading {
   MergedLines lines_;
   std::vector<LogFollower> followers_;
   std::vector<char> buffer_ = std::vector<char>(piece_bytes);
-  bool is_plain_ = false;
+  const bool is_plain_;
   bool is_over_ = false;
 };
 

@@ -56,7 +56,7 @@ class LogFile {
   Result<void> rotate();
   Result<void> look_at_rotated();
   Result<void> make_room(std::uint64_t bytes);
-  void report(Error error);
+  void report(const Error& error);
 
   LogFileOptions options_;
   ErrorHandler on_error_;
