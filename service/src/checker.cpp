@@ -6,7 +6,6 @@
 #include <troupe/process/output_digest.hpp>
 #include <troupe/service/checker.hpp>
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>

@@ -47,7 +47,6 @@ Result<OwnedFd> bind_socket(const std::string& path) {
   OwnedFd fd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!fd.is_open())
     return tl::unexpected(system_error("socket", errno));
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): as documented.
   const auto* const any = reinterpret_cast<const sockaddr*>(&address);
   if (::bind(fd.get(), any, sizeof address) != 0) {
     const int error = errno == EADDRINUSE ? EEXIST : errno;
@@ -163,7 +162,6 @@ Result<std::unique_ptr<NotifySocket>> NotifySocket::open(
     }
     receiver->begin();
     return std::unique_ptr<NotifySocket>{
-        // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): owned at once.
         new NotifySocket{std::move(path), std::move(receiver)}};
   }
 }

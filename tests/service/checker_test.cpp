@@ -12,6 +12,8 @@
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <filesystem>
 #include <functional>
 #include <gtest/gtest.h>
@@ -19,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <thread>
 #include <vector>
 
@@ -131,7 +134,7 @@ class CheckerTest : public ::testing::Test {
                                   Server::Then then = Server::Then::closes,
                                   Duration limit = 20s) {
     Server server{io, std::move(answer), then};
-    const auto error = ask(at(server), limit);
+    auto error = ask(at(server), limit);
     EXPECT_EQ(server.connections, 1U);
     return error;
   }
@@ -345,6 +348,27 @@ TEST_F(CheckerTest, IsNotFooledByASocketThatIsConnectedToItself) {
   again();
   ASSERT_TRUE(loop.run_until([&] { return left == 0; }, 50s));
   EXPECT_EQ(accepted, 0U);
+}
+
+/// Flags of our descriptor whose other end is at `port`; -1 if there is none.
+int flags_of_connection_to(std::uint16_t port) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    const int fd = std::stoi(entry.path().filename().string());
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+        peer.sin_family == AF_INET && ntohs(peer.sin_port) == port)
+      return ::fcntl(fd, F_GETFD);
+  }
+  return -1;
+}
+
+TEST_F(CheckerTest, PassesNoConnectionOnToPrograms) {
+  Server server{io, "", Server::Then::waits};
+  start(at(server));
+  ASSERT_TRUE(loop.run_until([&] { return !server.requests.empty(); }));
+  EXPECT_EQ(flags_of_connection_to(server.port()), FD_CLOEXEC);
 }
 
 TEST_F(CheckerTest, RunsManyChecksSideBySide) {

@@ -44,7 +44,7 @@ class ExecCheckTest : public ::testing::Test {
     const CheckId id = checker->start(
         ExecCheck{"pg_isready",
                   std::make_shared<const process::CommandSpec>(command)},
-        1h, [this](Result<void> answer) { answers.push_back(answer); });
+        1h, [this](const Result<void>& answer) { answers.push_back(answer); });
     settle();
     return id;
   }
@@ -181,7 +181,7 @@ TEST_F(ExecCheckTest, DoesNotAnswerForAnEndThatCameBeforeTheCancel) {
 TEST_F(ExecCheckTest, StartsNothingIfTheCancelComesAtOnce) {
   const CheckId id = checker->start(
       ExecCheck{"true", std::make_shared<const process::CommandSpec>(command)},
-      1h, [this](Result<void> answer) { answers.push_back(answer); });
+      1h, [this](const Result<void>& answer) { answers.push_back(answer); });
   checker->cancel(id);
   settle();
   EXPECT_EQ(runner.killed, runner.started);
@@ -212,7 +212,7 @@ TEST_F(ExecCheckTest, CancelsAllThatRunsWhenItIsDestroyed) {
 TEST_F(ExecCheckTest, MayBeDestroyedByAnAnswer) {
   checker->start(
       ExecCheck{"true", std::make_shared<const process::CommandSpec>(command)},
-      1h, [this](Result<void> answer) {
+      1h, [this](const Result<void>& answer) {
         answers.push_back(answer);
         checker.reset();
       });
