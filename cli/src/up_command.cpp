@@ -172,7 +172,11 @@ class StackFront {
     print_footer("");
     server_.reset();
     checker_.reset();
+    // The engine waits for all actors, and those for their last handle.
     stack_ = nullptr;
+    printer_ = nullptr;
+    deps_->listener = nullptr;
+    logs_->stop_showing();
   }
 
   // -- The table -------------------------------------------------------------

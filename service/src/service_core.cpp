@@ -13,6 +13,8 @@ using actors::CauseKind;
 using actors::ExitKind;
 using actors::ExitReason;
 
+constexpr Duration first_ready_period = 20ms;
+
 /// Whether a check is something that we do, and not something that we wait for.
 bool is_active(const Check& check) {
   return !std::holds_alternative<LogCheck>(check) &&
@@ -55,6 +57,8 @@ std::string describe(const ServiceEnd& end) {
 
 ServiceCore::Actions ServiceCore::on_start(TimePoint now) {
   started_ = now;
+  if (spec_->ready)
+    ready_period_ = std::min(first_ready_period, spec_->ready->period);
   act(Launch{});
   return take_actions();
 }
@@ -114,7 +118,8 @@ ServiceCore::Actions ServiceCore::on_checked(std::uint64_t number,
     if (result)
       become_ready(now);
     else
-      check_after(spec_->ready->period);
+      check_after(ready_period_);
+    ready_period_ = std::min(2 * ready_period_, spec_->ready->period);
   } else if (phase_ == ServicePhase::ready) {
     failures_ = result ? 0 : failures_ + 1;
     const LiveProbe& live = *spec_->live;

@@ -128,6 +128,7 @@ class ServiceCore {
   TimePoint started_;
   TimePoint last_ping_;
   std::uint32_t failures_ = 0;  ///< Of the live probe, in a row.
+  Duration ready_period_{0};    ///< Until the next check of the ready probe.
   std::string trouble_;
   bool asked_to_stop_ = false;
   std::optional<actors::Cause> failure_;  ///< Why we end it.
