@@ -6,7 +6,6 @@
 #include "stack_actor.hpp"
 #include "stack_names.hpp"
 #include "stack_view.hpp"
-#include "state_folder.hpp"
 #include "subcommand.hpp"
 #include "terminal.hpp"
 #include "workflow_file.hpp"
@@ -15,6 +14,7 @@
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/job_slots.hpp>
+#include <troupe/process/background.hpp>
 #include <troupe/service/checker.hpp>
 #include <troupe/workflow/services.hpp>
 
@@ -23,7 +23,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -33,9 +32,9 @@
 #include <optional>
 #include <sstream>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace troupe::cli {
@@ -44,7 +43,6 @@ namespace {
 constexpr Duration table_interval = 500ms;
 /// What the table leaves of a terminal to the output above it.
 constexpr std::size_t rows_for_output = 5;
-constexpr char told_up = 'u';
 
 struct UpOptions {
   std::string file;
@@ -333,60 +331,19 @@ int execute(const Startup& startup, const StackPlaces& places, bool detached,
   return exit_failed;
 }
 
-/// Waits in the parent until the services of the detached process are up, and
-/// answers the exit code; in the detached process, nothing.
-class Detacher {
- public:
-  /// Errors: those of the system.
-  static Result<std::optional<int>> split(const StackPlaces& places,
-                                          OwnedFd& to_parent) {
-    int ends[2] = {-1, -1};
-    if (::pipe2(ends, O_CLOEXEC) != 0)
-      return tl::unexpected{system_error("pipe", errno)};
-    OwnedFd from_child{ends[0]};
-    to_parent.reset(ends[1]);
-    const std::string log = places.log_folder + "/up.log";
-    const OwnedFd output{
-        ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)};
-    if (!output.is_open())
-      return tl::unexpected{
-          system_error(fmt::format("cannot write {}", log), errno)};
-    struct stat before {};
-    ::fstat(output.get(), &before);
-    const pid_t pid = ::fork();
-    if (pid < 0)
-      return tl::unexpected{system_error("fork", errno)};
-    if (pid == 0) {
-      ::setsid();
-      const OwnedFd nothing{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-      ::dup2(nothing.get(), STDIN_FILENO);
-      ::dup2(output.get(), STDOUT_FILENO);
-      ::dup2(output.get(), STDERR_FILENO);
-      return std::optional<int>{};
-    }
-    to_parent.reset();
-    return std::optional<int>{wait(from_child, log, before.st_size, pid)};
-  }
-
- private:
-  static int wait(const OwnedFd& from_child, const std::string& log,
-                  off_t log_start, pid_t pid) {
-    char told = 0;
-    ssize_t got = 0;
-    do {
-      got = ::read(from_child.get(), &told, 1);
-    } while (got < 0 && errno == EINTR);
-    std::ifstream said{log};
-    said.seekg(log_start);
-    for (std::string line; std::getline(said, line);)
-      fmt::print(stderr, "{}\n", line);
-    if (got == 1 && told == told_up) {
-      fmt::print(stderr, "troupe: up, as process {}; see troupe ps\n", pid);
-      return exit_ok;
-    }
+/// What the process that the user has started does while the other one starts
+/// the services.
+int await_up(const process::ForegroundSide& side, const std::string& output) {
+  const bool is_up = side.await_up();
+  std::ifstream said{output};
+  said.seekg(static_cast<std::streamoff>(side.output_start));
+  for (std::string line; std::getline(said, line);)
+    fmt::print(stderr, "{}\n", line);
+  if (!is_up)
     return exit_failed;
-  }
-};
+  fmt::print(stderr, "troupe: up, as process {}; see troupe ps\n", side.pid);
+  return exit_ok;
+}
 
 }  // namespace
 
@@ -430,23 +387,21 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
                  .what);
     return exit_troupe_failed;
   }
-  OwnedFd to_parent;
+  process::BackgroundSide background;
   if (o.detached) {
-    const auto parent = Detacher::split(*places, to_parent);
-    if (!parent) {
-      complain(parent.error().what);
+    const std::string output = places->log_folder + "/up.log";
+    auto side = process::split_into_background(output);
+    if (!side) {
+      complain(side.error().what);
       return exit_troupe_failed;
     }
-    if (*parent)
-      return **parent;
+    if (const auto* foreground = std::get_if<process::ForegroundSide>(&*side))
+      return await_up(*foreground, output);
+    background = std::move(std::get<process::BackgroundSide>(*side));
   }
   return execute(startup, *places, o.detached,
                  std::make_shared<const service::GroupNode>(std::move(*root)),
-                 [&to_parent] {
-                   if (to_parent.is_open())
-                     (void)!::write(to_parent.get(), &told_up, 1);
-                   to_parent.reset();
-                 });
+                 [&background] { background.tell_up(); });
 }
 
 }  // namespace troupe::cli

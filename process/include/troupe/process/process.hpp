@@ -11,6 +11,7 @@
 ///   output_sink.hpp     where its captured bytes go, with back-pressure
 ///   exit_report.hpp     how it ended
 ///   output_digest.hpp   the last bytes of a stream and which texts were in it
+///   background.hpp      going on behind the back of a shell
 ///   warden_runner.hpp   the CommandRunner that talks to a warden
 ///
 /// docs/design/process.md draws the warden's lanes and how trees are ended.
