@@ -3,6 +3,7 @@
 #include "workflow_file.hpp"
 
 #include <troupe/base/text.hpp>
+#include <troupe/workflow/services.hpp>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,13 @@ namespace {
 
 std::string counted(std::size_t count, std::string_view what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+std::size_t count_services(const workflow::ServiceGroup& group) {
+  std::size_t count = group.replica ? group.replicas : 0;
+  for (const workflow::ServiceNode& node : group.children)
+    count += node.group ? count_services(*node.group) : 1;
+  return count;
 }
 
 }  // namespace
@@ -36,6 +44,11 @@ int run_lint(const Startup&, std::vector<std::string> words) {
     std::size_t steps = 0;
     for (const workflow::Job& job : workflow->jobs)
       steps += job.steps.size();
+    if (workflow->services != nullptr && workflow->jobs.empty()) {
+      fmt::print("{}: ok, {}\n", printable(file),
+                 counted(count_services(*workflow->services), "service"));
+      continue;
+    }
     fmt::print("{}: ok, {}, {}\n", printable(file),
                counted(workflow->jobs.size(), "job"), counted(steps, "step"));
   }

@@ -162,6 +162,12 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
+  if (workflow->services != nullptr) {
+    complain(fmt::format("{0} has services, which run does not start yet; "
+                         "troupe up {0} does, without the jobs",
+                         printable(o.file)));
+    return exit_bad_file;
+  }
   if (o.dry_run) {
     options->run_id = "RUN_ID";
     const auto plan = workflow::Plan::make(workflow, *options);

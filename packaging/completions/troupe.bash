@@ -10,7 +10,8 @@ _troupe() {
   COMPREPLY=()
 
   if [ "$COMP_CWORD" -eq 1 ]; then
-    _troupe_offer 'exec map run lint completion version --help'
+    _troupe_offer 'exec map run up ps restart stop start scale logs down lint
+      completion version --help'
     return
   fi
 
@@ -25,6 +26,13 @@ _troupe() {
       --retries --retry-delay --backoff --max-delay --jitter --cwd --env
       --clear-env --limit --umask --nice --shell' ;;
     run) options='--input --job -j --jobs --output --dry-run --json' ;;
+    up) options='-d --detach' ;;
+    ps) options='--json' ;;
+    restart) options='-f --file' ;;
+    stop) options='-f --file' ;;
+    start) options='-f --file' ;;
+    scale) options='-f --file' ;;
+    logs) options='-f --follow -n --lines --file' ;;
     completion)
       _troupe_offer 'bash zsh fish'
       return
@@ -77,6 +85,10 @@ _troupe() {
 
   if [[ $current == -* ]]; then
     _troupe_offer "$options --help"
+  elif [[ $subcommand =~ ^(restart|stop|start|scale|logs)$ && $previous != -f &&
+    $previous != --file ]]; then
+    _troupe_offer "$(troupe ps --json 2>/dev/null |
+      sed -n 's/.*"name": "\([^"]*\)".*/\1/p')"
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$current")

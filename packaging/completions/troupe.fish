@@ -4,6 +4,14 @@
 complete -c troupe -n __fish_use_subcommand -x -a exec -d 'Run one command'
 complete -c troupe -n __fish_use_subcommand -x -a map -d 'Run one command per argument'
 complete -c troupe -n __fish_use_subcommand -x -a run -d 'Run a workflow'
+complete -c troupe -n __fish_use_subcommand -x -a up -d 'Run services until they are ended'
+complete -c troupe -n __fish_use_subcommand -x -a ps -d 'Show the services that run'
+complete -c troupe -n __fish_use_subcommand -x -a restart -d 'End services and start them again'
+complete -c troupe -n __fish_use_subcommand -x -a stop -d 'End services'
+complete -c troupe -n __fish_use_subcommand -x -a start -d 'Start services that are stopped'
+complete -c troupe -n __fish_use_subcommand -x -a scale -d 'Change how many copies of a service run'
+complete -c troupe -n __fish_use_subcommand -x -a logs -d 'Print what services have written'
+complete -c troupe -n __fish_use_subcommand -x -a down -d 'End all services'
 complete -c troupe -n __fish_use_subcommand -x -a lint -d 'Check workflow files'
 complete -c troupe -n __fish_use_subcommand -x -a completion -d 'Print a completion script'
 complete -c troupe -n __fish_use_subcommand -x -a version -d 'Print the version'
@@ -75,5 +83,30 @@ complete -c troupe -n $on_run -s j -l jobs -x -d 'Run N at a time'
 complete -c troupe -n $on_run -l output -x -a 'none failed all' -d 'Print the output of steps'
 complete -c troupe -n $on_run -l dry-run -d 'Print the plan'
 complete -c troupe -n $on_run -l json -d 'Print events as JSON'
+
+set -l on_up '__fish_seen_subcommand_from up'
+complete -c troupe -n $on_up -s d -l detach -d 'Go on in the background'
+
+set -l on_ps '__fish_seen_subcommand_from ps'
+complete -c troupe -n $on_ps -l json -d 'As JSON'
+
+set -l on_restart '__fish_seen_subcommand_from restart'
+complete -c troupe -n $on_restart -s f -l file -r -d 'The stack of this file'
+
+set -l on_stop '__fish_seen_subcommand_from stop'
+complete -c troupe -n $on_stop -s f -l file -r -d 'The stack of this file'
+
+set -l on_start '__fish_seen_subcommand_from start'
+complete -c troupe -n $on_start -s f -l file -r -d 'The stack of this file'
+
+set -l on_scale '__fish_seen_subcommand_from scale'
+complete -c troupe -n $on_scale -s f -l file -r -d 'The stack of this file'
+
+set -l on_logs '__fish_seen_subcommand_from logs'
+complete -c troupe -n $on_logs -s f -l follow -d 'And what comes'
+complete -c troupe -n $on_logs -s n -l lines -x -a '10 100 all' -d 'Lines of each service'
+complete -c troupe -n $on_logs -l file -r -d 'The stack of this file'
+
+complete -c troupe -n '__fish_seen_subcommand_from restart stop start scale logs' -x -a "(troupe ps --json 2>/dev/null | sed -n 's/.*\"name\": \"\\([^\"]*\\)\".*/\\1/p')"
 
 complete -c troupe -n '__fish_seen_subcommand_from completion' -x -a 'bash zsh fish'

@@ -11,7 +11,8 @@ import unittest
 from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
-SUBCOMMANDS = ["exec", "map", "run"]
+SUBCOMMANDS = ["exec", "map", "run", "up", "ps", "restart", "stop", "start", "scale",
+               "logs"]
 OPTION = re.compile(r"(?<![\w-])--?[a-z0-9][a-z0-9-]*")
 TROUPE = None
 
