@@ -163,9 +163,10 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
   if (!workflow)
     return exit_bad_file;
   if (workflow->services != nullptr) {
-    complain(fmt::format("{0} has services, which run does not start yet; "
-                         "troupe up {0} does, without the jobs",
-                         printable(o.file)));
+    complain(
+        fmt::format("{0} has services, which run does not start yet; "
+                    "troupe up {0} does, without the jobs",
+                    printable(o.file)));
     return exit_bad_file;
   }
   if (o.dry_run) {

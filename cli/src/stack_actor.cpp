@@ -116,6 +116,11 @@ class StackActor {
     std::optional<service::ServiceStatus> status;    ///< Of a service.
     std::optional<supervisor::SupervisorInfo> info;  ///< Of a group.
   };
+  /// Why a group gave up last.
+  struct Blame {
+    std::string chain;  ///< From the first child to the group.
+    bool is_held = false;
+  };
   /// One thing to ask a supervisor for.
   using Step = std::variant<supervisor::TerminateChild,
                             supervisor::RestartChild, supervisor::StartChild,
@@ -144,6 +149,9 @@ class StackActor {
         std::holds_alternative<GroupNode>(nodes_[child]->what);
     switch (m.kind) {
       case ReportKind::started:
+        if (const auto blame = blame_.find(m.supervisor);
+            blame != blame_.end() && blame->second.is_held)
+          blame_.erase(blame);
         if (m.supervisor.empty() && order_.on_up)
           std::exchange(order_.on_up, nullptr)();
         break;
@@ -181,12 +189,12 @@ class StackActor {
     const GroupNode& group = group_of(m.supervisor);
     const auto below = blame_.find(child);
     std::string chain = below != blame_.end()
-                            ? below->second
+                            ? below->second.chain
                             : fmt::format("{} {}", child, m.reason.what);
     chain += fmt::format(" ({} times in {}) -> {} {}", group.intensity + 1,
                          format_duration(group.period), label(m.supervisor),
                          m.kind == ReportKind::held ? "is held" : "gave up");
-    blame_[m.supervisor] = chain;
+    blame_[m.supervisor] = {chain, m.kind == ReportKind::held};
     say(chain);
   }
 
@@ -248,7 +256,7 @@ class StackActor {
     if (!is_going_down_ && !is_over_as_planned_) {
       end.failed = true;
       const auto blame = blame_.find("");
-      end.why = blame != blame_.end() ? blame->second : reason.what;
+      end.why = blame != blame_.end() ? blame->second.chain : reason.what;
     }
     order_.on_end(std::move(end));
     actors::quit(self_);
@@ -380,7 +388,7 @@ class StackActor {
     entry.period = group.period;
     entry.strategy = strategy_name(group.strategy);
     if (const auto blame = blame_.find(path); blame != blame_.end())
-      entry.blame = blame->second;
+      entry.blame = blame->second.chain;
     const auto live = live_.find(path);
     if (live == live_.end() || !live->second.info)
       return entry;
@@ -625,8 +633,8 @@ class StackActor {
   std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
   bool is_going_down_ = false;
   bool is_over_as_planned_ = false;
-  std::map<std::string, ServiceEnd> ends_;    ///< The last, by service.
-  std::map<std::string, std::string> blame_;  ///< By group.
+  std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.
+  std::map<std::string, Blame> blame_;      ///< By group.
 
   bool is_looking_ = false;
   std::uint64_t look_number_ = 0;
