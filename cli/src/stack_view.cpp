@@ -122,9 +122,9 @@ Json to_json(const StackSnapshot& snapshot) {
     if (e.pid != 0)
       json["pid"] = e.pid;
     if (e.age)
-      json["age_seconds"] = seconds(*e.age);
+      json["age_s"] = seconds(*e.age);
     if (e.next_start)
-      json["next_start_seconds"] = seconds(*e.next_start);
+      json["next_start_s"] = seconds(*e.next_start);
     put(json, "cpu", e.cpu);
     put(json, "memory_bytes", e.memory_bytes);
     const std::array<std::pair<const char*, const std::string*>, 6> texts{
@@ -141,7 +141,7 @@ Json to_json(const StackSnapshot& snapshot) {
     if (e.is_group)
       json["budget"] = {{"used", e.restarts_used},
                         {"intensity", e.intensity},
-                        {"period_seconds", seconds(e.period)}};
+                        {"period_s", seconds(e.period)}};
     entries.push_back(std::move(json));
   }
   return {{"file", to_utf8(snapshot.file)},
@@ -163,10 +163,10 @@ StackSnapshot snapshot_from_json(const Json& json) {
                      .log = e.value("log", ""),
                      .strategy = e.value("strategy", ""),
                      .blame = e.value("blame", "")};
-    if (e.contains("age_seconds"))
-      entry.age = from_seconds(e["age_seconds"]);
-    if (e.contains("next_start_seconds"))
-      entry.next_start = from_seconds(e["next_start_seconds"]);
+    if (e.contains("age_s"))
+      entry.age = from_seconds(e["age_s"]);
+    if (e.contains("next_start_s"))
+      entry.next_start = from_seconds(e["next_start_s"]);
     if (e.contains("cpu"))
       entry.cpu = e["cpu"].get<double>();
     if (e.contains("memory_bytes"))
@@ -174,7 +174,7 @@ StackSnapshot snapshot_from_json(const Json& json) {
     if (e.contains("budget")) {
       entry.restarts_used = e["budget"].at("used");
       entry.intensity = e["budget"].at("intensity");
-      entry.period = from_seconds(e["budget"].at("period_seconds"));
+      entry.period = from_seconds(e["budget"].at("period_s"));
     }
     snapshot.entries.push_back(std::move(entry));
   }

@@ -44,7 +44,7 @@ class Example(TroupeTest):
         workers = self.services()["workers"]
         self.assertRegex(workers["blame"], r"^workers/workers-\d exited with 1 after 4s "
                          r"\(4 times in 1m\) -> workers is held$")
-        self.assertGreater(workers["next_start_seconds"], 20)
+        self.assertGreater(workers["next_start_s"], 20)
         self.assertEqual(self.state("web"), "running")
         up = int(json.loads(self.troupe("ps", "--json").out)[0]["pid"])
         down = self.troupe("down")
