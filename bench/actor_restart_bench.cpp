@@ -1,4 +1,5 @@
-// How long it takes from the crash of a supervised actor to its successor running.
+// How long it takes from the crash of a supervised actor to its successor
+// running.
 //
 //   actor_restart_bench [ACTORS] [CRASHES]
 //
@@ -19,7 +20,8 @@
 
 namespace {
 
-using namespace troupe;  // NOLINT(google-build-using-namespace): a small program.
+using namespace troupe;  // NOLINT(google-build-using-namespace): a small
+                         // program.
 
 struct Crash {};
 struct Started {
@@ -52,8 +54,7 @@ class Child {
 
 supervisor::SupervisorSpec children(std::size_t count,
                                     const actors::ActorRef& observer) {
-  supervisor::SupervisorSpec spec{.name = "bench",
-                                  .intensity = 1'000'000'000};
+  supervisor::SupervisorSpec spec{.name = "bench", .intensity = 1'000'000'000};
   for (std::size_t i = 0; i < count; ++i)
     spec.children.push_back(
         {.id = std::to_string(i),
@@ -67,7 +68,8 @@ supervisor::SupervisorSpec children(std::size_t count,
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t count = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1000;
+  const std::size_t count =
+      argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1000;
   const std::size_t crashes =
       argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 10'000;
   auto config = actors::make_system_config(2);
@@ -100,6 +102,7 @@ int main(int argc, char** argv) {
         share * static_cast<double>(milliseconds.size() - 1));
     return milliseconds.at(index);
   };
-  std::printf("%zu actors, %zu crashes: p50 %.3f ms, p99 %.3f ms, max %.3f ms\n",
-              count, crashes, at(0.5), at(0.99), at(1.0));
+  std::printf(
+      "%zu actors, %zu crashes: p50 %.3f ms, p99 %.3f ms, max %.3f ms\n", count,
+      crashes, at(0.5), at(0.99), at(1.0));
 }
