@@ -660,7 +660,8 @@ class Examples(Workflows, TroupeTest):
     }
 
     def test_they_run(self):
-        self.assertEqual(sorted(self.EXPECTED),
+        # stack.yaml has services: up_example_test.py.
+        self.assertEqual(sorted([*self.EXPECTED, "stack.yaml"]),
                          sorted(path.name for path in EXAMPLES.glob("*.yaml")))
         repository = self.cwd / "repository"
         shutil.copytree(EXAMPLES, repository / "examples")
@@ -681,6 +682,7 @@ class Guide(Workflows, TroupeTest):
     prints, its first line may have options."""
 
     PAGE = EXAMPLES.parent / "docs" / "guide" / "run.md"
+    UP_PAGE = PAGE.with_name("up.md")
 
     def test_examples_do_as_they_say(self):
         blocks = re.findall(r"```yaml\n(.*?)```\n\n```text\n(.*?)```",
@@ -694,8 +696,15 @@ class Guide(Workflows, TroupeTest):
                 self.assertEqual(ended.code, 0, ended)
                 self.assertEqual(re.sub("(?m)^==> .* <==\n", "", ended.out), shown)
 
+    def test_examples_of_services_are_fine(self):
+        blocks = re.findall(r"```yaml\n(.*?)```", self.UP_PAGE.read_text(), re.DOTALL)
+        self.assertGreater(len(blocks), 2)
+        for block in blocks:
+            ended = self.troupe("lint", "-", input=block.encode())
+            self.assertEqual((ended.code, ended.err), (0, ""), block)
+
     def test_it_has_all_keys(self):
-        text = self.PAGE.read_text()
+        text = self.PAGE.read_text() + self.UP_PAGE.read_text()
         source = (EXAMPLES.parent / "workflow/src/keywords.cpp").read_text()
         names = re.findall(r'(?:later\(|\{)"([a-z-]+)", ', source)
         self.assertGreater(len(names), 60)
