@@ -69,7 +69,12 @@ class Runner final : public WardenRunner,
   }
 
   void stop(AttemptId id, StopRequest request) override {
-    asio::post(io_, [this, id, request] { tell(id, wire::Stop{request}); });
+    asio::post(io_, [this, id, request] {
+      if (is_waiting(id))
+        end(id, RunnerLost{});  // It never ran, and shall not.
+      else
+        tell(id, wire::Stop{request});
+    });
   }
 
   void signal(AttemptId id, int signal) override {
@@ -81,7 +86,7 @@ class Runner final : public WardenRunner,
       const auto found = entries_.find(id);
       if (found == entries_.end())
         return;
-      if (found->second.end) {
+      if (found->second.end || is_waiting(id)) {
         entries_.erase(found);
         return;
       }
@@ -278,6 +283,13 @@ class Runner final : public WardenRunner,
           });
     }
     entry.lane->send(id, wire::Start{*entry.spec});
+  }
+
+  /// For the end of a recovery, to be launched.
+  [[nodiscard]] bool is_waiting(AttemptId id) const {
+    const auto found = entries_.find(id);
+    return found != entries_.end() && !found->second.lane &&
+           !found->second.end && state_ == State::recovering;
   }
 
   void tell(AttemptId id, const wire::Message& message) {

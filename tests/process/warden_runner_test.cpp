@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace troupe::process {
 namespace {
@@ -321,6 +322,31 @@ TEST_F(WardenRunnerTest, ADeadWardenTakesItsCommandsAlongAndIsReplaced) {
   ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
   EXPECT_EQ(std::get<RunnerLost>(future.get().end), RunnerLost{});
   EXPECT_EQ(run(sh("echo again")).out, "again\n");
+}
+
+TEST_F(WardenRunnerTest, WhatIsStoppedWhileAWardenIsReplacedDoesNotRun) {
+  auto lost = start(sh("sleep 300"));
+  std::this_thread::sleep_for(200ms);
+  std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) +
+                         "/children"};
+  int warden = 0;
+  children >> warden;
+  ASSERT_GT(warden, 0);
+  ::kill(warden, SIGKILL);
+  std::vector<std::future<Finished>> stopped;
+  const auto stop_one_more = [&] {
+    AttemptId id;
+    stopped.push_back(start(sh("sleep 300"), &id));
+    runner->stop(id, {.signal = SIGKILL, .grace = Duration{0}});
+  };
+  while (lost.wait_for(0ms) != std::future_status::ready &&
+         stopped.size() < 5000) {
+    stop_one_more();
+    std::this_thread::sleep_for(100us);
+  }
+  ASSERT_EQ(lost.wait_for(deadline), std::future_status::ready);
+  for (auto& future : stopped)
+    ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
 }
 
 }  // namespace
