@@ -103,8 +103,14 @@ class StackActor {
             look([this] { hurry_up(); });
           take_down();
         },
-        [](const Suspend& m) { m.ready(); },
-        [](Resume) {},
+        [this](const Suspend& m) {
+          suspended_at_ = actors::now(self_);
+          m.ready();
+        },
+        [this](Resume) {
+          if (const auto since = std::exchange(suspended_at_, std::nullopt))
+            order_.suspended.add(actors::now(self_) - *since);
+        },
     };
   }
 
@@ -407,8 +413,11 @@ class StackActor {
   StackEntry service_entry(const std::string& path) {
     StackEntry entry = entry_of(path);
     const auto end = ends_.find(path);
-    if (end != ends_.end())
+    if (end != ends_.end()) {
       entry.last_exit = describe(end->second);
+      entry.last_cause = to_string(end->second.cause.kind);
+      entry.last_number = end->second.cause.number;
+    }
     const auto live = live_.find(path);
     const bool has_status = live != live_.end() && live->second.status;
     if (!has_status) {
@@ -631,6 +640,7 @@ class StackActor {
   ActorRef printer_;
   ActorRef root_;
   std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
+  std::optional<TimePoint> suspended_at_;
   bool is_going_down_ = false;
   bool is_over_as_planned_ = false;
   std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.

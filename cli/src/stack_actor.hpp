@@ -46,6 +46,7 @@ struct StackOrder {
   /// `listener` is set by the stack; all of it outlives the stack.
   service::ServiceDeps& deps;
   service::Scales& scales;
+  service::SuspendedTime& suspended;
   std::function<void()> on_up;  ///< All services are ready; any thread.
   std::function<void(StackEnd)> on_end;  ///< Once; any thread.
 };

@@ -138,6 +138,8 @@ Json to_json(const StackSnapshot& snapshot) {
       if (!text->empty())
         json[name] = to_utf8(*text);
     }
+    if (!e.last_cause.empty())
+      json["cause"] = {{"kind", e.last_cause}, {"number", e.last_number}};
     if (e.is_group)
       json["budget"] = {{"used", e.restarts_used},
                         {"intensity", e.intensity},
@@ -171,6 +173,10 @@ StackSnapshot snapshot_from_json(const Json& json) {
       entry.cpu = e["cpu"].get<double>();
     if (e.contains("memory_bytes"))
       entry.memory_bytes = e["memory_bytes"].get<std::uint64_t>();
+    if (e.contains("cause")) {
+      entry.last_cause = e["cause"].at("kind");
+      entry.last_number = e["cause"].at("number");
+    }
     if (e.contains("budget")) {
       entry.restarts_used = e["budget"].at("used");
       entry.intensity = e["budget"].at("intensity");

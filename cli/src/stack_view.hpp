@@ -25,7 +25,10 @@ struct StackEntry {
   std::optional<Duration> age;
   std::uint32_t restarts = 0;
   std::optional<Duration> next_start;  ///< While it waits for that.
-  std::string last_exit;      ///< How its last incarnation ended; may be empty.
+  std::string last_exit;  ///< How its last incarnation ended; may be empty.
+  /// The same as a value: the name of its actors::CauseKind, and the number.
+  std::string last_cause;
+  int last_number = 0;
   std::string trouble;        ///< Why its last check failed.
   std::string status;         ///< What it says of itself.
   std::string log;            ///< The file of its log.

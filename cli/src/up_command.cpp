@@ -133,6 +133,7 @@ class StackFront {
         .output = *logs_,
         .io = *io_,
         .new_id = new_id,
+        .suspended = suspended_,
         .notify_folder =
             std::filesystem::path{places_.socket}.parent_path().string(),
         .listener = {}});
@@ -141,6 +142,7 @@ class StackFront {
         {.root = std::move(root),
          .deps = *deps_,
          .scales = *scales_,
+         .suspended = suspended_,
          .on_up = [this,
                    up = std::move(on_up)] { boost::asio::post(*io_, up); },
          .on_end =
@@ -296,6 +298,7 @@ class StackFront {
   std::unique_ptr<ServiceLogs> logs_;
   std::unique_ptr<service::Checker> checker_;
   std::unique_ptr<service::Scales> scales_;
+  service::SuspendedTime suspended_;
   std::optional<service::ServiceDeps> deps_;
   std::optional<boost::asio::steady_timer> timer_;
   UsageSampler usage_;

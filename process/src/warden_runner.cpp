@@ -11,6 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
+#include <deque>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
@@ -27,7 +28,10 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr unsigned most_lanes = 16;
-constexpr int most_wardens = 6;  // The first and five more.
+// So many in a period, the first included: one that dies at once does not come
+// back for ever.
+constexpr std::size_t most_wardens = 6;
+constexpr Duration warden_period = 1min;
 
 /// Everything here is touched by the I/O thread only; the public methods post.
 class Runner final : public WardenRunner,
@@ -48,7 +52,7 @@ class Runner final : public WardenRunner,
     if (!warden)
       return tl::unexpected(std::move(warden.error()));
     warden_ = std::move(*warden);
-    ++wardens_started_;
+    wardens_started_.push_back(std::chrono::steady_clock::now());
     ++generation_;
     for (const int fd : warden_.sockets)
       lanes_.push_back(std::make_shared<Lane>(*this, fd, generation_));
@@ -249,7 +253,7 @@ class Runner final : public WardenRunner,
       case State::recovering:
         return;  // Launched as soon as that is over.
       case State::down:
-        if (wardens_started_ >= most_wardens || !open()) {
+        if (too_many_wardens() || !open()) {
           end(id, RunnerLost{});
           return;
         }
@@ -283,6 +287,14 @@ class Runner final : public WardenRunner,
           });
     }
     entry.lane->send(id, wire::Start{*entry.spec});
+  }
+
+  [[nodiscard]] bool too_many_wardens() {
+    const TimePoint now = std::chrono::steady_clock::now();
+    while (!wardens_started_.empty() &&
+           wardens_started_.front() < now - warden_period)
+      wardens_started_.pop_front();
+    return wardens_started_.size() >= most_wardens;
   }
 
   /// For the end of a recovery, to be launched.
@@ -387,8 +399,7 @@ class Runner final : public WardenRunner,
     for (const AttemptId id : lost)
       end(id, RunnerLost{});
     for (const AttemptId id : waiting) {
-      if (state_ == State::down &&
-          (wardens_started_ >= most_wardens || !open()))
+      if (state_ == State::down && (too_many_wardens() || !open()))
         end(id, RunnerLost{});
       else
         launch(id, entries_.at(id));
@@ -403,7 +414,7 @@ class Runner final : public WardenRunner,
   TreeSweeper sweeper_;
   WardenProcess warden_;
   State state_ = State::down;
-  int wardens_started_ = 0;
+  std::deque<TimePoint> wardens_started_;  ///< Within the period.
   std::uint64_t generation_ = 0;
   std::vector<std::shared_ptr<Lane>> lanes_;
   std::size_t not_paused_ = 0;  ///< Lanes that have yet to say so.

@@ -97,7 +97,9 @@ class ServiceActor {
   }
 
  private:
-  [[nodiscard]] TimePoint now() const { return actors::now(self_); }
+  [[nodiscard]] TimePoint now() const {
+    return actors::now(self_) - deps_.suspended.total();
+  }
 
   void on_event(const process::AttemptStarted& event) {
     pid_ = event.pid;

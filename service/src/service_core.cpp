@@ -68,7 +68,7 @@ ServiceCore::Actions ServiceCore::on_launched(TimePoint now) {
     return {};
   phase_ = ServicePhase::unready;
   if (spec_->ready) {
-    ready_timer_ = set_timer(spec_->ready->limit);
+    ready_timer_ = set_timer(spec_->ready->limit - (now - started_));
     if (is_active(spec_->ready->check))
       check_after(spec_->ready->delay);
   } else if (!spec_->is_preparation) {
@@ -140,6 +140,9 @@ ServiceCore::Actions ServiceCore::on_timer(std::uint64_t number,
   if (number == check_timer_) {
     check_timer_ = 0;
     start_check();
+  } else if (number == ready_timer_ && now - started_ < spec_->ready->limit) {
+    // The clock stood still.
+    ready_timer_ = set_timer(spec_->ready->limit - (now - started_));
   } else if (number == ready_timer_) {
     fail({CauseKind::not_ready, 0,
           fmt::format("not ready within {} ({}{}{})",

@@ -20,6 +20,8 @@ StackSnapshot snapshot() {
                .age = 90min,
                .restarts = 2,
                .last_exit = "killed by SIGKILL after 3s",
+               .last_cause = "signal",
+               .last_number = 9,
                .log = "/log/db.log",
                .cpu = 0.25,
                .memory_bytes = 3 << 20},

@@ -32,7 +32,7 @@ struct WardenOptions {
 /// The CommandRunner for real work: it starts a troupe-warden, tells it what to
 /// run, and passes on what it says. If the warden dies, every command dies with
 /// it and is reported as RunnerLost; the next start brings a new warden, up to
-/// five times.
+/// five times a minute.
 class WardenRunner : public CommandRunner {
  public:
   /// Starts the warden. `io` must be run by one thread, on which handlers and

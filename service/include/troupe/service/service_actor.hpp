@@ -68,6 +68,17 @@ class ServiceOutput {
       std::function<void()> on_text) = 0;
 };
 
+/// How long the services were suspended by their user (Ctrl-Z), for their
+/// limits to stand still meanwhile. From any thread.
+class SuspendedTime {
+ public:
+  void add(Duration duration) { total_ += duration.count(); }
+  [[nodiscard]] Duration total() const { return Duration{total_.load()}; }
+
+ private:
+  std::atomic<Duration::rep> total_{0};
+};
+
 /// What services need. All of it outlives them.
 struct ServiceDeps {
   process::CommandRunner& runner;
@@ -75,8 +86,9 @@ struct ServiceDeps {
   ServiceOutput& output;
   boost::asio::io_context& io;
   std::function<CommandId()> new_id;  ///< From any thread.
-  std::string notify_folder;          ///< Ours alone; for notify sockets.
-  actors::ActorRef listener;          ///< Gets ServiceNews.
+  const SuspendedTime& suspended;
+  std::string notify_folder;  ///< Ours alone; for notify sockets.
+  actors::ActorRef listener;  ///< Gets ServiceNews.
 };
 
 /// How many copies of each scalable group are wanted, by the group's name. The
