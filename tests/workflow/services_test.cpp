@@ -120,7 +120,7 @@ TEST(Services, ReadEverythingOfAService) {
       "      success-exit-codes: [0, 130]\n"
       "      limits: {memory: 1GiB, files: 7, processes: 8, file-size: 2KiB}\n"
       "      log: {size: 8KiB, count: 0}\n"
-      "      watch: {paths: [bin/a, b], debounce: 1s}\n");
+      "      watch: {paths: [bin/a, b], exclude: ['*.tmp'], debounce: 1s}\n");
   ASSERT_TRUE(root) << root.error().what;
   const ServiceSpec& a = spec(*root, 0);
   EXPECT_EQ(std::get<service::LogCheck>(a.ready->check).text, "up");
@@ -139,6 +139,7 @@ TEST(Services, ReadEverythingOfAService) {
   const auto& node = std::get<service::ServiceNode>(root->children[0].what);
   EXPECT_EQ(node.log, (service::LogLimits{8192, 0}));
   EXPECT_THAT(node.watch->paths, ElementsAre("bin/a", "b"));
+  EXPECT_THAT(node.watch->exclude, ElementsAre("*.tmp"));
   EXPECT_EQ(node.watch->debounce, 1s);
 }
 
@@ -311,6 +312,8 @@ TEST(Services, RefuseWhatMakesNoSense) {
        at + "57: replicas: max is less than min"},
       {"{children: {a: {run: x, shutdown: {signal: SIGFOO}}}}",
        at + "54: signal: expected a signal such as SIGINT, got \"SIGFOO\""},
+      {"{children: {a: {run: x, watch: {paths: [a], debounce: 61m}}}}",
+       "s.yaml:1:42: debounce: must be at most 1h"},
       {"{children: {a: {run: x, log: {size: 1KiB}}}}",
        at + "47: size: must be at least 4KiB"},
       {"{children: {a: {run: x, backoff: {min: 2s, max: 1s}}}}",

@@ -426,12 +426,17 @@ class ServicesDecoder : TextDecoder {
                               "a map such as {paths: [bin/api]}", diagnostics_);
       return;
     }
+    service::WatchedFiles watch;
     Fields fields = open(entry->value, "watch");
-    fields.read("paths", service.watched);
-    fields.read("debounce", service.watch_debounce);
+    fields.read("paths", watch.paths);
+    fields.read("exclude", watch.exclude);
+    fields.read("debounce", watch.debounce);
     fields.finish();
-    if (service.watched.empty())
+    if (watch.paths.empty())
       diagnostics_.add(entry->value.where, "\"watch\" needs \"paths\"");
+    if (watch.debounce > 1h)
+      diagnostics_.add(entry->value.where, "debounce: must be at most 1h");
+    service.watch = std::move(watch);
   }
 
   void read_backoff(const Entry* entry, std::optional<Backoff>& out) {

@@ -242,7 +242,7 @@ constexpr std::array<Keyword, 6> limits_keywords{{
 constexpr std::array<Keyword, 3> watch_keywords{{
     {"paths", Type::texts, "Files, folders and patterns."},
     {"debounce", Type::duration, "Quiet time before the restart: 300ms."},
-    later("exclude", "Patterns of files that do not count."),
+    {"exclude", Type::texts, "Patterns of files that do not count."},
 }};
 
 constexpr std::array<Keyword, 2> log_keywords{{

@@ -242,10 +242,8 @@ class Planner {
     }
     spec->command =
         std::make_shared<const process::CommandSpec>(std::move(command));
-    service::ServiceNode out{.spec = std::move(spec), .log = text.log};
-    if (!text.watched.empty())
-      out.watch = {text.watched, text.watch_debounce};
-    return out;
+    return service::ServiceNode{
+        .spec = std::move(spec), .log = text.log, .watch = text.watch};
   }
 
   Result<Check> plan_check(const ProbeText& probe,

@@ -24,7 +24,11 @@ struct LogLimits {
 /// Files whose change restarts a service.
 struct WatchedFiles {
   std::vector<std::string> paths;  ///< Files, folders and patterns (* ? **).
-  Duration debounce = 300ms;       ///< Changes closer together are one.
+  /// Patterns of what does not count. One without '/' means a name anywhere.
+  std::vector<std::string> exclude;
+  Duration debounce = 300ms;  ///< Changes closer together are one; most 1h.
+
+  friend bool operator==(const WatchedFiles&, const WatchedFiles&) = default;
 };
 
 /// A service in its place.

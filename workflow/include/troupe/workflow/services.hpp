@@ -44,8 +44,7 @@ struct ServiceText {
   Duration stop_limit = service::ServiceSpec{}.stop_limit;
   process::Limits limits;
   service::LogLimits log;
-  std::vector<std::string> watched;  ///< Paths and patterns.
-  Duration watch_debounce = 300ms;
+  std::optional<service::WatchedFiles> watch;
 };
 
 struct ServiceNode;
