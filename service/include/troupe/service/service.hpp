@@ -12,7 +12,9 @@
 ///   notify_socket.hpp  what services say by themselves (sd_notify)
 ///   log_file.hpp       writes what a service prints into files that rotate
 ///   log_reader.hpp     reads them: the last lines, and what comes
+///   file_watcher.hpp   tells when files have changed
 #include <troupe/service/checker.hpp>
+#include <troupe/service/file_watcher.hpp>
 #include <troupe/service/log_file.hpp>
 #include <troupe/service/log_reader.hpp>
 #include <troupe/service/notify_socket.hpp>
