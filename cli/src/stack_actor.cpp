@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
+#include <set>
 #include <unistd.h>
 #include <utility>
 #include <variant>
@@ -92,7 +93,8 @@ class StackActor {
         [this](const TakeSnapshot& m) {
           look([this, done = m.done] { done(snapshot()); });
         },
-        [this](const StackRequest& m) { look([this, m] { begin(m); }); },
+        [this](const StackRequest& m) { look([this, m] { on_request(m); }); },
+        [this](const FilesChanged& m) { on_files_changed(m); },
         [this](TakeDown) { take_down(); },
         [this](StopStarting) {
           say("ending all services in reverse order; once more to kill them");
@@ -135,6 +137,11 @@ class StackActor {
     std::string name;
     std::deque<std::pair<ActorRef, Step>> steps;
     std::function<void(Result<void>)> done;
+  };
+  /// A restart because of files.
+  struct Refresh {
+    std::uint64_t token = 0;           ///< Of its work; zero before it begins.
+    std::optional<std::string> again;  ///< What has changed since it began.
   };
 
   void index(const GroupNode& group) {
@@ -217,6 +224,7 @@ class StackActor {
     std::visit(Overload{
                    [](const service::ServiceLaunched&) {},
                    [&](const service::ServiceReady& ready) {
+                     to_mend_.erase(m.service);
                      const bool probed = has_ready_probe(m.service);
                      if (probed)
                        say(fmt::format(
@@ -453,7 +461,13 @@ class StackActor {
 
   // -- What people ask for ---------------------------------------------------
 
-  void begin(const StackRequest& request) {
+  void on_request(const StackRequest& request) {
+    if (request.kind == StackRequest::Kind::stop)
+      forget_files_of(request.name);
+    begin(request, ++last_token_);
+  }
+
+  void begin(const StackRequest& request, std::uint64_t token) {
     if (!root_ || is_going_down_) {
       request.done(failure(Errc::unavailable, "the stack is ending"));
       return;
@@ -468,7 +482,6 @@ class StackActor {
       request.done(std::move(planned));
       return;
     }
-    const std::uint64_t token = ++last_token_;
     work_.emplace(token, std::move(work));
     take_step(token);
   }
@@ -628,6 +641,93 @@ class StackActor {
                     m.what.empty() ? std::string{to_string(m.code)} : m.what)));
   }
 
+  // -- What files ask for ----------------------------------------------------
+
+  void on_files_changed(const FilesChanged& m) {
+    std::vector<std::string> services;
+    for (const std::string& service : m.services) {
+      const auto [it, is_new] = refreshes_.try_emplace(service);
+      if (is_new)
+        services.push_back(service);
+      else if (it->second.token != 0)
+        it->second.again = m.path;
+    }
+    if (services.empty())
+      return;
+    look([this, services = std::move(services), path = m.path] {
+      for (const std::string& service : services)
+        refresh(service, path);
+    });
+  }
+
+  void refresh(const std::string& service, const std::string& path) {
+    if (!root_ || is_going_down_ || !is_to_refresh(service)) {
+      refreshes_.erase(service);
+      return;
+    }
+    say(fmt::format("{} restarts because {} changed", service,
+                    path.empty() ? "files have" : path + " has"));
+    const std::uint64_t token = ++last_token_;
+    refreshes_[service].token = token;
+    begin({.kind = StackRequest::Kind::restart,
+           .name = service,
+           .done =
+               [this, service](const Result<void>& result) {
+                 on_refreshed(service, result);
+               }},
+          token);
+  }
+
+  [[nodiscard]] bool is_to_refresh(const std::string& service) const {
+    const auto live = live_.find(service);
+    if (live == live_.end())
+      return to_mend_.contains(service);
+    switch (live->second.entry.info.state) {
+      case ChildState::starting:
+      case ChildState::running:
+      case ChildState::restarting:
+        return true;
+      case ChildState::stopped:
+        // Stopped by hand, finished, held, or not started yet.
+        return to_mend_.contains(service);
+      case ChildState::stopping:
+        return false;  // With its group, and then it starts with what is new.
+    }
+    return false;
+  }
+
+  void on_refreshed(const std::string& service, const Result<void>& result) {
+    const auto refresh = refreshes_.extract(service);
+    if (!root_ || is_going_down_)
+      return;
+    if (result) {
+      to_mend_.erase(service);
+    } else {
+      // The supervisor leaves it stopped, but whoever is writing a program
+      // makes it worse and then better.
+      to_mend_.insert(service);
+      say(fmt::format("{} could not be restarted, and waits for another change",
+                      result.error().what));
+    }
+    if (refresh && refresh.mapped().again)
+      on_files_changed({{service}, *refresh.mapped().again});
+  }
+
+  /// Somebody has stopped `name`, and all that is in it.
+  void forget_files_of(const std::string& name) {
+    const auto is_in = [&](const std::string& service) {
+      return service == name || service.starts_with(name + "/");
+    };
+    std::erase_if(to_mend_, is_in);
+    for (auto& [service, refresh] : refreshes_) {
+      if (!is_in(service))
+        continue;
+      refresh.again.reset();
+      if (const auto work = work_.find(refresh.token); work != work_.end())
+        work->second.steps.clear();
+    }
+  }
+
   void say(const std::string& what) {
     auto job = std::make_shared<PrintJob>();
     job->fd = STDERR_FILENO;
@@ -654,7 +754,10 @@ class StackActor {
   std::map<std::string, Live> live_;          ///< By the last one.
 
   std::uint64_t last_token_ = 0;
-  std::map<std::uint64_t, Work> work_;  ///< By token.
+  std::map<std::uint64_t, Work> work_;        ///< By token.
+  std::map<std::string, Refresh> refreshes_;  ///< By service.
+  /// Services whose restart because of files has failed.
+  std::set<std::string> to_mend_;
 };
 
 }  // namespace

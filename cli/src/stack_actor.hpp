@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace troupe::cli {
 
@@ -30,6 +31,14 @@ struct StackRequest {
   std::string name;
   std::uint32_t replicas = 0;  ///< For scale.
   std::function<void(Result<void>)> done;
+};
+
+/// To the stack: files have changed that these services are restarted for. It
+/// restarts those that run or wait for a restart, once more if they are being
+/// restarted for this reason, and tries those again that this has failed for.
+struct FilesChanged {
+  std::vector<std::string> services;
+  std::string path;  ///< What has changed, for people; may be empty.
 };
 
 /// To the stack: end all services, in reverse order.
@@ -61,4 +70,5 @@ struct StackOrder {
 
 TROUPE_LOCAL_MESSAGE(troupe::cli::TakeSnapshot)
 TROUPE_LOCAL_MESSAGE(troupe::cli::StackRequest)
+TROUPE_LOCAL_MESSAGE(troupe::cli::FilesChanged)
 TROUPE_LOCAL_MESSAGE(troupe::cli::TakeDown)

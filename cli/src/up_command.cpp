@@ -16,11 +16,13 @@
 #include <troupe/fanout/job_slots.hpp>
 #include <troupe/process/background.hpp>
 #include <troupe/service/checker.hpp>
+#include <troupe/service/file_watcher.hpp>
 #include <troupe/workflow/services.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
@@ -137,6 +139,7 @@ class StackFront {
         .notify_folder =
             std::filesystem::path{places_.socket}.parent_path().string(),
         .listener = {}});
+    watch_files(*root);
     stack_ = spawn_stack(
         engine.system(),
         {.root = std::move(root),
@@ -169,6 +172,7 @@ class StackFront {
   void finish(StackEnd end) {
     end_ = std::move(end);
     timer_.reset();
+    watchers_.clear();
     print_footer("");
     server_.reset();
     checker_.reset();
@@ -177,6 +181,69 @@ class StackFront {
     printer_ = nullptr;
     deps_->listener = nullptr;
     logs_->stop_showing();
+  }
+
+  // -- Files -----------------------------------------------------------------
+
+  /// Files, and the services that are restarted when they change. Copies of a
+  /// service share a watcher, since the kernel allows few.
+  struct Watched {
+    service::WatchedFiles files;
+    std::vector<std::string> services;
+  };
+
+  static void collect_watched(const service::GroupNode& group,
+                              std::vector<Watched>& out) {
+    for (const service::TreeNode& node : group.children) {
+      if (const auto* nested = std::get_if<service::GroupNode>(&node.what)) {
+        collect_watched(*nested, out);
+        continue;
+      }
+      const auto& service = std::get<service::ServiceNode>(node.what);
+      if (!service.watch)
+        continue;
+      const auto same = std::find_if(
+          out.begin(), out.end(),
+          [&](const Watched& known) { return known.files == *service.watch; });
+      if (same != out.end())
+        same->services.push_back(service.spec->name);
+      else
+        out.push_back({*service.watch, {service.spec->name}});
+    }
+  }
+
+  void watch_files(const service::GroupNode& root) {
+    std::vector<Watched> all;
+    collect_watched(root, all);
+    for (const Watched& watched : all) {
+      const auto& services = watched.services;
+      const auto on_trouble = [this, services](const Error& error) {
+        say(fmt::format("changes of files do not restart {}: {}",
+                        services.size() == 1
+                            ? services.front()
+                            : fmt::format("{} and {} more", services.front(),
+                                          services.size() - 1),
+                        error.what));
+      };
+      auto watcher = service::FileWatcher::watch(
+          *io_, watched.files,
+          {.on_change =
+               [this, services](const std::string& path) {
+                 actors::send(stack_, FilesChanged{services, path});
+               },
+           .on_trouble = on_trouble});
+      if (watcher)
+        watchers_.push_back(std::move(*watcher));
+      else
+        on_trouble(watcher.error());
+    }
+  }
+
+  void say(const std::string& what) {
+    auto job = std::make_shared<PrintJob>();
+    job->fd = STDERR_FILENO;
+    job->bytes = fmt::format("troupe: {}\n", printable(what));
+    actors::send(printer_, Print{std::move(job)});
   }
 
   // -- The table -------------------------------------------------------------
@@ -301,6 +368,7 @@ class StackFront {
   service::SuspendedTime suspended_;
   std::optional<service::ServiceDeps> deps_;
   std::optional<boost::asio::steady_timer> timer_;
+  std::vector<std::unique_ptr<service::FileWatcher>> watchers_;
   UsageSampler usage_;
   actors::ActorRef stack_;
   StackEnd end_;
