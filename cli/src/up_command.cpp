@@ -113,6 +113,7 @@ class StackFront {
         });
     if (!server) {
       error_ = std::move(server.error());
+      printer_ = nullptr;  // The engine waits for its end.
       on_end();
       return {};
     }
