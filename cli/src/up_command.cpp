@@ -390,7 +390,8 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
   }
   process::BackgroundSide background;
   if (o.detached) {
-    const std::string output = places->log_folder + "/up.log";
+    // Logs of services end with .log, whatever the name of the service.
+    const std::string output = places->log_folder + "/up.out";
     auto side = process::split_into_background(output);
     if (!side) {
       complain(side.error().what);
