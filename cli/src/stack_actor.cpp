@@ -236,7 +236,9 @@ class StackActor {
                    [](const service::ServiceTrouble&) {},
                    [&](const ServiceEnd& end) {
                      ends_[m.service] = end;
-                     if (!is_going_down_ || !end.clean)
+                     const bool had_to_be_killed =
+                         end.report && end.report->killed;
+                     if (!is_going_down_ || !end.clean || had_to_be_killed)
                        say(fmt::format("{} {}", m.service, describe(end)));
                    },
                },

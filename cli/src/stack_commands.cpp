@@ -7,6 +7,7 @@
 
 #include <troupe/api/client.hpp>
 #include <troupe/base/quantity.hpp>
+#include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/service/log_reader.hpp>
 
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -277,9 +279,16 @@ int run_logs(const Startup&, std::vector<std::string> words) {
     sources.push_back({entry.log, entry.name});
     width = std::max(width, entry.name.size());
   }
-  if (!missing.empty())
-    return failed({Errc::not_found,
-                   fmt::format("no service \"{}\"", printable(missing[0]))});
+  if (!missing.empty()) {
+    std::vector<std::string_view> known;
+    for (const StackEntry& entry : stack->snapshot.entries)
+      known.emplace_back(entry.name);
+    const auto meant = suggest(missing[0], known);
+    return failed(
+        {Errc::not_found,
+         fmt::format("no service \"{}\"{}", printable(missing[0]),
+                     meant ? fmt::format("; did you mean {}?", *meant) : "")});
+  }
   const bool is_one = names.size() == 1 && sources.size() == 1;
   for (service::LogSource& source : sources)
     source.prefix =

@@ -191,7 +191,8 @@ std::string render_table(const StackSnapshot& snapshot,
                          const StackTableStyle& style) {
   std::vector<const StackEntry*> shown;
   for (const StackEntry& entry : snapshot.entries) {
-    if (!entry.name.empty())
+    // The stack as a whole is of interest only when it has given up.
+    if (!entry.name.empty() || entry.state == "held")
       shown.push_back(&entry);
   }
   const std::size_t all = shown.size();

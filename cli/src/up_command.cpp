@@ -115,6 +115,7 @@ class StackFront {
         });
     if (!server) {
       error_ = std::move(server.error());
+      printer_ = nullptr;  // The engine waits for its end.
       on_end();
       return {};
     }
@@ -460,7 +461,8 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
   }
   process::BackgroundSide background;
   if (o.detached) {
-    const std::string output = places->log_folder + "/up.log";
+    // Logs of services end with .log, whatever the name of the service.
+    const std::string output = places->log_folder + "/up.out";
     auto side = process::split_into_background(output);
     if (!side) {
       complain(side.error().what);

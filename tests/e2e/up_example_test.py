@@ -50,7 +50,7 @@ class Example(TroupeTest):
         down = self.troupe("down")
         self.assertEqual((down.code, down.err), (0, ""))
         wait_until(lambda: not Path(f"/proc/{up}").exists())
-        log = next((self.cwd / "state/troupe/stacks").glob("*/up.log")).read_text()
+        log = next((self.cwd / "state/troupe/stacks").glob("*/up.out")).read_text()
         order = re.findall(r"^troupe: (cache is ready|web is ready|cache killed|web killed)",
                            log, re.MULTILINE)
         self.assertEqual(order[:6], ["cache is ready", "web is ready", "cache killed",

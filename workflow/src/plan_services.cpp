@@ -208,10 +208,15 @@ class Planner {
     if (!directory)
       return tl::unexpected{
           std::move(directory.error()).within("working-directory")};
-    process::CommandSpec command{.argv = argv_of(text.shell, std::move(*line)),
-                                 .working_directory = std::move(*directory),
-                                 .env = std::move(variables),
-                                 .limits = text.limits};
+    // What is meant for troupe itself, if it is a service of somebody, is not
+    // passed on: a service of ours must not speak for us.
+    process::CommandSpec command{
+        .argv = argv_of(text.shell, std::move(*line)),
+        .working_directory = std::move(*directory),
+        .unset_env = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
+                      "TROUPE_REPLICA"},
+        .env = std::move(variables),
+        .limits = text.limits};
     auto spec = std::make_shared<service::ServiceSpec>();
     spec->name = path;
     spec->success_exit_codes = text.success_exit_codes;
