@@ -73,7 +73,7 @@ class FileWatcherTest : public ::testing::Test {
     EXPECT_TRUE(loop.run_until([&] { return !told.empty(); }));
     EXPECT_EQ(told.size(), 1U);
     EXPECT_TRUE(troubles.empty());
-    const std::string first = told.empty() ? "nothing" : told.front();
+    std::string first = told.empty() ? "nothing" : told.front();
     told.clear();
     return first;
   }
