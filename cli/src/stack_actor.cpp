@@ -121,7 +121,9 @@ class StackActor {
   struct Live {
     ActorRef supervisor;  ///< The one above.
     supervisor::ChildEntry entry;
-    std::optional<service::ServiceStatus> status;    ///< Of a service.
+    std::optional<service::ServiceStatus> status;  ///< Of a service.
+    /// Has ended, and the supervisor has not decided yet what follows.
+    bool is_gone = false;
     std::optional<supervisor::SupervisorInfo> info;  ///< Of a group.
   };
   /// Why a group gave up last.
@@ -236,6 +238,7 @@ class StackActor {
                    [](const service::ServiceTrouble&) {},
                    [&](const ServiceEnd& end) {
                      ends_[m.service] = end;
+                     on_actor_gone(m.service);
                      const bool had_to_be_killed =
                          end.report && end.report->killed;
                      if (!is_going_down_ || !end.clean || had_to_be_killed)
@@ -243,6 +246,14 @@ class StackActor {
                    },
                },
                m.what);
+  }
+
+  /// The sender will not answer any more.
+  void on_actor_gone(const std::string& service) {
+    const ActorId id = actors::id_of(actors::sender_of(self_));
+    gone_[service] = id;
+    asked_.erase(id);
+    end_look_if_complete();
   }
 
   bool has_ready_probe(const std::string& service) {
@@ -321,11 +332,16 @@ class StackActor {
       Live& live = seen_[name];
       live.supervisor = group;
       live.entry = child;
+      const auto gone = gone_.find(name);
+      live.is_gone =
+          child.info.state == ChildState::running &&
+          (!child.actor ||
+           (gone != gone_.end() && gone->second == actors::id_of(child.actor)));
       if (!child.actor)
         continue;
       if (child.info.type == supervisor::ChildType::supervisor) {
         ask_group(child.actor, name);
-      } else {
+      } else if (!live.is_gone) {
         asked_[actors::id_of(child.actor)] = name;
         send(self_, child.actor, service::DescribeService{});
       }
@@ -390,7 +406,8 @@ class StackActor {
     if (live == live_.end())
       return entry;
     const supervisor::ChildInfo& info = live->second.entry.info;
-    entry.state = supervisor::to_string(info.state);
+    entry.state = supervisor::to_string(
+        live->second.is_gone ? ChildState::stopped : info.state);
     entry.restarts = info.restarts;
     if (info.next_start)
       entry.next_start = *info.next_start - actors::now(self_);
@@ -746,6 +763,7 @@ class StackActor {
   bool is_going_down_ = false;
   bool is_over_as_planned_ = false;
   std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.
+  std::map<std::string, ActorId> gone_;     ///< The last, by service.
   std::map<std::string, Blame> blame_;      ///< By group.
 
   bool is_looking_ = false;

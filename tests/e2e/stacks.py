@@ -82,10 +82,12 @@ class Stacks:
     # What services do.
 
     def service(self, name, ready="", on_term="exit 0"):
-        """A shell line that tells of its start and of the polite end."""
+        """A shell line that tells of its start and of the polite end. All its
+        processes are there when it tells of its start: one that comes after
+        the polite signal would not hear of it."""
         return (f"trap 'echo {name} ends >> events; {on_term}' TERM; "
-                f"echo {name} starts >> events; {ready} "
-                f"sleep {self.seconds} & wait")
+                f"sleep {self.seconds} & echo {name} starts >> events; {ready} "
+                "wait")
 
     def python(self, script, name="service.py"):
         """A shell line that runs `script`."""

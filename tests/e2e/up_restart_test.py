@@ -329,11 +329,11 @@ class BackOff(Stacks, TroupeTest):
 
     def crash_once(self, pause):
         """Waits in its only pause when this returns."""
-        self.up({"children": {"a": {
+        up = self.up({"children": {"a": {
             "run": "echo a starts >> events; mkdir failed && exit 1; " +
                    self.idle,
             "backoff": {"min": pause, "max": pause, "jitter": 0}}}})
-        self.wait_for_state("a", "restarting")
+        up.wait_for_said("a exited with 1")
 
     def test_start_during_a_pause_starts_at_once_and_once(self):
         self.crash_once("600ms")
@@ -454,7 +454,32 @@ class InBetween(Stacks, TroupeTest):
         self.ok("stop", "b", within=2)
         self.assertEqual(self.state("b"), "stopped")
 
+    def test_one_that_ended_meanwhile_is_not_shown_as_running(self):
+        self.up_ready({"children": {
+            "a": {"run": self.idle},
+            "b": {"run": "[ -e slow ] || echo up; " + self.idle,
+                  "ready": {"log": "up", "timeout": NEVER}}}})
+        (self.cwd / "slow").touch()
+        os.kill(self.pid("b"), signal.SIGKILL)
+        self.wait_for_state("b", "unready")
+        os.kill(self.pid("a"), signal.SIGKILL)
+        entry = self.wait_for_state("a", "stopped")
+        self.assertIn("killed by SIGKILL", entry["last_exit"])
+
     # A supervisor that starts a child does nothing else yet.
+    @unittest.expectedFailure
+    def test_a_sibling_that_crashes_meanwhile_is_restarted(self):
+        self.up_ready({"children": {
+            "a": {"run": self.idle},
+            "b": {"run": "[ -e slow ] || echo up; " + self.idle,
+                  "ready": {"log": "up", "timeout": NEVER}}}})
+        (self.cwd / "slow").touch()
+        os.kill(self.pid("b"), signal.SIGKILL)
+        self.wait_for_state("b", "unready")
+        pid = self.pid("a")
+        os.kill(pid, signal.SIGKILL)
+        self.wait_for_other_pid("a", pid, within=1)
+
     @unittest.expectedFailure
     def test_another_service_can_be_stopped_meanwhile(self):
         self.up_ready({"children": {
