@@ -57,8 +57,9 @@ std::string excerpt(std::string_view line, Span where) {
 }
 
 std::string describe(const Source& source, const Diagnostic& d) {
-  const std::string what =
-      d.hint.empty() ? d.message : fmt::format("{}; {}", d.message, d.hint);
+  const std::string what = fmt::format(
+      "{}{}{}{}", d.severity == Severity::warning ? "warning: " : "", d.message,
+      d.hint.empty() ? "" : "; ", d.hint);
   if (d.where.line == 0)
     return fmt::format("{}: {}", source.name(), what);
   const std::string head = fmt::format("{}:{}:{}: {}", source.name(),
@@ -68,32 +69,64 @@ std::string describe(const Source& source, const Diagnostic& d) {
                       : fmt::format("{}\n{}", head, excerpt(line, d.where));
 }
 
+/// "2 more errors".
+std::string counted(std::size_t number, std::string_view what) {
+  return fmt::format("{} more {}{}", number, what, number == 1 ? "" : "s");
+}
+
 }  // namespace
 
 void Diagnostics::add(Span where, std::string message, std::string hint) {
   Diagnostic added{where, std::move(message), std::move(hint)};
   const auto [first, last] =
       std::equal_range(found_.begin(), found_.end(), added, before);
-  if (first != last)
-    return;
+  if (first == last || first->severity != Severity::error)
+    keep(first, std::move(added));
+}
+
+void Diagnostics::warn(Span where, std::string message, std::string hint) {
+  Diagnostic added{where, std::move(message), std::move(hint),
+                   Severity::warning};
+  const auto [first, last] =
+      std::equal_range(found_.begin(), found_.end(), added, before);
+  if (first == last || first->severity != Severity::error)
+    keep(last, std::move(added));
+}
+
+void Diagnostics::keep(std::vector<Diagnostic>::iterator at, Diagnostic added) {
   if (found_.size() == most_kept)
-    ++dropped_;
+    ++dropped_[static_cast<std::size_t>(added.severity)];
   else
-    found_.insert(last, std::move(added));
+    found_.insert(at, std::move(added));
+}
+
+std::size_t Diagnostics::count(Severity severity) const {
+  const auto kept = std::count_if(
+      found_.begin(), found_.end(),
+      [&](const Diagnostic& d) { return d.severity == severity; });
+  return static_cast<std::size_t>(kept) +
+         dropped_[static_cast<std::size_t>(severity)];
 }
 
 std::string Diagnostics::text() const {
   std::string out;
+  std::size_t more_errors = errors();
+  std::size_t more_warnings = warnings();
   const std::size_t shown_count = std::min(found_.size(), most_shown);
   for (std::size_t i = 0; i < shown_count; ++i) {
     if (i != 0)
       out += '\n';
     out += describe(*source_, found_[i]);
+    --(found_[i].severity == Severity::error ? more_errors : more_warnings);
   }
-  const std::size_t more = found_.size() - shown_count + dropped_;
-  if (more != 0)
-    out += fmt::format("\n{}: and {} more error{}", source_->name(), more,
-                       more == 1 ? "" : "s");
+  std::vector<std::string> more;
+  if (more_errors != 0)
+    more.push_back(counted(more_errors, "error"));
+  if (more_warnings != 0)
+    more.push_back(counted(more_warnings, "warning"));
+  if (!more.empty())
+    out +=
+        fmt::format("\n{}: and {}", source_->name(), fmt::join(more, " and "));
   return out;
 }
 

@@ -63,6 +63,43 @@ TEST(Diagnostics, ShowTwentyAndCountTheRest) {
       << text;
 }
 
+TEST(Diagnostics, ShowWarningsAmongErrorsInTheOrderOfTheFile) {
+  auto diagnostics = over("a\nb\nc\n");
+  diagnostics.warn({3, 1, 1}, "odd", "is it meant?");
+  diagnostics.warn({1, 1, 1}, "one");
+  diagnostics.warn({1, 1, 1}, "another");
+  diagnostics.add({2, 1, 1}, "bad");
+  EXPECT_EQ(diagnostics.text(),
+            "etl.yaml:1:1: warning: one\na\n^\n"
+            "etl.yaml:1:1: warning: another\na\n^\n"
+            "etl.yaml:2:1: bad\nb\n^\n"
+            "etl.yaml:3:1: warning: odd; is it meant?\nc\n^");
+  EXPECT_EQ(diagnostics.errors(), 1U);
+  EXPECT_EQ(diagnostics.warnings(), 3U);
+}
+
+TEST(Diagnostics, DropAWarningAboutAPlaceWithAnErrorButNotTheReverse) {
+  auto diagnostics = over("a\n");
+  diagnostics.warn({1, 1, 1}, "odd");
+  diagnostics.add({1, 1, 1}, "bad");
+  diagnostics.warn({1, 1, 1}, "odd as well");
+  EXPECT_EQ(diagnostics.text(),
+            "etl.yaml:1:1: bad\na\n^\n"
+            "etl.yaml:1:1: warning: odd\na\n^");
+}
+
+TEST(Diagnostics, CountTheRestBySeverity) {
+  auto diagnostics = over("");
+  for (std::uint32_t line = 1; line <= 990; ++line)
+    diagnostics.warn({line, 1, 1}, "odd");
+  EXPECT_TRUE(diagnostics.text().ends_with("etl.yaml: and 970 more warnings"));
+  for (std::uint32_t line = 991; line <= 2000; ++line)
+    diagnostics.add({line, 1, 1}, "bad");
+  EXPECT_EQ(diagnostics.errors(), 1010U);
+  EXPECT_TRUE(diagnostics.text().ends_with(
+      "etl.yaml: and 1010 more errors and 970 more warnings"));
+}
+
 TEST(Source, FindsLinesAndPlaces) {
   const Source source{"f", "\xef\xbb\xbfone\r\ntwo\n\nlast"};
   EXPECT_EQ(source.line(1), "one");

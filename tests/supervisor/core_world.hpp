@@ -41,6 +41,8 @@ class CoreWorld {
   std::map<std::string, OnStop> on_stop;
   /// Processes that crash right after each start.
   std::map<std::string, bool> crash_loop;
+  /// Processes that end normally right after each start.
+  std::map<std::string, bool> finishes;
   /// What runs inside the child of this id, a supervisor.
   std::map<std::string, SupervisorSpec> nested;
 
@@ -144,6 +146,12 @@ class CoreWorld {
     settle();
   }
   [[nodiscard]] TimePoint now() const { return now_; }
+  /// How long it is until the next timer; nullopt if none is set.
+  [[nodiscard]] std::optional<Duration> next_timer() const {
+    if (timers_.empty())
+      return std::nullopt;
+    return timers_.begin()->first - now_;
+  }
 
   // -- What tests look at ----------------------------------------------------
 
@@ -277,6 +285,8 @@ class CoreWorld {
       return {};
     if (crash_loop[id])
       end(added, {ExitKind::crashed, "boom"});
+    else if (finishes[id])
+      end(added, {ExitKind::normal, {}});
     return node.core->on_child_started(action.child, now_);
   }
 

@@ -13,7 +13,7 @@ std::shared_ptr<const Workflow> load_workflow(
     return nullptr;
   Draft draft = decode(*document, diagnostics);
   check_names(draft, diagnostics);
-  if (!diagnostics.empty())
+  if (diagnostics.errors() != 0)
     return nullptr;
   return std::make_shared<const Workflow>(std::move(draft.workflow));
 }

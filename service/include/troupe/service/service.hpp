@@ -10,6 +10,7 @@
 ///   service_actor.hpp  the children of supervisors that perform it
 ///   checker.hpp        asks a running service how it is: exec, HTTP, TCP
 ///   notify_socket.hpp  what services say by themselves (sd_notify)
+///   what_if.hpp        what the death of a service would lead to
 ///   log_file.hpp       writes what a service prints into files that rotate
 ///   log_reader.hpp     reads them: the last lines, and what comes
 ///   file_watcher.hpp   tells when files have changed

@@ -9,6 +9,7 @@
 ///   messages.hpp         StartChild, TerminateChild, .. and their answers
 ///   supervisor_core.hpp  the decisions, without actors
 ///   restart_window.hpp   how often is too often
+///   backoff_span.hpp     how long waits before restarts are together
 #include <troupe/actors/caf.hpp>
 #include <troupe/base/error.hpp>
 #include <troupe/supervisor/child_spec.hpp>
