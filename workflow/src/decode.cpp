@@ -60,8 +60,8 @@ class Decoder : TextDecoder {
     read_dotenv(fields, services);
     if (services != nullptr)
       draft_.workflow.services = std::make_shared<const ServiceGroup>(
-          decode_services(services->value, settings.shell,
-                          settings.working_directory, diagnostics_));
+          decode_services(*services, settings.shell, settings.working_directory,
+                          diagnostics_));
     fields.finish();
     return std::move(draft_);
   }

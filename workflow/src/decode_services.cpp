@@ -59,9 +59,10 @@ class ServicesDecoder : TextDecoder {
  public:
   using TextDecoder::TextDecoder;
 
-  ServiceGroup run(const Node& node, Around around) {
-    Fields fields = open(node, "services");
-    ServiceGroup group = read_group(fields, node, std::move(around), 1);
+  ServiceGroup run(const Entry& entry, Around around) {
+    Fields fields = open(entry.value, "services");
+    ServiceGroup group = read_group(fields, entry.value, std::move(around), 1);
+    group.where = entry.where;
     fields.finish();
     return group;
   }
@@ -229,6 +230,7 @@ class ServicesDecoder : TextDecoder {
     Around own = around;
     if (is_group) {
       node.group = read_group(fields, entry.value, own, depth + 1);
+      node.group->where = entry.where;
       node.backoff = around.backoff;
     } else {
       read_around(fields, own);
@@ -635,14 +637,14 @@ class ServicesDecoder : TextDecoder {
 
 }  // namespace
 
-ServiceGroup decode_services(const Node& node,
+ServiceGroup decode_services(const Entry& entry,
                              const std::vector<std::string>& shell,
                              const Template& working_directory,
                              Diagnostics& diagnostics) {
   Around around;
   around.shell = shell;
   around.working_directory = working_directory;
-  return ServicesDecoder{diagnostics}.run(node, std::move(around));
+  return ServicesDecoder{diagnostics}.run(entry, std::move(around));
 }
 
 }  // namespace troupe::workflow

@@ -13,7 +13,7 @@ namespace troupe::workflow {
 /// start. What is wrong is reported, and the tree is then good for finding more
 /// errors only. `shell` and `dotenv` are those of the file.
 [[nodiscard]] ServiceGroup decode_services(
-    const config::Node& node, const std::vector<std::string>& shell,
+    const config::Entry& entry, const std::vector<std::string>& shell,
     const Template& working_directory, config::Diagnostics& diagnostics);
 
 }  // namespace troupe::workflow

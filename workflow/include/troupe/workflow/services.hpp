@@ -51,6 +51,7 @@ struct ServiceNode;
 
 /// A supervisor over services and other groups.
 struct ServiceGroup {
+  config::Span where;  ///< Its name; of the root the word "services".
   supervisor::Strategy strategy = supervisor::Strategy::one_for_one;
   int intensity = 5;
   Duration period = 60s;

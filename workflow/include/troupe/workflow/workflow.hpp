@@ -5,6 +5,8 @@
 ///
 ///   load.hpp        load_workflow(): a file's text to a checked Workflow
 ///   model.hpp       Workflow, Job, Step: immutable, every name in it is known
+///   services.hpp    services and groups, and plan_services()
+///   service_warnings.hpp  what in them may surprise
 ///   plan.hpp        Plan: one run as a machine, events in, actions out
 ///   outputs.hpp     what a step writes to $TROUPE_OUTPUT
 ///   keywords.hpp    every word of the language, in one table
