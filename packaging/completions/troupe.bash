@@ -33,6 +33,7 @@ _troupe() {
     start) options='-f --file' ;;
     scale) options='-f --file' ;;
     logs) options='-f --follow -n --lines --file' ;;
+    lint) options='--strict --what-if-dies --json' ;;
     completion)
       _troupe_offer 'bash zsh fish'
       return
@@ -79,7 +80,7 @@ _troupe() {
       ;;
     -j | --jobs | -d | --delimiter | -n | --max-args | --colsep | --load | \
       --memfree | --retries | --backoff | --jitter | --env | --umask | --nice | \
-      --input | --job) return ;;
+      --input | --job | --what-if-dies) return ;;
     -a | --arg-file | --joblog) options='' ;;
   esac
 

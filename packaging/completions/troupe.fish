@@ -109,4 +109,9 @@ complete -c troupe -n $on_logs -l file -r -d 'The stack of this file'
 
 complete -c troupe -n '__fish_seen_subcommand_from restart stop start scale logs' -x -a "(troupe ps --json 2>/dev/null | sed -n 's/.*\"name\": \"\\([^\"]*\\)\".*/\\1/p')"
 
+set -l on_lint '__fish_seen_subcommand_from lint'
+complete -c troupe -n $on_lint -l strict -d 'Warnings count as errors'
+complete -c troupe -n $on_lint -l what-if-dies -x -d 'Show what it leads to if this service crashes'
+complete -c troupe -n $on_lint -l json -d 'Show that as JSON'
+
 complete -c troupe -n '__fish_seen_subcommand_from completion' -x -a 'bash zsh fish'

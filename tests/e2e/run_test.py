@@ -369,6 +369,11 @@ class BadFile(Workflows, TroupeTest):
         for words, what in (
                 (["run"], "run: no file given"),
                 (["lint"], "lint: no file given"),
+                (["lint", "--json", "flow.yaml"], "lint: --json goes with --what-if-dies"),
+                (["lint", "flow.yaml", "flow.yaml", "--what-if-dies", "a"],
+                 "lint: --what-if-dies is about exactly one file"),
+                (["lint", "flow.yaml", "--what-if-dies", ""],
+                 "lint: --what-if-dies: expected the path of a service"),
                 (["run", "flow.yaml", "--dry-rnu"],
                  "run: unknown option --dry-rnu; did you mean --dry-run?"),
                 (["run", "flow.yaml", "--input", "x"],
@@ -401,6 +406,51 @@ class Lint(Workflows, TroupeTest):
         ended = self.troupe("lint", "bad.yaml", "flow.yaml")
         self.assertEqual((ended.code, ended.out),
                          (3, "flow.yaml: ok, 1 job, 1 step\n"))
+
+    STACK = ("services:\n"
+             "  strategy: one_for_all\n"
+             "  children:\n"
+             "    api: {run: x}\n"
+             "    seed: {run: x, restart: on-failure}\n")
+    WARNING = ('flow.yaml:5:5: warning: "seed" is started again, even if it has ended cleanly, '
+               "when another service of the group is restarted (one_for_all)\n"
+               "    seed: {run: x, restart: on-failure}\n"
+               "    ^~~~\n")
+
+    def test_warnings_leave_the_exit_code_alone_unless_strict(self):
+        self.write(self.STACK)
+        ended = self.troupe("lint", "flow.yaml")
+        self.assertEqual((ended.code, ended.out, ended.err),
+                         (0, "flow.yaml: ok, 2 services, 1 warning\n", self.WARNING))
+        ended = self.troupe("lint", "--strict", "flow.yaml")
+        self.assertEqual((ended.code, ended.out, ended.err), (3, "", self.WARNING))
+
+    def test_it_is_shown_what_a_death_leads_to(self):
+        self.write(self.STACK)
+        ended = self.troupe("lint", "flow.yaml", "--what-if-dies", "api")
+        self.assertEqual((ended.code, ended.out, ended.err), (0, """\
+If api crashes each time it has started:
+
+the stack (one_for_all) is charged: 5 restarts in 1m; the 6th gives up
+  stops seed
+  starts api, seed
+  at the 6th crash: stops seed, then ends
+
+In all: api is started 6 times as fast as it dies, then the stack ends.
+""", self.WARNING))
+        ended = self.troupe("lint", "flow.yaml", "--what-if-dies", "api", "--json")
+        shown = json.loads(ended.out)
+        self.assertEqual((ended.code, shown["starts"], shown["ends_stack"]), (0, 6, True))
+
+    def test_an_unknown_service_is_corrected(self):
+        self.write("services: {children: {api: {run: x}}}")
+        ended = self.troupe("lint", "flow.yaml", "--what-if-dies", "apo")
+        self.assertEqual((ended.code, ended.out, ended.err),
+                         (2, "", 'troupe: flow.yaml: no service "apo"; did you mean api?\n'))
+        self.write("jobs: {a: {run: ls}}")
+        ended = self.troupe("lint", "flow.yaml", "--what-if-dies", "api")
+        self.assertEqual((ended.code, ended.out, ended.err),
+                         (3, "", 'troupe: flow.yaml: the file has no "services"\n'))
 
 
 class Stopping(Workflows, TroupeTest):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 SUBCOMMANDS = ["exec", "map", "run", "up", "ps", "restart", "stop", "start", "scale",
-               "logs"]
+               "logs", "lint"]
 OPTION = re.compile(r"(?<![\w-])--?[a-z0-9][a-z0-9-]*")
 TROUPE = None
 
