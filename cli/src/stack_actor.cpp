@@ -106,13 +106,10 @@ class StackActor {
           take_down();
         },
         [this](const Suspend& m) {
-          suspended_at_ = actors::now(self_);
+          order_.suspended.begin(actors::now(self_));
           m.ready();
         },
-        [this](Resume) {
-          if (const auto since = std::exchange(suspended_at_, std::nullopt))
-            order_.suspended.add(actors::now(self_) - *since);
-        },
+        [this](Resume) { order_.suspended.end(actors::now(self_)); },
     };
   }
 
@@ -759,7 +756,6 @@ class StackActor {
   ActorRef printer_;
   ActorRef root_;
   std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
-  std::optional<TimePoint> suspended_at_;
   bool is_going_down_ = false;
   bool is_over_as_planned_ = false;
   std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.

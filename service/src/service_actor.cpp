@@ -98,7 +98,7 @@ class ServiceActor {
 
  private:
   [[nodiscard]] TimePoint now() const {
-    return actors::now(self_) - deps_.suspended.total();
+    return deps_.suspended.at(actors::now(self_));
   }
 
   void on_event(const process::AttemptStarted& event) {

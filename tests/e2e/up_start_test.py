@@ -16,8 +16,7 @@ class StartOrder(Stacks, TroupeTest):
             "db": {"run": self.service(
                 "db", "sleep 0.2; echo db ready >> events; echo open;"),
                 "ready": {"log": "open"}}}})
-        self.assertEqual(self.events(),
-                         ["db starts", "db ready", "server starts"])
+        self.wait_for_events("db starts", "db ready", "server starts")
 
     def test_a_list_of_dependencies_waits_for_each_of_them(self):
         self.up_ready({"children": {
@@ -26,9 +25,8 @@ class StartOrder(Stacks, TroupeTest):
                   "ready": {"log": "up"}, "depends-on": "a"},
             "a": {"run": self.service("a", "echo a ready >> events; echo up;"),
                   "ready": {"log": "up"}}}})
-        self.assertEqual(self.events(),
-                         ["a starts", "a ready", "b starts", "b ready",
-                          "c starts"])
+        self.wait_for_events("a starts", "a ready", "b starts", "b ready",
+                             "c starts")
 
     def test_a_preparation_has_finished_before_what_depends_on_it(self):
         self.up_ready({"children": {
@@ -36,7 +34,7 @@ class StartOrder(Stacks, TroupeTest):
                        "depends-on": {"migrate": "finished"}},
             "migrate": {"run": "sleep 0.2; echo migrated >> events",
                         "restart": "transient"}}}, "server")
-        self.assertEqual(self.events(), ["migrated", "server starts"])
+        self.wait_for_events("migrated", "server starts")
         self.assertEqual(self.state("migrate"), "finished")
 
     def test_a_preparation_that_fails_ends_the_start(self):
@@ -55,8 +53,7 @@ class StartOrder(Stacks, TroupeTest):
             "db": {"run": self.service(
                 "db", "echo db ready >> events; echo open;"),
                 "ready": {"log": "open"}}}})
-        self.assertEqual(self.events(),
-                         ["db starts", "db ready", "server starts"])
+        self.wait_for_events("db starts", "db ready", "server starts")
 
     def test_a_group_counts_as_ready_when_all_in_it_are(self):
         self.up_ready({"children": {
@@ -65,9 +62,8 @@ class StartOrder(Stacks, TroupeTest):
                 name: {"run": self.service(
                     name, f"echo {name} ready >> events; echo open;"),
                     "ready": {"log": "open"}} for name in ("one", "two")}}}})
-        self.assertEqual(self.events(),
-                         ["one starts", "one ready", "two starts", "two ready",
-                          "server starts"])
+        self.wait_for_events("one starts", "one ready", "two starts",
+                             "two ready", "server starts")
 
     def test_services_end_in_reverse_order(self):
         up = self.up_ready({"children": {

@@ -68,14 +68,32 @@ class ServiceOutput {
       std::function<void()> on_text) = 0;
 };
 
-/// How long the services were suspended by their user (Ctrl-Z), for their
-/// limits to stand still meanwhile. From any thread.
+/// A clock that stands still while the services are suspended by their user
+/// (Ctrl-Z), so that their limits do, too. From any thread; begin() and end()
+/// from one.
 class SuspendedTime {
  public:
-  void add(Duration duration) { total_ += duration.count(); }
-  [[nodiscard]] Duration total() const { return Duration{total_.load()}; }
+  /// The clock stands still from `now` on. To be called before anything is
+  /// suspended: timers that are up meanwhile come before end() is called.
+  void begin(TimePoint now) { since_ = now.time_since_epoch().count(); }
+  /// The clock goes on. Without a begin() it does nothing.
+  void end(TimePoint now) {
+    // In this order nobody sees the clock jump forward.
+    if (const auto since = since_.load(); since != 0)
+      total_ += now.time_since_epoch().count() - since;
+    since_ = 0;
+  }
+
+  /// What the clock shows when it is `now`.
+  [[nodiscard]] TimePoint at(TimePoint now) const {
+    const auto since = since_.load();
+    const TimePoint running =
+        since == 0 ? now : TimePoint{TimePoint::duration{since}};
+    return running - Duration{total_.load()};
+  }
 
  private:
+  std::atomic<TimePoint::rep> since_{0};  ///< Zero while the clock goes.
   std::atomic<Duration::rep> total_{0};
 };
 
