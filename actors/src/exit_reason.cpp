@@ -23,6 +23,8 @@ std::string_view to_string(ExitKind kind) {
 std::string describe(const ExitReason& reason) {
   if (reason.what.empty())
     return std::string{to_string(reason.kind)};
+  if (reason.kind == ExitKind::custom)
+    return reason.what;
   return fmt::format("{}: {}", to_string(reason.kind), reason.what);
 }
 

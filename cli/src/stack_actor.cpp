@@ -203,8 +203,10 @@ class StackActor {
     std::string chain = below != blame_.end()
                             ? below->second.chain
                             : fmt::format("{} {}", child, m.reason.what);
-    chain += fmt::format(" ({} times in {}) -> {} {}", group.intensity + 1,
-                         format_duration(group.period), label(m.supervisor),
+    if (group.intensity > 0)
+      chain += fmt::format(" ({} times in {})", group.intensity + 1,
+                           format_duration(group.period));
+    chain += fmt::format(" -> {} {}", label(m.supervisor),
                          m.kind == ReportKind::held ? "is held" : "gave up");
     blame_[m.supervisor] = {chain, m.kind == ReportKind::held};
     say(chain);

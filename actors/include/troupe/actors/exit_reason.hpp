@@ -32,7 +32,8 @@ struct ExitReason {
   friend bool operator==(const ExitReason&, const ExitReason&) = default;
 };
 
-/// "crashed: out of range", or the kind alone if there is no more to say.
+/// "crashed: out of range", or the kind alone if there is no more to say; of a
+/// custom reason the text alone.
 [[nodiscard]] std::string describe(const ExitReason& reason);
 
 }  // namespace troupe::actors
