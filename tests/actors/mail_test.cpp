@@ -218,9 +218,9 @@ TEST_F(MailTest, ReceiverThatHasEndedDoesNotConfuseTheClient) {
   tell(client, LookUp{relay, "a"});
   EXPECT_THAT(*diary, ElementsAre(from_client("quit")));
   advance(1s);
-  EXPECT_THAT(*diary, ElementsAre(from_client("quit"),
-                                  "timed_out: no answer in time",
-                                  "timed_out: no answer in time"));
+  EXPECT_THAT(*diary,
+              ElementsAre(from_client("quit"), "timed_out: no answer in time",
+                          "timed_out: no answer in time"));
 }
 
 TEST_F(MailTest, ErrorsArePassedOnLikeAnythingElse) {

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t capacity = 6;
 constexpr std::size_t max_open = 9;
-constexpr Duration answer_within = 30s;
+constexpr Duration answer_within = 10s;
 
 class ChildHandleProperty : public HandleWorld {
  protected:
@@ -31,13 +31,18 @@ class ChildHandleProperty : public HandleWorld {
     for (int i = 0; i < events; ++i) {
       any_event();
       // Not to the end: the next event comes amid what this one led to.
-      for (int steps = below(8); steps > 0 && step(); --steps) {
+      for (int steps = below(24); steps > 0 && step(); --steps) {
       }
     }
+    const bool ends_first = one_in(4);
+    if (ends_first)
+      actors::stop(handle);
+    settle();
     advance(1min);
     check_answers();
     check_order();
-    check_bounds();
+    if (!ends_first)
+      check_bounds();
   }
 
  private:
@@ -47,16 +52,16 @@ class ChildHandleProperty : public HandleWorld {
   bool one_in(int n) { return below(n) == 0; }
 
   SupervisorSpec any_spec() {
-    constexpr Restart restarts[] = {Restart::permanent, Restart::permanent,
-                                    Restart::transient, Restart::temporary};
-    ChildSpec spec = child(restarts[below(4)]);
+    ChildSpec spec = child(one_in(4)   ? Restart::transient
+                           : one_in(8) ? Restart::temporary
+                                       : Restart::permanent);
     if (one_in(2))
       spec.backoff = Backoff{.min = 1s, .max = 4s};
     if (one_in(3))
       spec.shutdown = BrutalKill{};
     SupervisorSpec tree{
         .strategy = one_in(2) ? Strategy::one_for_one : Strategy::rest_for_one,
-        .intensity = one_in(3) ? 3 : 1000,
+        .intensity = one_in(4) ? 3 : 1000,
         .on_give_up = one_in(2) ? OnGiveUp::hold : OnGiveUp::escalate,
         .hold_for = 5s,
         .children = {sibling(), std::move(spec)}};
@@ -69,7 +74,7 @@ class ChildHandleProperty : public HandleWorld {
   }
 
   void any_event() {
-    switch (below(16)) {
+    switch (below(40)) {
       case 0:
         if (stage->newest)
           actors::send(stage->newest, Job{-1, Then::crash});
@@ -83,6 +88,9 @@ class ChildHandleProperty : public HandleWorld {
         break;
       case 3:
       case 4:
+      case 13:
+      case 14:
+      case 15:
         actors::send(top, RestartChild{"cache", 0});
         break;
       case 5:
@@ -96,6 +104,10 @@ class ChildHandleProperty : public HandleWorld {
         stage->hanging_starts = below(2);
         break;
       case 8:
+      case 18:
+      case 19:
+      case 20:
+      case 26:
         if (stage->ready)
           actors::send(stage->newest, *stage->ready);
         break;
@@ -103,14 +115,22 @@ class ChildHandleProperty : public HandleWorld {
         stage->stubborn = one_in(3);
         break;
       case 10:
+      case 16:
+      case 17:
+      case 24:
+      case 25:
         if (stage->newest)
           actors::send(stage->newest, AnswerHeld{});
         break;
       case 11:
+      case 21:
+      case 22:
+      case 23:
+        settle();
         advance(Duration{500ms} * below(10));
         break;
       case 12:
-        if (one_in(40))
+        if (one_in(20))
           actors::kill(top);
         break;
       default:
@@ -120,14 +140,23 @@ class ChildHandleProperty : public HandleWorld {
       send_a_job();
   }
 
+  Then any_end() {
+    switch (below(60)) {
+      case 0:
+        return Then::crash;
+      case 1:
+        return Then::quit;
+      case 2:
+        return Then::drop;
+      default:
+        return one_in(10) ? Then::hold : Then::answer;
+    }
+  }
+
   void send_a_job() {
-    constexpr Then thens[] = {Then::answer, Then::answer, Then::answer,
-                              Then::answer, Then::answer, Then::answer,
-                              Then::hold,   Then::hold,   Then::hold,
-                              Then::drop,   Then::crash,  Then::quit};
     const int number = ++last_;
     const auto client = static_cast<std::size_t>(below(3));
-    const Then then = thens[below(12)];
+    const Then then = any_end();
     client_of_[number] = client;
     if (one_in(3)) {
       ++told_;
@@ -145,11 +174,16 @@ class ChildHandleProperty : public HandleWorld {
       if (seen.number < 0)
         continue;
       // No message is given to two incarnations, or twice to one.
-      EXPECT_TRUE(
-          incarnation_of.emplace(seen.number, seen.incarnation).second);
+      EXPECT_TRUE(incarnation_of.emplace(seen.number, seen.incarnation).second);
     }
     for (const Answered& answer : stage->answers) {
       ++answers[answer.number];
+      // Whoever waits for one that has ended waits no longer.
+      const auto taken = incarnation_of.find(answer.number);
+      if (taken != incarnation_of.end() &&
+          stage->ended.contains(taken->second)) {
+        EXPECT_LE(answer.when, stage->ended[taken->second]);
+      }
       if (answer.result) {
         EXPECT_EQ(answer.result->number, answer.number);
         EXPECT_EQ(answer.result->incarnation, incarnation_of[answer.number]);

@@ -13,10 +13,8 @@ using ::testing::UnorderedElementsAre;
 class ChildHandleTest : public HandleWorld {
  protected:
   void SetUp() override {
-    open({.name = "cache",
-          .capacity = 2,
-          .max_open = 4,
-          .answer_within = 1min});
+    open(
+        {.name = "cache", .capacity = 2, .max_open = 4, .answer_within = 1min});
   }
   /// One that is restarted a second after it has ended.
   ChildSpec slow_child() {
@@ -150,10 +148,10 @@ TEST_F(ChildHandleTest, RequestsBehindACrashAreNotGivenToTheNextIncarnation) {
     const std::string died = std::string{number} +
                              " unavailable: cache ended before it answered: "
                              "crashed: boom";
-    EXPECT_EQ(std::count(answers.begin(), answers.end(), died) +
-                  std::count(seen.begin(), seen.end(),
-                             std::string{number} + " at 2"),
-              1);
+    EXPECT_EQ(
+        std::count(answers.begin(), answers.end(), died) +
+            std::count(seen.begin(), seen.end(), std::string{number} + " at 2"),
+        1);
   }
 }
 
@@ -303,11 +301,10 @@ TEST_F(ChildHandleTest, ErrorsArePassedOnLikeAnythingElse) {
 
 TEST_F(ChildHandleTest, ListenerAndStartOfTheSpecAreCalledAsBefore) {
   std::vector<Presence> said;
-  ChildSpec spec{.id = "cache",
-                 .start = [this](StartContext& context) -> StartResult {
-                   return actors::spawn<HandledChild>(context.supervisor(),
-                                                      stage);
-                 }};
+  ChildSpec spec{
+      .id = "cache", .start = [this](StartContext& context) -> StartResult {
+        return actors::spawn<HandledChild>(context.supervisor(), stage);
+      }};
   spec.on_presence = [&](Presence presence) { said.push_back(presence); };
   supervise({.children = {with_handle(spec, handle)}});
   actors::stop(top);

@@ -6,6 +6,7 @@
 #include <troupe/supervisor/supervisor.hpp>
 
 #include <gtest/gtest.h>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -49,6 +50,7 @@ struct Seen {
 };
 /// One answer as a client has seen it.
 struct Answered {
+  TimePoint when;
   int number = 0;
   Result<Done> result;
 };
@@ -56,6 +58,7 @@ struct Answered {
 struct HandleStage {
   std::vector<Seen> seen;
   std::vector<Answered> answers;
+  std::map<int, TimePoint> ended;  ///< Incarnations.
   int incarnations = 0;
   ActorRef newest;
   std::optional<SayReady> ready;  ///< Of a start that hangs.
@@ -119,6 +122,8 @@ class HandledChild {
     };
   }
 
+  void on_exit() { stage_->ended[incarnation_] = actors::now(self_); }
+
  private:
   Actor* self_;
   std::shared_ptr<HandleStage> stage_;
@@ -132,18 +137,21 @@ class HandleClient {
       : self_{self}, stage_{std::move(stage)} {}
 
   actors::Behavior make_behavior() {
-    return {[this](const SendJob& m) {
-              if (!m.as_request) {
-                actors::send(self_, m.where, m.job);
-                return;
-              }
-              actors::request<Done>(
-                  self_, m.where, 10h, m.job,
-                  [this, number = m.job.number](const Result<Done>& result) {
-                    stage_->answers.push_back({number, result});
-                  });
-            },
-            [this](Done m) { stage_->answers.push_back({m.number, m}); }};
+    return {
+        [this](const SendJob& m) {
+          if (!m.as_request) {
+            actors::send(self_, m.where, m.job);
+            return;
+          }
+          actors::request<Done>(
+              self_, m.where, 10h, m.job,
+              [this, number = m.job.number](const Result<Done>& result) {
+                stage_->answers.push_back({actors::now(self_), number, result});
+              });
+        },
+        [this](Done m) {
+          stage_->answers.push_back({actors::now(self_), m.number, m});
+        }};
   }
 
  private:
@@ -182,10 +190,10 @@ class HandleWorld : public actors::ActorTest {
 
   /// The child; its starts go as the stage says.
   ChildSpec child(Restart restart = Restart::permanent) {
-    ChildSpec spec{.id = "cache",
-                   .start =
-                       [this](StartContext& context) { return start(context); },
-                   .restart = restart};
+    ChildSpec spec{
+        .id = "cache",
+        .start = [this](StartContext& context) { return start(context); },
+        .restart = restart};
     return with_handle(std::move(spec), handle);
   }
   ChildSpec sibling() {
