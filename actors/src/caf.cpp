@@ -1,4 +1,5 @@
 #include <troupe/actors/caf.hpp>
+#include <troupe/base/assert.hpp>
 #include <troupe/base/log.hpp>
 #include <troupe/base/quantity.hpp>
 
@@ -33,6 +34,10 @@ caf::error with_text(std::uint8_t code, caf::atom_value category,
     return {code, category};
   return {code, category, caf::make_message(text)};
 }
+
+/// In the number of a request that was passed on; those of senders ascend from
+/// one and never get there.
+constexpr std::uint64_t passed_on_mark = std::uint64_t{1} << 59U;
 
 std::string text_of(const caf::error& error) {
   const caf::message& context = error.context();
@@ -252,6 +257,98 @@ bool await_all_actors(ActorSystem& system, Duration limit) {
   }
   return true;
 }
+
+Error to_request_error(const caf::error& error) {
+  if (error.category() == exit_category ||
+      error.category() == caf_exit_category)
+    return {Errc::unavailable, "it ended: " + describe(to_exit_reason(error))};
+  if (error == caf::sec::request_timeout)
+    return {Errc::timed_out, "no answer in time"};
+  if (error == caf::sec::request_receiver_down)
+    return {Errc::unavailable, "it has ended"};
+  return to_error(error);
+}
+
+void pass_on(Actor* self, const ActorRef& to, Mail mail) {
+  detail::hand_over();
+  to->enqueue(caf::make_mailbox_element(std::move(mail.sender), mail.id,
+                                        std::move(mail.stages),
+                                        std::move(mail.content)),
+              self->context());
+}
+
+void pass_on_request(Actor* self, const ActorRef& to, Mail mail,
+                     std::uint64_t number) {
+  TROUPE_ASSERT(number > 0 && number < passed_on_mark);
+  detail::hand_over();
+  // The sender's own number would not do: another sender may use the same. And
+  // this one means nothing to the sender: what CAF sends there when `to` has
+  // ended is dropped.
+  const caf::message_id id =
+      caf::message_id{number | passed_on_mark}.with_category(
+          mail.id.category());
+  to->enqueue(
+      caf::make_mailbox_element(std::move(mail.sender), id,
+                                {caf::actor_cast<caf::strong_actor_ptr>(self)},
+                                std::move(mail.content)),
+      self->context());
+}
+
+std::optional<std::uint64_t> answered_request(const Mail& mail) {
+  // A request that comes by on its way to another actor would have stages.
+  const std::uint64_t number = mail.id.request_id().integer_value();
+  if (!mail.id.is_request() || !mail.stages.empty() ||
+      (number & passed_on_mark) == 0)
+    return std::nullopt;
+  return number & ~passed_on_mark;
+}
+
+std::optional<ExitReason> end_in_answer(const Mail& mail) {
+  if (!mail.content.match_elements<caf::error>())
+    return std::nullopt;
+  const auto& error = mail.content.get_as<caf::error>(0);
+  if (error.category() != exit_category &&
+      error.category() != caf_exit_category)
+    return std::nullopt;
+  return to_exit_reason(error);
+}
+
+void answer(const Mail& request, Message content) {
+  if (!is_request(request))
+    return;
+  detail::hand_over();
+  // As a promise does, but that wants its actor, which could be ending.
+  if (request.stages.empty()) {
+    request.sender->enqueue(nullptr, request.id.response_id(),
+                            std::move(content), nullptr);
+    return;
+  }
+  caf::mailbox_element::forwarding_stack stages = request.stages;
+  const caf::strong_actor_ptr next = std::move(stages.back());
+  stages.pop_back();
+  next->enqueue(
+      caf::make_mailbox_element(request.sender, request.id, std::move(stages),
+                                std::move(content)),
+      nullptr);
+}
+
+void answer(const Mail& request, const Error& error) {
+  answer(request, caf::make_message(to_caf(error)));
+}
+
+namespace detail {
+Mail take_mail(Actor* self) {
+  caf::mailbox_element& element = *self->current_mailbox_element();
+  return {element.sender, element.mid, std::move(element.stages),
+          element.move_content_to_message()};
+}
+
+Mail take_mail(Actor* self, caf::error& content) {
+  caf::mailbox_element& element = *self->current_mailbox_element();
+  return {element.sender, element.mid, std::move(element.stages),
+          caf::make_message(std::move(content))};
+}
+}  // namespace detail
 
 void quit(Actor* self, const ExitReason& reason) { self->quit(to_caf(reason)); }
 

@@ -28,7 +28,24 @@ Result<void> check(const Backoff& backoff) {
   return {};
 }
 
+tl::unexpected<Error> bad_listener(const ChildSpec& spec) {
+  return bad(fmt::format(
+      "child \"{}\": is many children, whose presence is not one", spec.id));
+}
+
 }  // namespace
+
+std::string_view to_string(Presence presence) {
+  switch (presence) {
+    case Presence::up:
+      return "up";
+    case Presence::away:
+      return "away";
+    case Presence::gone:
+      return "gone";
+  }
+  return "unknown";
+}
 
 Duration backoff_delay(const Backoff& backoff, std::uint32_t step,
                        Random& random) {
@@ -86,6 +103,9 @@ Result<void> check(const SupervisorSpec& spec) {
     return bad(
         fmt::format("simple_one_for_one needs exactly one child spec, got {}",
                     spec.children.size()));
+  if (spec.strategy == Strategy::simple_one_for_one &&
+      spec.children.front().on_presence)
+    return bad_listener(spec.children.front());
   if (spec.on_give_up != OnGiveUp::escalate &&
       spec.strategy == Strategy::simple_one_for_one)
     return bad("simple_one_for_one can only escalate");

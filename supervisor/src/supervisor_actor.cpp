@@ -97,6 +97,7 @@ class SupervisorActor {
       if (child.actor)
         end_unawaited(child.actor, core_.spec_of(key).effective_shutdown());
     }
+    perform(core_.on_death());
   }
 
  private:
@@ -242,6 +243,11 @@ class SupervisorActor {
   Actions perform_one(const Report& report) {
     if (report_to_)
       actors::send(self_, report_to_, report);
+    return {};
+  }
+
+  static Actions perform_one(const Announce& announce) {
+    announce.spec->on_presence(announce.presence);
     return {};
   }
 

@@ -3,6 +3,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/supervisor/supervisor_core.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <iterator>
 #include <utility>
@@ -196,7 +197,7 @@ Actions SupervisorCore::on_child_exited(ChildRef child,
       if (busy()) {
         it->second.exited = reason;
         waiting_.emplace_back(child);
-        return {};
+        return take_actions();
       }
       decide(it, reason, now);
       break;
@@ -250,6 +251,13 @@ Actions SupervisorCore::on_shutdown(const ExitReason& reason, TimePoint now) {
   shut_down(reason);
   proceed(now);
   return take_actions();
+}
+
+Actions SupervisorCore::on_death() {
+  Actions announcements;
+  for (const ChildKey key : listened_to_)
+    announce(children_.at(key), Presence::gone, announcements);
+  return announcements;
 }
 
 // -- Work --------------------------------------------------------------------
@@ -375,6 +383,7 @@ void SupervisorCore::begin_start(Children::iterator it) {
   if (child.incarnation != 0)
     ++child.restarts;
   child.incarnation = ++last_incarnation_;
+  child.awaits_group = false;
   set_state(child, ChildState::starting);
   act(Start{{it->first, child.incarnation}, child.restarts});
 }
@@ -385,6 +394,8 @@ bool SupervisorCore::begin_stop(Children::iterator it) {
   if (child.state == ChildState::stopping)
     return true;
   child.timer = 0;
+  child.awaits_group =
+      work_ == Work::stop_group && child.spec->restart != Restart::temporary;
   if (child.exited && !expected_stop(*child.spec, *child.exited))
     report(ReportKind::shutdown_error, it, *child.exited);
   if (child.exited || !has_process(child.state)) {
@@ -541,6 +552,7 @@ void SupervisorCore::restart(Children::iterator it) {
     case Strategy::one_for_all:
     case Strategy::rest_for_one:
       set_state(it->second, ChildState::stopped);
+      it->second.awaits_group = true;
       work_ = Work::stop_group;
       first_ =
           spec_.strategy == Strategy::rest_for_one ? it->first : ChildKey{};
@@ -868,6 +880,8 @@ SupervisorCore::Children::iterator SupervisorCore::add(
     std::shared_ptr<const ChildSpec> spec, ChildKey key) {
   if (!simple())
     keys_.emplace(spec->id, key);
+  if (spec->on_presence)
+    listened_to_.insert(key);
   if (spec->type == ChildType::supervisor)
     ++supervisors_;
   Child child;
@@ -881,6 +895,8 @@ void SupervisorCore::erase(Children::iterator it) {
     --supervisors_;
   if (!simple())
     keys_.erase(it->second.spec->id);
+  if (listened_to_.erase(it->first) > 0)
+    announce(it->second, Presence::gone, actions_);
   act(Forget{it->first});
   children_.erase(it);
 }
@@ -904,6 +920,66 @@ void SupervisorCore::set_state(Child& child, ChildState state) {
   count(child.state, false);
   child.state = state;
   count(child.state, true);
+}
+
+Presence SupervisorCore::presence_of(ChildKey key, const Child& child) const {
+  switch (child.state) {
+    case ChildState::running:
+      return child.exited ? Presence::away : Presence::up;
+    case ChildState::starting:
+    case ChildState::restarting:
+      return Presence::away;
+    case ChildState::stopping:
+    case ChildState::stopped:
+      return comes_back(key, child) ? Presence::away : Presence::gone;
+  }
+  return Presence::gone;
+}
+
+/// Whether the work at hand, or a restart that is due, starts this child, which
+/// is stopped or about to be.
+bool SupervisorCore::comes_back(ChildKey key, const Child& child) const {
+  switch (work_) {
+    case Work::start_all:
+    case Work::release:
+      return key >= cursor_;
+    case Work::stop_group:
+    case Work::start_group:
+      return child.awaits_group;
+    case Work::none:
+    case Work::start_one:
+    case Work::stop_one:
+      // Of a group whose restart failed half-way, one waits for the next try.
+      return child.awaits_group &&
+             std::any_of(children_.begin(), children_.end(), [](const auto& c) {
+               return c.second.state == ChildState::restarting;
+             });
+    case Work::hold:
+    case Work::shut_down:
+      return false;
+  }
+  return false;
+}
+
+void SupervisorCore::announce(Child& child, Presence presence,
+                              Actions& announcements) {
+  if (std::exchange(child.announced, presence) != presence)
+    announcements.emplace_back(Announce{child.spec, presence});
+}
+
+/// Before what the event leads to: who is told to stop gets no more work.
+Actions SupervisorCore::take_actions() {
+  if (listened_to_.empty())
+    return std::exchange(actions_, {});
+  Actions actions;
+  for (const ChildKey key : listened_to_) {
+    Child& child = children_.at(key);
+    announce(child, presence_of(key, child), actions);
+  }
+  actions.insert(actions.end(), std::make_move_iterator(actions_.begin()),
+                 std::make_move_iterator(actions_.end()));
+  actions_.clear();
+  return actions;
 }
 
 void SupervisorCore::reply(Ticket ticket, ReplyCode code, ChildRef child,

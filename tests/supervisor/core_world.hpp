@@ -342,6 +342,11 @@ class CoreWorld {
     return {};
   }
 
+  Actions perform_one(Node& /*node*/, const Announce& announce) {
+    announce.spec->on_presence(announce.presence);
+    return {};
+  }
+
   Actions perform_one(Node& /*node*/, const Forget& forget) {
     forgotten.push_back(forget.child);
     return {};

@@ -160,6 +160,7 @@ class CoreSupervisor final : public TreeSupervisor {
                   report.restarts);
     return {};
   }
+  static Actions perform_one(const Announce& /*announce*/) { return {}; }
   Actions perform_one(const Forget& forget) {
     // A dynamic start that is refused leaves nothing but its arguments.
     if (names_.find(forget.child) != names_.end())

@@ -14,6 +14,12 @@ T below(T n) {
   return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<T>(0, n));
 }
 
+/// One whose presence is announced.
+ChildSpec watched(ChildSpec spec) {
+  spec.on_presence = [](Presence) {};
+  return spec;
+}
+
 /// Performs a core's actions as the most arbitrary of shells: each Start, stop
 /// and timer is answered when and how the generator likes.
 class Chaos {
@@ -31,8 +37,10 @@ class Chaos {
       take(core_.on_child_started({ChildKey{key}, incarnation}, now_));
     }
     const int steps = below(300);
-    for (int i = 0; i < steps && !ended_; ++i)
+    for (int i = 0; i < steps && !ended_; ++i) {
       step();
+      check_that_those_away_may_come_back();
+    }
     finish();
   }
 
@@ -65,6 +73,19 @@ class Chaos {
           shut_down();
         break;
     }
+  }
+
+  /// Nobody is away for ever: something is under way or due.
+  void check_that_those_away_may_come_back() {
+    RC_ASSERT(
+        ended_ || !timers_.empty() ||
+        std::any_of(live_.begin(), live_.end(),
+                    [](const auto& live) {
+                      return !live.second.started || live.second.told_to_stop;
+                    }) ||
+        std::none_of(presence_.begin(), presence_.end(), [](const auto& entry) {
+          return entry.second == Presence::away;
+        }));
   }
 
   void answer_a_start() {
@@ -122,8 +143,9 @@ class Chaos {
     switch (below(5)) {
       case 0:
         take(core_.start_child(
-            child(id, *rc::gen::element(Restart::permanent, Restart::transient,
-                                        Restart::temporary)),
+            watched(child(
+                id, *rc::gen::element(Restart::permanent, Restart::transient,
+                                      Restart::temporary))),
             ticket, now_));
         break;
       case 1:
@@ -169,6 +191,8 @@ class Chaos {
     RC_ASSERT(live_.empty());
     RC_ASSERT(open_.empty());
     RC_ASSERT(core_.count_children().active == 0U);
+    for (const auto& [id, presence] : presence_)
+      RC_ASSERT(presence == Presence::gone);
   }
 
   void take(const Actions& actions) {
@@ -183,7 +207,11 @@ class Chaos {
     for (const auto& [ref, live] : live_)
       RC_ASSERT(ref.first != start.child.key.value);
     RC_ASSERT(used_.insert(start.child.incarnation).second);
+    if (!simple_)
+      names_[start.child.key] = core_.spec_of(start.child.key).id;
     live_[{start.child.key.value, start.child.incarnation}] = {};
+    if (!simple_)
+      RC_ASSERT(presence_of(start.child) == Presence::away);
   }
   void perform(const StopPolitely& stop) { told(stop.child); }
   void perform(const Kill& kill) { told(kill.child); }
@@ -191,6 +219,12 @@ class Chaos {
     const auto it = live_.find({child.key.value, child.incarnation});
     RC_ASSERT(it != live_.end());
     it->second.told_to_stop = true;
+    if (!simple_)
+      RC_ASSERT(presence_of(child) != Presence::up);
+  }
+  [[nodiscard]] Presence presence_of(ChildRef child) {
+    return presence_.try_emplace(core_.spec_of(child.key).id, Presence::away)
+        .first->second;
   }
   void perform(const SetTimer& timer) { timers_.push_back(timer.timer); }
   void perform(const Reply& reply) {
@@ -201,7 +235,23 @@ class Chaos {
         report.kind == ReportKind::auto_shutdown)
       shutting_down_ = true;
   }
+  void perform(const Announce& announce) {
+    const std::string& id = announce.spec->id;
+    RC_ASSERT(presence_.try_emplace(id, Presence::away).first->second !=
+              announce.presence);
+    presence_[id] = announce.presence;
+    if (announce.presence != Presence::up)
+      return;
+    RC_ASSERT(std::any_of(live_.begin(), live_.end(), [&](const auto& live) {
+      return live.second.started &&
+             core_.spec_of(ChildKey{live.first.first}).id == id;
+    }));
+  }
   void perform(const Forget& forget) {
+    if (const auto gone = names_.extract(forget.child); !gone.empty()) {
+      RC_ASSERT(presence_[gone.mapped()] == Presence::gone);
+      presence_.erase(gone.mapped());
+    }
     RC_ASSERT(forgotten_.insert(forget.child).second);
     for (const auto& [ref, live] : live_)
       RC_ASSERT(ref.first != forget.child.value);
@@ -221,6 +271,9 @@ class Chaos {
   std::vector<TimerId> timers_;
   std::set<Ticket> open_;
   std::set<ChildKey> forgotten_;
+  std::map<ChildKey, std::string> names_;
+  /// Of each child, as it was announced; assumed until then.
+  std::map<std::string, Presence> presence_;
   std::set<std::uint64_t> used_;
   std::uint64_t last_ticket_ = 0;
 };
@@ -246,6 +299,8 @@ TEST(SupervisorProperty, AnyHistoryEndsWithNothingLeftAndEveryRequestAnswered) {
         added.backoff = Backoff{};
       added.shutdown = *rc::gen::element(
           Shutdown{Duration{1s}}, Shutdown{BrutalKill{}}, Shutdown{Infinity{}});
+      if (spec.strategy != Strategy::simple_one_for_one)
+        added = watched(std::move(added));
       spec.children.push_back(std::move(added));
     };
     add("a");

@@ -18,6 +18,8 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/exit_reason.hpp>
+#include <caf/mailbox_element.hpp>
+#include <caf/message_id.hpp>
 #include <caf/response_promise.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/scoped_actor.hpp>
@@ -246,6 +248,92 @@ template <class T>
 template <class T>
 [[nodiscard]] const T* value_in(const Message& message) {
   return message.match_elements<T>() ? &message.get_as<T>(0) : nullptr;
+}
+
+// -- Requests ----------------------------------------------------------------
+
+/// An error that a request ended with, as its sender should see it: to_error(),
+/// but what CAF says when there is no answer in time is `timed_out`, and when
+/// the receiver has ended, of a crash or otherwise, `unavailable`.
+[[nodiscard]] Error to_request_error(const caf::error& error);
+
+/// Sends a request. `handler(Result<Answer>)` is called exactly once, in
+/// `self`: with the answer, or with an error by the end of `within`, as from
+/// to_request_error(); an answer of another type is `internal`. Never called if
+/// `self` ends before that. An actor should have less than a thousand open.
+template <class Answer, class M, class F>
+void request(Actor* self, const ActorRef& to, Duration within, M&& message,
+             F handler) {
+  detail::hand_over();
+  self->request(to, within, std::forward<M>(message))
+      .then(
+          [handler](const Answer& answer) mutable {
+            handler(Result<Answer>{answer});
+          },
+          [handler](caf::error& error) mutable {
+            handler(Result<Answer>{tl::unexpected(to_request_error(error))});
+          });
+}
+
+/// A message as it arrived, for an actor that passes it on or keeps it for
+/// later, whatever is in it. Can be copied; answer it once.
+struct Mail {
+  caf::strong_actor_ptr sender;  ///< Null if nobody.
+  caf::message_id id;
+  caf::mailbox_element::forwarding_stack stages;  ///< Whom answers pass by.
+  Message content;
+};
+
+/// Whether somebody waits for the answer. Who only sent a message, and perhaps
+/// gets one in return, is not told when that is lost.
+[[nodiscard]] inline bool is_request(const Mail& mail) {
+  return mail.id.is_request();
+}
+
+/// Passes a message on as if `to` had got it in the first place: it sees the
+/// sender, and an answer goes there, not to `self`.
+void pass_on(Actor* self, const ActorRef& to, Mail mail);
+
+/// The same for a request, but the answer comes to `self`, which finds
+/// `number` in it with answered_request() and then answers the sender. The
+/// receiver sees no difference. `number` is not zero and below 2^59.
+void pass_on_request(Actor* self, const ActorRef& to, Mail mail,
+                     std::uint64_t number);
+
+/// The number of the request that `mail` is the answer to; nullopt if it is no
+/// such answer.
+[[nodiscard]] std::optional<std::uint64_t> answered_request(const Mail& mail);
+
+/// How an actor ended over a request, if that is what it is answered with: an
+/// actor that crashes in a handler answers the request with its exit reason.
+[[nodiscard]] std::optional<ExitReason> end_in_answer(const Mail& mail);
+
+/// Answers a request. From any thread, also when the actor that got it has
+/// ended. A message that is no request is not answered.
+void answer(const Mail& request, Message content);
+void answer(const Mail& request, const Error& error);
+
+namespace detail {
+/// The message being handled, emptied. CAF has taken an error out of it
+/// already.
+[[nodiscard]] Mail take_mail(Actor* self);
+[[nodiscard]] Mail take_mail(Actor* self, caf::error& content);
+}  // namespace detail
+
+/// What `self` does with messages that it has no handler for: handler(Mail).
+/// Exit and down messages are none of these.
+template <class F>
+void handle_rest(Actor* self, F handler) {
+  self->set_default_handler(
+      [self, handler](caf::scheduled_actor*,
+                      caf::message_view&) -> caf::result<caf::message> {
+        handler(detail::take_mail(self));
+        return caf::delegated<caf::message>{};
+      });
+  // CAF gives errors no chance to be anything but the end of the receiver.
+  self->set_error_handler([self, handler](caf::error& error) {
+    handler(detail::take_mail(self, error));
+  });
 }
 
 // -- Ends --------------------------------------------------------------------

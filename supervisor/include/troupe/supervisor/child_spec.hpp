@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -81,8 +82,23 @@ struct Backoff {
 [[nodiscard]] Duration backoff_delay(const Backoff& backoff, std::uint32_t step,
                                      Random& random);
 
+/// Whether a child can be given work, as its supervisor sees it.
+enum class Presence : std::uint8_t {
+  up = 1,  ///< It runs and has not been told to stop.
+  away =
+      2,  ///< It does not run, or is about to end, but will be started again.
+  gone = 3,  ///< Not there, and not started again unless somebody asks for it.
+};
+
+/// "away".
+[[nodiscard]] std::string_view to_string(Presence presence);
+
+/// Called in the supervisor, each time the presence of a child has changed.
+/// Must not block or throw.
+using PresenceListener = std::function<void(Presence)>;
+
 /// How to start, stop and restart one child. Names, meanings and defaults are
-/// those of OTP's child_spec(); `backoff` is ours.
+/// those of OTP's child_spec(); `backoff` and `on_presence` are ours.
 struct ChildSpec {
   std::string id{};  ///< Unique within its supervisor; never empty.
   StartFunction start{};
@@ -95,6 +111,10 @@ struct ChildSpec {
   /// Takes part in auto-shutdown. Not for permanent children.
   bool significant = false;
   std::optional<Backoff> backoff{};  ///< Nullopt restarts at once.
+  /// For one that is not there yet, `away` is assumed and not told. Told of the
+  /// end of the supervisor, too, whatever that is. Not for the template of
+  /// simple_one_for_one, which is many children.
+  PresenceListener on_presence{};
 
   [[nodiscard]] Shutdown effective_shutdown() const;
 };

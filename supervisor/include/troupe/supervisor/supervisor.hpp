@@ -7,7 +7,9 @@
 ///   child_spec.hpp       ChildSpec and SupervisorSpec: what to supervise, how
 ///   start.hpp            StartContext and StartResult, for start functions
 ///   messages.hpp         StartChild, TerminateChild, .. and their answers
+///   child_handle.hpp     one handle for all incarnations of a child
 ///   supervisor_core.hpp  the decisions, without actors
+///   handle_core.hpp      those of a handle
 ///   restart_window.hpp   how often is too often
 ///   backoff_span.hpp     how long waits before restarts are together
 #include <troupe/actors/caf.hpp>

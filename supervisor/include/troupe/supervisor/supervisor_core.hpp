@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -135,6 +136,11 @@ struct Reply {
   ChildRef child;    ///< Of a successful start.
   std::string what;  ///< For people; on start_failed and invalid_spec only.
 };
+/// Call spec->on_presence(presence). Of an event, these come first.
+struct Announce {
+  std::shared_ptr<const ChildSpec> spec;
+  Presence presence = Presence::away;
+};
 /// The child is gone for good, and what the shell keeps of it can go too.
 struct Forget {
   ChildKey child;
@@ -147,7 +153,7 @@ struct Exit {
 };
 
 using Action = std::variant<Start, StopPolitely, Kill, SetTimer, Reply, Report,
-                            Forget, Ready, Exit>;
+                            Announce, Forget, Ready, Exit>;
 using Actions = std::vector<Action>;
 
 /// A child as requests show it.
@@ -189,7 +195,8 @@ struct ChildCounts {
 /// one shell. Events about unknown or old incarnations and timers change
 /// nothing.
 ///
-/// Every operation but a shutdown of simple_one_for_one costs O(log children).
+/// Every operation but a shutdown of simple_one_for_one costs O(log children),
+/// and O(1) for each child with a listener for its presence.
 class SupervisorCore {
  public:
   /// Requests that may wait for a slow start or stop; more are `overloaded`.
@@ -217,6 +224,9 @@ class SupervisorCore {
   /// Stops all children in reverse order, then exits with `reason`. A repeat
   /// changes nothing.
   Actions on_shutdown(const ExitReason& reason, TimePoint now);
+  /// The supervisor itself is dead, of a kill or crash. Announces that, and is
+  /// the last call. Changes nothing after Exit.
+  Actions on_death();
 
   // Requests. None counts as a restart. Each is answered once.
 
@@ -259,6 +269,8 @@ class SupervisorCore {
     bool added = false;    ///< By the request of `ticket`, not to be kept if it
                            ///< fails.
     bool counted = false;  ///< The next restart is in the window already.
+    bool awaits_group = false;  ///< Stopped until its group is started again.
+    Presence announced = Presence::away;
     std::uint32_t restarts = 0;
     std::uint32_t backoff_step = 0;
     TimePoint started_at;
@@ -347,6 +359,9 @@ class SupervisorCore {
   Children::iterator add(std::shared_ptr<const ChildSpec> spec, ChildKey key);
   void erase(Children::iterator it);
   void set_state(Child& child, ChildState state);
+  [[nodiscard]] Presence presence_of(ChildKey key, const Child& child) const;
+  [[nodiscard]] bool comes_back(ChildKey key, const Child& child) const;
+  void announce(Child& child, Presence presence, Actions& announcements);
   void reply(Ticket ticket, ReplyCode code, ChildRef child = {},
              std::string what = {});
   void reply_to(Child& child, ReplyCode code, ChildRef ref = {},
@@ -357,7 +372,7 @@ class SupervisorCore {
   void act(A&& action) {
     actions_.emplace_back(std::forward<A>(action));
   }
-  Actions take_actions() { return std::exchange(actions_, {}); }
+  [[nodiscard]] Actions take_actions();
 
   SupervisorSpec spec_;
   RestartWindow window_;
@@ -376,6 +391,7 @@ class SupervisorCore {
 
   Children children_;  ///< By key, which is start order.
   std::unordered_map<std::string, ChildKey> keys_;  ///< Not of dynamic ones.
+  std::set<ChildKey> listened_to_;
   std::size_t active_ = 0;  ///< starting, running or stopping.
   std::size_t starting_ = 0;
   std::size_t stopping_ = 0;
