@@ -292,14 +292,14 @@ class Terminal(InBash, Stacks, TroupeTest):
 
     def test_time_in_which_all_stood_still_does_not_count(self):
         pid = self.start_stack(
-            self.python(PINGS.replace("SECONDS", self.seconds)), watchdog="300ms",
+            self.python(PINGS.replace("SECONDS", self.seconds)), watchdog="1500ms",
             live={"exec": "touch checked", "period": "100ms", "failures": 1})
         self.suspend(pid)
-        time.sleep(0.5)  # Longer than the watchdog waits.
+        time.sleep(2)  # Longer than the watchdog waits.
         self.type("fg")
         (self.cwd / "checked").unlink()
         wait_until((self.cwd / "checked").exists, what="another check")
-        time.sleep(0.4)
+        time.sleep(0.3)
         self.assertEqual(self.entry("a").get("restarts"), 0)
         self.bash.send(CTRL_C)
         self.bash.expect(self.PROMPT)
