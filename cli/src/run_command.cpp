@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <fmt/format.h>
 #include <memory>
 #include <thread>
@@ -86,8 +85,7 @@ RunSettings settings_of(const RunOptions& o, ShowOutput output) {
   settings.display = o.json     ? Display::json
                      : terminal ? Display::table
                                 : Display::lines;
-  const char* const no_colour = std::getenv("NO_COLOR");
-  settings.colour = no_colour == nullptr || no_colour[0] == '\0';
+  settings.colour = wants_colour();
   settings.shared_terminal =
       terminal && is_same_file(STDOUT_FILENO, STDERR_FILENO);
   return settings;

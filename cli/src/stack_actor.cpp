@@ -418,7 +418,7 @@ class StackActor {
     entry.is_group = true;
     entry.intensity = group.intensity;
     entry.period = group.period;
-    entry.strategy = strategy_name(group.strategy);
+    entry.strategy = to_string(group.strategy);
     if (const auto blame = blame_.find(path); blame != blame_.end())
       entry.blame = blame->second.chain;
     const auto live = live_.find(path);
@@ -461,20 +461,6 @@ class StackActor {
     if (status.phase == service::ServicePhase::unready)
       entry.state = "unready";
     return entry;
-  }
-
-  static std::string strategy_name(supervisor::Strategy strategy) {
-    switch (strategy) {
-      case supervisor::Strategy::one_for_one:
-        return "one_for_one";
-      case supervisor::Strategy::one_for_all:
-        return "one_for_all";
-      case supervisor::Strategy::rest_for_one:
-        return "rest_for_one";
-      case supervisor::Strategy::simple_one_for_one:
-        return "simple_one_for_one";
-    }
-    return "unknown";
   }
 
   // -- What people ask for ---------------------------------------------------

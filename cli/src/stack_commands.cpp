@@ -12,7 +12,6 @@
 #include <troupe/service/log_reader.hpp>
 
 #include <chrono>
-#include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
 #include <string_view>
@@ -106,12 +105,6 @@ void add_file(CLI::App& app, std::string& file) {
       ->type_name("FILE");
 }
 
-bool wants_colour() {
-  const char* const no_colour = std::getenv("NO_COLOR");
-  return ::isatty(STDOUT_FILENO) == 1 &&
-         (no_colour == nullptr || no_colour[0] == '\0');
-}
-
 int print_stacks(const std::string& file, bool as_json) {
   const auto running = running_stacks(file);
   if (!running)
@@ -128,7 +121,9 @@ int print_stacks(const std::string& file, bool as_json) {
   for (const RunningStack& stack : *running) {
     if (running->size() > 1)
       fmt::print("{}:\n", printable(stack.snapshot.file));
-    fmt::print("{}", render_table(stack.snapshot, {.colour = wants_colour()}));
+    fmt::print("{}", render_table(stack.snapshot,
+                                  {.colour = wants_colour() &&
+                                             ::isatty(STDOUT_FILENO) == 1}));
   }
   return exit_ok;
 }

@@ -29,6 +29,11 @@ bool can_redraw(int fd) {
          std::string_view{kind} != "dumb";
 }
 
+bool wants_colour() {
+  const char* const no_colour = std::getenv("NO_COLOR");
+  return no_colour == nullptr || no_colour[0] == '\0';
+}
+
 bool has_controlling_terminal() {
   return OwnedFd{::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)}.is_open();
 }

@@ -15,6 +15,10 @@ struct TerminalSize {
 /// Whether frames can be drawn over each other on `fd`.
 [[nodiscard]] bool can_redraw(int fd);
 
+/// Whether people want colours where there is a terminal: NO_COLOR is not set,
+/// or empty (no-color.org).
+[[nodiscard]] bool wants_colour();
+
 /// Whether this process belongs to a terminal, wherever its streams go.
 [[nodiscard]] bool has_controlling_terminal();
 

@@ -24,7 +24,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
@@ -165,11 +164,6 @@ class StackFront {
   }
 
  private:
-  static bool wants_colour() {
-    const char* const no_colour = std::getenv("NO_COLOR");
-    return no_colour == nullptr || no_colour[0] == '\0';
-  }
-
   void finish(StackEnd end) {
     end_ = std::move(end);
     timer_.reset();

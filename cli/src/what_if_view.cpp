@@ -26,20 +26,6 @@ std::string label(const std::string& group) {
   return group.empty() ? "the stack" : group;
 }
 
-std::string strategy_name(supervisor::Strategy strategy) {
-  switch (strategy) {
-    case supervisor::Strategy::one_for_one:
-      return "one_for_one";
-    case supervisor::Strategy::one_for_all:
-      return "one_for_all";
-    case supervisor::Strategy::rest_for_one:
-      return "rest_for_one";
-    case supervisor::Strategy::simple_one_for_one:
-      return "simple_one_for_one";
-  }
-  return "unknown";
-}
-
 std::string listed(const std::vector<std::string>& names) {
   std::string text;
   for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i)
@@ -129,7 +115,7 @@ class GroupText {
 
   [[nodiscard]] std::string name() const {
     return fmt::format("{} ({})", label(group_.group),
-                       strategy_name(group_.strategy));
+                       to_string(group_.strategy));
   }
 
   [[nodiscard]] std::string stops_at_end() const {
@@ -318,7 +304,7 @@ Json json_of(const GroupForecast& group) {
   const bool is_charged = uses_budget(group.fate);
   Json json{{"group", to_utf8(group.group)},
             {"child", to_utf8(group.child)},
-            {"strategy", strategy_name(group.strategy)},
+            {"strategy", to_string(group.strategy)},
             {"charged", is_charged},
             {"fate", service::to_string(group.fate)}};
   if (is_charged) {

@@ -60,6 +60,20 @@ Duration backoff_delay(const Backoff& backoff, std::uint32_t step,
   return Duration{static_cast<Duration::rep>(planned * (1 + change))};
 }
 
+std::string_view to_string(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::one_for_one:
+      return "one_for_one";
+    case Strategy::one_for_all:
+      return "one_for_all";
+    case Strategy::rest_for_one:
+      return "rest_for_one";
+    case Strategy::simple_one_for_one:
+      return "simple_one_for_one";
+  }
+  return "unknown";
+}
+
 Shutdown ChildSpec::effective_shutdown() const {
   if (shutdown)
     return *shutdown;

@@ -1,5 +1,6 @@
+#include "command_argv.hpp"
+
 #include <troupe/base/quantity.hpp>
-#include <troupe/base/shell_words.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/config/diagnostics.hpp>
 #include <troupe/workflow/plan.hpp>
@@ -652,7 +653,7 @@ class Plan::Machine {
     out.name = ellipsize(printable(first_line(name->empty() ? *line : *name)),
                          name_columns);
     out.line = *line;
-    out.argv = argv_of(step, std::move(*line));
+    out.argv = argv_of(step.shell, std::move(*line));
     for (auto& [key, value] : *env)
       out.env.emplace_back(key, value.text());
     out.working_directory = std::move(*directory);
@@ -661,20 +662,6 @@ class Plan::Machine {
     out.retry = step.retry;
     out.success = step.success;
     return out;
-  }
-
-  /// Without a shell where one would change nothing; only the default shell
-  /// can be left out, since whoever asks for one may count on its start-up
-  /// files or its functions.
-  static std::vector<std::string> argv_of(const Step& step, std::string line) {
-    if (step.shell == default_shell()) {
-      if (auto words = simple_command_words(line))
-        return std::move(*words);
-    }
-    std::vector<std::string> argv = step.shell;
-    argv.emplace_back("-c");
-    argv.push_back(std::move(line));
-    return argv;
   }
 
   void end_step(std::size_t i, StepResult result) {

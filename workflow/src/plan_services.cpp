@@ -1,6 +1,7 @@
+#include "command_argv.hpp"
+
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
-#include <troupe/base/shell_words.hpp>
 #include <troupe/config/dotenv.hpp>
 #include <troupe/workflow/services.hpp>
 
@@ -81,19 +82,6 @@ Result<Check> parse_url(std::string_view text) {
     return failure(Errc::invalid_argument,
                    fmt::format("a space in the URL \"{}\"", text));
   return service::HttpCheck{address->first, address->second, std::move(target)};
-}
-
-/// Without a shell where one would change nothing.
-std::vector<std::string> argv_of(const std::vector<std::string>& shell,
-                                 std::string line) {
-  if (shell == default_shell()) {
-    if (auto words = simple_command_words(line))
-      return std::move(*words);
-  }
-  std::vector<std::string> argv = shell;
-  argv.emplace_back("-c");
-  argv.push_back(std::move(line));
-  return argv;
 }
 
 class Planner {

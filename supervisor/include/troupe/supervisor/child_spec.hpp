@@ -39,6 +39,9 @@ enum class Strategy : std::uint8_t {
   simple_one_for_one = 4,  ///< None; all children are made from one spec.
 };
 
+/// "one_for_one".
+[[nodiscard]] std::string_view to_string(Strategy strategy);
+
 /// Whether the end of significant children ends their supervisor.
 enum class AutoShutdown : std::uint8_t {
   never = 1,
