@@ -310,7 +310,8 @@ supervisor::SupervisorSpec supervisor_spec_of(const GroupNode& group,
                                   .period = group.period,
                                   .auto_shutdown = group.auto_shutdown,
                                   .on_give_up = group.on_give_up,
-                                  .hold_for = group.hold_for};
+                                  .hold_for = group.hold_for,
+                                  .serves_while_starting = true};
   std::size_t count = group.children.size();
   if (group.replicas)
     count = std::min<std::size_t>(count, scales.wanted(group.name));

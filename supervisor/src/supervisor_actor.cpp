@@ -209,13 +209,17 @@ class SupervisorActor {
     actors::monitor(self_, actor);
   }
 
+  // A start that was decided together with the stop may have left no actor;
+  // the core has been told.
   Actions perform_one(const StopPolitely& stop) {
-    actors::stop(self_, children_[stop.child.key].actor);
+    if (const ActorRef& actor = children_[stop.child.key].actor)
+      actors::stop(self_, actor);
     return {};
   }
 
   Actions perform_one(const Kill& kill) {
-    actors::kill(self_, children_[kill.child.key].actor);
+    if (const ActorRef& actor = children_[kill.child.key].actor)
+      actors::kill(self_, actor);
     return {};
   }
 

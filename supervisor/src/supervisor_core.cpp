@@ -131,7 +131,7 @@ SupervisorCore::SupervisorCore(SupervisorSpec spec, std::uint64_t seed)
 Actions SupervisorCore::on_start(TimePoint now) {
   TROUPE_ASSERT(phase_ == Phase::fresh);
   phase_ = Phase::starting;
-  work_ = Work::start_all;
+  begin_work(Work::start_all);
   proceed(now);
   return take_actions();
 }
@@ -194,7 +194,7 @@ Actions SupervisorCore::on_child_exited(ChildRef child,
       finish_stop(it, reason);
       break;
     case ChildState::running:
-      if (busy()) {
+      if (must_wait()) {
         it->second.exited = reason;
         waiting_.emplace_back(child);
         return take_actions();
@@ -213,7 +213,7 @@ Actions SupervisorCore::on_timer(TimerId timer, TimePoint now) {
     if (timer.number == shutdown_timer_)
       kill_all();
     if (timer.number == hold_timer_) {
-      if (busy()) {
+      if (must_wait()) {
         waiting_.emplace_back(timer);
       } else {
         release();
@@ -230,7 +230,7 @@ Actions SupervisorCore::on_timer(TimerId timer, TimePoint now) {
       act(Kill{{it->first, it->second.incarnation}});
       break;
     case ChildState::restarting:
-      if (busy()) {
+      if (must_wait()) {
         waiting_.emplace_back(timer);
         break;
       }
@@ -267,21 +267,20 @@ Actions SupervisorCore::on_death() {
 /// are starting and stopping.
 void SupervisorCore::proceed(TimePoint now) {
   while (phase_ != Phase::ended) {
+    if (serve_next(now))
+      continue;
     switch (work_) {
       case Work::none:
-        if (waiting_.empty())
-          return;
-        serve_next(now);
-        break;
+        return;
       case Work::start_all:
       case Work::start_group:
       case Work::release:
-        if (starting_ > 0)
+        if (awaits_start())
           return;
         start_next();
         break;
       case Work::start_one:
-        if (starting_ > 0)
+        if (awaits_start())
           return;
         work_ = Work::none;
         break;
@@ -316,22 +315,83 @@ void SupervisorCore::proceed(TimePoint now) {
   }
 }
 
+void SupervisorCore::begin_work(Work work) {
+  work_ = work;
+  ++work_number_;
+  awaited_ = {};
+}
+
+/// Whether exits and timers wait for the end of the work at hand.
+bool SupervisorCore::must_wait() const {
+  switch (work_) {
+    case Work::none:
+      return phase_ == Phase::fresh;
+    case Work::start_all:
+    case Work::start_one:
+    case Work::start_group:
+    case Work::release:
+      return !spec_.serves_while_starting;
+    case Work::stop_one:
+    case Work::stop_group:
+    case Work::hold:
+    case Work::shut_down:
+      return true;
+  }
+  return true;
+}
+
+bool SupervisorCore::must_wait(const Request& request) const {
+  if (!spec_.serves_while_starting || phase_ == Phase::fresh)
+    return must_wait();
+  if (request.kind == Request::Kind::terminate)
+    return is_behind_another(request);
+  return must_wait() ||
+         (work_ != Work::none && spec_.strategy != Strategy::one_for_one);
+}
+
+/// Whether an earlier request about the same child waits, or one about all.
+bool SupervisorCore::is_behind_another(const Request& request) const {
+  for (const Waiting& waiting : waiting_) {
+    const auto* other = std::get_if<Request>(&waiting);
+    if (other == &request)
+      return false;
+    if (other != nullptr && (other->id.empty() || other->id == request.id))
+      return true;
+  }
+  return false;
+}
+
+bool SupervisorCore::awaits_start() const {
+  const auto it = children_.find(awaited_);
+  return it != children_.end() && it->second.state == ChildState::starting;
+}
+
 /// Starts the first stopped child from the cursor on, or finishes.
 void SupervisorCore::start_next() {
   auto it = children_.lower_bound(cursor_);
-  while (it != children_.end() && it->second.state != ChildState::stopped)
+  while (it != children_.end() &&
+         (it->second.state != ChildState::stopped || is_left_alone(it->second)))
     ++it;
   if (it != children_.end()) {
     cursor_ = ChildKey{it->first.value + 1};
+    awaited_ = it->first;
     begin_start(it);
     return;
   }
-  if (work_ == Work::start_all) {
-    phase_ = Phase::running;
-    act(Report{.kind = ReportKind::started, .supervisor = spec_.name});
-    act(Ready{});
-  }
   work_ = Work::none;
+  if (phase_ == Phase::starting) {
+    act(Report{.kind = ReportKind::started, .supervisor = spec_.name});
+    become_ready();
+  }
+}
+
+/// What ends a supervisor from here on, too many restarts for one, is no longer
+/// a failed start: the supervisor above decides by the rules for restarts.
+void SupervisorCore::become_ready() {
+  if (phase_ != Phase::starting)
+    return;
+  phase_ = Phase::running;
+  act(Ready{});
 }
 
 /// Stops the last child before the cursor and not before `first` that has a
@@ -343,16 +403,27 @@ bool SupervisorCore::stop_next(ChildKey first) {
     cursor_ = it->first;
     if (begin_stop(it))
       return true;
-    settle_stopped(it);
+    if (it->second.incarnation != 0)
+      settle_stopped(it);
     it = children_.lower_bound(cursor_);
   }
   return false;
 }
 
-/// Takes up what has waited for the end of the work before.
-void SupervisorCore::serve_next(TimePoint now) {
-  Waiting next = std::move(waiting_.front());
-  waiting_.pop_front();
+/// Takes up what has waited for the end of the work before. False if nothing
+/// has, or has to go on waiting.
+bool SupervisorCore::serve_next(TimePoint now) {
+  if (must_wait())
+    return false;
+  const auto served = std::find_if(
+      waiting_.begin(), waiting_.end(), [this](const Waiting& waiting) {
+        const auto* request = std::get_if<Request>(&waiting);
+        return request == nullptr || !must_wait(*request);
+      });
+  if (served == waiting_.end())
+    return false;
+  Waiting next = std::move(*served);
+  waiting_.erase(served);
   std::visit(
       Overload{
           [&](ChildRef child) {
@@ -376,6 +447,18 @@ void SupervisorCore::serve_next(TimePoint now) {
           },
       },
       next);
+  return true;
+}
+
+/// Starts a child on its own: for a request, or again.
+void SupervisorCore::start_one(Children::iterator it) {
+  if (spec_.serves_while_starting && spec_.strategy == Strategy::one_for_one) {
+    it->second.left_alone_by = work_number_;
+  } else {
+    begin_work(Work::start_one);
+    awaited_ = it->first;
+  }
+  begin_start(it);
 }
 
 void SupervisorCore::begin_start(Children::iterator it) {
@@ -394,8 +477,7 @@ bool SupervisorCore::begin_stop(Children::iterator it) {
   if (child.state == ChildState::stopping)
     return true;
   child.timer = 0;
-  child.awaits_group =
-      work_ == Work::stop_group && child.spec->restart != Restart::temporary;
+  child.awaits_group = work_ == Work::stop_group && shares_fate(child);
   if (child.exited && !expected_stop(*child.spec, *child.exited))
     report(ReportKind::shutdown_error, it, *child.exited);
   if (child.exited || !has_process(child.state)) {
@@ -438,8 +520,9 @@ void SupervisorCore::settle_stopped(Children::iterator it) {
 void SupervisorCore::start_failed(Children::iterator it, std::string what,
                                   TimePoint now) {
   Child& child = it->second;
+  const bool is_awaited = it->first == awaited_;
   child.last_exit = ExitReason{ExitKind::custom, what};
-  if (child.ticket) {
+  if (!child.tickets.empty()) {
     reply_to(child, ReplyCode::start_failed, {}, std::move(what));
     set_state(child, ChildState::stopped);
     if (child.added || simple())
@@ -449,13 +532,19 @@ void SupervisorCore::start_failed(Children::iterator it, std::string what,
   report(ReportKind::start_failed, it, *child.last_exit);
   if (phase_ == Phase::stopping) {
     settle_stopped(it);
-  } else if (work_ == Work::start_all) {
+  } else if (work_ == Work::start_all && is_awaited) {
     set_state(child, ChildState::stopped);
     shut_down(
         {ExitKind::shutdown, fmt::format("child \"{}\" failed to start: {}",
                                          child.spec->id, what)});
+  } else if (work_ == Work::hold) {
+    settle_stopped(it);
+  } else if (work_ == Work::stop_group && it->first >= first_) {
+    set_state(child, ChildState::stopped);
+    child.awaits_group = shares_fate(child);
+    settle_stopped(it);
   } else {
-    if (work_ != Work::release)
+    if (work_ == Work::start_one || (work_ == Work::start_group && is_awaited))
       work_ = Work::none;
     retry_later(it, now);
   }
@@ -509,9 +598,11 @@ void SupervisorCore::drop(Children::iterator it) {
   if (ends)
     report(ReportKind::auto_shutdown, it, *it->second.last_exit);
   settle_stopped(it);
-  if (ends)
+  if (ends) {
+    become_ready();
     shut_down({ExitKind::shutdown,
                fmt::format("significant child \"{}\" ended", id)});
+  }
 }
 
 /// Never at once and never in a loop, so that requests and a shutdown get a
@@ -546,16 +637,18 @@ void SupervisorCore::restart(Children::iterator it) {
       begin_start(it);
       break;
     case Strategy::one_for_one:
-      work_ = Work::start_one;
-      begin_start(it);
+      start_one(it);
       break;
     case Strategy::one_for_all:
     case Strategy::rest_for_one:
       set_state(it->second, ChildState::stopped);
       it->second.awaits_group = true;
-      work_ = Work::stop_group;
       first_ =
           spec_.strategy == Strategy::rest_for_one ? it->first : ChildKey{};
+      // Those that the work at hand has not come to yet.
+      if (is_start_of_many(work_))
+        first_ = std::min(first_, cursor_);
+      begin_work(Work::stop_group);
       cursor_ = ChildKey{last_key_ + 1};
       break;
   }
@@ -563,6 +656,7 @@ void SupervisorCore::restart(Children::iterator it) {
 
 void SupervisorCore::give_up(Children::iterator it, TimePoint now) {
   const Child& child = it->second;
+  become_ready();
   if (spec_.on_give_up != OnGiveUp::escalate) {
     report(ReportKind::held, it, *child.last_exit);
     set_state(it->second, ChildState::stopped);
@@ -579,7 +673,7 @@ void SupervisorCore::give_up(Children::iterator it, TimePoint now) {
 }
 
 void SupervisorCore::hold(TimePoint now) {
-  work_ = Work::hold;
+  begin_work(Work::hold);
   cursor_ = ChildKey{last_key_ + 1};
   is_held_ = true;
   if (spec_.on_give_up == OnGiveUp::hold) {
@@ -595,13 +689,13 @@ void SupervisorCore::release() {
     hold_timer_ = 0;
     act(Report{.kind = ReportKind::released, .supervisor = spec_.name});
   }
-  work_ = Work::release;
+  begin_work(Work::release);
   cursor_ = ChildKey{};
 }
 
 void SupervisorCore::shut_down(const ExitReason& reason) {
   phase_ = Phase::stopping;
-  work_ = Work::shut_down;
+  begin_work(Work::shut_down);
   cursor_ = ChildKey{last_key_ + 1};
   exit_reason_ = reason;
   for (const Waiting& waiting : waiting_) {
@@ -681,7 +775,7 @@ Actions SupervisorCore::start_dynamic(ChildKey key, Ticket ticket) {
     return take_actions();
   }
   const auto it = add(template_, key);
-  it->second.ticket = ticket;
+  it->second.tickets = {ticket};
   begin_start(it);
   return take_actions();
 }
@@ -695,7 +789,7 @@ Actions SupervisorCore::terminate_dynamic(ChildKey key, Ticket ticket) {
   } else if (it->second.state == ChildState::stopping) {
     reply(ticket, ReplyCode::stopping);
   } else if (begin_stop(it)) {
-    it->second.ticket = ticket;
+    it->second.tickets = {ticket};
   } else {
     reply(ticket, ReplyCode::ok);
     settle_stopped(it);
@@ -706,7 +800,7 @@ Actions SupervisorCore::terminate_dynamic(ChildKey key, Ticket ticket) {
 Actions SupervisorCore::request(Request request, TimePoint now) {
   if (phase_ == Phase::stopping || phase_ == Phase::ended) {
     reply(request.ticket, ReplyCode::shutting_down);
-  } else if (!busy()) {
+  } else if (!must_wait(request)) {
     execute(std::move(request));
     proceed(now);
   } else if (waiting_requests_ >= max_waiting_requests) {
@@ -756,10 +850,9 @@ void SupervisorCore::execute_start(Request request) {
   }
   const auto it = add(
       std::make_shared<const ChildSpec>(std::move(*request.spec)), new_key());
-  it->second.ticket = request.ticket;
+  it->second.tickets = {request.ticket};
   it->second.added = true;
-  work_ = Work::start_one;
-  begin_start(it);
+  start_one(it);
 }
 
 void SupervisorCore::execute_terminate(const Request& request) {
@@ -768,9 +861,17 @@ void SupervisorCore::execute_terminate(const Request& request) {
     reply(request.ticket, ReplyCode::not_found);
     return;
   }
+  Child& child = it->second;
+  if (child.tickets.size() >= max_waiting_requests) {
+    reply(request.ticket, ReplyCode::overloaded);
+    return;
+  }
+  child.left_alone_by = work_number_;
   if (begin_stop(it)) {
-    it->second.ticket = request.ticket;
-    work_ = Work::stop_one;
+    child.awaits_group = false;
+    child.tickets.push_back(request.ticket);
+    if (!spec_.serves_while_starting)
+      begin_work(Work::stop_one);
     return;
   }
   reply(request.ticket, ReplyCode::ok);
@@ -783,9 +884,8 @@ void SupervisorCore::execute_restart(const Request& request) {
     reply(request.ticket, *refusal);
     return;
   }
-  it->second.ticket = request.ticket;
-  work_ = Work::start_one;
-  begin_start(it);
+  it->second.tickets = {request.ticket};
+  start_one(it);
 }
 
 void SupervisorCore::execute_remove(const Request& request) {
@@ -909,8 +1009,6 @@ void SupervisorCore::set_state(Child& child, ChildState state) {
     };
     if (has_process(in))
       change(active_);
-    if (in == ChildState::starting)
-      change(starting_);
     if (in == ChildState::stopping)
       change(stopping_);
     if (in != ChildState::stopped && in != ChildState::stopping &&
@@ -942,7 +1040,7 @@ bool SupervisorCore::comes_back(ChildKey key, const Child& child) const {
   switch (work_) {
     case Work::start_all:
     case Work::release:
-      return key >= cursor_;
+      return key >= cursor_ && !is_left_alone(child);
     case Work::stop_group:
     case Work::start_group:
       return child.awaits_group;
@@ -989,8 +1087,8 @@ void SupervisorCore::reply(Ticket ticket, ReplyCode code, ChildRef child,
 
 void SupervisorCore::reply_to(Child& child, ReplyCode code, ChildRef ref,
                               std::string what) {
-  if (const Ticket ticket = std::exchange(child.ticket, {}))
-    reply(ticket, code, ref, std::move(what));
+  for (const Ticket ticket : std::exchange(child.tickets, {}))
+    reply(ticket, code, ref, what);
 }
 
 void SupervisorCore::set_timer(Children::iterator it, Duration delay) {

@@ -441,8 +441,6 @@ class InBetween(Stacks, TroupeTest):
                                          "a ends"])
         self.assert_nothing_left(0)
 
-    # A supervisor that starts a child does nothing else yet.
-    @unittest.expectedFailure
     def test_stop_does_not_wait_for_a_service_that_is_not_ready(self):
         self.up_ready({"children": {
             "a": {"run": self.idle},
@@ -466,8 +464,6 @@ class InBetween(Stacks, TroupeTest):
         entry = self.wait_for_state("a", "stopped")
         self.assertIn("killed by SIGKILL", entry["last_exit"])
 
-    # A supervisor that starts a child does nothing else yet.
-    @unittest.expectedFailure
     def test_a_sibling_that_crashes_meanwhile_is_restarted(self):
         self.up_ready({"children": {
             "a": {"run": self.idle},
@@ -480,7 +476,6 @@ class InBetween(Stacks, TroupeTest):
         os.kill(pid, signal.SIGKILL)
         self.wait_for_other_pid("a", pid, within=1)
 
-    @unittest.expectedFailure
     def test_another_service_can_be_stopped_meanwhile(self):
         self.up_ready({"children": {
             "a": {"run": self.idle},

@@ -323,7 +323,8 @@ class RealTree {
                                     .period = node.period,
                                     .auto_shutdown = node.auto_shutdown,
                                     .on_give_up = node.on_give_up,
-                                    .hold_for = node.hold_for};
+                                    .hold_for = node.hold_for,
+                                    .serves_while_starting = true};
     for (const TreeNode& child : node.children) {
       if (node.replicas && spec.children.size() == *node.replicas)
         break;

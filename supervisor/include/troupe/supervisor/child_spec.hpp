@@ -133,6 +133,12 @@ struct SupervisorSpec {
   AutoShutdown auto_shutdown = AutoShutdown::never;
   OnGiveUp on_give_up = OnGiveUp::escalate;
   Duration hold_for = 1min;  ///< For OnGiveUp::hold; positive.
+  /// Ours, for children whose starts take long. OTP's supervisor does nothing
+  /// else until a start has returned. This one decides about what ends
+  /// meanwhile, and stops any child on request at once, the one that starts
+  /// included. Under one_for_one it starts others meanwhile, too, on request or
+  /// again; only the start of many still goes from one to the next.
+  bool serves_while_starting = false;
   /// Exactly one, the template, under simple_one_for_one.
   std::vector<ChildSpec> children{};
 };

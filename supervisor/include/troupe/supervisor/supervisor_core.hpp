@@ -264,12 +264,13 @@ class SupervisorCore {
     std::shared_ptr<const ChildSpec> spec;  ///< Shared by all dynamic ones.
     ChildState state = ChildState::stopped;
     std::uint64_t incarnation = 0;
-    std::uint64_t timer = 0;  ///< The number that counts; zero for none.
-    Ticket ticket;            ///< Of the request that waits for this child.
+    std::uint64_t timer = 0;      ///< The number that counts; zero for none.
+    std::vector<Ticket> tickets;  ///< Of the requests that wait for it.
     bool added = false;    ///< By the request of `ticket`, not to be kept if it
                            ///< fails.
     bool counted = false;  ///< The next restart is in the window already.
     bool awaits_group = false;  ///< Stopped until its group is started again.
+    std::uint64_t left_alone_by = 0;  ///< The number of a work.
     Presence announced = Presence::away;
     std::uint32_t restarts = 0;
     std::uint32_t backoff_step = 0;
@@ -285,7 +286,8 @@ class SupervisorCore {
   enum class Phase : std::uint8_t { fresh, starting, running, stopping, ended };
 
   /// What goes on step by step. Whatever else arrives waits for its end, as it
-  /// would in the mailbox of OTP's supervisor; a shutdown alone overtakes.
+  /// would in the mailbox of OTP's supervisor; a shutdown alone overtakes, and
+  /// what SupervisorSpec::serves_while_starting lets through.
   enum class Work : std::uint8_t {
     none,
     start_all,    ///< The initial children.
@@ -316,14 +318,33 @@ class SupervisorCore {
   [[nodiscard]] bool simple() const {
     return spec_.strategy == Strategy::simple_one_for_one;
   }
-  [[nodiscard]] bool busy() const {
-    return phase_ == Phase::fresh || work_ != Work::none;
+  [[nodiscard]] static bool is_start_of_many(Work work) {
+    return work == Work::start_all || work == Work::start_group ||
+           work == Work::release;
   }
+  /// The work at hand does not start it, because somebody did or stopped it.
+  [[nodiscard]] bool is_left_alone(const Child& child) const {
+    return child.left_alone_by == work_number_;
+  }
+  /// A group restart that stops it starts it again.
+  [[nodiscard]] bool shares_fate(const Child& child) const {
+    return !is_left_alone(child) &&
+           (child.spec->restart != Restart::temporary ||
+            child.incarnation == 0);
+  }
+  [[nodiscard]] bool must_wait() const;
+  [[nodiscard]] bool must_wait(const Request& request) const;
+  [[nodiscard]] bool is_behind_another(const Request& request) const;
+  [[nodiscard]] bool awaits_start() const;
+
   // Steps of work.
+  void begin_work(Work work);
   void proceed(TimePoint now);
   void start_next();
   bool stop_next(ChildKey first);
-  void serve_next(TimePoint now);
+  bool serve_next(TimePoint now);
+  void become_ready();
+  void start_one(Children::iterator it);
   void begin_start(Children::iterator it);
   bool begin_stop(Children::iterator it);
   void finish_stop(Children::iterator it, const ExitReason& reason);
@@ -381,8 +402,11 @@ class SupervisorCore {
 
   Phase phase_ = Phase::fresh;
   Work work_ = Work::none;
-  ChildKey cursor_;  ///< The child that the work has come to.
-  ChildKey first_;   ///< Where the group of a group restart begins.
+  std::uint64_t work_number_ = 0;  ///< Goes up with each; not from stop_group
+                                   ///< to start_group.
+  ChildKey cursor_;                ///< The child that the work has come to.
+  ChildKey awaited_;               ///< The one whose start the work waits for.
+  ChildKey first_;  ///< Where the group of a group restart begins.
   ExitReason exit_reason_;
   std::uint64_t shutdown_timer_ = 0;
   bool is_held_ = false;
@@ -393,7 +417,6 @@ class SupervisorCore {
   std::unordered_map<std::string, ChildKey> keys_;  ///< Not of dynamic ones.
   std::set<ChildKey> listened_to_;
   std::size_t active_ = 0;  ///< starting, running or stopping.
-  std::size_t starting_ = 0;
   std::size_t stopping_ = 0;
   std::size_t supervisors_ = 0;  ///< By type.
   std::size_t significant_ = 0;  ///< Not stopped, and not told to.
