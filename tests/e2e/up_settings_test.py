@@ -168,7 +168,7 @@ class Watching(Stacks, TroupeTest):
         self.assertEqual(self.pid("a"), pid)
 
     def test_a_live_probe_that_hangs_counts_as_a_failure(self):
-        up = self.up_ready({"intensity": 0, "children": {"a": {
+        up = self.up({"intensity": 0, "children": {"a": {
             "run": self.idle,
             "live": {"exec": self.idle, "period": "20ms", "timeout": "100ms",
                      "failures": 1}}}})
