@@ -403,7 +403,8 @@ bool SupervisorCore::stop_next(ChildKey first) {
     cursor_ = it->first;
     if (begin_stop(it))
       return true;
-    if (it->second.incarnation != 0)
+    // Amid the first start, a group has members that were never started.
+    if (it->second.incarnation != 0 || work_ == Work::shut_down)
       settle_stopped(it);
     it = children_.lower_bound(cursor_);
   }
