@@ -38,6 +38,9 @@ int spawn_status(const SpawnFailure& failure) {
 }
 
 Cause cause_of_exit(const ExitReport& report) {
+  if (report.signal == SIGKILL && report.out_of_memory)
+    return {CauseKind::out_of_memory, report.signal,
+            "killed: it needed more memory than its limit"};
   if (report.signal != 0)
     return {CauseKind::signal, report.signal,
             fmt::format("killed by {}{}", signal_name(report.signal),
@@ -94,6 +97,8 @@ std::string_view to_string(CauseKind kind) {
       return "not_alive";
     case CauseKind::watchdog:
       return "watchdog";
+    case CauseKind::out_of_memory:
+      return "out_of_memory";
   }
   return "unknown";
 }

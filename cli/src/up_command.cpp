@@ -15,6 +15,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/job_slots.hpp>
 #include <troupe/process/background.hpp>
+#include <troupe/process/cgroups.hpp>
 #include <troupe/service/checker.hpp>
 #include <troupe/service/file_watcher.hpp>
 #include <troupe/workflow/services.hpp>
@@ -87,6 +88,37 @@ Result<service::GroupNode> plan(const workflow::Workflow& workflow) {
          return port;
        },
        .read_file = read_text_file});
+}
+
+/// Whether this system can keep the limits of all services. What it keeps less
+/// well is added to `notes`.
+Result<void> check_limits(const service::GroupNode& group,
+                          const process::Cgroups& cgroups,
+                          std::vector<std::string>& notes) {
+  for (const service::TreeNode& node : group.children) {
+    if (const auto* nested = std::get_if<service::GroupNode>(&node.what)) {
+      if (auto result = check_limits(*nested, cgroups, notes); !result)
+        return result;
+      continue;
+    }
+    const service::ServiceSpec& spec =
+        *std::get<service::ServiceNode>(node.what).spec;
+    const process::TreeLimits& limits = spec.command.tree_limits;
+    const auto kept = limits.any() ? cgroups.check(limits) : Result<void>{};
+    if (kept)
+      continue;
+    if (limits.cpu_percent || limits.tasks)
+      return failure(kept.error().code,
+                     fmt::format("{}: limits on cpu and tasks cannot be kept: "
+                                 "{}",
+                                 spec.name, kept.error().what));
+    if (notes.empty())
+      notes.push_back(
+          fmt::format("{}: the limit on memory holds for each process and not "
+                      "for all of them: {}",
+                      spec.name, kept.error().what));
+  }
+  return {};
 }
 
 /// What stands between the stack and those who look at it and ask it. Lives on
@@ -438,6 +470,11 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
     return exit_bad_file;
   }
   std::vector<std::string> notes;
+  const process::Cgroups cgroups{process::Cgroups::own_folder(), ::getpid()};
+  if (auto kept = check_limits(*root, cgroups, notes); !kept) {
+    complain(kept.error().what);
+    return exit_troupe_failed;
+  }
   const auto places = places_of(o.file, notes);
   for (const std::string& note : notes)
     complain(note);

@@ -55,6 +55,8 @@ int ChildSetup::enter_directory() const {
 int ChildSetup::apply_settings() const {
   // The warden is the last line: if it dies, so does the leader.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (cgroup_ >= 0 && ::write(cgroup_, "0", 1) != 1)
+    return errno;
   if (spec_.new_session)
     ::setsid();
   else if (!spec_.foreground)

@@ -28,11 +28,14 @@ struct Inherited {
 
 class ChildSetup {
  public:
-  /// The three descriptors become 0, 1 and 2 of the child. They and `spec`
-  /// outlive the launch.
-  ChildSetup(const CommandSpec& spec, int in, int out, int err,
+  /// The three descriptors become 0, 1 and 2 of the child. `cgroup` is that of
+  /// Cgroup::members_fd(), or negative. They and `spec` outlive the launch.
+  ChildSetup(const CommandSpec& spec, int in, int out, int err, int cgroup,
              const Inherited& inherited)
-      : spec_{spec}, stdio_{in, out, err}, inherited_{inherited} {}
+      : spec_{spec},
+        stdio_{in, out, err},
+        cgroup_{cgroup},
+        inherited_{inherited} {}
 
   boost::system::error_code on_exec_setup(
       boost::process::v2::posix::default_launcher&,
@@ -50,6 +53,7 @@ class ChildSetup {
 
   const CommandSpec& spec_;
   std::array<int, 3> stdio_;
+  int cgroup_;
   Inherited inherited_;
   SpawnStage stage_ = SpawnStage::resources;
 };

@@ -104,8 +104,10 @@ int run(int first_socket, int lanes, const char* nonce) {
   std::atomic<int> running{0};
   TreeSweeper sweeper{io, running};
   Reaper reaper{io, sweeper};
+  Cgroups cgroups{Cgroups::own_folder(), ::getppid()};
   const LaneContext context{.main_io = io,
                             .sweeper = sweeper,
+                            .cgroups = cgroups,
                             .running = running,
                             .nonce = nonce,
                             .original_mask = original_mask,

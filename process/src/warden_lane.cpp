@@ -173,6 +173,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void read(CapturedStream& stream);
   void signal_tree(int signal);
   [[nodiscard]] Result<OwnedFd> capture(Stream which);
+  [[nodiscard]] Result<void> join_cgroup();
   [[nodiscard]] SpawnFailure explain(error_code error,
                                      const ChildSetup& setup) const;
   void perform(const AttemptCore::Actions& actions);
@@ -190,6 +191,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   CommandSpec spec_;
   AttemptCore core_;
   Tree tree_;
+  std::shared_ptr<Cgroup> cgroup_;  ///< Null without tree limits.
   Descriptor exit_;
   Timer timer_;
   std::optional<TimePoint> wake_at_;  ///< When the core wants to be called.
@@ -302,6 +304,25 @@ Result<OwnedFd> Attempt::capture(Stream which) {
   return std::move(pipe->write);
 }
 
+Result<void> Attempt::join_cgroup() {
+  if (!spec_.tree_limits.any())
+    return {};
+  auto group = lane_.context().cgroups.make(spec_.tree_limits);
+  if (group) {
+    cgroup_ = std::move(*group);
+    return {};
+  }
+  TreeLimits& limits = spec_.tree_limits;
+  if (limits.cpu_percent || limits.tasks)
+    return failure(group.error().code,
+                   fmt::format("limits on cpu and tasks cannot be kept: {}",
+                               group.error().what));
+  spec_.limits.memory_bytes =
+      std::min(*limits.memory_bytes,
+               spec_.limits.memory_bytes.value_or(*limits.memory_bytes));
+  return {};
+}
+
 std::optional<SpawnFailure> Attempt::launch() {
   const LaneContext& context = lane_.context();
   const auto failed = [](SpawnStage stage, Error error) {
@@ -341,10 +362,13 @@ std::optional<SpawnFailure> Attempt::launch() {
     err = err_holder.get();
   }
 
+  if (auto joined = join_cgroup(); !joined)
+    return failed(SpawnStage::settings, std::move(joined.error()));
   ChildSetup setup{spec_,
                    *in,
                    out,
                    err,
+                   cgroup_ ? cgroup_->members_fd() : -1,
                    {.mask = context.original_mask,
                     .nofile = context.original_nofile,
                     .ignored_child = context.ignored_child}};
@@ -553,6 +577,8 @@ void Attempt::probe_tree() {
 
 void Attempt::kill_tree() {
   asio::post(lane_.context().main_io, [self = shared_from_this()] {
+    if (self->cgroup_)
+      self->cgroup_->kill();
     self->lane_.context().sweeper.kill_tree(
         self->tree_, [self](SweepReport report) {
           asio::post(self->lane_.io(), [self, report] {
@@ -589,6 +615,8 @@ void Attempt::finish() {
   report.timed_out = verdict.timed_out;
   report.stopped = verdict.stopped;
   report.killed = verdict.killed;
+  report.out_of_memory = cgroup_ && cgroup_->ran_out_of_memory();
+  cgroup_.reset();
   report.output_held = verdict.output_held;
   report.leftovers = swept_.leftovers;
   report.survivors = swept_.survivors;

@@ -5,6 +5,8 @@
 /// the sweeper, which is reached by posting to the main thread.
 #include "tree_sweeper.hpp"
 
+#include <troupe/process/cgroups.hpp>
+
 #include <boost/asio/io_context.hpp>
 
 #include <atomic>
@@ -20,6 +22,7 @@ namespace troupe::process {
 struct LaneContext {
   boost::asio::io_context& main_io;
   TreeSweeper& sweeper;       ///< Main thread only.
+  Cgroups& cgroups;
   std::atomic<int>& running;  ///< Attempts of all lanes that have not ended.
   std::string nonce;          ///< Unlikely to be any other warden's.
   sigset_t original_mask;     ///< The signal mask troupe was started with.

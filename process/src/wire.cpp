@@ -130,6 +130,14 @@ void fields(F& f,
   f(x.file_size_bytes);
 }
 
+template <class F, class T>
+void fields(F& f,
+            T& x) requires std::is_same_v<std::remove_const_t<T>, TreeLimits> {
+  f(x.memory_bytes);
+  f(x.cpu_percent);
+  f(x.tasks);
+}
+
 void fields(Writer& w, const Stdin& value) {
   w(static_cast<std::uint8_t>(value.index()));
   std::visit(Overload{[](StdinNull) {}, [](StdinInherit) {},
@@ -171,6 +179,7 @@ void fields(F& f,
   f(x.standard_output);
   f(x.standard_error);
   fields(f, x.limits);
+  fields(f, x.tree_limits);
   f(x.umask);
   f(x.nice);
   f(x.new_session);
@@ -189,6 +198,7 @@ void fields(F& f,
   f(x.timed_out);
   f(x.stopped);
   f(x.killed);
+  f(x.out_of_memory);
   f(x.output_held);
   f(x.leftovers);
   f(x.survivors);

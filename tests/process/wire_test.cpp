@@ -23,6 +23,7 @@ CommandSpec full_spec() {
   spec.standard_output = Output::inherit;
   spec.standard_error = Output::merge;
   spec.limits.memory_bytes = 1U << 30;
+  spec.tree_limits = {.memory_bytes = 1U << 20, .cpu_percent = 150, .tasks = 9};
   spec.umask = 022;
   spec.nice = -5;
   spec.new_session = true;
@@ -47,6 +48,7 @@ TEST(Wire, CarriesReportsAndFailures) {
   ExitReport report;
   report.exit_code = 3;
   report.timed_out = true;
+  report.out_of_memory = true;
   report.leftovers = 2;
   report.wall = 5ms;
   report.max_rss_bytes = 123456;

@@ -118,7 +118,8 @@ TEST(Services, ReadEverythingOfAService) {
       "      watchdog: 9s\n"
       "      shutdown: {signal: int, timeout: 30s}\n"
       "      success-exit-codes: [0, 130]\n"
-      "      limits: {memory: 1GiB, files: 7, processes: 8, file-size: 2KiB}\n"
+      "      limits: {memory: 1GiB, cpu: 150%, tasks: 9, files: 7,\n"
+      "        processes: 8, file-size: 2KiB}\n"
       "      log: {size: 8KiB, count: 0}\n"
       "      watch: {paths: [bin/a, b], exclude: ['*.tmp'], debounce: 1s}\n");
   ASSERT_TRUE(root) << root.error().what;
@@ -135,7 +136,9 @@ TEST(Services, ReadEverythingOfAService) {
   EXPECT_EQ(a.stop_signal, SIGINT);
   EXPECT_EQ(a.stop_limit, 30s);
   EXPECT_THAT(a.success_exit_codes, ElementsAre(0, 130));
-  EXPECT_EQ(a.command->limits.memory_bytes, 1ULL << 30);
+  EXPECT_EQ(a.command->tree_limits.memory_bytes, 1ULL << 30);
+  EXPECT_EQ(a.command->tree_limits.cpu_percent, 150U);
+  EXPECT_EQ(a.command->tree_limits.tasks, 9U);
   const auto& node = std::get<service::ServiceNode>(root->children[0].what);
   EXPECT_EQ(node.log, (service::LogLimits{8192, 0}));
   EXPECT_THAT(node.watch->paths, ElementsAre("bin/a", "b"));
@@ -320,8 +323,13 @@ TEST(Services, RefuseWhatMakesNoSense) {
        at + "44: backoff: max is less than min"},
       {"{children: {a: {run: \"x ${{ inputs.y }}\"}}}",
        at + "39: services have no \"inputs\""},
-      {"{children: {a: {run: x, limits: {cpu: 150%}}}}",
-       at + "44: \"cpu\" in \"limits\" is not supported yet by this version"},
+      {"{children: {a: {run: x, limits: {cpu: 1.5}}}}",
+       at + "49: cpu: expected a whole percentage such as 150%, got \"1.5\""},
+      {"{children: {a: {run: x, limits: {cpu: 0%}}}}",
+       at + "49: cpu: expected a whole percentage such as 150%, got \"0%\""},
+      {"{children: {a: {run: x, limits: {tasks: 0}}}}",
+       at + "51: tasks: expected a whole number from 1 to "
+            "9223372036854775807, got \"0\""},
   };
   for (const Case& c : cases)
     EXPECT_EQ(first_error_of("services: " + c.services), c.error) << c.services;

@@ -274,7 +274,7 @@ class ServicesDecoder : TextDecoder {
     fields.read("watchdog", service.watchdog);
     fields.read("success-exit-codes", service.success_exit_codes, 0, 255);
     read_shutdown(fields.take("shutdown"), service);
-    read_limits(fields.take("limits"), service.limits);
+    read_limits(fields.take("limits"), service);
     read_log(fields.take("log"), service.log);
     read_watch(fields.take("watch"), service);
     return service;
@@ -382,7 +382,7 @@ class ServicesDecoder : TextDecoder {
     fields.finish();
   }
 
-  void read_limits(const Entry* entry, process::Limits& limits) {
+  void read_limits(const Entry* entry, ServiceText& service) {
     if (entry == nullptr)
       return;
     Fields fields = open(entry->value, "limits");
@@ -398,11 +398,30 @@ class ServicesDecoder : TextDecoder {
                                std::numeric_limits<std::int64_t>::max(),
                                diagnostics_);
     };
-    size("memory", limits.memory_bytes);
-    size("file-size", limits.file_size_bytes);
-    count("files", limits.open_files);
-    count("processes", limits.processes);
+    size("memory", service.tree_limits.memory_bytes);
+    count("tasks", service.tree_limits.tasks);
+    if (const Entry* const cpu = fields.take("cpu"))
+      service.tree_limits.cpu_percent = read_percent(cpu->value, "cpu");
+    size("file-size", service.limits.file_size_bytes);
+    count("files", service.limits.open_files);
+    count("processes", service.limits.processes);
     fields.finish();
+  }
+
+  std::optional<std::uint64_t> read_percent(const config::Node& node,
+                                            std::string_view name) {
+    constexpr std::uint64_t most = 1'000'000;
+    std::string_view text =
+        node.kind == config::Node::Kind::scalar ? node.text : "";
+    if (text.ends_with('%')) {
+      text.remove_suffix(1);
+      const auto value = parse_count(text);
+      if (value && *value >= 1 && *value <= most)
+        return *value;
+    }
+    config::report_expected(node, name, "a whole percentage such as 150%",
+                            diagnostics_);
+    return std::nullopt;
   }
 
   void read_log(const Entry* entry, service::LogLimits& log) {

@@ -231,12 +231,12 @@ constexpr std::array<Keyword, 2> shutdown_keywords{{
 }};
 
 constexpr std::array<Keyword, 6> limits_keywords{{
-    {"memory", Type::size, "Address space of each process."},
+    {"memory", Type::size, "Memory of the service as a whole."},
+    {"cpu", Type::custom, "Share of the processors; 100% is one.", "cpu"},
+    {"tasks", Type::count, "Processes and threads of the service."},
     {"files", Type::count, "Open files of each process."},
     {"processes", Type::count, "Processes of the user."},
     {"file-size", Type::size, "Size of a file that it writes."},
-    later("cpu", "Share of the processors."),
-    later("tasks", "Processes and threads of the service."),
 }};
 
 constexpr std::array<Keyword, 3> watch_keywords{{

@@ -204,7 +204,8 @@ class Planner {
         .unset_env = {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
                       "TROUPE_REPLICA"},
         .env = std::move(variables),
-        .limits = text.limits};
+        .limits = text.limits,
+        .tree_limits = text.tree_limits};
     auto spec = std::make_shared<service::ServiceSpec>();
     spec->name = path;
     spec->success_exit_codes = text.success_exit_codes;

@@ -42,6 +42,7 @@ enum class CauseKind : std::uint8_t {
   not_ready = 11,   ///< A service was not ready in time.
   not_alive = 12,   ///< A service failed its live probe.
   watchdog = 13,    ///< A service did not report in time.
+  out_of_memory = 14,  ///< More than its limit; `number` is the signal.
 };
 
 /// The stable lower-case name: "exit_code".

@@ -51,6 +51,23 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+/// Limits that a command shares with all that it starts (cgroups.hpp); nullopt
+/// for none. Where they cannot be kept, the one on memory becomes one on the
+/// address space of each process, and the command does not start with the
+/// others.
+struct TreeLimits {
+  std::optional<std::uint64_t> memory_bytes;  ///< Swap included.
+  /// Of one processor: 150 is one and a half of them. Positive.
+  std::optional<std::uint64_t> cpu_percent;
+  std::optional<std::uint64_t> tasks;  ///< Processes and threads. Positive.
+
+  [[nodiscard]] bool any() const {
+    return memory_bytes || cpu_percent || tasks;
+  }
+
+  friend bool operator==(const TreeLimits&, const TreeLimits&) = default;
+};
+
 /// Largest text for StdinText, in bytes; more belongs into a file.
 inline constexpr std::size_t max_stdin_text = 16 << 20;
 
@@ -78,6 +95,7 @@ struct CommandSpec {
   Output standard_error = Output::capture;
 
   Limits limits;
+  TreeLimits tree_limits;
   std::optional<std::uint32_t> umask;
   std::optional<int> nice;  ///< Added to troupe's niceness; -20 to 19.
 

@@ -18,6 +18,8 @@ struct ExitReport {
   bool timed_out = false;  ///< Its time limit passed and it was stopped.
   bool stopped = false;    ///< Somebody asked for its end and it was stopped.
   bool killed = false;     ///< The polite signal was not enough.
+  /// The kernel ended it because of its tree limit on memory.
+  bool out_of_memory = false;
 
   /// A process that outlived the leader kept a captured stream open.
   bool output_held = false;

@@ -11,6 +11,7 @@
 ///   output_sink.hpp     where its captured bytes go, with back-pressure
 ///   exit_report.hpp     how it ended
 ///   output_digest.hpp   the last bytes of a stream and which texts were in it
+///   cgroups.hpp         limits for a command and all that it starts
 ///   background.hpp      going on behind the back of a shell
 ///   warden_runner.hpp   the CommandRunner that talks to a warden
 ///

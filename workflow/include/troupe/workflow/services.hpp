@@ -43,6 +43,7 @@ struct ServiceText {
   int stop_signal = service::ServiceSpec{}.stop_signal;
   Duration stop_limit = service::ServiceSpec{}.stop_limit;
   process::Limits limits;
+  process::TreeLimits tree_limits;
   service::LogLimits log;
   std::optional<service::WatchedFiles> watch;
 };
