@@ -211,9 +211,11 @@ class RunActor {
     const std::string folder =
         order_->folder->path() + "/" +
         folders_.at(static_cast<std::size_t>(id.first.value - 1));
+    std::string name = file_name(step.ref.key);
+    if (action.restarts > 0)
+      name += fmt::format("@{}", action.restarts + 1);
     step.log = std::make_shared<StepLog>(
-        folder, file_name(step.ref.key),
-        fmt::format("{}/{}.outputs", folder, file_name(step.ref.key)));
+        folder, name, fmt::format("{}/{}.outputs", folder, name));
     tell(StepStarted{step.ref, action.line, step.attempts});
 
     auto request = std::make_shared<actors::CommandRequest>();
@@ -298,6 +300,8 @@ class RunActor {
   void perform(const workflow::JobStateChanged& action) {
     tell(JobChanged{job_ref(action.instance), action.state, action.reason});
   }
+
+  void perform(const workflow::GroupDecided& action) { tell(action); }
 
   void perform(const workflow::RunFinished& action) {
     tell(RunEnded{action.result});
@@ -432,6 +436,9 @@ class RunActor {
       case Display::table:
         if (const auto* const notice = std::get_if<Notice>(&event.what))
           print_above(STDERR_FILENO, fmt::format("troupe: {}\n", notice->what));
+        if (const auto* const decided = std::get_if<GroupDecided>(&event.what))
+          print_above(STDERR_FILENO,
+                      fmt::format("troupe: {}\n", text_of(*decided)));
         break;
       case Display::lines:
         print(STDERR_FILENO, line_of(event, time_of_day(event.at)));

@@ -74,6 +74,8 @@ struct StepFinished {
   workflow::Outputs outputs;
 };
 
+using workflow::GroupDecided;
+
 /// Something that the user should know and that is no event of the run.
 struct Notice {
   std::string what;
@@ -87,7 +89,7 @@ struct RunEvent {
   WallTime at;     ///< For people and records.
   TimePoint when;  ///< For lengths of time.
   std::variant<RunStarted, JobChanged, StepStarted, AttemptStarted,
-               AttemptEnded, StepFinished, Notice, RunEnded>
+               AttemptEnded, StepFinished, GroupDecided, Notice, RunEnded>
       what;
 };
 

@@ -102,6 +102,16 @@ std::optional<Json> to_json(const RunEvent& event) {
             add_end(json, e);
             return json;
           },
+          [&](const GroupDecided& e) -> Answer {
+            Json json =
+                begin(event, e.gave_up ? "group_gave_up" : "group_restarted");
+            json["group"] = e.group;
+            json["job"] = e.job;
+            json["restarts_used"] = e.restarts_used;
+            json["intensity"] = e.intensity;
+            json["period_s"] = std::chrono::duration<double>(e.period).count();
+            return json;
+          },
           [](const Notice&) -> Answer { return std::nullopt; },
           [&](const RunEnded& e) -> Answer {
             Json json = begin(event, "run_finished");
@@ -130,12 +140,17 @@ void RunRecord::apply(const RunEvent& event) {
               entry["reason"] = nullptr;
               entry["start"] = nullptr;
               entry["end"] = nullptr;
+              entry["restarts"] = 0;
               entry["steps"] = Json::array();
               jobs_.push_back(std::move(entry));
             }
           },
           [&](const JobChanged& e) {
             Json& entry = job(e.job);
+            if (e.state == workflow::JobState::pending &&
+                entry["state"] !=
+                    workflow::to_string(workflow::JobState::ready))
+              entry["restarts"] = entry["restarts"].get<int>() + 1;
             entry["state"] = workflow::to_string(e.state);
             entry["reason"] = reason_of(e.reason);
             if (e.state == workflow::JobState::running)
@@ -159,7 +174,7 @@ void RunRecord::apply(const RunEvent& event) {
                 attempts ? std::move(attempts.mapped()) : Json::array();
             job(e.step.job)["steps"].push_back(std::move(step));
           },
-          [](const Notice&) {},
+          [](const GroupDecided&) {}, [](const Notice&) {},
           [&](const RunEnded& e) {
             run_["end"] = format_time(event.at);
             run_["result"] = workflow::to_string(e.result);

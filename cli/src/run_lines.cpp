@@ -66,6 +66,18 @@ std::string text_of(const StepFinished& e) {
 
 }  // namespace
 
+std::string text_of(const GroupDecided& e) {
+  if (e.gave_up)
+    return fmt::format(
+        "group {} gives up: job {} failed after {} restart{} in {}",
+        printable(e.group), printable(e.job), e.restarts_used,
+        e.restarts_used == 1 ? "" : "s", format_duration(e.period));
+  return fmt::format(
+      "group {} starts again: job {} failed, restart {} of {} in {}",
+      printable(e.group), printable(e.job), e.restarts_used, e.intensity,
+      format_duration(e.period));
+}
+
 std::string line_of(const RunEvent& event, std::string_view clock) {
   const std::string text = std::visit(
       Overload{
@@ -79,6 +91,7 @@ std::string line_of(const RunEvent& event, std::string_view clock) {
           [](const AttemptStarted&) { return std::string{}; },
           [](const AttemptEnded& e) { return text_of(e); },
           [](const StepFinished& e) { return text_of(e); },
+          [](const GroupDecided& e) { return text_of(e); },
           [](const Notice& e) { return e.what; },
           [](const RunEnded&) { return std::string{}; }},
       event.what);

@@ -13,6 +13,9 @@ namespace troupe::cli {
 [[nodiscard]] std::string line_of(const RunEvent& event,
                                   std::string_view clock);
 
+/// "group load starts again: job pull failed, restart 1 of 2 in 30m".
+[[nodiscard]] std::string text_of(const GroupDecided& decision);
+
 /// A length of time for people: "12ms", "3.2s", "4m5s".
 [[nodiscard]] std::string rough_duration(Duration value);
 

@@ -127,6 +127,15 @@ RunView::Row& RunView::row(const JobRef& job) {
   return rows_.at(static_cast<std::size_t>(job.instance.value - 1));
 }
 
+void RunView::forget_failures(workflow::InstanceId job) {
+  std::erase_if(failures_, [job](const StepFinished& step) {
+    return step.step.job.instance == job;
+  });
+  std::erase_if(failed_jobs_, [job](const JobChanged& failed) {
+    return failed.job.instance == job;
+  });
+}
+
 void RunView::apply(const RunEvent& event) {
   std::visit(Overload{[&](const RunStarted& e) {
                         run_ = e;
@@ -138,6 +147,9 @@ void RunView::apply(const RunEvent& event) {
                         Row& changed = row(e.job);
                         const bool ran = changed.state == JobState::running;
                         changed.state = e.state;
+                        // Started again with its group: forgive and forget.
+                        if (e.state == JobState::pending)
+                          forget_failures(e.job.instance);
                         if (e.state == JobState::running)
                           changed.started = event.when;
                         if (workflow::has_ended(e.state)) {
@@ -177,7 +189,7 @@ void RunView::apply(const RunEvent& event) {
                         else
                           ++more_failures_;
                       },
-                      [](const Notice&) {},
+                      [](const GroupDecided&) {}, [](const Notice&) {},
                       [&](const RunEnded& e) {
                         result_ = e.result;
                         ended_ = event.when;

@@ -47,6 +47,7 @@ class RunView {
   };
 
   Row& row(const JobRef& job);
+  void forget_failures(workflow::InstanceId job);
   [[nodiscard]] std::string headline(TimePoint now) const;
   [[nodiscard]] std::string counts() const;
   [[nodiscard]] std::vector<std::size_t> rows_shown(std::size_t most) const;

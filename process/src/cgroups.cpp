@@ -70,9 +70,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 bool contains_word(std::string_view text, std::string_view word) {
   bool found = false;
   for_each_piece(text, ' ', [&](std::string_view piece) {
-    found = found || piece == word || (piece.ends_with('\n') &&
-                                       piece.substr(0, piece.size() - 1) ==
-                                           word);
+    found =
+        found || piece == word ||
+        (piece.ends_with('\n') && piece.substr(0, piece.size() - 1) == word);
   });
   return found;
 }
@@ -180,7 +180,8 @@ std::vector<std::pair<std::string, std::string>> cgroup_settings(
     const TreeLimits& limits) {
   std::vector<std::pair<std::string, std::string>> settings;
   if (limits.memory_bytes) {
-    settings.emplace_back("memory.max", fmt::format("{}", *limits.memory_bytes));
+    settings.emplace_back("memory.max",
+                          fmt::format("{}", *limits.memory_bytes));
     // What is swapped out is memory as well, and half of a service that the
     // kernel has left alive is worse than none.
     settings.emplace_back("memory.swap.max", "0");
@@ -188,10 +189,9 @@ std::vector<std::pair<std::string, std::string>> cgroup_settings(
   }
   if (limits.cpu_percent) {
     constexpr std::uint64_t period_us = 100'000;
-    settings.emplace_back("cpu.max",
-                          fmt::format("{} {}",
-                                      *limits.cpu_percent * (period_us / 100),
-                                      period_us));
+    settings.emplace_back(
+        "cpu.max", fmt::format("{} {}", *limits.cpu_percent * (period_us / 100),
+                               period_us));
   }
   if (limits.tasks)
     settings.emplace_back("pids.max", fmt::format("{}", *limits.tasks));
@@ -220,8 +220,8 @@ Result<void> Cgroups::check(const TreeLimits& limits) const {
   if (folder_.empty())
     return missing("this system has no cgroup v2");
   const std::string wanted = controllers_of(limits);
-  if (const std::string names = missing_words(
-          wanted, read_file(folder_ + "/cgroup.controllers"));
+  if (const std::string names =
+          missing_words(wanted, read_file(folder_ + "/cgroup.controllers"));
       !names.empty())
     return missing(
         fmt::format("cgroup {} has no controller {}", folder_, names));
@@ -267,8 +267,8 @@ Result<std::unique_ptr<Cgroup>> Cgroups::make(const TreeLimits& limits) {
   for (const auto& [name, text] : cgroup_settings(limits)) {
     const int error = write_file(fmt::format("{}/{}", folder, name), text);
     // Kernels without swap accounting, and old ones, lack some.
-    const bool is_optional = name == "memory.swap.max" ||
-                             name == "memory.oom.group";
+    const bool is_optional =
+        name == "memory.swap.max" || name == "memory.oom.group";
     if (error != 0 && !(error == ENOENT && is_optional))
       return tl::unexpected(system_error(
           fmt::format("cannot write {} to {}/{}", text, folder, name), error));
@@ -289,7 +289,8 @@ Result<void> Cgroups::enable(const std::string& controllers) {
   });
   int error = write_file(file, text);
   if (error == EBUSY) {
-    const std::string own = fmt::format("{}/{}{}", folder_, own_prefix, troupe_);
+    const std::string own =
+        fmt::format("{}/{}{}", folder_, own_prefix, troupe_);
     if (::mkdir(own.c_str(), 0755) != 0 && errno != EEXIST)
       return tl::unexpected(
           system_error(fmt::format("cannot make cgroup {}", own), errno));

@@ -21,7 +21,7 @@ namespace troupe::process {
 /// What all lanes of a warden know. Read-only but for `running`.
 struct LaneContext {
   boost::asio::io_context& main_io;
-  TreeSweeper& sweeper;       ///< Main thread only.
+  TreeSweeper& sweeper;  ///< Main thread only.
   Cgroups& cgroups;
   std::atomic<int>& running;  ///< Attempts of all lanes that have not ended.
   std::string nonce;          ///< Unlikely to be any other warden's.

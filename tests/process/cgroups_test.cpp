@@ -55,13 +55,13 @@ TEST(CgroupFolder, IsEmptyWithoutTheSecondVersion) {
 
 TEST(CgroupSettings, AreThoseOfTheLimitsThatAreGiven) {
   EXPECT_THAT(cgroup_settings({}), IsEmpty());
-  EXPECT_THAT(cgroup_settings({.cpu_percent = 150, .tasks = 9}),
-              ElementsAre(Pair("cpu.max", "150000 100000"),
-                          Pair("pids.max", "9")));
-  EXPECT_THAT(cgroup_settings({.memory_bytes = 1 << 20}),
-              ElementsAre(Pair("memory.max", "1048576"),
-                          Pair("memory.swap.max", "0"),
-                          Pair("memory.oom.group", "1")));
+  EXPECT_THAT(
+      cgroup_settings({.cpu_percent = 150, .tasks = 9}),
+      ElementsAre(Pair("cpu.max", "150000 100000"), Pair("pids.max", "9")));
+  EXPECT_THAT(
+      cgroup_settings({.memory_bytes = 1 << 20}),
+      ElementsAre(Pair("memory.max", "1048576"), Pair("memory.swap.max", "0"),
+                  Pair("memory.oom.group", "1")));
 }
 
 /// A folder with the files of a cgroup, so far as they are looked at first.
@@ -104,8 +104,8 @@ TEST_F(CgroupsTest, AreNotExpectedWithoutAHierarchy) {
 TEST_F(CgroupsTest, AreNotExpectedBesideProcessesOfOthers) {
   write("cgroup.procs", std::to_string(::getpid()) + "\n");
   EXPECT_TRUE(check({.tasks = 7}));
-  write("cgroup.procs", std::to_string(::getpid()) + "\n" +
-                            std::to_string(::getppid()) + "\n");
+  write("cgroup.procs",
+        std::to_string(::getpid()) + "\n" + std::to_string(::getppid()) + "\n");
   const auto result = check({.tasks = 7});
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().what, HasSubstr("not of this troupe"));

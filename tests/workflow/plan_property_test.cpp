@@ -25,8 +25,23 @@ struct RandomJob {
   bool fail_fast = false;
   bool forgiven = false;
   If condition = If::absent;
-  std::vector<bool> fails;  ///< Of each variant.
+  std::vector<bool> fails;  ///< Of each variant, however often it is tried.
+  std::optional<std::size_t> group;
 };
+
+/// Groups change how often a job runs, and not what becomes of it, since one
+/// that fails does so each time.
+std::vector<JobGroup> random_groups() {
+  std::vector<JobGroup> groups(2);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    groups[i].id = fmt::format("g{}", i);
+    groups[i].strategy = *rc::gen::element(supervisor::Strategy::one_for_one,
+                                           supervisor::Strategy::one_for_all,
+                                           supervisor::Strategy::rest_for_one);
+    groups[i].intensity = *rc::gen::inRange(0, 4);
+  }
+  return groups;
+}
 
 /// Whether a job ran, and how it looks to those that need it.
 enum class Fate : std::uint8_t { success, failure, skipped };
@@ -64,8 +79,10 @@ Condition condition(const char* text) {
 
 /// The model that the loader would make, with jobs in a random order.
 std::shared_ptr<const Workflow> build(const std::vector<RandomJob>& jobs,
+                                      std::vector<JobGroup> groups,
                                       const std::vector<std::size_t>& order) {
   Workflow workflow;
+  workflow.groups = std::move(groups);
   workflow.source = std::make_shared<config::Source>("f", "");
   std::vector<std::size_t> place(jobs.size());
   for (std::size_t i = 0; i < order.size(); ++i)
@@ -74,6 +91,7 @@ std::shared_ptr<const Workflow> build(const std::vector<RandomJob>& jobs,
     const RandomJob& random = jobs[which];
     Job job;
     job.id = fmt::format("j{}", which);
+    job.group = random.group;
     for (const std::size_t need : random.needs)
       job.needs.push_back({place[need], When::succeeded});
     job.matrix.clear();
@@ -113,6 +131,8 @@ std::vector<RandomJob> random_jobs(bool may_fail_fast) {
         {{6, If::absent}, {1, If::always}, {1, If::failure}});
     for (std::size_t v = 0; v < job.variants; ++v)
       job.fails.push_back(*rc::gen::inRange(0, 5) == 0);
+    if (const auto group = *rc::gen::inRange<std::size_t>(0, 3); group < 2)
+      job.group = group;
   }
   return jobs;
 }
@@ -131,9 +151,9 @@ std::vector<std::size_t> random_order(std::size_t count) {
 class Driver {
  public:
   Driver(const std::vector<RandomJob>& jobs, std::size_t limit)
-      : jobs_{jobs}, limit_{limit} {
+      : jobs_{jobs}, groups_{random_groups()}, limit_{limit} {
     const auto order = random_order(jobs.size());
-    auto plan = Plan::make(build(jobs, order), {"1", {}, limit});
+    auto plan = Plan::make(build(jobs, groups_, order), {"1", {}, limit});
     RC_ASSERT(plan.has_value());
     plan_ = std::make_unique<Plan>(std::move(*plan));
   }
@@ -164,6 +184,8 @@ class Driver {
     RC_ASSERT(plan_->result().has_value());
     for (const Plan::Instance& instance : plan_->instances())
       RC_ASSERT(has_ended(instance.state));
+    for (const JobGroup& group : groups_)
+      RC_ASSERT(restarts_[group.id] <= group.intensity);
   }
 
   [[nodiscard]] const Plan& plan() const { return *plan_; }
@@ -194,6 +216,8 @@ class Driver {
         running_.at(stop->instance) = true;
       else if (const auto* const change = std::get_if<JobStateChanged>(&action))
         on_change(change->instance, change->state);
+      else if (const auto* const decided = std::get_if<GroupDecided>(&action))
+        restarts_[decided->group] += decided->gave_up ? 0 : 1;
       else if (std::holds_alternative<RunFinished>(action))
         ++finished_;
     }
@@ -214,21 +238,32 @@ class Driver {
   }
 
   void on_change(InstanceId id, JobState state) {
-    const auto old = states_.find(id);
-    RC_ASSERT(old == states_.end() || old->second < state);
-    RC_ASSERT(old == states_.end() || !has_ended(old->second));
+    const JobState old = states_.try_emplace(id, JobState::pending)
+                             .first->second;
+    const std::size_t job = job_of(id);
+    if (state == JobState::pending) {
+      // With its group, or since it waits for one that starts again.
+      RC_ASSERT(jobs_[job].group || old == JobState::ready);
+      if (has_ended(old))
+        --ended_[job];
+    } else {
+      RC_ASSERT(old < state);
+      RC_ASSERT(!has_ended(old));
+    }
     states_[id] = state;
     if (has_ended(state))
-      ++ended_[job_of(id)];
+      ++ended_[job];
   }
 
   const std::vector<RandomJob>& jobs_;
+  std::vector<JobGroup> groups_;
   std::size_t limit_;
   std::unique_ptr<Plan> plan_;
   std::map<InstanceId, bool> running_;  ///< And whether it is to be stopped.
   std::map<InstanceId, JobState> states_;
   std::map<std::size_t, std::size_t> ended_;  ///< Instances of each job.
   std::set<std::size_t> executed_;            ///< Jobs.
+  std::map<std::string, int> restarts_;       ///< Of each group.
   int finished_ = 0;
 };
 

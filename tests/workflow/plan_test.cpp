@@ -13,7 +13,8 @@ using actors::OutcomeKind;
 
 /// Runs a plan by hand and writes down what it does, one word per action:
 /// "+pull" starts, "!pull" is to be stopped, "pull=failure" is a step's end,
-/// "a:failed" a state of a job, "run:success" the end.
+/// "a:failed" a state of a job, "g?a" the decision of a group about a ("g!a" to
+/// give up), "run:success" the end.
 class Script {
  public:
   explicit Script(std::string text, PlanOptions options = {}) {
@@ -72,6 +73,8 @@ class Script {
                            to_string(d->state));
         if (!d->reason.empty())
           reasons.push_back(d->reason);
+      } else if (const auto* const g = std::get_if<GroupDecided>(&action)) {
+        out += fmt::format("{}{}{}", g->group, g->gave_up ? '!' : '?', g->job);
       } else if (const auto* const e = std::get_if<RunFinished>(&action)) {
         out += fmt::format("run:{}", to_string(e->result));
       }
@@ -416,6 +419,228 @@ TEST(Plan, RunsOneJobWithWhatItNeeds) {
   const auto unknown = Plan::make(*workflow, {.only_job = "bb"});
   EXPECT_EQ(unknown.error().what,
             "etl.yaml: no job \"bb\"; did you mean \"b\"?");
+}
+
+// -- Groups ------------------------------------------------------------------
+
+TEST(PlanGroup, StartsAFailedJobAgainWithinItsBudget) {
+  Script run{
+      "groups: {g: {intensity: 2}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b: {run: x, needs: a}\n"};
+  EXPECT_EQ(run.start(), "a:ready a:running +a/0");
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed g?a a:pending a:ready a:running +a/0");
+  EXPECT_EQ(run.started.back().restarts, 1U);
+  EXPECT_EQ(run.end(1, 0), "a/0=success a:succeeded b:ready b:running +b/0");
+  EXPECT_EQ(run.end(2, 0), "b/0=success b:succeeded run:success");
+}
+
+TEST(PlanGroup, GivesUpAfterTooManyRestarts) {
+  Script run{
+      "groups: {g: {intensity: 1, period: 1h}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b: {run: x, needs: a}\n"};
+  (void)run.start();
+  (void)run.end(1, 0, OutcomeKind::failed);
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::timed_out),
+            "a/0=failure a:timed_out g!a b:skipped run:failure");
+}
+
+TEST(PlanGroup, CountsTheRestartsOfItsPeriodOnly) {
+  Script run{
+      "groups: {g: {intensity: 1, period: 1h}}\n"
+      "jobs: {a: {run: x, group: g}}\n"};
+  (void)run.start();
+  (void)run.end(1, 0, OutcomeKind::failed);
+  (void)run.wait(1h + 1ns);
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed g?a a:pending a:ready a:running +a/0");
+}
+
+TEST(PlanGroup, OneForOneLeavesTheOthersAlone) {
+  Script run{
+      "groups: {g: {}}\n"
+      "jobs: {a: {run: x, group: g}, b: {run: x, group: g}}\n"};
+  (void)run.start();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed g?a a:pending a:ready a:running +a/0");
+  EXPECT_EQ(run.end(2, 0), "b/0=success b:succeeded");
+}
+
+TEST(PlanGroup, OneForOneKeepsWhatSucceededOfAMatrix) {
+  Script run{
+      "groups: {g: {}}\n"
+      "jobs: {a: {run: x, group: g, strategy: {matrix: {n: [1, 2, 3]}}}}\n"};
+  (void)run.start();
+  (void)run.end(1, 0);
+  // The third is stopped by fail-fast.
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::failed),
+            "a (2)/0=failure a (2):failed !a (3)/0");
+  EXPECT_EQ(run.end(3, 0, OutcomeKind::cancelled),
+            "a (3)/0=cancelled a (3):cancelled g?a a (2):pending a (3):pending "
+            "a (2):ready a (2):running +a (2)/0 "
+            "a (3):ready a (3):running +a (3)/0");
+  (void)run.end(2, 0);
+  EXPECT_EQ(run.end(3, 0), "a (3)/0=success a (3):succeeded run:success");
+}
+
+TEST(PlanGroup, FailFastOfJobsThatWaitDoesNotStopTheNextTry) {
+  Script run{
+      "groups: {g: {}}\n"
+      "jobs: {a: {run: x, group: g, strategy: {max-parallel: 1, "
+      "matrix: {n: [1, 2]}}}}\n"};
+  (void)run.start();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a (1)/0=failure a (1):failed a (2):cancelled g?a "
+            "a (1):pending a (2):pending a (1):ready a (1):running +a (1)/0 "
+            "a (2):ready");
+}
+
+TEST(PlanGroup, OneForAllStopsTheOthersAndStartsAllOnceTheyHaveEnded) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b: {run: x, group: g}\n"
+      "  c: {run: x, group: g}\n"
+      "  d: {run: x}\n"};
+  (void)run.start();
+  (void)run.end(1, 0);
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::failed),
+            "b/0=failure b:failed g?b a:pending b:pending !c/0");
+  EXPECT_EQ(run.end(3, 0, OutcomeKind::cancelled),
+            "c/0=cancelled c:pending a:ready a:running +a/0 b:ready b:running "
+            "+b/0 c:ready c:running +c/0");
+}
+
+TEST(PlanGroup, RestForOneStartsTheLaterOnesAgainAndNotTheEarlierOnes) {
+  Script run{
+      "groups: {g: {strategy: rest_for_one}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b: {run: x, group: g}\n"
+      "  c: {run: x, group: g}\n"};
+  (void)run.start();
+  (void)run.end(1, 0);
+  (void)run.end(3, 0);
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::failed),
+            "b/0=failure b:failed g?b b:pending c:pending b:ready b:running "
+            "+b/0 c:ready c:running +c/0");
+}
+
+TEST(PlanGroup, WhatFollowsInTheGroupWaitsForTheNextTry) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b: {run: x, group: g, needs: a}\n"
+      "  after: {run: x, needs: [a, b]}\n"};
+  (void)run.start();
+  (void)run.end(1, 0);
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::failed),
+            "b/0=failure b:failed g?b a:pending b:pending a:ready a:running "
+            "+a/0");
+  EXPECT_EQ(run.end(1, 0), "a/0=success a:succeeded b:ready b:running +b/0");
+  EXPECT_EQ(run.end(2, 0),
+            "b/0=success b:succeeded after:ready after:running +after/0");
+  EXPECT_EQ(run.end(3, 0), "after/0=success after:succeeded run:success");
+}
+
+TEST(PlanGroup, AJobThatWasAboutToStartWaitsForTheNewOutputs) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g, outputs: {v: \"${{ steps.run.outputs.v }}\"}}\n"
+      "  b: {run: x, group: g}\n"
+      "  c: {run: \"echo ${{ needs.a.outputs.v }}\", needs: a}\n",
+      {.max_parallel = 2}};
+  EXPECT_EQ(run.start(), "a:ready a:running +a/0 b:ready b:running +b/0");
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::success, {{"v", "old"}}),
+            "a/0=success a:succeeded c:ready c:running +c/0");
+  (void)run.end(3, 0);
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::failed),
+            "b/0=failure b:failed g?b a:pending b:pending a:ready a:running "
+            "+a/0 b:ready b:running +b/0");
+
+  Script late{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g, outputs: {v: \"${{ steps.run.outputs.v }}\"}}\n"
+      "  b: {run: x, group: g}\n"
+      "  other: {run: x}\n"
+      "  c: {run: \"echo ${{ needs.a.outputs.v }}\", needs: a}\n",
+      {.max_parallel = 3}};
+  (void)late.start();
+  (void)late.end(3, 0);
+  EXPECT_EQ(late.end(1, 0, OutcomeKind::success, {{"v", "old"}}),
+            "a/0=success a:succeeded c:ready c:running +c/0");
+}
+
+TEST(PlanGroup, AJobThatHasNotStartedGetsWhatTheLastTryGave) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g, outputs: {v: \"${{ steps.run.outputs.v }}\"}}\n"
+      "  b: {run: x, group: g}\n"
+      "  x: {run: x}\n"
+      "  c: {run: \"echo ${{ needs.a.outputs.v }}\", needs: [a, x]}\n"};
+  (void)run.start();
+  (void)run.end(1, 0, OutcomeKind::success, {{"v", "old"}});
+  (void)run.end(2, 0, OutcomeKind::failed);
+  (void)run.end(1, 0, OutcomeKind::success, {{"v", "new"}});
+  EXPECT_EQ(run.end(3, 0), "x/0=success x:succeeded c:ready c:running +c/0");
+  EXPECT_EQ(run.started.back().line, "echo new");
+}
+
+TEST(PlanGroup, IsNotAskedOnceTheRunIsCancelled) {
+  Script run{
+      "groups: {g: {}}\n"
+      "jobs: {a: {run: x, group: g}}\n"};
+  (void)run.start();
+  (void)run.cancel();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed run:cancelled");
+}
+
+TEST(PlanGroup, ARunThatIsCancelledAmidARestartEnds) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs: {a: {run: x, group: g}, b: {run: x, group: g}}\n"};
+  (void)run.start();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed g?a a:pending !b/0");
+  EXPECT_EQ(run.cancel(), "");
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::cancelled),
+            "b/0=cancelled b:cancelled a:cancelled run:cancelled");
+}
+
+TEST(PlanGroup, DoesNotAskForAFailureThatIsForgiven) {
+  Script run{
+      "groups: {g: {}}\n"
+      "jobs: {a: {run: x, group: g, continue-on-error: true}}\n"};
+  (void)run.start();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed run:success");
+}
+
+TEST(PlanGroup, LetsAJobThatIsToldToStopCleanUpFirst) {
+  Script run{
+      "groups: {g: {strategy: one_for_all}}\n"
+      "jobs:\n"
+      "  a: {run: x, group: g}\n"
+      "  b:\n"
+      "    group: g\n"
+      "    steps: [{run: x}, {run: y, if: always()}]\n"};
+  (void)run.start();
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::failed),
+            "a/0=failure a:failed g?a a:pending !b/0");
+  EXPECT_EQ(run.end(2, 0, OutcomeKind::cancelled), "b/0=cancelled +b/1");
+  EXPECT_EQ(run.end(2, 1),
+            "b/1=success b:pending a:ready a:running +a/0 b:ready b:running "
+            "+b/0");
 }
 
 }  // namespace

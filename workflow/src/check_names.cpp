@@ -119,6 +119,7 @@ class Checker {
 
   void run() {
     resolve_needs();
+    resolve_groups();
     if (!has_cycle())
       check_expressions();
   }
@@ -131,6 +132,26 @@ class Checker {
     for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
       for (const WrittenNeed& need : draft_.needs[i])
         resolve_need(need, ids, workflow_.jobs[i]);
+    }
+  }
+
+  void resolve_groups() {
+    std::vector<std::string_view> ids;
+    for (const JobGroup& group : workflow_.groups)
+      ids.push_back(group.id);
+    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
+      const WrittenGroup& group = draft_.groups[i];
+      if (group.name.empty())
+        continue;
+      const auto found = std::find(ids.begin(), ids.end(), group.name);
+      if (found != ids.end())
+        workflow_.jobs[i].group = static_cast<std::size_t>(found - ids.begin());
+      else
+        diagnostics_.add(
+            group.where,
+            fmt::format("unknown group {}; \"groups\" has none of that name",
+                        quoted(group.name)),
+            config::did_you_mean(group.name, ids));
     }
   }
 

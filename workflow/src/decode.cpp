@@ -23,6 +23,7 @@ using config::Node;
 constexpr std::uint32_t most_attempts = 1000;
 constexpr double most_minutes = 60.0 * 24 * 366;
 constexpr std::size_t most_steps = 1000;  ///< Of one job.
+constexpr std::uint32_t most_job_restarts = 1000;
 
 /// What steps get from the job and the workflow around them.
 struct Settings {
@@ -57,6 +58,7 @@ class Decoder : TextDecoder {
       read_jobs(jobs->value, settings);
     else if (services == nullptr && root.kind == Node::Kind::mapping)
       diagnostics_.add(root.where, "a workflow needs \"jobs\" or \"services\"");
+    read_groups(fields.take("groups"));
     read_dotenv(fields, services);
     if (services != nullptr)
       draft_.workflow.services = std::make_shared<const ServiceGroup>(
@@ -343,6 +345,7 @@ class Decoder : TextDecoder {
     read_continue(fields, job.continue_on_error);
     read_strategy(fields, job);
     draft_.needs.push_back(read_needs(fields.take("needs")));
+    draft_.groups.push_back(read_group_name(fields));
 
     const Entry* const run = fields.take("run");
     const Entry* const steps = fields.take("steps");
@@ -373,6 +376,36 @@ class Decoder : TextDecoder {
     }
     fields.finish();
     draft_.workflow.jobs.push_back(std::move(job));
+  }
+
+  WrittenGroup read_group_name(Fields& fields) {
+    WrittenGroup group;
+    fields.read("group", group.name);
+    if (const Entry* const entry = fields.take("group"))
+      group.where = entry->value.where;
+    return group;
+  }
+
+  void read_groups(const Entry* entry) {
+    if (entry == nullptr)
+      return;
+    if (entry->value.kind != Node::Kind::mapping) {
+      config::report_expected(entry->value, "groups",
+                              "a map such as {publish: {intensity: 2}}",
+                              diagnostics_);
+      return;
+    }
+    for (const Entry& item : entry->value.entries) {
+      JobGroup group;
+      group.id = item.key;
+      group.where = item.where;
+      check_name("the name of a group", group.id, group.where);
+      Fields fields = open(item.value, "job-group");
+      read_restart_rules(fields, "a group", most_job_restarts, group.strategy,
+                         group.intensity, group.period);
+      fields.finish();
+      draft_.workflow.groups.push_back(std::move(group));
+    }
   }
 
   /// A job with steps is tried once, so both limits are of the same thing.

@@ -16,10 +16,17 @@ struct WrittenNeed {
   config::Span where;
 };
 
+/// The group of a job as written; empty for none.
+struct WrittenGroup {
+  std::string name;
+  config::Span where;
+};
+
 /// A workflow whose texts are parsed, but whose names are not yet checked.
 struct Draft {
   Workflow workflow;
   std::vector<std::vector<WrittenNeed>> needs;  ///< Of each job.
+  std::vector<WrittenGroup> groups;             ///< Of each job.
 };
 
 /// Turns the tree of a file into a draft. What is wrong is reported, and the
@@ -27,7 +34,8 @@ struct Draft {
 [[nodiscard]] Draft decode(const config::Document& document,
                            config::Diagnostics& diagnostics);
 
-/// Resolves needs, refuses cycles and checks the names in all expressions.
+/// Resolves needs and groups, refuses cycles and checks the names in all
+/// expressions.
 void check_names(Draft& draft, config::Diagnostics& diagnostics);
 
 /// Reports problems of a text at its place in the file.

@@ -26,7 +26,6 @@ using supervisor::AutoShutdown;
 using supervisor::Backoff;
 using supervisor::OnGiveUp;
 using supervisor::Restart;
-using supervisor::Strategy;
 
 constexpr std::uint32_t most_restarts = 1'000'000;
 constexpr std::uint32_t most_replicas = 1000;
@@ -34,10 +33,6 @@ constexpr std::size_t most_services = 5000;
 constexpr std::size_t most_levels = 16;
 constexpr std::uint32_t most_failures = 1000;
 constexpr std::uint32_t most_old_logs = 1000;
-
-/// What a word of the language means, with the other ways to spell it.
-template <class T>
-using Words = std::initializer_list<std::pair<std::string_view, T>>;
 
 /// Something that has to come first.
 struct Dependency {
@@ -88,11 +83,8 @@ class ServicesDecoder : TextDecoder {
           fmt::format("groups nested more than {} deep", most_levels));
       return group;
     }
-    read_strategy(fields, group.strategy);
-    std::uint32_t intensity = static_cast<std::uint32_t>(group.intensity);
-    fields.read("intensity", intensity, 0, most_restarts);
-    group.intensity = static_cast<int>(intensity);
-    read_positive(fields, "period", group.period);
+    read_restart_rules(fields, "services", most_restarts, group.strategy,
+                       group.intensity, group.period);
     read_word<OnGiveUp>(fields, "on-give-up", group.on_give_up,
                         {{"escalate", OnGiveUp::escalate},
                          {"hold", OnGiveUp::hold},
@@ -119,22 +111,6 @@ class ServicesDecoder : TextDecoder {
                        "services: {children: {web: {run: ...}}}");
     }
     return group;
-  }
-
-  void read_strategy(Fields& fields, Strategy& strategy) {
-    const Entry* const entry = fields.take("strategy");
-    if (entry == nullptr)
-      return;
-    if (entry->value.kind == Node::Kind::mapping) {
-      diagnostics_.add(entry->value.where,
-                       "\"strategy\" of services is one word such as "
-                       "one_for_one; a map belongs on a job");
-      return;
-    }
-    to_word<Strategy>(entry->value, "strategy", strategy,
-                      {{"one_for_one", Strategy::one_for_one},
-                       {"one_for_all", Strategy::one_for_all},
-                       {"rest_for_one", Strategy::rest_for_one}});
   }
 
   void read_around(Fields& fields, Around& around) {
@@ -345,15 +321,6 @@ class ServicesDecoder : TextDecoder {
     out = value;
   }
 
-  void read_positive(Fields& fields, std::string_view keyword, Duration& out) {
-    fields.read(keyword, out);
-    if (out > Duration{0})
-      return;
-    diagnostics_.add(fields.take(keyword)->value.where,
-                     fmt::format("{}: must be more than nothing", keyword));
-    out = 1s;
-  }
-
   void read_shutdown(const Entry* entry, ServiceText& service) {
     if (entry == nullptr)
       return;
@@ -492,27 +459,6 @@ class ServicesDecoder : TextDecoder {
                  Words<T> words) {
     if (const Entry* const entry = fields.take(keyword))
       to_word(entry->value, keyword, out, words);
-  }
-
-  template <class T>
-  void to_word(const Node& node, std::string_view keyword, T& out,
-               Words<T> words) {
-    const auto text = config::to_text(node, keyword, diagnostics_);
-    if (!text)
-      return;
-    std::string spelled = *text;
-    std::vector<std::string_view> known;
-    for (const auto& [word, value] : words) {
-      if (spelled == word) {
-        out = value;
-        return;
-      }
-      known.push_back(word);
-    }
-    diagnostics_.add(node.where,
-                     fmt::format("{}: expected {}, got {}", keyword,
-                                 fmt::join(known, ", "), quoted(*text)),
-                     config::did_you_mean(*text, known));
   }
 
   // -- What comes first ------------------------------------------------------

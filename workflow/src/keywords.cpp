@@ -39,7 +39,7 @@ constexpr std::array<Keyword, 16> workflow_keywords{{
     later("concurrency", "Limits on runs at the same time."),
     {"services", Type::custom, "Services that run until they are ended.",
      "services"},
-    later("groups", "Supervisors over jobs."),
+    {"groups", Type::custom, "Supervisors over jobs by name.", "job-group"},
     later("hooks", "Commands at the start and end of a run."),
     later("notify", "Whom to tell."),
     later("retention", "How long to keep runs."),
@@ -84,7 +84,7 @@ constexpr std::array<Keyword, 33> job_keywords{{
     later("runs-on", "Labels of nodes."),
     later("placement", "Which node."),
     later("resources", "What it takes of a node."),
-    later("group", "The supervisor over it."),
+    {"group", Type::text, "The supervisor over it, from \"groups\"."},
     later("artifacts", "Files to keep."),
     later("approval", "Who must agree."),
     later("cache", "When not to run again."),
@@ -139,6 +139,12 @@ constexpr std::array<Keyword, 8> retry_keywords{{
     later("max-elapsed", "No new attempt after it."),
     later("if", "Causes to try again for."),
     later("unless", "Causes not to."),
+}};
+
+constexpr std::array<Keyword, 3> job_group_keywords{{
+    {"strategy", Type::text, "one_for_one, one_for_all or rest_for_one."},
+    {"intensity", Type::count, "Restarts allowed within the period: 1."},
+    {"period", Type::duration, "24h."},
 }};
 
 constexpr std::array<Keyword, 2> need_keywords{{
@@ -258,7 +264,7 @@ constexpr std::array<Keyword, 5> backoff_keywords{{
     {"reset-after", Type::duration, "Up for so long, it starts over: 60s."},
 }};
 
-constexpr std::array<Section, 20> all_sections{{
+constexpr std::array<Section, 21> all_sections{{
     {"workflow", "a workflow", workflow_keywords},
     {"defaults", "\"defaults\"", defaults_keywords},
     {"job", "a job", job_keywords},
@@ -267,6 +273,7 @@ constexpr std::array<Section, 20> all_sections{{
     {"timeout", "\"timeout\"", timeout_keywords},
     {"retry", "\"retry\"", retry_keywords},
     {"need", "a need", need_keywords},
+    {"job-group", "a group of jobs", job_group_keywords},
     {"services", "\"services\"", services_keywords},
     {"group", "a group of services", group_keywords},
     {"service", "a service", service_keywords},

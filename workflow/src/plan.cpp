@@ -3,6 +3,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/config/diagnostics.hpp>
+#include <troupe/supervisor/restart_window.hpp>
 #include <troupe/workflow/plan.hpp>
 
 #include <algorithm>
@@ -61,7 +62,9 @@ struct Progress {
   /// By fail-fast or with the run. A job that starts after that, since its
   /// `if` says so, is not: its steps run as usual.
   bool cancelled = false;
-  bool out_of_time = false;  ///< Of the job.
+  std::uint32_t restarts = 0;
+  bool restarts_at_end = false;  ///< With its group.
+  bool out_of_time = false;      ///< Of the job.
   bool step_out_of_time = false;
   std::optional<TimePoint> job_deadline;
   std::optional<TimePoint> step_deadline;
@@ -78,10 +81,19 @@ struct JobProgress {
   std::size_t needs_left = 0;          ///< Jobs before it that have not ended.
   std::vector<std::size_t> needed_by;  ///< Indices of jobs.
   Value needs;                         ///< For expressions, once none is left.
-  // Once no instance is left:
+  bool needs_changed = true;           ///< Since `needs` was made.
+  bool has_ended = false;              ///< Those after it have been told.
+  // Once it has:
   Verdict verdict = Verdict::skipped;
   bool failed_before = false;  ///< It, or a job before it.
   Value outputs;
+};
+
+/// What the plan knows of a group.
+struct GroupProgress {
+  supervisor::RestartWindow window;
+  std::vector<std::size_t> jobs{};  ///< In the order of the file.
+  std::size_t stopping = 0;         ///< Instances that have to end first.
 };
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
@@ -199,6 +211,9 @@ class Plan::Machine {
       return tl::unexpected{std::move(env.error()).within("env")};
     env_ = Value{std::move(*env)};
     jobs_.resize(workflow_->jobs.size());
+    for (const JobGroup& group : workflow_->groups)
+      groups_.push_back({supervisor::RestartWindow{
+          static_cast<std::size_t>(group.intensity), group.period}});
     const auto wanted = wanted_jobs();
     if (!wanted)
       return tl::unexpected{wanted.error()};
@@ -208,6 +223,8 @@ class Plan::Machine {
       jobs_[i].needs_left = workflow_->jobs[i].needs.size();
       for (const Need& need : workflow_->jobs[i].needs)
         jobs_[need.job].needed_by.push_back(i);
+      if (const auto group = workflow_->jobs[i].group)
+        groups_[*group].jobs.push_back(i);
       if (auto added = add_instances(i); !added)
         return added;
     }
@@ -228,6 +245,7 @@ class Plan::Machine {
     if (!progress.step_runs || progress.steps.size() != step)
       return {};
     end_step(i, std::move(result));
+    now_ = now;
     advance(i, now);
     pump(now);
     return take_actions();
@@ -427,14 +445,16 @@ class Plan::Machine {
 
   /// Starts what can start until nothing changes, then looks for the end.
   void pump(TimePoint now) {
+    now_ = now;
     for (bool changed = true; std::exchange(changed, false);) {
       for (std::size_t i = 0; i < instances_.size(); ++i) {
         if (instances_[i].state == JobState::pending &&
-            jobs_[progress_[i].job].needs_left == 0) {
+            jobs_[progress_[i].job].needs_left == 0 && !awaits_group(i)) {
           judge(i);
           changed = true;
         }
-        if (instances_[i].state == JobState::ready && has_place(i)) {
+        if (instances_[i].state == JobState::ready && has_place(i) &&
+            !awaits_group(i)) {
           run(i, now);
           changed = true;
         }
@@ -449,15 +469,21 @@ class Plan::Machine {
     }
   }
 
+  /// Whether others of its group have to end first.
+  bool awaits_group(std::size_t i) const {
+    const auto group = job_of(i).group;
+    return group && groups_[*group].stopping > 0;
+  }
+
   bool has_place(std::size_t i) const {
     return running_ < std::max<std::size_t>(1, options_.max_parallel) &&
            jobs_[progress_[i].job].running < job_of(i).max_parallel;
   }
 
   void judge(std::size_t i) {
-    Value& needs = jobs_[progress_[i].job].needs;
-    if (std::holds_alternative<Value::Null>(needs.data))
-      needs = needs_value(job_of(i));
+    JobProgress& job = jobs_[progress_[i].job];
+    if (std::exchange(job.needs_changed, false))
+      job.needs = needs_value(job_of(i));
     if (wants_to_run(i))
       change(i, JobState::ready, {});
     else if (is_ending())
@@ -649,6 +675,7 @@ class Plan::Machine {
     StartStep out;
     out.instance = instances_[i].id;
     out.step = number;
+    out.restarts = progress.restarts;
     out.label = instances_[i].label;
     out.name = ellipsize(printable(first_line(name->empty() ? *line : *name)),
                          name_columns);
@@ -790,16 +817,24 @@ class Plan::Machine {
       --running_;
       --end.running;
     }
+    --end.left;
+    if (progress.restarts_at_end) {
+      --groups_[*job_of(i).group].stopping;
+      if (!is_ending()) {
+        open_again(i);
+        return;
+      }
+    }
     progress.job_deadline.reset();
     progress.step_deadline.reset();
     change(i, state, std::move(reason));
     progress.env = {};
     progress.steps_so_far = {};
-    if (--end.left == 0)
-      end_job(progress.job);
     const bool failed =
         state == JobState::failed || state == JobState::timed_out;
-    if (failed && job_of(i).fail_fast && !job_of(i).continue_on_error)
+    if (end.left == 0)
+      end_job(progress.job);
+    else if (failed && job_of(i).fail_fast && !job_of(i).continue_on_error)
       fail_fast(i);
   }
 
@@ -807,7 +842,11 @@ class Plan::Machine {
   void fail_fast(std::size_t failed) {
     const JobProgress& end = jobs_[progress_[failed].job];
     const std::size_t count = job_of(failed).matrix.size();
+    const std::uint32_t restarts = progress_[failed].restarts;
     for (std::size_t i = end.first; i < end.first + count; ++i) {
+      // The last one to end may make the group start all of them again.
+      if (progress_[failed].restarts != restarts)
+        return;
       if (has_ended(instances_[i].state) || progress_[i].cancelled)
         continue;
       progress_[i].cancelled = true;
@@ -825,15 +864,19 @@ class Plan::Machine {
     bool all_skipped = true;
     bool failed = false;
     bool stopped = false;
-    Value::Object outputs;
     for (std::size_t i = end.first; i < end.first + job.matrix.size(); ++i) {
       const JobState state = instances_[i].state;
       all_skipped = all_skipped && state == JobState::skipped;
       failed =
           failed || state == JobState::failed || state == JobState::timed_out;
       stopped = stopped || state == JobState::cancelled;
-      collect_outputs(progress_[i], outputs);
     }
+    if (failed && !job.continue_on_error && restart_group(job_index))
+      return;
+    Value::Object outputs;
+    for (std::size_t i = end.first; i < end.first + job.matrix.size(); ++i)
+      collect_outputs(progress_[i], outputs);
+    end.has_ended = true;
     if (failed)
       end.verdict = job.continue_on_error ? Verdict::success : Verdict::failure;
     else if (stopped)
@@ -846,6 +889,106 @@ class Plan::Machine {
       end.failed_before = end.failed_before || jobs_[need.job].failed_before;
     for (const std::size_t next : end.needed_by)
       --jobs_[next].needs_left;
+  }
+
+  /// False if the failure of the job stands.
+  bool restart_group(std::size_t failed_job) {
+    const Job& job = workflow_->jobs[failed_job];
+    if (!job.group || is_ending())
+      return false;
+    const JobGroup& spec = workflow_->groups[*job.group];
+    GroupProgress& group = groups_[*job.group];
+    const std::size_t used = group.window.used(now_);
+    const bool again = group.window.allow(now_);
+    actions_.push_back(GroupDecided{.group = spec.id,
+                                    .job = job.id,
+                                    .gave_up = !again,
+                                    .restarts_used = again ? used + 1 : used,
+                                    .intensity = spec.intensity,
+                                    .period = spec.period});
+    if (!again)
+      return false;
+    switch (spec.strategy) {
+      case supervisor::Strategy::one_for_one:
+      case supervisor::Strategy::simple_one_for_one:
+        restart_job(failed_job, /*all_of_it=*/false);
+        break;
+      case supervisor::Strategy::rest_for_one:
+      case supervisor::Strategy::one_for_all:
+        for (const std::size_t member : group.jobs) {
+          if (spec.strategy == supervisor::Strategy::one_for_all ||
+              member >= failed_job)
+            restart_job(member, /*all_of_it=*/true);
+        }
+        break;
+    }
+    return true;
+  }
+
+  void restart_job(std::size_t job_index, bool all_of_it) {
+    const std::size_t first = jobs_[job_index].first;
+    const std::size_t count = workflow_->jobs[job_index].matrix.size();
+    for (std::size_t i = first; i < first + count; ++i) {
+      Progress& progress = progress_[i];
+      switch (instances_[i].state) {
+        case JobState::pending:
+        case JobState::ready:
+          break;
+        case JobState::running:
+          if (std::exchange(progress.restarts_at_end, true))
+            break;
+          ++groups_[*job_of(i).group].stopping;
+          progress.cancelled = true;
+          if (progress.step_runs && !current_step_wants_to_run(i))
+            stop_step(i);
+          break;
+        case JobState::succeeded:
+        case JobState::skipped:
+          if (all_of_it)
+            open_again(i);
+          break;
+        case JobState::failed:
+        case JobState::timed_out:
+        case JobState::cancelled:
+          open_again(i);
+          break;
+      }
+    }
+  }
+
+  /// As if it had not run. The jobs after it wait for it once more.
+  void open_again(std::size_t i) {
+    Progress fresh;
+    fresh.job = progress_[i].job;
+    fresh.matrix = std::move(progress_[i].matrix);
+    fresh.restarts = progress_[i].restarts + 1;
+    progress_[i] = std::move(fresh);
+    JobProgress& job = jobs_[progress_[i].job];
+    ++job.left;
+    job.needs_changed = true;
+    change(i, JobState::pending, "starts again with its group");
+    if (!std::exchange(job.has_ended, false))
+      return;
+    for (const std::size_t next : job.needed_by) {
+      ++jobs_[next].needs_left;
+      wait_again(next);
+    }
+  }
+
+  /// Of a job that was about to start.
+  void wait_again(std::size_t job_index) {
+    const auto first = instances_.begin() +
+                       static_cast<std::ptrdiff_t>(jobs_[job_index].first);
+    const std::span all{first,
+                        first + static_cast<std::ptrdiff_t>(
+                                    workflow_->jobs[job_index].matrix.size())};
+    if (!std::all_of(all.begin(), all.end(), [](const Instance& instance) {
+          return instance.state == JobState::ready;
+        }))
+      return;
+    jobs_[job_index].needs_changed = true;
+    for (const Instance& instance : all)
+      change(index(instance.id), JobState::pending, {});
   }
 
   /// Of several instances the last one with a value gives it.
@@ -882,7 +1025,9 @@ class Plan::Machine {
   std::vector<Instance> instances_;
   std::vector<Progress> progress_;  ///< Of each instance.
   std::vector<JobProgress> jobs_;   ///< Of each job.
-  std::size_t running_ = 0;         ///< Instances.
+  std::vector<GroupProgress> groups_;
+  TimePoint now_{};          ///< Of the event at hand.
+  std::size_t running_ = 0;  ///< Instances.
   bool stopping_ = false;
   bool cancelled_ = false;
   bool cancelled_twice_ = false;

@@ -145,6 +145,40 @@ void TextDecoder::refuse_expressions(const Node& node,
     refuse_expressions(item, keyword);
 }
 
+void TextDecoder::read_positive(Fields& fields, std::string_view keyword,
+                                Duration& out) {
+  fields.read(keyword, out);
+  if (out > Duration{0})
+    return;
+  diagnostics_.add(fields.take(keyword)->value.where,
+                   fmt::format("{}: must be more than nothing", keyword));
+  out = 1s;
+}
+
+void TextDecoder::read_restart_rules(Fields& fields, std::string_view whom,
+                                     std::uint32_t most,
+                                     supervisor::Strategy& strategy,
+                                     int& intensity, Duration& period) {
+  using supervisor::Strategy;
+  if (const Entry* const entry = fields.take("strategy")) {
+    if (entry->value.kind == Node::Kind::mapping)
+      diagnostics_.add(
+          entry->value.where,
+          fmt::format("\"strategy\" of {} is one word such as one_for_one; a "
+                      "map belongs on a job",
+                      whom));
+    else
+      to_word<Strategy>(entry->value, "strategy", strategy,
+                        {{"one_for_one", Strategy::one_for_one},
+                         {"one_for_all", Strategy::one_for_all},
+                         {"rest_for_one", Strategy::rest_for_one}});
+  }
+  auto restarts = static_cast<std::uint32_t>(intensity);
+  fields.read("intensity", restarts, 0, most);
+  intensity = static_cast<int>(restarts);
+  read_positive(fields, "period", period);
+}
+
 Template TextDecoder::read_run(const Entry& entry,
                                const std::vector<std::string>& shell,
                                std::string_view name) {

@@ -29,19 +29,19 @@ enum class OutcomeKind : std::uint8_t {
 /// One reason, as a value that rules can be keyed by.
 /// Stored and sent: append only, never renumber.
 enum class CauseKind : std::uint8_t {
-  exit_code = 1,    ///< `number` is the code.
-  signal = 2,       ///< `number` is the signal that ended the leader.
-  timeout = 3,      ///< The attempt's time limit.
-  output = 4,       ///< output-contains or output-not-contains.
-  duration = 5,     ///< max-duration of the success criteria.
-  spawn_error = 6,  ///< Never ran; `number` is 127, 126 or 125.
-  cancelled = 7,    ///< By a person, a fail-fast or a shutdown.
-  actor_crash = 8,  ///< A command actor died and was restarted.
-  warden_lost = 9,  ///< The launching process is gone.
-  gave_up = 10,     ///< Attempts or a restart budget ran out.
-  not_ready = 11,   ///< A service was not ready in time.
-  not_alive = 12,   ///< A service failed its live probe.
-  watchdog = 13,    ///< A service did not report in time.
+  exit_code = 1,       ///< `number` is the code.
+  signal = 2,          ///< `number` is the signal that ended the leader.
+  timeout = 3,         ///< The attempt's time limit.
+  output = 4,          ///< output-contains or output-not-contains.
+  duration = 5,        ///< max-duration of the success criteria.
+  spawn_error = 6,     ///< Never ran; `number` is 127, 126 or 125.
+  cancelled = 7,       ///< By a person, a fail-fast or a shutdown.
+  actor_crash = 8,     ///< A command actor died and was restarted.
+  warden_lost = 9,     ///< The launching process is gone.
+  gave_up = 10,        ///< Attempts or a restart budget ran out.
+  not_ready = 11,      ///< A service was not ready in time.
+  not_alive = 12,      ///< A service failed its live probe.
+  watchdog = 13,       ///< A service did not report in time.
   out_of_memory = 14,  ///< More than its limit; `number` is the signal.
 };
 

@@ -28,8 +28,8 @@ namespace troupe::process {
 
 /// What has to be written where for `limits`: file names within a cgroup and
 /// texts. Pure.
-[[nodiscard]] std::vector<std::pair<std::string, std::string>>
-cgroup_settings(const TreeLimits& limits);
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> cgroup_settings(
+    const TreeLimits& limits);
 
 /// One group, empty at first. Any thread; no call blocks.
 class Cgroup {
@@ -71,9 +71,9 @@ class Cgroups {
   /// Errors: unavailable, with what is missing.
   [[nodiscard]] Result<void> check(const TreeLimits& limits) const;
 
-  /// A group with these limits. The first call moves troupe's own processes into
-  /// a group beside, which the kernel asks for, and removes what dead troupes
-  /// have left.
+  /// A group with these limits. The first call moves troupe's own processes
+  /// into a group beside, which the kernel asks for, and removes what dead
+  /// troupes have left.
   ///
   /// Errors: unavailable, with what is missing; of a failed system call.
   [[nodiscard]] Result<std::unique_ptr<Cgroup>> make(const TreeLimits& limits);

@@ -3,6 +3,7 @@
 #include <troupe/actors/command_request.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/config/source.hpp>
+#include <troupe/supervisor/child_spec.hpp>
 #include <troupe/workflow/template.hpp>
 #include <troupe/workflow/value.hpp>
 
@@ -59,6 +60,17 @@ struct Need {
   When when = When::succeeded;
 };
 
+/// A supervisor over jobs. When a job of it has failed, with all attempts of
+/// its steps, it is started again, and with it those that the strategy names;
+/// after too many restarts the failure stands.
+struct JobGroup {
+  std::string id;
+  config::Span where;
+  supervisor::Strategy strategy = supervisor::Strategy::one_for_one;
+  int intensity = 1;
+  Duration period = 24h;  ///< Jobs may take long.
+};
+
 /// Work that runs as a unit: steps in sequence, once for each combination of
 /// its matrix.
 struct Job {
@@ -66,6 +78,7 @@ struct Job {
   config::Span where;
   Template name;  ///< For people; may be empty.
   std::vector<Need> needs;
+  std::optional<std::size_t> group;  ///< Index in Workflow::groups.
   std::vector<NamedTemplate> env;
   std::vector<Step> steps;  ///< Of a `run:` job one, with the id "run".
   std::vector<NamedTemplate> outputs;
@@ -95,6 +108,7 @@ struct Workflow {
   std::vector<NamedTemplate> env;
   std::vector<std::string> dotenv;  ///< Files of variables of the services.
   std::vector<Job> jobs;            ///< In the order of the file.
+  std::vector<JobGroup> groups;
   std::shared_ptr<const ServiceGroup> services;  ///< Null if there are none.
   std::vector<InputUse> inputs;
 };

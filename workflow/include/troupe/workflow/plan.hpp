@@ -25,7 +25,8 @@ namespace troupe::workflow {
 /// One variant of a job in a run; counts from 1 in the order of the file.
 using InstanceId = Id<struct InstanceTag>;
 
-/// pending -> ready -> running -> one of the rest; the end can come at once.
+/// pending -> ready -> running -> one of the rest; the end can come at once. A
+/// restart with its group makes it pending again.
 /// Stored and sent: append only, never renumber.
 enum class JobState : std::uint8_t {
   pending = 1,  ///< Jobs that it needs have not ended.
@@ -62,10 +63,11 @@ struct StepResult {
 /// Run this command and answer with on_step_finished(), exactly once.
 struct StartStep {
   InstanceId instance;
-  std::size_t step = 0;  ///< Index in the job.
-  std::string label;     ///< Of the instance: "pull (eu, a)".
-  std::string name;      ///< Of the step, for people.
-  std::string line;      ///< The resolved text of `run`, for people.
+  std::size_t step = 0;        ///< Index in the job.
+  std::uint32_t restarts = 0;  ///< Of the instance, with its group.
+  std::string label;           ///< Of the instance: "pull (eu, a)".
+  std::string name;            ///< Of the step, for people.
+  std::string line;            ///< The resolved text of `run`, for people.
   /// What to execute: the words of a simple command, else the shell, -c and
   /// the text.
   std::vector<std::string> argv;
@@ -100,13 +102,24 @@ struct JobStateChanged {
   std::string reason;  ///< For people; empty if there is nothing to explain.
 };
 
+/// A job of a group has failed for good. Its group starts it again, and others
+/// with it, or gives up; the changes of their states follow.
+struct GroupDecided {
+  std::string group;
+  std::string job;  ///< That has failed.
+  bool gave_up = false;
+  std::size_t restarts_used = 0;  ///< Within the period, with this one.
+  int intensity = 0;
+  Duration period{0};
+};
+
 /// The last action of a plan, exactly once.
 struct RunFinished {
   RunResult result = RunResult::success;
 };
 
 using Action = std::variant<StartStep, CancelStep, StepEnded, JobStateChanged,
-                            RunFinished>;
+                            GroupDecided, RunFinished>;
 using Actions = std::vector<Action>;
 
 /// How to run a workflow once.
@@ -133,6 +146,13 @@ struct PlanOptions {
 /// skipped once one before it has failed or the job is being cancelled. A
 /// failure under continue-on-error counts as success afterwards, for steps as
 /// for jobs; `steps.ID.outcome` and the state of the job still tell.
+///
+/// The failure of a job in a group is first of all its group's. Within its
+/// budget, the group starts again what did not succeed of the job
+/// (one_for_one), or all of it together with those of its jobs that come later
+/// in the file (rest_for_one) or with all of them (one_for_all). Those that run
+/// are stopped first, as by fail-fast; none starts before they have ended. Jobs
+/// outside of the group that have started stay as they are.
 class Plan {
  public:
   /// A job instance, for displays.
