@@ -103,7 +103,7 @@ Result<void> check_limits(const service::GroupNode& group,
     }
     const service::ServiceSpec& spec =
         *std::get<service::ServiceNode>(node.what).spec;
-    const process::TreeLimits& limits = spec.command.tree_limits;
+    const process::TreeLimits& limits = spec.command->tree_limits;
     const auto kept = limits.any() ? cgroups.check(limits) : Result<void>{};
     if (kept)
       continue;

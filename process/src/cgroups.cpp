@@ -246,15 +246,12 @@ Result<void> Cgroups::check(const TreeLimits& limits) const {
 Result<std::unique_ptr<Cgroup>> Cgroups::make(const TreeLimits& limits) {
   if (auto result = check(limits); !result)
     return tl::unexpected(std::move(result.error()));
-  std::string folder;
-  {
-    const std::lock_guard lock{mutex_};
-    if (!std::exchange(is_tidy_, true))
-      remove_leftovers();
-    if (auto result = enable(controllers_of(limits)); !result)
-      return tl::unexpected(std::move(result.error()));
-    folder = fmt::format("{}/{}{}-{}", folder_, prefix, ::getpid(), ++last_);
-  }
+  if (!is_tidy_.exchange(true))
+    remove_leftovers();
+  if (auto result = enable(controllers_of(limits)); !result)
+    return tl::unexpected(std::move(result.error()));
+  const std::string folder =
+      fmt::format("{}/{}{}-{}", folder_, prefix, ::getpid(), ++last_);
   if (::mkdir(folder.c_str(), 0755) != 0)
     return tl::unexpected(
         system_error(fmt::format("cannot make cgroup {}", folder), errno));
@@ -277,7 +274,8 @@ Result<std::unique_ptr<Cgroup>> Cgroups::make(const TreeLimits& limits) {
 }
 
 /// Hands controllers on to the groups that are made. The kernel refuses while
-/// the cgroup has members, so they are moved into one of their own.
+/// the cgroup has members, so they are moved into one of their own. Threads may
+/// do this at the same time: nothing is done that could not be done twice.
 Result<void> Cgroups::enable(const std::string& controllers) {
   const std::string file = folder_ + "/cgroup.subtree_control";
   const std::string names = missing_words(controllers, read_file(file));

@@ -121,7 +121,8 @@ class Environment(Stacks, TroupeTest):
 class Limits(Stacks, TroupeTest):
     def test_limits_are_those_of_each_process(self):
         self.up({"children": {"a": {
-            "run": "ulimit -n >> events; ulimit -u >> events; " + self.idle,
+            "run": "ulimit -n >> events; bash -c 'ulimit -u' >> events; " +
+                   self.idle,
             "limits": {"files": 64, "processes": 4321}}}})
         self.wait_for_events("64", "4321")
 

@@ -238,8 +238,8 @@ class Driver {
   }
 
   void on_change(InstanceId id, JobState state) {
-    const JobState old = states_.try_emplace(id, JobState::pending)
-                             .first->second;
+    const JobState old =
+        states_.try_emplace(id, JobState::pending).first->second;
     const std::size_t job = job_of(id);
     if (state == JobState::pending) {
       // With its group, or since it waits for one that starts again.

@@ -400,7 +400,7 @@ class Decoder : TextDecoder {
       group.id = item.key;
       group.where = item.where;
       check_name("the name of a group", group.id, group.where);
-      Fields fields = open(item.value, "job-group");
+      Fields fields = open(item.value, "groups");
       read_restart_rules(fields, "a group", most_job_restarts, group.strategy,
                          group.intensity, group.period);
       fields.finish();

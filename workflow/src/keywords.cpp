@@ -39,7 +39,7 @@ constexpr std::array<Keyword, 16> workflow_keywords{{
     later("concurrency", "Limits on runs at the same time."),
     {"services", Type::custom, "Services that run until they are ended.",
      "services"},
-    {"groups", Type::custom, "Supervisors over jobs by name.", "job-group"},
+    {"groups", Type::custom, "Supervisors over jobs by name.", "groups"},
     later("hooks", "Commands at the start and end of a run."),
     later("notify", "Whom to tell."),
     later("retention", "How long to keep runs."),
@@ -238,7 +238,7 @@ constexpr std::array<Keyword, 2> shutdown_keywords{{
 
 constexpr std::array<Keyword, 6> limits_keywords{{
     {"memory", Type::size, "Memory of the service as a whole."},
-    {"cpu", Type::custom, "Share of the processors; 100% is one.", "cpu"},
+    {"cpu", Type::custom, "Share of the processors; 100% is one."},
     {"tasks", Type::count, "Processes and threads of the service."},
     {"files", Type::count, "Open files of each process."},
     {"processes", Type::count, "Processes of the user."},
@@ -273,7 +273,7 @@ constexpr std::array<Section, 21> all_sections{{
     {"timeout", "\"timeout\"", timeout_keywords},
     {"retry", "\"retry\"", retry_keywords},
     {"need", "a need", need_keywords},
-    {"job-group", "a group of jobs", job_group_keywords},
+    {"groups", "a group of jobs", job_group_keywords},
     {"services", "\"services\"", services_keywords},
     {"group", "a group of services", group_keywords},
     {"service", "a service", service_keywords},

@@ -10,8 +10,9 @@
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/process/command_spec.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
@@ -86,9 +87,8 @@ class Cgroups {
 
   std::string folder_;
   pid_t troupe_;
-  std::mutex mutex_;  ///< Guards what follows.
-  bool is_tidy_ = false;
-  std::uint64_t last_ = 0;
+  std::atomic<bool> is_tidy_ = false;
+  std::atomic<std::uint64_t> last_ = 0;
 };
 
 }  // namespace troupe::process
