@@ -233,11 +233,9 @@ Result<void> Cgroups::check(const TreeLimits& limits) const {
     return {};
   if (::access(control.c_str(), W_OK) != 0)
     return missing(fmt::format("cgroup {} may not be written to", folder_));
-  // Only the root of all may have both members and groups with controllers.
-  const bool is_root = ::access((folder_ + "/cgroup.type").c_str(), F_OK) != 0;
   const auto processes = members();
-  if (!is_root && !std::all_of(processes.begin(), processes.end(),
-                               [this](pid_t pid) { return is_ours(pid); }))
+  if (!is_root() && !std::all_of(processes.begin(), processes.end(),
+                                 [this](pid_t pid) { return is_ours(pid); }))
     return missing(fmt::format(
         "cgroup {} has processes that are not of this troupe", folder_));
   return {};
@@ -273,9 +271,10 @@ Result<std::unique_ptr<Cgroup>> Cgroups::make(const TreeLimits& limits) {
   return group;
 }
 
-/// Hands controllers on to the groups that are made. The kernel refuses while
-/// the cgroup has members, so they are moved into one of their own. Threads may
-/// do this at the same time: nothing is done that could not be done twice.
+/// Hands controllers on to the groups that are made. While the cgroup has
+/// members, the kernel refuses that or, with processors and tasks, what comes
+/// after it; so they are moved into one of their own first. Threads may do this
+/// at the same time: nothing is done that could not be done twice.
 Result<void> Cgroups::enable(const std::string& controllers) {
   const std::string file = folder_ + "/cgroup.subtree_control";
   const std::string names = missing_words(controllers, read_file(file));
@@ -285,21 +284,24 @@ Result<void> Cgroups::enable(const std::string& controllers) {
   for_each_piece(names, ' ', [&](std::string_view name) {
     text.append(text.empty() ? "+" : " +").append(name);
   });
-  int error = write_file(file, text);
-  if (error == EBUSY) {
+  if (const auto processes = members(); !is_root() && !processes.empty()) {
     const std::string own =
         fmt::format("{}/{}{}", folder_, own_prefix, troupe_);
     if (::mkdir(own.c_str(), 0755) != 0 && errno != EEXIST)
       return tl::unexpected(
           system_error(fmt::format("cannot make cgroup {}", own), errno));
-    for (const pid_t pid : members())
+    for (const pid_t pid : processes)
       write_file(own + "/cgroup.procs", fmt::format("{}", pid));
-    error = write_file(file, text);
   }
-  if (error != 0)
+  if (const int error = write_file(file, text); error != 0)
     return tl::unexpected(
         system_error(fmt::format("cannot write {} to {}", text, file), error));
   return {};
+}
+
+/// Only the root of all may have both members and groups with controllers.
+bool Cgroups::is_root() const {
+  return ::access((folder_ + "/cgroup.type").c_str(), F_OK) != 0;
 }
 
 std::vector<pid_t> Cgroups::members() const {

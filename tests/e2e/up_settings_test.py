@@ -132,7 +132,7 @@ class Limits(Stacks, TroupeTest):
                   "limits": {"memory": "256MiB"}}}})
         self.assertEqual(up.finish(), 1)
         # By itself, or killed, depending on whether there is a cgroup.
-        self.assertRegex(up.err, r"a (exited with 1|was killed: it needed more "
+        self.assertRegex(up.err, r"a (exited with 1|killed: it needed more "
                                  r"memory than its limit)")
 
     def test_a_file_that_grows_too_much_ends_its_writer(self):

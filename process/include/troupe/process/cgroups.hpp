@@ -82,6 +82,7 @@ class Cgroups {
  private:
   [[nodiscard]] Result<void> enable(const std::string& controllers);
   [[nodiscard]] std::vector<pid_t> members() const;
+  [[nodiscard]] bool is_root() const;
   [[nodiscard]] bool is_ours(pid_t pid) const;
   void remove_leftovers() const;
 
