@@ -5,8 +5,9 @@
 
 SERVICES (100) services run at once; KILLS (200) of them are killed one after the
 other, at random, and each writes the time at which its main() begins. Measured for
-`troupe up` and, if it is installed, supervisord, in turns. Times include what the
-kernel and the dynamic linker take to start the program.
+`troupe up` and, if it is installed, supervisord (at most 40 kills, since each takes a
+second), in turns. Times include what the kernel and the dynamic linker take to start
+the program.
 """
 
 import os
@@ -52,13 +53,15 @@ class Beats:
     def __init__(self, path):
         path.touch()
         self.file = path.open()
+        self.rest = ""
         self.alive = set()
 
     def read(self):
-        line = self.file.readline()
-        if not line.endswith("\n"):
+        self.rest += self.file.readline()
+        if not self.rest.endswith("\n"):
             return None
-        pid, nanoseconds = map(int, line.split())
+        pid, nanoseconds = map(int, self.rest.split())
+        self.rest = ""
         self.alive.add(pid)
         return nanoseconds
 
@@ -67,6 +70,7 @@ class Beats:
         while (nanoseconds := self.read()) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(what)
+            time.sleep(0.0005)  # A beat has its own time; leave the CPUs alone.
         return nanoseconds
 
     def kill_one(self):
@@ -126,17 +130,17 @@ def main():
         times = {name: [] for name in rivals}
         for turn in range(4):
             for name, start in rivals.items():
-                times[name] += measure(start, KILLS // 4, folder / f"{turn}{name[:2]}", beat)
+                kills = min(KILLS, 40) if name == "supervisord" else KILLS
+                times[name] += measure(start, kills // 4, folder / f"{turn}{name[:2]}", beat)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{os.cpu_count()} CPUs, Linux {platform.release()}; {SERVICES} services, "
-          f"{KILLS} kills\n")
-    print("| rival | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|")
+    print(f"{os.cpu_count()} CPUs, Linux {platform.release()}; {SERVICES} services\n")
+    print("| rival | kills | p50 ms | p99 ms | max ms |\n|---|---:|---:|---:|---:|")
     for name, values in times.items():
         values.sort()
         at = [1000 * values[min(int(len(values) * q), len(values) - 1)]
               for q in (0.5, 0.99, 1.0)]
-        print(f"| {name} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} |")
+        print(f"| {name} | {len(values)} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} |")
 
 
 main()
