@@ -49,6 +49,12 @@ using Socket =
 constexpr std::size_t high_mark_bytes = 1 << 20;
 constexpr std::size_t low_mark_bytes = 256 << 10;
 
+/// How long a command that the system has no room for waits for some: others
+/// end. The pauses between two tries double.
+constexpr Duration launch_patience = 1min;
+constexpr Duration first_launch_pause = 5ms;
+constexpr Duration longest_launch_pause = 500ms;
+
 /// A command that fills the kernel's default pipe gets a larger one.
 constexpr int large_pipe_bytes = 1 << 20;
 
@@ -114,6 +120,12 @@ Result<int> open_stdin(const CommandSpec& spec, int null_fd, OwnedFd& holder) {
             return holder.get();
           }},
       spec.standard_input);
+}
+
+/// Whether others only have to end for it to succeed.
+bool lacks_room(const SpawnFailure& failure) {
+  return failure.stage == SpawnStage::resources &&
+         failure.error.code == Errc::overloaded;
 }
 
 /// The first candidate that can be executed, as a shell would pick it.
@@ -201,6 +213,17 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   SweepReport swept_;
 };
 
+/// A command that the system has had no room for yet.
+struct Postponed {
+  Postponed(const Executor& executor, CommandSpec command)
+      : spec{std::move(command)}, timer{executor} {}
+
+  CommandSpec spec;
+  Timer timer;
+  Duration waited{0};
+  Duration pause = first_launch_pause;
+};
+
 class Lane {
  public:
   Lane(const LaneContext& context, int socket_fd)
@@ -251,7 +274,11 @@ class Lane {
  private:
   void receive();
   void handle(const wire::Frame& frame);
-  void start(AttemptId id, const CommandSpec& spec);
+  void start(AttemptId id, CommandSpec spec);
+  [[nodiscard]] std::optional<SpawnFailure> launch(AttemptId id,
+                                                   const CommandSpec& spec);
+  void try_again_later(AttemptId id);
+  void give_up(AttemptId id, SpawnFailure why);
   void pause();
   void resume();
   void flush();
@@ -262,6 +289,7 @@ class Lane {
   Socket socket_;
   wire::Reader reader_;
   std::map<AttemptId, std::shared_ptr<Attempt>> attempts_;
+  std::map<AttemptId, Postponed> postponed_;
   std::vector<std::pair<std::shared_ptr<Attempt>, CapturedStream*>> unread_;
   PausableClock clock_;
   std::string pending_;    ///< Frames not yet given to the socket.
@@ -698,6 +726,10 @@ void Lane::handle(const wire::Frame& frame) {
                [&](const wire::Stop& m) {
                  if (known)
                    std::shared_ptr { attempt->second } -> stop(m.request);
+                 else if (postponed_.contains(frame.id))
+                   give_up(frame.id, {SpawnStage::resources,
+                                      {Errc::cancelled,
+                                       "was stopped before it could start"}});
                },
                [&](const wire::Signal& m) {
                  if (known)
@@ -712,18 +744,56 @@ void Lane::handle(const wire::Frame& frame) {
       frame.message);
 }
 
-void Lane::start(AttemptId id, const CommandSpec& spec) {
-  auto attempt = std::make_shared<Attempt>(*this, id, spec);
-  context_.running.fetch_add(1);
-  if (auto failed = attempt->launch()) {
-    context_.running.fetch_sub(1);
-    send(id, wire::NotStarted{std::move(*failed)});
+void Lane::start(AttemptId id, CommandSpec spec) {
+  if (postponed_.contains(id))
     return;
-  }
+  context_.running.fetch_add(1);
+  auto failed = launch(id, spec);
+  if (!failed)
+    return;
+  postponed_.try_emplace(id, executor(), std::move(spec));
+  if (lacks_room(*failed))
+    try_again_later(id);
+  else
+    give_up(id, std::move(*failed));
+}
+
+std::optional<SpawnFailure> Lane::launch(AttemptId id,
+                                         const CommandSpec& spec) {
+  auto attempt = std::make_shared<Attempt>(*this, id, spec);
+  if (auto failed = attempt->launch())
+    return failed;
   attempts_.emplace(id, attempt);
   attempt->begin();
   if (paused())
     attempt->pause();
+  return std::nullopt;
+}
+
+void Lane::try_again_later(AttemptId id) {
+  Postponed& postponed = postponed_.at(id);
+  postponed.timer.expires_after(postponed.pause);
+  postponed.timer.async_wait([this, id](error_code error) {
+    const auto found = postponed_.find(id);
+    if (error || found == postponed_.end())
+      return;
+    Postponed& waiting = found->second;
+    waiting.waited += waiting.pause;
+    waiting.pause = std::min(waiting.pause * 2, longest_launch_pause);
+    auto failed = launch(id, waiting.spec);
+    if (!failed)
+      postponed_.erase(found);
+    else if (lacks_room(*failed) && waiting.waited < launch_patience)
+      try_again_later(id);
+    else
+      give_up(id, std::move(*failed));
+  });
+}
+
+void Lane::give_up(AttemptId id, SpawnFailure why) {
+  postponed_.erase(id);
+  context_.running.fetch_sub(1);
+  send(id, wire::NotStarted{std::move(why)});
 }
 
 void Lane::pause() {

@@ -4,7 +4,8 @@ import os
 import signal
 import unittest
 
-from troupe_e2e import SANITIZED, TroupeTest, processes_with, wait_until
+from troupe_e2e import (SANITIZED, TROUPE, TroupeTest, processes_with,
+                        wait_until)
 
 
 class OpenFiles(TroupeTest):
@@ -22,6 +23,20 @@ class OpenFiles(TroupeTest):
                 finished = self.troupe("exec", "--limit", f"files={files}", "--",
                                        "sh", "-c", "ulimit -n")
                 self.assert_ended(finished, 0, f"{files}\n")
+
+
+class Processes(TroupeTest):
+    def test_jobs_wait_until_there_may_be_more_processes(self):
+        # Root may have as many as it likes.
+        other = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+        if os.geteuid() != 0 or self.run_program(
+                [*other, TROUPE, "version"]).code != 0:
+            self.skipTest("cannot run as another user")
+        self.cwd.chmod(0o777)
+        finished = self.run_program(
+            [*other, "sh", "-c",
+             f'ulimit -u 30; exec "{TROUPE}" map -j 40 sleep 0.1{{}} ::: $(seq 60)'])
+        self.assert_ended(finished, 0)
 
 
 class FileSize(TroupeTest):
