@@ -25,7 +25,7 @@ namespace {
 
 using api::Json;
 
-constexpr Duration longest_answer = 10s;
+constexpr Duration longest_answer = 5s;
 /// A service may take long to end or to be ready, and says itself how long.
 constexpr Duration longest_change = 1h;
 
@@ -46,7 +46,9 @@ struct RunningStack {
   StackSnapshot snapshot;
 };
 
-Result<std::vector<RunningStack>> running_stacks(const std::string& file) {
+/// Of those that do not answer in time, the errors are added to `silent`.
+Result<std::vector<RunningStack>> running_stacks(const std::string& file,
+                                                 std::vector<Error>& silent) {
   const auto sockets = sockets_of(file);
   if (!sockets)
     return tl::unexpected{sockets.error()};
@@ -58,6 +60,10 @@ Result<std::vector<RunningStack>> running_stacks(const std::string& file) {
     if (!answer && (answer.error().code == Errc::not_found ||
                     answer.error().code == Errc::unavailable))
       continue;
+    if (!answer && answer.error().code == Errc::timed_out) {
+      silent.push_back(answer.error());
+      continue;
+    }
     if (!answer)
       return tl::unexpected{answer.error()};
     try {
@@ -80,9 +86,13 @@ Error nothing_runs(const std::string& file) {
 
 /// The one stack that is meant.
 Result<RunningStack> the_stack(const std::string& file) {
-  auto running = running_stacks(file);
+  std::vector<Error> silent;
+  auto running = running_stacks(file, silent);
   if (!running)
     return tl::unexpected{std::move(running.error())};
+  // It may be the one that is meant.
+  if (!silent.empty())
+    return tl::unexpected{std::move(silent.front())};
   if (running->empty())
     return tl::unexpected{nothing_runs(file)};
   if (running->size() == 1)
@@ -106,17 +116,21 @@ void add_file(CLI::App& app, std::string& file) {
 }
 
 int print_stacks(const std::string& file, bool as_json) {
-  const auto running = running_stacks(file);
+  std::vector<Error> silent;
+  const auto running = running_stacks(file, silent);
   if (!running)
     return failed(running.error());
+  for (const Error& error : silent)
+    complain(error.what);
+  const int code = silent.empty() ? exit_ok : exit_failed;
   if (as_json) {
     Json all = Json::array();
     for (const RunningStack& stack : *running)
       all.push_back(to_json(stack.snapshot));
     fmt::print("{}\n", all.dump(2));
-    return exit_ok;
+    return code;
   }
-  if (running->empty())
+  if (running->empty() && silent.empty())
     return failed(nothing_runs(file));
   for (const RunningStack& stack : *running) {
     if (running->size() > 1)
@@ -125,7 +139,7 @@ int print_stacks(const std::string& file, bool as_json) {
                                   {.colour = wants_colour() &&
                                              ::isatty(STDOUT_FILENO) == 1}));
   }
-  return exit_ok;
+  return code;
 }
 
 /// Asks the stack for `what`, about `name`.
@@ -284,6 +298,10 @@ int run_logs(const Startup&, std::vector<std::string> words) {
          fmt::format("no service \"{}\"{}", printable(missing[0]),
                      meant ? fmt::format("; did you mean {}?", *meant) : "")});
   }
+  // The stack writes all of it before it ends.
+  options.stop = [process = fmt::format("/proc/{}", stack->snapshot.pid)] {
+    return ::access(process.c_str(), F_OK) != 0;
+  };
   const bool is_one = names.size() == 1 && sources.size() == 1;
   for (service::LogSource& source : sources)
     source.prefix =

@@ -450,6 +450,21 @@ class Detached(Stacks, TroupeTest):
         self.ok("down")
         self.assertEqual(self.stacks(), [])
 
+    def test_a_stack_that_stands_still_does_not_hide_the_others(self):
+        for name in ("one.yaml", "two.yaml"):
+            self.up_detached({"children": {name[:3]: {"run": self.idle}}}, name)
+        still = self.stacks()[0]["pid"]
+        os.kill(still, signal.SIGSTOP)
+        self.addCleanup(os.kill, still, signal.SIGCONT)
+        for words in (["ps"], ["ps", "--json"]):
+            with self.subTest(words):
+                shown = self.troupe(*words)
+                self.assertEqual(shown.code, 1, shown)
+                self.assertIn("two.yaml" if words[1:] else "two ", shown.out)
+                self.assertRegex(shown.err, r"^troupe: no answer from .* within 5s\n$")
+        self.assertEqual(self.troupe("down").code, 1)
+        self.ok("down", "two.yaml")
+
     def test_the_name_of_a_service_in_another_stack_is_unknown(self):
         for name in ("one.yaml", "two.yaml"):
             self.up_detached({"children": {name[:3]: {"run": self.idle}}}, name)

@@ -131,6 +131,16 @@ class Logs(Stacks, TroupeTest):
         running.signal(signal.SIGTERM)
         running.finish()
 
+    def test_following_ends_with_the_stack_after_its_last_line(self):
+        up = self.up_ready({"children": {"a": {
+            "run": f"trap 'echo last; exit 0' TERM; echo first; "
+                   f"while :; do sleep 0.05; done"}}})
+        running, path = self.follow("-n", "all", "a")
+        wait_until(lambda: path.read_text() == "first\n")
+        self.assertEqual(up.end(), 0)
+        self.assertEqual(running.finish(within=5).code, 0)
+        self.assertEqual(path.read_text(), "first\nlast\n")
+
     def test_a_reader_that_has_enough_ends_a_follower(self):
         self.up_ready({"children": {"a": {
             "run": "while sleep 0.02; do echo x; done"}}})
