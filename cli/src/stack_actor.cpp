@@ -164,10 +164,13 @@ class StackActor {
         if (const auto blame = blame_.find(m.supervisor);
             blame != blame_.end() && blame->second.is_held)
           blame_.erase(blame);
-        if (m.supervisor.empty() && order_.on_up)
-          std::exchange(order_.on_up, nullptr)();
+        given_up_.erase(m.supervisor);
+        if (m.supervisor.empty())
+          tell_up();
         break;
       case ReportKind::child_terminated:
+        if (m.supervisor.empty() && is_significant(child) && is_lost(m, child))
+          blame_end_on(child, m.reason);
         if (is_group)
           say(fmt::format("{} ended and is restarted: {}", child,
                           m.reason.what));
@@ -182,18 +185,49 @@ class StackActor {
       case ReportKind::auto_shutdown:
         say(fmt::format("{} ends because {} has ended", label(m.supervisor),
                         child));
-        if (m.supervisor.empty())
-          is_over_as_planned_ = true;
+        if (m.supervisor.empty() && given_up_.contains(child))
+          blame_end_on(child, m.reason);
+        is_over_ = is_over_ || m.supervisor.empty();
         break;
       case ReportKind::gave_up:
       case ReportKind::held:
         on_gave_up(m, child);
+        // Those who wait for it need not wait for the end of that.
+        if (m.kind == ReportKind::held && m.supervisor.empty())
+          tell_up();
         break;
       case ReportKind::released:
         blame_.erase(m.supervisor);
         say(fmt::format("{} starts again", label(m.supervisor)));
         break;
     }
+  }
+
+  void tell_up() {
+    if (order_.on_up)
+      std::exchange(order_.on_up, nullptr)();
+  }
+
+  [[nodiscard]] bool is_significant(const std::string& child) const {
+    const auto node = nodes_.find(child);
+    return node != nodes_.end() && node->second->significant;
+  }
+
+  /// Whether it failed and is not started again.
+  [[nodiscard]] bool is_lost(const Report& m, const std::string& child) const {
+    return !m.reason.clean() &&
+           nodes_.at(child)->restart == supervisor::Restart::temporary;
+  }
+
+  /// The stack may end as the file says, and yet not well.
+  void blame_end_on(const std::string& child,
+                    const actors::ExitReason& reason) {
+    const auto below = blame_.find(child);
+    blame_.try_emplace(
+        "", Blame{below != blame_.end()
+                      ? below->second.chain
+                      : fmt::format("{} {}", child, reason.what),
+                  false});
   }
 
   /// The chain of causes, from the first child to this supervisor.
@@ -209,6 +243,8 @@ class StackActor {
     chain += fmt::format(" -> {} {}", label(m.supervisor),
                          m.kind == ReportKind::held ? "is held" : "gave up");
     blame_[m.supervisor] = {chain, m.kind == ReportKind::held};
+    if (m.kind == ReportKind::gave_up)
+      given_up_.insert(m.supervisor);
     say(chain);
   }
 
@@ -279,9 +315,9 @@ class StackActor {
     root_ = nullptr;
     fail_all_waiting();
     StackEnd end;
-    if (!is_going_down_ && !is_over_as_planned_) {
+    const auto blame = blame_.find("");
+    if (!is_going_down_ && (!is_over_ || blame != blame_.end())) {
       end.failed = true;
-      const auto blame = blame_.find("");
       end.why = blame != blame_.end() ? blame->second.chain : reason.what;
     }
     order_.on_end(std::move(end));
@@ -745,10 +781,11 @@ class StackActor {
   ActorRef root_;
   std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
   bool is_going_down_ = false;
-  bool is_over_as_planned_ = false;
+  bool is_over_ = false;  ///< By auto-shutdown.
   std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.
   std::map<std::string, ActorId> gone_;     ///< The last, by service.
   std::map<std::string, Blame> blame_;      ///< By group.
+  std::set<std::string> given_up_;          ///< Groups that have not come back.
 
   bool is_looking_ = false;
   std::uint64_t look_number_ = 0;

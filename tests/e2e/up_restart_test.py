@@ -89,6 +89,39 @@ class Restarts(Stacks, TroupeTest):
         self.assertNotIn("troupe: ended", up.err)
         self.assert_nothing_left(0)
 
+    def test_a_significant_one_that_fails_for_good_ends_the_stack_with_1(self):
+        up = self.up({"auto-shutdown": "any", "children": {
+            "job": {"run": "exit 3", "restart": "temporary",
+                    "significant": True}}})
+        self.assertEqual(up.finish(), 1)
+        self.assertIn("troupe: ended: job exited with 3", up.err)
+
+    def test_one_significant_failure_is_not_forgotten_for_a_later_success(self):
+        up = self.up({"auto-shutdown": "all", "children": {
+            "bad": {"run": "exit 3", "restart": "temporary",
+                    "significant": True},
+            "good": {"run": "sleep 0.2", "restart": "temporary",
+                     "significant": True}}})
+        self.assertEqual(up.finish(), 1)
+        self.assertIn("troupe: ended: bad exited with 3", up.err)
+
+    def test_a_significant_group_that_gives_up_ends_the_stack_with_1(self):
+        up = self.up({"auto-shutdown": "any", "children": {
+            "group": {"restart": "temporary", "significant": True,
+                      "intensity": 0, "children": {"a": {"run": "exit 3"}}}}})
+        self.assertEqual(up.finish(), 1)
+        self.assertRegex(up.err, "troupe: ended: group/a exited with 3.* -> "
+                         "group gave up")
+
+    def test_a_significant_group_that_came_back_may_end_well_later(self):
+        up = self.up({"auto-shutdown": "any", "children": {
+            "group": {"restart": "permanent", "intensity": 0,
+                      "children": {"a": {"run": "mkdir once 2>/dev/null && "
+                                         "exit 3; " + self.idle}}},
+            "job": {"run": "until [ -d once ]; do sleep 0.05; done; sleep 0.3",
+                    "restart": "transient", "significant": True}}})
+        self.assertEqual(up.finish(), 0)
+
     def test_all_significant_ones_have_to_end_if_the_file_says_so(self):
         up = self.up({"auto-shutdown": "all", "children": {
             name: {"run": f"until [ -e {name} ]; do sleep 0.02; done",
