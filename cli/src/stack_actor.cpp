@@ -223,11 +223,10 @@ class StackActor {
   void blame_end_on(const std::string& child,
                     const actors::ExitReason& reason) {
     const auto below = blame_.find(child);
-    blame_.try_emplace(
-        "", Blame{below != blame_.end()
-                      ? below->second.chain
-                      : fmt::format("{} {}", child, reason.what),
-                  false});
+    blame_.try_emplace("", Blame{below != blame_.end()
+                                     ? below->second.chain
+                                     : fmt::format("{} {}", child, reason.what),
+                                 false});
   }
 
   /// The chain of causes, from the first child to this supervisor.
@@ -781,7 +780,7 @@ class StackActor {
   ActorRef root_;
   std::map<std::string, std::shared_ptr<const TreeNode>> nodes_;  ///< By path.
   bool is_going_down_ = false;
-  bool is_over_ = false;  ///< By auto-shutdown.
+  bool is_over_ = false;                    ///< By auto-shutdown.
   std::map<std::string, ServiceEnd> ends_;  ///< The last, by service.
   std::map<std::string, ActorId> gone_;     ///< The last, by service.
   std::map<std::string, Blame> blame_;      ///< By group.

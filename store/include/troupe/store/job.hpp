@@ -1,0 +1,189 @@
+#pragma once
+
+#include <troupe/base/ids.hpp>
+#include <troupe/base/time.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::store {
+
+/// What somebody has submitted: one command, or one for each of many arguments.
+/// Counts from 1 in the order of submission, and is what people type.
+using JobId = Id<struct JobTag>;
+
+/// One command of a job. Its tasks count from 0.
+struct TaskRef {
+  JobId job;
+  std::uint64_t index = 0;
+
+  friend auto operator<=>(const TaskRef&, const TaskRef&) = default;
+};
+
+/// One try at a task. Together with a session it is the fencing token: results
+/// are taken from the session that has claimed this attempt and from nobody
+/// else.
+struct AttemptRef {
+  TaskRef task;
+  std::uint32_t attempt = 1;
+
+  friend auto operator<=>(const AttemptRef&, const AttemptRef&) = default;
+};
+
+/// One life of a node: random, never used twice. 1 to 64 bytes.
+struct SessionId {
+  std::string value;
+
+  friend auto operator<=>(const SessionId&, const SessionId&) = default;
+};
+
+// Stored: append only, never renumber.
+
+enum class Priority : std::uint8_t {
+  low = 1,
+  normal = 2,
+  high = 3,
+  critical = 4
+};
+
+enum class Delivery : std::uint8_t {
+  at_least_once = 1,  ///< Lost attempts are repeated.
+  at_most_once = 2,   ///< What may have been started is never started again.
+};
+
+enum class Outcome : std::uint8_t {
+  success = 1,
+  failed = 2,
+  timed_out = 3,
+  cancelled = 4,
+  lost = 5,     ///< Started at most once, and nobody knows how it ended.
+  skipped = 6,  ///< A job that it needs has not ended as it should.
+};
+
+/// "timed_out".
+[[nodiscard]] std::string_view to_string(Outcome outcome);
+
+enum class JobState : std::uint8_t {
+  open = 1,       ///< Its arguments are still being added.
+  blocked = 2,    ///< Needs jobs that have not ended.
+  delayed = 3,    ///< Its time has not come.
+  held = 4,       ///< Somebody has told it to wait.
+  queued = 5,     ///< Nothing of it runs.
+  running = 6,    ///< Something of it runs or waits for its next attempt.
+  succeeded = 7,  ///< All tasks.
+  failed = 8,     ///< At least one task failed, timed out or was lost.
+  cancelled = 9,  ///< At least one task, and none failed.
+  skipped = 10,   ///< All tasks.
+};
+
+/// "succeeded".
+[[nodiscard]] std::string_view to_string(JobState state);
+
+[[nodiscard]] bool has_ended(JobState state);
+
+/// When the end of one job lets another one start.
+enum class When : std::uint8_t { succeeded = 1, finished = 2, failed = 3 };
+
+struct Need {
+  JobId job;
+  When when = When::succeeded;
+
+  friend bool operator==(const Need&, const Need&) = default;
+};
+
+/// What is to be submitted.
+struct NewJob {
+  /// Chosen by whoever submits, 1 to 64 bytes. A job with the same one is the
+  /// same job: to submit it again changes nothing.
+  std::string request_id{};
+  std::string name{};
+  std::vector<std::string> tags{};
+  std::string group = "default";  ///< Has to be there.
+  Priority priority = Priority::normal;
+  Delivery delivery = Delivery::at_least_once;
+  std::string spec{};         ///< What all tasks have in common; any bytes.
+  std::vector<Need> needs{};  ///< Jobs that are there; each once.
+  WallTime not_before{};
+};
+
+struct JobCounts {
+  std::uint64_t tasks = 0;
+  std::uint64_t waiting = 0;   ///< For their first attempt.
+  std::uint64_t retrying = 0;  ///< Wait for another one.
+  std::uint64_t running = 0;   ///< Claimed or started.
+  std::uint64_t success = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t timed_out = 0;
+  std::uint64_t cancelled = 0;
+  std::uint64_t lost = 0;
+  std::uint64_t skipped = 0;
+
+  [[nodiscard]] std::uint64_t ended() const {
+    return success + failed + timed_out + cancelled + lost + skipped;
+  }
+  friend bool operator==(const JobCounts&, const JobCounts&) = default;
+};
+
+struct JobInfo {
+  JobId id;
+  NewJob job;
+  JobState state = JobState::open;
+  JobCounts counts;
+  std::uint64_t needs_left = 0;  ///< Jobs that it waits for.
+  WallTime submitted;
+  std::optional<WallTime> ended;
+
+  friend bool operator==(const JobInfo&, const JobInfo&) = default;
+};
+
+/// How a task has ended.
+struct TaskResult {
+  TaskRef task;
+  std::uint32_t attempt = 0;  ///< Zero if there was none.
+  Outcome outcome = Outcome::success;
+  int exit_status = 0;
+  std::string detail{};  ///< For people and programs; any bytes.
+  WallTime at;
+
+  friend bool operator==(const TaskResult&, const TaskResult&) = default;
+};
+
+/// Work that a session has got.
+struct Claim {
+  AttemptRef attempt;
+  std::string argument;
+
+  friend bool operator==(const Claim&, const Claim&) = default;
+};
+
+/// How an attempt has ended.
+struct Completion {
+  AttemptRef attempt;
+  Outcome outcome = Outcome::success;  ///< Never skipped or lost.
+  int exit_status = 0;
+  std::string detail{};
+  /// If the task is to be tried again: when. Not for what was started at most
+  /// once.
+  std::optional<WallTime> retry_at{};
+};
+
+enum class Recorded : std::uint8_t {
+  yes = 1,
+  already = 2,  ///< By this very session: the answer was lost, say.
+  fenced = 3,   ///< The attempt is not this session's any more.
+};
+
+/// Jobs that share slots. "default" is always there.
+struct Group {
+  std::string name;
+  std::uint32_t slots = 1;  ///< Tasks that run at once; at least 1.
+  bool is_held = false;     ///< Nothing of it is claimed.
+
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
+}  // namespace troupe::store

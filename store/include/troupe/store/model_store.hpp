@@ -1,0 +1,105 @@
+#pragma once
+
+#include <troupe/store/store.hpp>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace troupe::store {
+
+/// What Store means, put down as plainly as possible: every task is there by
+/// itself, everything is found by looking at everything. For tests of other
+/// stores and of those who use one; it never fails and keeps nothing on disk.
+class ModelStore : public Store {
+ public:
+  ModelStore() { groups_["default"] = {.name = "default"}; }
+
+  Result<Submitted> open_job(const NewJob& job, WallTime now) override;
+  Result<void> append(JobId job, std::uint64_t chunk,
+                      std::span<const std::string> arguments) override;
+  Result<void> append_range(JobId job, std::uint64_t chunk,
+                            std::uint64_t count) override;
+  Result<void> seal(JobId job, WallTime now) override;
+  Result<void> open_session(const SessionId& session) override;
+  Result<SessionEnd> end_session(const SessionId& session,
+                                 WallTime now) override;
+  Result<std::vector<Claim>> claim(const SessionId& session,
+                                   const std::string& group,
+                                   std::uint32_t limit) override;
+  Result<std::vector<bool>> start(
+      const SessionId& session, std::span<const AttemptRef> attempts) override;
+  Result<std::vector<Recorded>> complete(
+      const SessionId& session, std::span<const Completion> completions,
+      WallTime now) override;
+  Result<void> release(const SessionId& session,
+                       std::span<const AttemptRef> attempts) override;
+  Result<std::vector<AttemptRef>> claimed_by(const SessionId& session) override;
+  Result<std::uint64_t> wake(WallTime now, std::uint32_t limit) override;
+  Result<std::optional<WallTime>> next_wake() override;
+  Result<std::vector<AttemptRef>> cancel(JobId job, WallTime now) override;
+  Result<void> hold(JobId job, bool is_held) override;
+  Result<std::uint64_t> retry(JobId job) override;
+  Result<void> forget(JobId job) override;
+  Result<void> set_group(const Group& group) override;
+  Result<JobInfo> job(JobId job) override;
+  Result<std::vector<JobInfo>> jobs(const JobFilter& filter,
+                                    std::uint32_t limit) override;
+  Result<std::vector<TaskResult>> results(JobId job, std::uint64_t from,
+                                          std::uint32_t limit) override;
+  Result<std::vector<Group>> groups() override;
+  Result<std::vector<std::string>> groups_with_work() override;
+
+ private:
+  enum class TaskState : std::uint8_t {
+    fresh,     ///< Never claimed.
+    again,     ///< May be claimed once more.
+    sleeping,  ///< Until `due`.
+    claimed,
+    started,
+    ended,
+  };
+  struct Task {
+    std::string argument;
+    TaskState state = TaskState::fresh;
+    bool was_claimed = false;
+    std::uint32_t attempt = 0;
+    SessionId session;  ///< That has, or had, the attempt.
+    WallTime due;
+    TaskResult result;
+  };
+  struct Job {
+    NewJob job;
+    std::vector<Task> tasks;
+    std::uint64_t chunks = 0;
+    std::vector<Need> needs;  ///< That have not ended.
+    bool is_doomed = false;   ///< A need has not ended as it should.
+    bool is_sealed = false;
+    bool is_due = false;
+    bool is_held = false;
+    bool is_cancelled = false;
+    WallTime submitted;
+    std::optional<WallTime> ended;
+  };
+  using Jobs = std::map<JobId, Job>;
+
+  Result<Jobs::iterator> find(JobId job);
+  Result<void> add(JobId job, std::uint64_t chunk,
+                   std::span<const std::string> arguments);
+  Task* held_by(const SessionId& session, const AttemptRef& attempt);
+  [[nodiscard]] bool may_be_claimed(const Job& job) const;
+  [[nodiscard]] static JobCounts count(const Job& job);
+  [[nodiscard]] static JobInfo info(JobId id, const Job& job);
+  static void end_task(TaskRef ref, Task& task, Outcome outcome, WallTime now);
+  static void end_waiting(JobId id, Job& job, Outcome outcome, WallTime now);
+  void end_if_done(JobId id, WallTime now);
+
+  Jobs jobs_;
+  std::uint64_t last_job_ = 0;
+  std::map<std::string, Group> groups_;
+  std::set<SessionId> open_;
+  std::set<SessionId> ended_;
+};
+
+}  // namespace troupe::store

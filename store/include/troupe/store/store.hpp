@@ -1,0 +1,220 @@
+#pragma once
+
+/// Start here. `store` keeps jobs, what became of their tasks, and who works on
+/// them, so that nothing that was acknowledged is lost and nothing is recorded
+/// twice. It knows no commands, no processes and no clock: specs, arguments and
+/// details are bytes, and the time comes with each call.
+///
+///   job.hpp           jobs, tasks, attempts, results: the words
+///   store.hpp         Store: all that can be done with them
+///   sqlite_store.hpp  in a file
+///   model_store.hpp   in memory, as plainly as possible: what Store means
+///
+/// A job is a range of tasks with a cursor: the tasks before it have been
+/// claimed at least once. A task has a row of its own only once something has
+/// happened to it, so an array of a million tasks costs as much to submit,
+/// cancel or hold as a single one (docs/adr/0007-store.md).
+///
+///            +-------------------------- retry_at ---------------------+
+///            v                                                         |
+///   waiting (range) --claim--> running: claimed --start--> started ----+-->
+///   result
+///            ^                    |                            |
+///            +----- release ------+---- end of the session ----+
+///            (at_most_once:
+///                                                                 result lost)
+#include <troupe/base/error.hpp>
+#include <troupe/store/job.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::store {
+
+inline constexpr std::size_t longest_id = 64;  ///< Of sessions and requests.
+inline constexpr std::size_t most_tags = 64;
+inline constexpr std::size_t most_needs = 1000;
+inline constexpr std::size_t largest_spec = 1 << 20;
+inline constexpr std::uint64_t most_tasks = 10'000'000;  ///< Of one job.
+
+struct Submitted {
+  JobId job;
+  bool is_new = false;     ///< Else it was there already.
+  bool is_sealed = false;  ///< Nothing is left to be added.
+
+  friend bool operator==(const Submitted&, const Submitted&) = default;
+};
+
+/// What the end of a session led to.
+struct SessionEnd {
+  std::uint64_t queued_again = 0;
+  std::uint64_t lost = 0;
+
+  friend bool operator==(const SessionEnd&, const SessionEnd&) = default;
+};
+
+/// Which jobs are listed; all that is given has to hold.
+struct JobFilter {
+  std::optional<std::string> group{};
+  std::optional<std::string> tag{};
+  bool only_unended = false;
+  JobId before{};  ///< Only older ones; zero for all.
+};
+
+/// The truth about jobs. Each call is one transaction: it happens as a whole or
+/// not at all. Each may be repeated without harm, since a reply may be lost. To
+/// be used by one thread at a time; calls may block on a disk.
+///
+/// Errors of every call: unavailable, overloaded (no space) and corrupt, from
+/// what is below; nothing has changed then.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // -- Submitting ------------------------------------------------------------
+
+  /// Begins a job without tasks. It is the same job for the same request_id,
+  /// whatever else is in `job`.
+  ///
+  /// Errors: invalid_argument (a bound, or a need twice), not_found (a group or
+  /// a needed job).
+  virtual Result<Submitted> open_job(const NewJob& job, WallTime now) = 0;
+
+  /// Adds one task per argument to a job that is open. `chunk` counts from 0;
+  /// one that was added before is ignored.
+  ///
+  /// Errors: not_found; invalid_argument (a chunk before it is missing, the job
+  /// is sealed, or it would have more than most_tasks).
+  virtual Result<void> append(JobId job, std::uint64_t chunk,
+                              std::span<const std::string> arguments) = 0;
+
+  /// Adds `count` tasks whose arguments are empty.
+  virtual Result<void> append_range(JobId job, std::uint64_t chunk,
+                                    std::uint64_t count) = 0;
+
+  /// The job is complete and may start. A job without tasks ends at once.
+  ///
+  /// Errors: not_found.
+  virtual Result<void> seal(JobId job, WallTime now) = 0;
+
+  // -- Working ---------------------------------------------------------------
+
+  /// Errors: invalid_argument (a bound), already_exists (it has ended).
+  virtual Result<void> open_session(const SessionId& session) = 0;
+
+  /// What the session has claimed waits again, with its attempt counted; what
+  /// it has started at most once is lost. Nothing that it says later counts. To
+  /// end one that is unknown makes it unable to begin.
+  virtual Result<SessionEnd> end_session(const SessionId& session,
+                                         WallTime now) = 0;
+
+  /// Up to `limit` tasks of `group` that may start, by priority and then in the
+  /// order of submission; those that are tried again come first in their job.
+  /// None from a group that is held. Call wake() before.
+  ///
+  /// Errors: not_found (the group), permission_denied (no such session).
+  virtual Result<std::vector<Claim>> claim(const SessionId& session,
+                                           const std::string& group,
+                                           std::uint32_t limit) = 0;
+
+  /// From now on these may have side effects. False for what the session does
+  /// not hold: it must not start that.
+  virtual Result<std::vector<bool>> start(
+      const SessionId& session, std::span<const AttemptRef> attempts) = 0;
+
+  /// Records how attempts have ended. For each, in order, whether it counts.
+  ///
+  /// Errors: invalid_argument (lost, skipped, or a retry of what was started at
+  /// most once); then none is recorded.
+  virtual Result<std::vector<Recorded>> complete(
+      const SessionId& session, std::span<const Completion> completions,
+      WallTime now) = 0;
+
+  /// Gives back what was claimed and not started. The attempt does not count.
+  virtual Result<void> release(const SessionId& session,
+                               std::span<const AttemptRef> attempts) = 0;
+
+  /// What `session` has claimed, in order.
+  virtual Result<std::vector<AttemptRef>> claimed_by(
+      const SessionId& session) = 0;
+
+  // -- Time ------------------------------------------------------------------
+
+  /// Lets jobs and retries whose time has come be claimed, up to `limit` of
+  /// them. Answers how many.
+  virtual Result<std::uint64_t> wake(WallTime now, std::uint32_t limit) = 0;
+
+  /// When wake() has something to do; nullopt if never.
+  virtual Result<std::optional<WallTime>> next_wake() = 0;
+
+  // -- Changing --------------------------------------------------------------
+
+  /// All tasks that wait are cancelled at once. Answers what runs, for whoever
+  /// runs it to stop; how that ends is recorded as usual. A job that has ended
+  /// stays as it is.
+  ///
+  /// Errors: not_found.
+  virtual Result<std::vector<AttemptRef>> cancel(JobId job, WallTime now) = 0;
+
+  /// Keeps tasks of a job from being claimed, or lets them.
+  ///
+  /// Errors: not_found.
+  virtual Result<void> hold(JobId job, bool is_held) = 0;
+
+  /// Tasks of a job that has ended and that did not succeed wait again. Answers
+  /// how many. Jobs that need it are not looked at again.
+  ///
+  /// Errors: not_found; invalid_argument (it has not ended).
+  virtual Result<std::uint64_t> retry(JobId job) = 0;
+
+  /// Forgets a job that has ended, with its results. Its request_id is free.
+  ///
+  /// Errors: not_found; invalid_argument (it has not ended).
+  virtual Result<void> forget(JobId job) = 0;
+
+  /// Adds or changes a group.
+  ///
+  /// Errors: invalid_argument (no slots, or a name that is empty or longer than
+  /// longest_id).
+  virtual Result<void> set_group(const Group& group) = 0;
+
+  // -- Looking ---------------------------------------------------------------
+
+  /// Errors: not_found.
+  virtual Result<JobInfo> job(JobId job) = 0;
+
+  /// The newest first.
+  virtual Result<std::vector<JobInfo>> jobs(const JobFilter& filter,
+                                            std::uint32_t limit) = 0;
+
+  /// In order of their index, from `from` on.
+  ///
+  /// Errors: not_found.
+  virtual Result<std::vector<TaskResult>> results(JobId job, std::uint64_t from,
+                                                  std::uint32_t limit) = 0;
+
+  /// By name.
+  virtual Result<std::vector<Group>> groups() = 0;
+
+  /// Groups with something that may be claimed, by name. Held ones are not.
+  virtual Result<std::vector<std::string>> groups_with_work() = 0;
+};
+
+/// Whether `job` keeps the bounds; not whether what it names is there.
+///
+/// Errors: invalid_argument.
+[[nodiscard]] Result<void> check(const NewJob& job);
+[[nodiscard]] Result<void> check(const Group& group);
+[[nodiscard]] Result<void> check(const SessionId& session);
+
+/// What the counts of a job that has no task left to do make of it.
+[[nodiscard]] JobState state_of_ended(const JobCounts& counts);
+
+/// Whether a job that ended as `state` is what somebody has waited for.
+[[nodiscard]] bool satisfies(JobState state, When when);
+
+}  // namespace troupe::store

@@ -1,0 +1,145 @@
+#include <troupe/store/store.hpp>
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace troupe::store {
+namespace {
+
+constexpr std::size_t longest_name = 1000;
+
+Result<void> check_length(std::string_view what, const std::string& text,
+                          std::size_t least, std::size_t most) {
+  if (text.size() >= least && text.size() <= most)
+    return {};
+  return failure(Errc::invalid_argument,
+                 fmt::format("{} has {} bytes; {} to {} are allowed", what,
+                             text.size(), least, most));
+}
+
+}  // namespace
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::success:
+      return "success";
+    case Outcome::failed:
+      return "failed";
+    case Outcome::timed_out:
+      return "timed_out";
+    case Outcome::cancelled:
+      return "cancelled";
+    case Outcome::lost:
+      return "lost";
+    case Outcome::skipped:
+      return "skipped";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(JobState state) {
+  switch (state) {
+    case JobState::open:
+      return "open";
+    case JobState::blocked:
+      return "blocked";
+    case JobState::delayed:
+      return "delayed";
+    case JobState::held:
+      return "held";
+    case JobState::queued:
+      return "queued";
+    case JobState::running:
+      return "running";
+    case JobState::succeeded:
+      return "succeeded";
+    case JobState::failed:
+      return "failed";
+    case JobState::cancelled:
+      return "cancelled";
+    case JobState::skipped:
+      return "skipped";
+  }
+  return "unknown";
+}
+
+bool has_ended(JobState state) {
+  switch (state) {
+    case JobState::open:
+    case JobState::blocked:
+    case JobState::delayed:
+    case JobState::held:
+    case JobState::queued:
+    case JobState::running:
+      return false;
+    case JobState::succeeded:
+    case JobState::failed:
+    case JobState::cancelled:
+    case JobState::skipped:
+      return true;
+  }
+  return true;
+}
+
+JobState state_of_ended(const JobCounts& counts) {
+  if (counts.failed + counts.timed_out + counts.lost > 0)
+    return JobState::failed;
+  if (counts.cancelled > 0)
+    return JobState::cancelled;
+  return counts.skipped > 0 ? JobState::skipped : JobState::succeeded;
+}
+
+bool satisfies(JobState state, When when) {
+  switch (when) {
+    case When::succeeded:
+      return state == JobState::succeeded;
+    case When::finished:
+      return true;
+    case When::failed:
+      return state == JobState::failed;
+  }
+  return false;
+}
+
+Result<void> check(const NewJob& job) {
+  if (auto r = check_length("the request id", job.request_id, 1, longest_id);
+      !r)
+    return r;
+  if (auto r = check_length("the name", job.name, 0, longest_name); !r)
+    return r;
+  if (auto r = check_length("the group", job.group, 1, longest_id); !r)
+    return r;
+  if (auto r = check_length("the spec", job.spec, 0, largest_spec); !r)
+    return r;
+  if (job.tags.size() > most_tags)
+    return failure(Errc::invalid_argument,
+                   fmt::format("more than {} tags", most_tags));
+  for (const std::string& tag : job.tags) {
+    if (auto r = check_length("a tag", tag, 1, longest_id); !r)
+      return r;
+  }
+  if (job.needs.size() > most_needs)
+    return failure(Errc::invalid_argument,
+                   fmt::format("more than {} needs", most_needs));
+  std::vector<JobId> needed;
+  for (const Need& need : job.needs)
+    needed.push_back(need.job);
+  std::sort(needed.begin(), needed.end());
+  const auto twice = std::adjacent_find(needed.begin(), needed.end());
+  if (twice != needed.end())
+    return failure(Errc::invalid_argument,
+                   fmt::format("job {} is needed twice", twice->value));
+  return {};
+}
+
+Result<void> check(const Group& group) {
+  if (group.slots == 0)
+    return failure(Errc::invalid_argument, "a group needs at least one slot");
+  return check_length("the name of a group", group.name, 1, longest_id);
+}
+
+Result<void> check(const SessionId& session) {
+  return check_length("the session", session.value, 1, longest_id);
+}
+
+}  // namespace troupe::store

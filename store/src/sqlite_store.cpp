@@ -1,0 +1,1094 @@
+#include "sqlite.hpp"
+
+#include <troupe/base/owned_fd.hpp>
+#include <troupe/store/sqlite_store.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+namespace troupe::store {
+namespace {
+
+constexpr std::int64_t application_id = 0x54727065;  // "Trpe"
+constexpr std::int64_t newest_schema = 1;
+
+constexpr const char* schema = R"(
+CREATE TABLE grp(name BLOB PRIMARY KEY, slots INT, held INT) WITHOUT ROWID;
+CREATE TABLE session(id BLOB PRIMARY KEY, open INT) WITHOUT ROWID;
+CREATE TABLE job(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, request_id BLOB UNIQUE, name BLOB,
+  grp BLOB, priority INT, delivery INT, spec BLOB, not_before INT,
+  submitted INT, ended INT,
+  tasks INT, chunks INT, next INT, again INT, needs_left INT,
+  sealed INT, due INT, held INT, cancelled INT, doomed INT,
+  n_waiting INT, n_retrying INT, n_running INT, n_success INT, n_failed INT,
+  n_timed_out INT, n_cancelled INT, n_lost INT, n_skipped INT,
+  rest_outcome INT, rest_from INT, rest_at INT);
+CREATE INDEX job_unended ON job(id) WHERE ended IS NULL;
+CREATE INDEX job_grp ON job(grp, id);
+CREATE TABLE tag(job INT, pos INT, tag BLOB, PRIMARY KEY(job, pos))
+  WITHOUT ROWID;
+CREATE INDEX tag_job ON tag(tag, job);
+CREATE TABLE need(job INT, pos INT, needs INT, "when" INT, open INT,
+  PRIMARY KEY(job, pos)) WITHOUT ROWID;
+CREATE INDEX need_open ON need(needs, job) WHERE open;
+CREATE TABLE argument(job INT, idx INT, argument BLOB, PRIMARY KEY(job, idx))
+  WITHOUT ROWID;
+CREATE TABLE queue(grp BLOB, rank INT, job INT, PRIMARY KEY(grp, rank, job))
+  WITHOUT ROWID;
+CREATE TABLE again(job INT, idx INT, attempt INT, session BLOB,
+  PRIMARY KEY(job, idx)) WITHOUT ROWID;
+CREATE TABLE timer(due INT, job INT, idx INT, attempt INT, session BLOB,
+  PRIMARY KEY(due, job, idx)) WITHOUT ROWID;
+CREATE INDEX timer_job ON timer(job, idx);
+CREATE TABLE running(job INT, idx INT, attempt INT, session BLOB, started INT,
+  PRIMARY KEY(job, idx)) WITHOUT ROWID;
+CREATE INDEX running_session ON running(session, job, idx);
+CREATE TABLE result(job INT, idx INT, attempt INT, session BLOB, outcome INT,
+  status INT, detail BLOB, at INT, PRIMARY KEY(job, idx)) WITHOUT ROWID;
+INSERT INTO grp VALUES(CAST('default' AS BLOB), 1, 0);
+)";
+
+std::int64_t to_stored(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             time.time_since_epoch())
+      .count();
+}
+
+WallTime from_stored(std::int64_t nanoseconds) {
+  return WallTime{std::chrono::nanoseconds{nanoseconds}};
+}
+
+std::optional<std::int64_t> to_stored(const std::optional<WallTime>& time) {
+  if (!time)
+    return std::nullopt;
+  return to_stored(*time);
+}
+
+[[noreturn]] void refuse(Errc code, std::string what) {
+  throw Error{code, std::move(what)};
+}
+
+void require(Result<void> checked) {
+  if (!checked)
+    throw std::move(checked.error());
+}
+
+/// What changes of a job.
+struct Row {
+  JobId id;
+  std::string group;
+  std::int64_t priority = 0;
+  Delivery delivery = Delivery::at_least_once;
+  WallTime not_before;
+  std::optional<WallTime> ended;
+  std::uint64_t chunks = 0;
+  std::uint64_t next = 0;   ///< The first task that was never claimed.
+  std::uint64_t again = 0;  ///< Rows of `again`.
+  std::uint64_t needs_left = 0;
+  bool sealed = false;
+  bool due = false;
+  bool held = false;
+  bool cancelled = false;
+  bool doomed = false;  ///< A need has not ended as it should.
+  JobCounts counts;
+  /// Tasks from `rest_from` on have ended without a row of their own.
+  std::optional<Outcome> rest_outcome;
+  std::uint64_t rest_from = 0;
+  WallTime rest_at;
+
+  [[nodiscard]] bool may_be_claimed() const {
+    return sealed && !ended && due && !held && needs_left == 0 &&
+           (again > 0 || next < counts.tasks);
+  }
+  [[nodiscard]] JobState state() const {
+    if (!sealed)
+      return JobState::open;
+    if (ended)
+      return state_of_ended(counts);
+    if (counts.running + counts.retrying > 0)
+      return JobState::running;
+    if (held)
+      return JobState::held;
+    if (needs_left > 0)
+      return JobState::blocked;
+    return due ? JobState::queued : JobState::delayed;
+  }
+  std::uint64_t& count_of(Outcome outcome) {
+    switch (outcome) {
+      case Outcome::success:
+        return counts.success;
+      case Outcome::failed:
+        return counts.failed;
+      case Outcome::timed_out:
+        return counts.timed_out;
+      case Outcome::cancelled:
+        return counts.cancelled;
+      case Outcome::lost:
+        return counts.lost;
+      case Outcome::skipped:
+        return counts.skipped;
+    }
+    return counts.failed;
+  }
+};
+
+constexpr std::string_view row_columns =
+    "id, grp, priority, delivery, not_before, ended, tasks, chunks, next, "
+    "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
+    "n_retrying, n_running, n_success, n_failed, n_timed_out, n_cancelled, "
+    "n_lost, n_skipped, rest_outcome, rest_from, rest_at";
+
+Row read_row(const Statement& s) {
+  int column = 0;
+  const auto number = [&] { return s.number(column++); };
+  const auto count = [&] { return static_cast<std::uint64_t>(number()); };
+  Row row;
+  row.id = JobId{count()};
+  row.group = s.bytes(column++);
+  row.priority = number();
+  row.delivery = static_cast<Delivery>(number());
+  row.not_before = from_stored(number());
+  if (!s.is_null(column))
+    row.ended = from_stored(s.number(column));
+  ++column;
+  row.counts.tasks = count();
+  row.chunks = count();
+  row.next = count();
+  row.again = count();
+  row.needs_left = count();
+  row.sealed = number() != 0;
+  row.due = number() != 0;
+  row.held = number() != 0;
+  row.cancelled = number() != 0;
+  row.doomed = number() != 0;
+  row.counts.waiting = count();
+  row.counts.retrying = count();
+  row.counts.running = count();
+  row.counts.success = count();
+  row.counts.failed = count();
+  row.counts.timed_out = count();
+  row.counts.cancelled = count();
+  row.counts.lost = count();
+  row.counts.skipped = count();
+  if (!s.is_null(column))
+    row.rest_outcome = static_cast<Outcome>(s.number(column));
+  ++column;
+  row.rest_from = count();
+  row.rest_at = from_stored(number());
+  return row;
+}
+
+std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
+  if (!outcome)
+    return std::nullopt;
+  return static_cast<std::int64_t>(*outcome);
+}
+
+/// Somebody else's file must not be taken for an empty one.
+void check_file(Database& database, const std::string& path) {
+  const auto id = database.number("PRAGMA application_id");
+  const bool is_new =
+      id == 0 && database.number("SELECT count(*) FROM sqlite_master") == 0;
+  if (!is_new && id != application_id)
+    refuse(Errc::corrupt, fmt::format("{} is not a store of troupe", path));
+  const auto version = database.number("PRAGMA user_version");
+  if (version > newest_schema)
+    refuse(Errc::unsupported,
+           fmt::format("{} is of a newer troupe (schema {}; this one knows {})",
+                       path, version, newest_schema));
+  const std::string checked = database.text("PRAGMA quick_check(1)");
+  if (checked != "ok")
+    refuse(Errc::corrupt, fmt::format("{} is damaged: {}", path, checked));
+}
+
+}  // namespace
+
+/// The operations, without transactions. What fails is thrown.
+class SqliteStore::Tables {
+ public:
+  explicit Tables(Database database) : database_{std::move(database)} {}
+
+  /// One call: all of it or nothing.
+  template <class F>
+  auto act(F work) -> Result<decltype(work())> {
+    try {
+      database_.execute(in_batch_ ? "SAVEPOINT call" : "BEGIN IMMEDIATE");
+      if constexpr (std::is_void_v<decltype(work())>) {
+        work();
+        end();
+        return {};
+      } else {
+        auto value = work();
+        end();
+        return value;
+      }
+    } catch (Error& error) {
+      take_back(error);
+      return tl::unexpected(std::move(error));
+    }
+  }
+
+  /// One look, which changes nothing.
+  template <class F>
+  auto look(F work) -> Result<decltype(work())> {
+    try {
+      auto value = work();
+      let_go();
+      return value;
+    } catch (Error& error) {
+      let_go();
+      return tl::unexpected(std::move(error));
+    }
+  }
+
+  Result<void> batch(const std::function<void()>& work) {
+    try {
+      database_.execute("BEGIN IMMEDIATE");
+      in_batch_ = true;
+      work();
+      in_batch_ = false;
+      if (auto lost = std::exchange(lost_, std::nullopt))
+        throw std::move(*lost);
+      database_.execute("COMMIT");
+      return {};
+    } catch (Error& error) {
+      in_batch_ = false;
+      take_back(error);
+      lost_.reset();
+      return tl::unexpected(std::move(error));
+    }
+  }
+
+  // -- Submitting ------------------------------------------------------------
+
+  Submitted open_job(const NewJob& job, WallTime now) {
+    require(check(job));
+    auto& known = sql("SELECT id, sealed FROM job WHERE request_id=?1");
+    if (known.bind(job.request_id).step())
+      return {JobId{static_cast<std::uint64_t>(known.number(0))}, false,
+              known.number(1) != 0};
+    require_group(job.group);
+    std::uint64_t needs_left = 0;
+    bool doomed = false;
+    std::vector<bool> open;
+    for (const Need& need : job.needs) {
+      const Row& needed = row(need.job);
+      open.push_back(!needed.ended);
+      if (!needed.ended)
+        ++needs_left;
+      else
+        doomed = doomed || !satisfies(needed.state(), need.when);
+    }
+    sql("INSERT INTO job(request_id, name, grp, priority, delivery, spec, "
+        "not_before, submitted, tasks, chunks, next, again, needs_left, "
+        "sealed, due, held, cancelled, doomed, n_waiting, n_retrying, "
+        "n_running, n_success, n_failed, n_timed_out, n_cancelled, n_lost, "
+        "n_skipped, rest_from, rest_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+        "0, 0, 0, 0, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
+        .run(job.request_id, job.name, job.group,
+             static_cast<int>(job.priority), static_cast<int>(job.delivery),
+             job.spec, to_stored(job.not_before), to_stored(now), needs_left,
+             doomed);
+    const auto id = database_.last_row();
+    for (std::size_t i = 0; i < job.needs.size(); ++i)
+      sql("INSERT INTO need VALUES(?1, ?2, ?3, ?4, ?5)")
+          .run(id, i, job.needs[i].job.value,
+               static_cast<int>(job.needs[i].when), static_cast<bool>(open[i]));
+    for (std::size_t i = 0; i < job.tags.size(); ++i)
+      sql("INSERT INTO tag VALUES(?1, ?2, ?3)").run(id, i, job.tags[i]);
+    return {JobId{static_cast<std::uint64_t>(id)}, true, false};
+  }
+
+  /// Whether the tasks of this chunk are still to be added.
+  bool begin_chunk(JobId job, std::uint64_t chunk, std::uint64_t count) {
+    Row& changed = row(job);
+    if (chunk < changed.chunks)
+      return false;
+    if (chunk > changed.chunks)
+      refuse(Errc::invalid_argument, "a chunk before it is missing");
+    if (changed.sealed)
+      refuse(Errc::invalid_argument, "the job is sealed");
+    if (count > most_tasks || changed.counts.tasks + count > most_tasks)
+      refuse(Errc::invalid_argument, "too many tasks");
+    ++changed.chunks;
+    changed.counts.tasks += count;
+    changed.counts.waiting += count;
+    return true;
+  }
+
+  void append(JobId job, std::uint64_t chunk,
+              std::span<const std::string> arguments) {
+    if (!begin_chunk(job, chunk, arguments.size()))
+      return;
+    std::uint64_t index = row(job).counts.tasks - arguments.size();
+    auto& insert = sql("INSERT INTO argument VALUES(?1, ?2, ?3)");
+    for (const std::string& argument : arguments) {
+      if (!argument.empty())
+        insert.run(job.value, index, argument);
+      ++index;
+    }
+  }
+
+  void seal(JobId job, WallTime now) {
+    Row& sealed = row(job);
+    if (std::exchange(sealed.sealed, true))
+      return;
+    sealed.due = sealed.not_before <= now;
+    if (!sealed.due)
+      add_timer(sealed.not_before, {{job, 0}, 0}, /*is_job=*/true, "");
+    if (sealed.cancelled)
+      end_waiting(sealed, Outcome::cancelled, now);
+    else if (sealed.doomed)
+      end_waiting(sealed, Outcome::skipped, now);
+    end_if_done(job, now);
+  }
+
+  // -- Working ---------------------------------------------------------------
+
+  void open_session(const SessionId& session) {
+    require(check(session));
+    auto& known = sql("SELECT open FROM session WHERE id=?1");
+    if (known.bind(session.value).step()) {
+      if (known.number(0) == 0)
+        refuse(Errc::already_exists, "the session has ended");
+      return;
+    }
+    sql("INSERT INTO session VALUES(?1, 1)").run(session.value);
+  }
+
+  SessionEnd end_session(const SessionId& session, WallTime now) {
+    require(check(session));
+    sql("INSERT OR REPLACE INTO session VALUES(?1, 0)").run(session.value);
+    struct Held {
+      AttemptRef attempt;
+      bool started;
+    };
+    std::vector<Held> held;
+    auto& find =
+        sql("SELECT job, idx, attempt, started FROM running WHERE session=?1 "
+            "ORDER BY job, idx");
+    find.bind(session.value);
+    while (find.step())
+      held.push_back({read_attempt(find), find.number(3) != 0});
+    SessionEnd end;
+    for (const auto& [attempt, started] : held) {
+      Row& job = row(attempt.task.job);
+      stop_running(job, attempt.task);
+      if (started && job.delivery == Delivery::at_most_once) {
+        add_result(job, attempt, "", Outcome::lost, 0, "", now);
+        ++end.lost;
+      } else if (job.cancelled) {
+        add_result(job, attempt, "", Outcome::cancelled, 0, "", now);
+      } else {
+        add_again(job, attempt, "");
+        ++job.counts.retrying;
+        ++end.queued_again;
+      }
+    }
+    for (const auto& [attempt, started] : held)
+      end_if_done(attempt.task.job, now);
+    return end;
+  }
+
+  std::vector<Claim> claim(const SessionId& session, const std::string& group,
+                           std::uint32_t limit) {
+    auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open");
+    if (!open.bind(session.value).step())
+      refuse(Errc::permission_denied, "no such session");
+    std::vector<Claim> claims;
+    if (require_group(group))
+      return claims;
+    while (claims.size() < limit) {
+      auto& first =
+          sql("SELECT job FROM queue WHERE grp=?1 ORDER BY rank, job LIMIT 1");
+      if (!first.bind(group).step())
+        break;
+      Row& job = row(JobId{static_cast<std::uint64_t>(first.number(0))});
+      claim_from(job, session, limit, claims);
+      // The next look at the queue has to see it.
+      keep(job);
+    }
+    return claims;
+  }
+
+  std::vector<bool> start(const SessionId& session,
+                          std::span<const AttemptRef> attempts) {
+    std::vector<bool> started;
+    for (const AttemptRef& attempt : attempts) {
+      const bool holds = held(session, attempt).has_value();
+      if (holds)
+        sql("UPDATE running SET started=1 WHERE job=?1 AND idx=?2")
+            .run(attempt.task.job.value, attempt.task.index);
+      started.push_back(holds);
+    }
+    return started;
+  }
+
+  std::vector<Recorded> complete(const SessionId& session,
+                                 std::span<const Completion> completions,
+                                 WallTime now) {
+    for (const Completion& completion : completions)
+      check_completion(session, completion);
+    std::vector<Recorded> recorded;
+    for (const Completion& completion : completions) {
+      const AttemptRef& attempt = completion.attempt;
+      if (!held(session, attempt)) {
+        recorded.push_back(was_of(session, attempt) ? Recorded::already
+                                                    : Recorded::fenced);
+        continue;
+      }
+      recorded.push_back(Recorded::yes);
+      Row& job = row(attempt.task.job);
+      stop_running(job, attempt.task);
+      if (completion.retry_at && !job.cancelled) {
+        add_timer(*completion.retry_at, attempt, /*is_job=*/false,
+                  session.value);
+        ++job.counts.retrying;
+        continue;
+      }
+      add_result(job, attempt, session.value,
+                 completion.retry_at ? Outcome::cancelled : completion.outcome,
+                 completion.exit_status, completion.detail, now);
+      end_if_done(job.id, now);
+    }
+    return recorded;
+  }
+
+  void release(const SessionId& session, std::span<const AttemptRef> attempts) {
+    for (const AttemptRef& attempt : attempts) {
+      const auto started = held(session, attempt);
+      if (!started || *started)
+        continue;
+      Row& job = row(attempt.task.job);
+      stop_running(job, attempt.task);
+      add_again(job, {attempt.task, attempt.attempt - 1}, "");
+      ++(attempt.attempt == 1 ? job.counts.waiting : job.counts.retrying);
+    }
+  }
+
+  std::vector<AttemptRef> claimed_by(const SessionId& session) {
+    auto& find =
+        sql("SELECT job, idx, attempt FROM running WHERE session=?1 "
+            "ORDER BY job, idx");
+    find.bind(session.value);
+    return read_attempts(find);
+  }
+
+  // -- Time ------------------------------------------------------------------
+
+  std::uint64_t wake(WallTime now, std::uint32_t limit) {
+    struct Due {
+      std::int64_t time;
+      std::int64_t job;
+      std::int64_t index;
+      std::int64_t attempt;
+      std::string session;
+    };
+    std::vector<Due> all;
+    auto& find =
+        sql("SELECT due, job, idx, attempt, session FROM timer WHERE due<=?1 "
+            "ORDER BY due, job, idx LIMIT ?2");
+    find.bind(to_stored(now), limit);
+    while (find.step())
+      all.push_back({find.number(0), find.number(1), find.number(2),
+                     find.number(3), find.bytes(4)});
+    for (const Due& due : all) {
+      sql("DELETE FROM timer WHERE due=?1 AND job=?2 AND idx=?3")
+          .run(due.time, due.job, due.index);
+      Row& job = row(JobId{static_cast<std::uint64_t>(due.job)});
+      if (due.index < 0)
+        job.due = true;
+      else
+        add_again(job,
+                  {{job.id, static_cast<std::uint64_t>(due.index)},
+                   static_cast<std::uint32_t>(due.attempt)},
+                  due.session);
+    }
+    return all.size();
+  }
+
+  std::optional<WallTime> next_wake() {
+    auto& first = sql("SELECT due FROM timer ORDER BY due LIMIT 1");
+    if (!first.bind().step())
+      return std::nullopt;
+    return from_stored(first.number(0));
+  }
+
+  // -- Changing --------------------------------------------------------------
+
+  std::vector<AttemptRef> cancel(JobId id, WallTime now) {
+    Row& job = row(id);
+    if (job.ended)
+      return {};
+    job.cancelled = true;
+    auto& find =
+        sql("SELECT job, idx, attempt FROM running WHERE job=?1 ORDER BY idx");
+    find.bind(id.value);
+    auto running = read_attempts(find);
+    // More may be added to one that is open; sealing it ends them as well.
+    if (job.sealed)
+      end_waiting(job, Outcome::cancelled, now);
+    end_if_done(id, now);
+    return running;
+  }
+
+  void hold(JobId id, bool is_held) {
+    Row& job = row(id);
+    if (!job.ended)
+      job.held = is_held;
+  }
+
+  std::uint64_t retry(JobId id) {
+    Row& job = row(id);
+    if (!job.ended)
+      refuse(Errc::invalid_argument, "it has not ended");
+    JobCounts& counts = job.counts;
+    const std::uint64_t count = counts.tasks - counts.success;
+    if (count == 0)
+      return 0;
+    sql("INSERT INTO again SELECT job, idx, attempt, CAST('' AS BLOB) "
+        "FROM result WHERE job=?1 AND outcome<>1")
+        .run(id.value);
+    sql("DELETE FROM result WHERE job=?1 AND outcome<>1").run(id.value);
+    auto& rows = sql("SELECT count(*), sum(attempt>0) FROM again WHERE job=?1");
+    rows.bind(id.value).step();
+    job.again = static_cast<std::uint64_t>(rows.number(0));
+    const auto tried = static_cast<std::uint64_t>(rows.number(1));
+    if (std::exchange(job.rest_outcome, std::nullopt))
+      job.next = job.rest_from;
+    counts = {.tasks = counts.tasks,
+              .waiting = count - tried,
+              .retrying = tried,
+              .success = counts.success};
+    sql("UPDATE need SET open=0 WHERE job=?1").run(id.value);
+    job.needs_left = 0;
+    job.ended.reset();
+    job.cancelled = false;
+    job.doomed = false;
+    job.held = false;
+    job.due = true;
+    return count;
+  }
+
+  void forget(JobId id) {
+    if (!row(id).ended)
+      refuse(Errc::invalid_argument, "it has not ended");
+    touched_.erase(id);
+    for (const char* const statement :
+         {"DELETE FROM job WHERE id=?1", "DELETE FROM tag WHERE job=?1",
+          "DELETE FROM need WHERE job=?1", "DELETE FROM argument WHERE job=?1",
+          "DELETE FROM result WHERE job=?1"})
+      sql(statement).run(id.value);
+  }
+
+  void set_group(const Group& group) {
+    require(check(group));
+    sql("INSERT OR REPLACE INTO grp VALUES(?1, ?2, ?3)")
+        .run(group.name, group.slots, group.is_held);
+  }
+
+  // -- Looking ---------------------------------------------------------------
+
+  JobInfo job(JobId id) {
+    auto& find =
+        sql("SELECT request_id, name, spec, submitted FROM job WHERE id=?1");
+    if (!find.bind(id.value).step())
+      refuse_job(id);
+    JobInfo info;
+    info.job.request_id = find.bytes(0);
+    info.job.name = find.bytes(1);
+    info.job.spec = find.bytes(2);
+    info.submitted = from_stored(find.number(3));
+    const Row row = load(id);
+    info.id = id;
+    info.job.group = row.group;
+    info.job.priority = static_cast<Priority>(row.priority);
+    info.job.delivery = row.delivery;
+    info.job.not_before = row.not_before;
+    info.state = row.state();
+    info.counts = row.counts;
+    info.needs_left = row.needs_left;
+    info.ended = row.ended;
+    auto& needs =
+        sql("SELECT needs, \"when\" FROM need WHERE job=?1 ORDER BY pos");
+    needs.bind(id.value);
+    while (needs.step())
+      info.job.needs.push_back(
+          {JobId{static_cast<std::uint64_t>(needs.number(0))},
+           static_cast<When>(needs.number(1))});
+    auto& tags = sql("SELECT tag FROM tag WHERE job=?1 ORDER BY pos");
+    tags.bind(id.value);
+    while (tags.step())
+      info.job.tags.push_back(tags.bytes(0));
+    return info;
+  }
+
+  std::vector<JobInfo> jobs(const JobFilter& filter, std::uint32_t limit) {
+    std::string text = "SELECT id FROM job WHERE (?1=0 OR id<?1)";
+    if (filter.group)
+      text += " AND grp=?2";
+    if (filter.tag)
+      text += " AND id IN (SELECT job FROM tag WHERE tag=?3)";
+    if (filter.only_unended)
+      text += " AND ended IS NULL";
+    text += " ORDER BY id DESC LIMIT ?4";
+    Statement find = database_.prepare(text);
+    find.bind(filter.before.value, filter.group.value_or(""),
+              filter.tag.value_or(""), limit);
+    std::vector<JobId> ids;
+    while (find.step())
+      ids.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
+    std::vector<JobInfo> found;
+    for (const JobId id : ids)
+      found.push_back(job(id));
+    return found;
+  }
+
+  std::vector<TaskResult> results(JobId id, std::uint64_t from,
+                                  std::uint32_t limit) {
+    const Row job = load(id);
+    std::vector<TaskResult> results;
+    auto& find =
+        sql("SELECT idx, attempt, outcome, status, detail, at FROM result "
+            "WHERE job=?1 AND idx>=?2 ORDER BY idx LIMIT ?3");
+    find.bind(id.value, from, limit);
+    while (find.step())
+      results.push_back(
+          {.task = {id, static_cast<std::uint64_t>(find.number(0))},
+           .attempt = static_cast<std::uint32_t>(find.number(1)),
+           .outcome = static_cast<Outcome>(find.number(2)),
+           .exit_status = static_cast<int>(find.number(3)),
+           .detail = find.bytes(4),
+           .at = from_stored(find.number(5))});
+    if (!job.rest_outcome)
+      return results;
+    for (std::uint64_t i = std::max(from, job.rest_from);
+         i < job.counts.tasks && results.size() < limit; ++i)
+      results.push_back(
+          {.task = {id, i}, .outcome = *job.rest_outcome, .at = job.rest_at});
+    return results;
+  }
+
+  std::vector<Group> groups() {
+    std::vector<Group> all;
+    auto& find = sql("SELECT name, slots, held FROM grp ORDER BY name");
+    find.bind();
+    while (find.step())
+      all.push_back({find.bytes(0), static_cast<std::uint32_t>(find.number(1)),
+                     find.number(2) != 0});
+    return all;
+  }
+
+  std::vector<std::string> groups_with_work() {
+    std::vector<std::string> names;
+    auto& find =
+        sql("SELECT name FROM grp WHERE NOT held AND EXISTS("
+            "SELECT 1 FROM queue WHERE grp=name) ORDER BY name");
+    find.bind();
+    while (find.step())
+      names.push_back(find.bytes(0));
+    return names;
+  }
+
+ private:
+  /// A prepared statement; `text` is a literal. Not to be used again before its
+  /// rows are read.
+  Statement& sql(const char* text) {
+    const auto known = statements_.find(text);
+    if (known != statements_.end())
+      return known->second;
+    return statements_.emplace(text, database_.prepare(text)).first->second;
+  }
+
+  [[noreturn]] static void refuse_job(JobId id) {
+    refuse(Errc::not_found, fmt::format("no job {}", id.value));
+  }
+
+  Row load(JobId id) {
+    static const std::string text =
+        fmt::format("SELECT {} FROM job WHERE id=?1", row_columns);
+    auto& find = sql(text.c_str());
+    if (!find.bind(id.value).step())
+      refuse_job(id);
+    return read_row(find);
+  }
+
+  /// The job, to look at or to change; written at the end of the call.
+  Row& row(JobId id) {
+    const auto known = touched_.find(id);
+    if (known != touched_.end())
+      return known->second;
+    return touched_.emplace(id, load(id)).first->second;
+  }
+
+  void keep(const Row& r) {
+    sql("UPDATE job SET ended=?2, tasks=?3, chunks=?4, next=?5, again=?6, "
+        "needs_left=?7, sealed=?8, due=?9, held=?10, cancelled=?11, "
+        "doomed=?12, n_waiting=?13, n_retrying=?14, n_running=?15, "
+        "n_success=?16, n_failed=?17, n_timed_out=?18, n_cancelled=?19, "
+        "n_lost=?20, n_skipped=?21, rest_outcome=?22, rest_from=?23, "
+        "rest_at=?24 WHERE id=?1")
+        .run(r.id.value, to_stored(r.ended), r.counts.tasks, r.chunks, r.next,
+             r.again, r.needs_left, r.sealed, r.due, r.held, r.cancelled,
+             r.doomed, r.counts.waiting, r.counts.retrying, r.counts.running,
+             r.counts.success, r.counts.failed, r.counts.timed_out,
+             r.counts.cancelled, r.counts.lost, r.counts.skipped,
+             to_stored(r.rest_outcome), r.rest_from, to_stored(r.rest_at));
+    sql(r.may_be_claimed() ? "INSERT OR IGNORE INTO queue VALUES(?1, ?2, ?3)"
+                           : "DELETE FROM queue WHERE grp=?1 AND rank=?2 AND "
+                             "job=?3")
+        .run(r.group, -r.priority, r.id.value);
+  }
+
+  void end() {
+    for (const auto& [id, row] : touched_)
+      keep(row);
+    touched_.clear();
+    let_go();
+    database_.execute(in_batch_ ? "RELEASE call" : "COMMIT");
+  }
+
+  void let_go() {
+    for (auto& [text, statement] : statements_)
+      statement.reset();
+  }
+
+  void take_back(const Error& error) {
+    touched_.clear();
+    let_go();
+    try {
+      database_.execute(in_batch_ ? "ROLLBACK TO call; RELEASE call"
+                                  : "ROLLBACK");
+    } catch (const Error&) {
+      // Some errors make SQLite roll back by itself: all of a batch, then.
+      if (in_batch_ && !lost_)
+        lost_ = error;
+    }
+  }
+
+  /// Whether the group is held.
+  bool require_group(const std::string& name) {
+    auto& find = sql("SELECT held FROM grp WHERE name=?1");
+    if (!find.bind(name).step())
+      refuse(Errc::not_found, fmt::format("no group {}", name));
+    return find.number(0) != 0;
+  }
+
+  static AttemptRef read_attempt(const Statement& s) {
+    return {{JobId{static_cast<std::uint64_t>(s.number(0))},
+             static_cast<std::uint64_t>(s.number(1))},
+            static_cast<std::uint32_t>(s.number(2))};
+  }
+
+  static std::vector<AttemptRef> read_attempts(Statement& s) {
+    std::vector<AttemptRef> attempts;
+    while (s.step())
+      attempts.push_back(read_attempt(s));
+    return attempts;
+  }
+
+  void claim_from(Row& job, const SessionId& session, std::uint32_t limit,
+                  std::vector<Claim>& claims) {
+    std::vector<AttemptRef> again;
+    auto& find =
+        sql("SELECT job, idx, attempt FROM again WHERE job=?1 ORDER BY idx "
+            "LIMIT ?2");
+    find.bind(job.id.value, limit - claims.size());
+    for (AttemptRef attempt : read_attempts(find)) {
+      sql("DELETE FROM again WHERE job=?1 AND idx=?2")
+          .run(job.id.value, attempt.task.index);
+      --job.again;
+      --(attempt.attempt == 0 ? job.counts.waiting : job.counts.retrying);
+      ++attempt.attempt;
+      add_claim(job, attempt, session, claims);
+    }
+    while (claims.size() < limit && job.next < job.counts.tasks) {
+      --job.counts.waiting;
+      add_claim(job, {{job.id, job.next++}, 1}, session, claims);
+    }
+  }
+
+  void add_claim(Row& job, const AttemptRef& attempt, const SessionId& session,
+                 std::vector<Claim>& claims) {
+    ++job.counts.running;
+    sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
+    auto& find = sql("SELECT argument FROM argument WHERE job=?1 AND idx=?2");
+    claims.push_back(
+        {attempt, find.bind(job.id.value, attempt.task.index).step()
+                      ? find.bytes(0)
+                      : std::string{}});
+  }
+
+  /// Whether an attempt that the session holds was started; nullopt if it does
+  /// not hold it.
+  std::optional<bool> held(const SessionId& session,
+                           const AttemptRef& attempt) {
+    auto& find = sql(
+        "SELECT started FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 "
+        "AND session=?4");
+    if (!find.bind(attempt.task.job.value, attempt.task.index, attempt.attempt,
+                   session.value)
+             .step())
+      return std::nullopt;
+    return find.number(0) != 0;
+  }
+
+  /// Whether the session has completed this very attempt, and nothing has come
+  /// after that.
+  bool was_of(const SessionId& session, const AttemptRef& attempt) {
+    for (const char* const text :
+         {"SELECT 1 FROM result WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4",
+          "SELECT 1 FROM again WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4",
+          "SELECT 1 FROM timer WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4"}) {
+      if (sql(text)
+              .bind(attempt.task.job.value, attempt.task.index, attempt.attempt,
+                    session.value)
+              .step())
+        return true;
+    }
+    return false;
+  }
+
+  void check_completion(const SessionId& session,
+                        const Completion& completion) {
+    if (completion.outcome == Outcome::lost ||
+        completion.outcome == Outcome::skipped ||
+        (completion.retry_at && completion.outcome == Outcome::success))
+      refuse(Errc::invalid_argument, "an outcome of the store's own");
+    if (!completion.retry_at)
+      return;
+    const auto started = held(session, completion.attempt);
+    if (started && *started &&
+        row(completion.attempt.task.job).delivery == Delivery::at_most_once)
+      refuse(Errc::invalid_argument, "started at most once");
+  }
+
+  void stop_running(Row& job, const TaskRef& task) {
+    sql("DELETE FROM running WHERE job=?1 AND idx=?2")
+        .run(task.job.value, task.index);
+    --job.counts.running;
+  }
+
+  void add_result(Row& job, const AttemptRef& attempt,
+                  const std::string& session, Outcome outcome, int status,
+                  const std::string& detail, WallTime now) {
+    sql("INSERT INTO result VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session,
+             static_cast<int>(outcome), status, detail, to_stored(now));
+    ++job.count_of(outcome);
+  }
+
+  /// Its count is the caller's.
+  void add_again(Row& job, const AttemptRef& attempt,
+                 const std::string& session) {
+    sql("INSERT INTO again VALUES(?1, ?2, ?3, ?4)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session);
+    ++job.again;
+  }
+
+  void add_timer(WallTime due, const AttemptRef& attempt, bool is_job,
+                 const std::string& session) {
+    const std::int64_t index =
+        is_job ? -1 : static_cast<std::int64_t>(attempt.task.index);
+    sql("INSERT INTO timer VALUES(?1, ?2, ?3, ?4, ?5)")
+        .run(to_stored(due), attempt.task.job.value, index, attempt.attempt,
+             session);
+  }
+
+  void end_waiting(Row& job, Outcome outcome, WallTime now) {
+    for (const char* const text :
+         {"INSERT INTO result SELECT job, idx, attempt, session, ?2, 0, "
+          "CAST('' AS BLOB), ?3 FROM again WHERE job=?1",
+          "INSERT INTO result SELECT job, idx, attempt, session, ?2, 0, "
+          "CAST('' AS BLOB), ?3 FROM timer WHERE job=?1 AND idx>=0"})
+      sql(text).run(job.id.value, static_cast<int>(outcome), to_stored(now));
+    sql("DELETE FROM again WHERE job=?1").run(job.id.value);
+    sql("DELETE FROM timer WHERE job=?1 AND idx>=0").run(job.id.value);
+    job.again = 0;
+    job.count_of(outcome) += std::exchange(job.counts.waiting, 0) +
+                             std::exchange(job.counts.retrying, 0);
+    if (job.next == job.counts.tasks)
+      return;
+    job.rest_outcome = outcome;
+    job.rest_from = std::exchange(job.next, job.counts.tasks);
+    job.rest_at = now;
+  }
+
+  /// And what that means for those that need it.
+  void end_if_done(JobId id, WallTime now) {
+    std::deque<JobId> open{id};
+    while (!open.empty()) {
+      Row& job = row(open.front());
+      open.pop_front();
+      if (!job.sealed || job.ended || job.counts.ended() < job.counts.tasks)
+        continue;
+      job.ended = now;
+      sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+      std::vector<std::pair<JobId, When>> dependents;
+      auto& find =
+          sql("SELECT job, \"when\" FROM need WHERE needs=?1 AND open ORDER BY "
+              "job");
+      find.bind(job.id.value);
+      while (find.step())
+        dependents.emplace_back(
+            JobId{static_cast<std::uint64_t>(find.number(0))},
+            static_cast<When>(find.number(1)));
+      sql("UPDATE need SET open=0 WHERE needs=?1 AND open").run(job.id.value);
+      for (const auto& [other_id, when] : dependents) {
+        Row& other = row(other_id);
+        --other.needs_left;
+        if (satisfies(job.state(), when))
+          continue;
+        other.doomed = true;
+        if (!other.sealed || other.cancelled)
+          continue;
+        end_waiting(other, Outcome::skipped, now);
+        open.push_back(other_id);
+      }
+    }
+  }
+
+  Database database_;
+  std::unordered_map<const char*, Statement> statements_;
+  std::map<JobId, Row> touched_;  ///< By the call at hand.
+  bool in_batch_ = false;
+  std::optional<Error> lost_;  ///< Why the batch at hand cannot be committed.
+};
+
+SqliteStore::SqliteStore(std::unique_ptr<Tables> tables)
+    : tables_{std::move(tables)} {}
+SqliteStore::~SqliteStore() = default;
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(
+    const std::string& path) {
+  // For its owner alone, whatever the umask.
+  if (!OwnedFd{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)}
+           .is_open())
+    return tl::unexpected(
+        system_error(fmt::format("cannot open the store {}", path), errno));
+  try {
+    Database database{path};
+    database.execute("PRAGMA locking_mode=EXCLUSIVE");
+    check_file(database, path);
+    database.execute("PRAGMA journal_mode=WAL");
+    database.execute("PRAGMA synchronous=FULL");
+    database.execute("PRAGMA temp_store=MEMORY");
+    database.execute("BEGIN EXCLUSIVE");
+    if (database.number("PRAGMA user_version") == 0) {
+      database.execute(schema);
+      database.execute(
+          fmt::format("PRAGMA application_id={}", application_id).c_str());
+      database.execute(
+          fmt::format("PRAGMA user_version={}", newest_schema).c_str());
+    }
+    database.execute("COMMIT");
+    return std::unique_ptr<SqliteStore>{
+        new SqliteStore(std::make_unique<Tables>(std::move(database)))};
+  } catch (Error& error) {
+    if (error.code == Errc::unavailable)
+      error.what += "; is another troupe node using it?";
+    return tl::unexpected(
+        std::move(error).within(fmt::format("the store {}", path)));
+  }
+}
+
+Result<void> SqliteStore::batch(const std::function<void()>& work) {
+  return tables_->batch(work);
+}
+
+Result<Submitted> SqliteStore::open_job(const NewJob& job, WallTime now) {
+  return tables_->act([&] { return tables_->open_job(job, now); });
+}
+Result<void> SqliteStore::append(JobId job, std::uint64_t chunk,
+                                 std::span<const std::string> arguments) {
+  return tables_->act([&] { tables_->append(job, chunk, arguments); });
+}
+Result<void> SqliteStore::append_range(JobId job, std::uint64_t chunk,
+                                       std::uint64_t count) {
+  return tables_->act([&] { tables_->begin_chunk(job, chunk, count); });
+}
+Result<void> SqliteStore::seal(JobId job, WallTime now) {
+  return tables_->act([&] { tables_->seal(job, now); });
+}
+Result<void> SqliteStore::open_session(const SessionId& session) {
+  return tables_->act([&] { tables_->open_session(session); });
+}
+Result<SessionEnd> SqliteStore::end_session(const SessionId& session,
+                                            WallTime now) {
+  return tables_->act([&] { return tables_->end_session(session, now); });
+}
+Result<std::vector<Claim>> SqliteStore::claim(const SessionId& session,
+                                              const std::string& group,
+                                              std::uint32_t limit) {
+  return tables_->act([&] { return tables_->claim(session, group, limit); });
+}
+Result<std::vector<bool>> SqliteStore::start(
+    const SessionId& session, std::span<const AttemptRef> attempts) {
+  return tables_->act([&] { return tables_->start(session, attempts); });
+}
+Result<std::vector<Recorded>> SqliteStore::complete(
+    const SessionId& session, std::span<const Completion> completions,
+    WallTime now) {
+  return tables_->act(
+      [&] { return tables_->complete(session, completions, now); });
+}
+Result<void> SqliteStore::release(const SessionId& session,
+                                  std::span<const AttemptRef> attempts) {
+  return tables_->act([&] { tables_->release(session, attempts); });
+}
+Result<std::vector<AttemptRef>> SqliteStore::claimed_by(
+    const SessionId& session) {
+  return tables_->look([&] { return tables_->claimed_by(session); });
+}
+Result<std::uint64_t> SqliteStore::wake(WallTime now, std::uint32_t limit) {
+  return tables_->act([&] { return tables_->wake(now, limit); });
+}
+Result<std::optional<WallTime>> SqliteStore::next_wake() {
+  return tables_->look([&] { return tables_->next_wake(); });
+}
+Result<std::vector<AttemptRef>> SqliteStore::cancel(JobId job, WallTime now) {
+  return tables_->act([&] { return tables_->cancel(job, now); });
+}
+Result<void> SqliteStore::hold(JobId job, bool is_held) {
+  return tables_->act([&] { tables_->hold(job, is_held); });
+}
+Result<std::uint64_t> SqliteStore::retry(JobId job) {
+  return tables_->act([&] { return tables_->retry(job); });
+}
+Result<void> SqliteStore::forget(JobId job) {
+  return tables_->act([&] { tables_->forget(job); });
+}
+Result<void> SqliteStore::set_group(const Group& group) {
+  return tables_->act([&] { tables_->set_group(group); });
+}
+Result<JobInfo> SqliteStore::job(JobId job) {
+  return tables_->look([&] { return tables_->job(job); });
+}
+Result<std::vector<JobInfo>> SqliteStore::jobs(const JobFilter& filter,
+                                               std::uint32_t limit) {
+  return tables_->look([&] { return tables_->jobs(filter, limit); });
+}
+Result<std::vector<TaskResult>> SqliteStore::results(JobId job,
+                                                     std::uint64_t from,
+                                                     std::uint32_t limit) {
+  return tables_->look([&] { return tables_->results(job, from, limit); });
+}
+Result<std::vector<Group>> SqliteStore::groups() {
+  return tables_->look([&] { return tables_->groups(); });
+}
+Result<std::vector<std::string>> SqliteStore::groups_with_work() {
+  return tables_->look([&] { return tables_->groups_with_work(); });
+}
+
+}  // namespace troupe::store

@@ -1,0 +1,132 @@
+#include "temp_dir.hpp"
+
+#include <troupe/store/sqlite_store.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace troupe::store {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SqliteStoreTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<SqliteStore> open() {
+    auto store = SqliteStore::open(path);
+    EXPECT_TRUE(store) << store.error().what;
+    return std::move(*store);
+  }
+  Error error_of_opening() {
+    auto store = SqliteStore::open(path);
+    EXPECT_FALSE(store);
+    return store ? Error{} : store.error();
+  }
+
+  testing::TempDir folder;
+  std::string path = folder.path("store.db");
+  WallTime now{std::chrono::hours{1000}};
+};
+
+TEST_F(SqliteStoreTest, KeepsWhatWasAcknowledged) {
+  const JobId job =
+      open()->open_job({.request_id = "r", .name = "n"}, now)->job;
+  const auto store = open();
+  EXPECT_EQ(store->job(job)->job.name, "n");
+}
+
+TEST_F(SqliteStoreTest, BelongsToItsOwner) {
+  open();
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+}
+
+TEST_F(SqliteStoreTest, IsForOneProcess) {
+  const auto store = open();
+  const Error error = error_of_opening();
+  EXPECT_EQ(error.code, Errc::unavailable);
+  EXPECT_THAT(error.what, HasSubstr("another troupe node"));
+}
+
+TEST_F(SqliteStoreTest, LeavesAFileOfSomethingElseAlone) {
+  const std::string text(4096, 'x');
+  folder.write("store.db", text);
+  EXPECT_EQ(error_of_opening().code, Errc::corrupt);
+  EXPECT_EQ(folder.read("store.db"), text);
+}
+
+TEST_F(SqliteStoreTest, LeavesADatabaseOfSomebodyElseAlone) {
+  // The header of an empty SQLite database with an application id, at byte 68.
+  open();
+  std::string bytes = folder.read("store.db");
+  ASSERT_GT(bytes.size(), 72U);
+  bytes[68] = 'X';
+  folder.write("store.db", bytes);
+  const Error error = error_of_opening();
+  EXPECT_EQ(error.code, Errc::corrupt);
+  EXPECT_THAT(error.what, HasSubstr("is not a store of troupe"));
+  EXPECT_EQ(folder.read("store.db"), bytes);
+}
+
+TEST_F(SqliteStoreTest, RefusesTheSchemaOfANewerVersion) {
+  open();
+  std::string bytes = folder.read("store.db");
+  bytes[63] = 2;  // The last byte of user_version.
+  folder.write("store.db", bytes);
+  const Error error = error_of_opening();
+  EXPECT_EQ(error.code, Errc::unsupported);
+  EXPECT_EQ(folder.read("store.db"), bytes);
+}
+
+TEST_F(SqliteStoreTest, RefusesADamagedFile) {
+  {
+    const auto store = open();
+    for (int i = 0; i < 200; ++i)
+      ASSERT_TRUE(store->open_job(
+          {.request_id = std::to_string(i), .spec = std::string(500, 's')},
+          now));
+  }
+  std::string bytes = folder.read("store.db");
+  ASSERT_GT(bytes.size(), 40'000U);
+  for (std::size_t i = 20'000; i < 30'000; ++i)
+    bytes[i] = '\x55';
+  folder.write("store.db", bytes);
+  EXPECT_EQ(error_of_opening().code, Errc::corrupt);
+}
+
+TEST_F(SqliteStoreTest, TellsOfAFolderThatIsNotThere) {
+  path = folder.path("no/store.db");
+  EXPECT_EQ(error_of_opening().code, Errc::not_found);
+}
+
+TEST_F(SqliteStoreTest, ABatchHappensAsAWholeAndItsCallsByThemselves) {
+  const auto store = open();
+  EXPECT_TRUE(store->batch([&] {
+    EXPECT_TRUE(store->open_job({.request_id = "a"}, now));
+    EXPECT_FALSE(store->open_job({.request_id = "b", .group = "none"}, now));
+    EXPECT_TRUE(store->open_job({.request_id = "c"}, now));
+  }));
+  EXPECT_EQ(store->jobs({}, 9)->size(), 2U);
+}
+
+TEST_F(SqliteStoreTest, AMillionTasksAreOneRow) {
+  const auto store = open();
+  const auto begin = std::chrono::steady_clock::now();
+  const JobId job = store->open_job({.request_id = "r"}, now)->job;
+  EXPECT_TRUE(store->append_range(job, 0, 1'000'000));
+  EXPECT_TRUE(store->seal(job, now));
+  EXPECT_TRUE(store->open_session({"s"}));
+  EXPECT_EQ(store->claim({"s"}, "default", 10)->size(), 10U);
+  EXPECT_EQ(store->cancel(job, now)->size(), 10U);
+  EXPECT_EQ(store->job(job)->counts.cancelled, 999'990U);
+  EXPECT_LT(std::filesystem::file_size(path), 1U << 20);
+  // Not a measurement: a row per task would take several seconds.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
+}
+
+}  // namespace
+}  // namespace troupe::store

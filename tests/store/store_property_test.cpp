@@ -1,0 +1,301 @@
+// Whatever is done in whatever order, SqliteStore answers as ModelStore does.
+#include "temp_dir.hpp"
+
+#include <troupe/store/model_store.hpp>
+#include <troupe/store/sqlite_store.hpp>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <set>
+
+namespace troupe::store {
+namespace {
+
+/// A number below `n`, evenly whatever the size of the test case.
+template <class T>
+T below(T n) {
+  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<T>(0, n));
+}
+
+template <class T>
+std::optional<Errc> code_of(const Result<T>& result) {
+  if (result)
+    return std::nullopt;
+  return result.error().code;
+}
+
+/// Both answer the same: an error of the same code, or the same value.
+template <class T>
+void same(const Result<T>& a, const Result<T>& b) {
+  RC_ASSERT(code_of(a) == code_of(b));
+  if constexpr (!std::is_void_v<T>) {
+    if (a)
+      RC_ASSERT(*a == *b);
+  }
+}
+
+class Pair {
+ public:
+  explicit Pair(const std::string& path) : path_{path} { reopen(); }
+
+  void step() {
+    now_ += *rc::gen::element<Duration>(0ms, 1ms, 1s, 1h);
+    switch (below(20)) {
+      case 0:
+      case 1:
+      case 2:
+        submit();
+        break;
+      case 3:
+      case 4:
+      case 5:
+      case 6:
+      case 7:
+        claim();
+        break;
+      case 8:
+        start();
+        break;
+      case 9:
+      case 10:
+      case 11:
+      case 12:
+        complete();
+        break;
+      case 13:
+        release();
+        break;
+      case 14:
+        wake();
+        break;
+      case 15:
+        change_session();
+        break;
+      case 16:
+        cancel();
+        break;
+      case 17:
+        change_job();
+        break;
+      case 18:
+        change_group();
+        break;
+      default:
+        if (below(4) == 0)
+          reopen();
+        break;
+    }
+  }
+
+  /// All that can be seen.
+  void compare() {
+    const auto jobs = model_.jobs({}, 1000);
+    same(jobs, sqlite_->jobs({}, 1000));
+    for (const JobInfo& job : *jobs) {
+      same(model_.results(job.id, 0, 1000), sqlite_->results(job.id, 0, 1000));
+      RC_ASSERT(job.counts.waiting + job.counts.retrying + job.counts.running +
+                    job.counts.ended() ==
+                job.counts.tasks);
+    }
+    same(model_.groups(), sqlite_->groups());
+    same(model_.groups_with_work(), sqlite_->groups_with_work());
+    same(model_.next_wake(), sqlite_->next_wake());
+    for (const char* const session : {"s0", "s1", "s2"})
+      same(model_.claimed_by({session}), sqlite_->claimed_by({session}));
+    const JobFilter filter{
+        .group = below(2) == 0 ? std::optional<std::string>{"g"} : std::nullopt,
+        .tag = below(2) == 0 ? std::optional<std::string>{"t"} : std::nullopt,
+        .only_unended = below(2) == 0,
+        .before = JobId{below<std::uint64_t>(12)}};
+    same(model_.jobs(filter, 3), sqlite_->jobs(filter, 3));
+    const JobId job = some_job();
+    same(model_.job(job), sqlite_->job(job));
+    const auto from = below<std::uint64_t>(5);
+    same(model_.results(job, from, 2), sqlite_->results(job, from, 2));
+  }
+
+ private:
+  /// What was acknowledged is there afterwards.
+  void reopen() {
+    sqlite_.reset();
+    auto opened = SqliteStore::open(path_);
+    RC_ASSERT(opened.has_value());
+    sqlite_ = std::move(*opened);
+  }
+
+  template <class F>
+  void both(F call) {
+    same(call(static_cast<Store&>(model_)),
+         call(static_cast<Store&>(*sqlite_)));
+  }
+
+  JobId some_job() { return JobId{below<std::uint64_t>(jobs_ + 2)}; }
+  SessionId some_session() { return {fmt::format("s{}", below(3))}; }
+  std::string some_group() {
+    return *rc::gen::element<std::string>("default", "g", "none");
+  }
+
+  AttemptRef some_attempt() {
+    if (!seen_.empty() && below(8) != 0)
+      return seen_[below(seen_.size())];
+    return {{some_job(), below<std::uint64_t>(4)}, below<std::uint32_t>(3)};
+  }
+
+  void submit() {
+    NewJob job;
+    job.request_id = fmt::format("r{}", below(30));
+    job.name = "n";
+    job.group = some_group();
+    job.priority = static_cast<Priority>(1 + below(4));
+    job.delivery = static_cast<Delivery>(1 + below(2));
+    job.spec = std::string("a\0b", 3);
+    if (below(2) == 0)
+      job.tags = {"t", "u"};
+    for (int i = below(3); i > 0; --i)
+      job.needs.push_back({some_job(), static_cast<When>(1 + below(3))});
+    if (below(3) == 0)
+      job.not_before = now_ + std::chrono::hours{below(3)};
+    const auto submitted = model_.open_job(job, now_);
+    same(submitted, sqlite_->open_job(job, now_));
+    if (!submitted)
+      return;
+    jobs_ = std::max(jobs_, submitted->job.value);
+    const JobId id = submitted->job;
+    for (std::uint64_t chunk = 0; chunk < below<std::uint64_t>(3); ++chunk) {
+      const std::uint64_t number = below<std::uint64_t>(3);
+      if (below(2) == 0) {
+        const auto count = below<std::uint64_t>(4);
+        both([&](Store& s) { return s.append_range(id, number, count); });
+      } else {
+        const std::vector<std::string> arguments(below<std::size_t>(4), "x\n");
+        both([&](Store& s) { return s.append(id, number, arguments); });
+      }
+    }
+    if (below(4) != 0)
+      both([&](Store& s) { return s.seal(id, now_); });
+  }
+
+  void claim() {
+    const SessionId session = some_session();
+    const std::string group = some_group();
+    const auto limit = below<std::uint32_t>(5);
+    const auto claims = model_.claim(session, group, limit);
+    same(claims, sqlite_->claim(session, group, limit));
+    if (!claims)
+      return;
+    for (const Claim& claim : *claims) {
+      seen_.push_back(claim.attempt);
+      // Each attempt is given out once, over all time.
+      RC_ASSERT(forgotten_.contains(claim.attempt.task.job) ||
+                released_.contains(claim.attempt) ||
+                given_.insert(claim.attempt).second);
+      released_.erase(claim.attempt);
+    }
+  }
+
+  void start() {
+    const SessionId session = some_session();
+    const std::vector<AttemptRef> attempts{some_attempt(), some_attempt()};
+    both([&](Store& s) { return s.start(session, attempts); });
+  }
+
+  void complete() {
+    const SessionId session = some_session();
+    std::vector<Completion> completions;
+    for (int i = below(4); i > 0; --i) {
+      Completion completion;
+      completion.attempt = some_attempt();
+      completion.outcome =
+          static_cast<Outcome>(below(10) == 0 ? 1 + below(6) : 1 + below(4));
+      completion.exit_status = below(3);
+      completion.detail = "why";
+      if (below(3) == 0 && completion.outcome != Outcome::success)
+        completion.retry_at = now_ + std::chrono::minutes{below(90)};
+      completions.push_back(std::move(completion));
+    }
+    both([&](Store& s) { return s.complete(session, completions, now_); });
+  }
+
+  void release() {
+    const SessionId session = some_session();
+    const std::vector<AttemptRef> attempts{some_attempt()};
+    const auto held = model_.claimed_by(session);
+    if (std::find(held->begin(), held->end(), attempts[0]) != held->end())
+      released_.insert(attempts[0]);
+    both([&](Store& s) { return s.release(session, attempts); });
+  }
+
+  void wake() {
+    const auto limit = below<std::uint32_t>(5);
+    both([&](Store& s) { return s.wake(now_, limit); });
+  }
+
+  void change_session() {
+    const SessionId session = some_session();
+    if (below(3) != 0)
+      both([&](Store& s) { return s.open_session(session); });
+    else
+      both([&](Store& s) { return s.end_session(session, now_); });
+  }
+
+  void cancel() {
+    const JobId job = some_job();
+    both([&](Store& s) { return s.cancel(job, now_); });
+  }
+
+  void change_job() {
+    const JobId job = some_job();
+    switch (below(4)) {
+      case 0: {
+        const bool is_held = below(2) == 0;
+        both([&](Store& s) { return s.hold(job, is_held); });
+        break;
+      }
+      case 1:
+        both([&](Store& s) { return s.retry(job); });
+        break;
+      case 2:
+        both([&](Store& s) { return s.seal(job, now_); });
+        break;
+      default:
+        if (model_.forget(job)) {
+          RC_ASSERT(sqlite_->forget(job).has_value());
+          forgotten_.insert(job);
+        } else {
+          RC_ASSERT(!sqlite_->forget(job).has_value());
+        }
+        break;
+    }
+  }
+
+  void change_group() {
+    const Group group{"g", below<std::uint32_t>(3), below(3) == 0};
+    both([&](Store& s) { return s.set_group(group); });
+  }
+
+  std::string path_;
+  ModelStore model_;
+  std::unique_ptr<SqliteStore> sqlite_;
+  WallTime now_{std::chrono::hours{1'000'000}};
+  std::uint64_t jobs_ = 0;
+  std::vector<AttemptRef> seen_;
+  std::set<AttemptRef> given_;
+  std::set<AttemptRef> released_;
+  std::set<JobId> forgotten_;
+};
+
+TEST(StoreProperty, SqliteDoesWhatTheModelDoes) {
+  EXPECT_TRUE(rc::check([] {
+    const testing::TempDir folder;
+    Pair stores{folder.path("store.db")};
+    const int steps = below(120);
+    for (int i = 0; i < steps; ++i) {
+      stores.step();
+      stores.compare();
+    }
+  }));
+}
+
+}  // namespace
+}  // namespace troupe::store
