@@ -25,7 +25,8 @@ class ModelStoreTest : public ::testing::Test {
   }
   std::vector<AttemptRef> claim(std::uint32_t limit = 100) {
     std::vector<AttemptRef> attempts;
-    for (const Claim& claim : *store.claim(mine, "default", limit))
+    const auto claims = store.claim(mine, "default", limit);
+    for (const Claim& claim : *claims)
       attempts.push_back(claim.attempt);
     return attempts;
   }

@@ -108,6 +108,8 @@ struct NewJob {
   std::string spec{};         ///< What all tasks have in common; any bytes.
   std::vector<Need> needs{};  ///< Jobs that are there; each once.
   WallTime not_before{};
+
+  friend bool operator==(const NewJob&, const NewJob&) = default;
 };
 
 struct JobCounts {
