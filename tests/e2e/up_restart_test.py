@@ -353,8 +353,8 @@ class BackOff(Stacks, TroupeTest):
     def test_stop_during_a_pause_takes_the_restart_back(self):
         self.crash_loop(min="300ms", max="300ms")
         self.wait_for_state("a", "restarting")
-        starts = len(self.events())
         self.ok("stop", "a", within=5)
+        starts = len(self.events())
         self.assertEqual(self.state("a"), "stopped")
         time.sleep(0.4)  # The start that must not happen.
         self.assertEqual(len(self.events()), starts)
