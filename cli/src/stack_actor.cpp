@@ -505,7 +505,7 @@ class StackActor {
         entry.state = "waiting";
       else if (live == live_.end() && by_itself && !end->second.clean)
         entry.state = "failed";  // And is not started again.
-      else if (by_itself && end->second.report &&
+      else if (by_itself && end->second.clean && end->second.report &&
                end->second.cause.kind == actors::CauseKind::exit_code)
         entry.state = "finished";
       return entry;

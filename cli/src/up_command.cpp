@@ -417,11 +417,14 @@ int execute(const Startup& startup, const StackPlaces& places, bool detached,
   if (end.exit_code)
     return *end.exit_code;
   if (front.error()) {
-    complain(front.error()->code == Errc::already_exists
-                 ? fmt::format("{} is up already (or is just ending); see "
-                               "troupe ps",
-                               printable(places.file))
-                 : front.error()->what);
+    const std::string& what = front.error()->what;
+    complain(
+        front.error()->code == Errc::already_exists
+            ? fmt::format("{} is up already, or just ending{}; see troupe "
+                          "ps",
+                          printable(places.file),
+                          what.substr(std::min(what.rfind(':'), what.size())))
+            : what);
     return exit_failed;
   }
   if (end.by_signal == SIGPIPE)
