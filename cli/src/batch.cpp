@@ -43,8 +43,10 @@ void stop_this_process() {
 /// Passes what the user wants on to the dispatcher. Lives on the I/O thread.
 class Batch {
  public:
-  explicit Batch(node::Engine& engine)
-      : engine_{engine}, suspend_timer_{engine.io()} {}
+  Batch(node::Engine& engine, bool needs_output)
+      : engine_{engine},
+        needs_output_{needs_output},
+        suspend_timer_{engine.io()} {}
 
   void run(node::SignalWatcher& signals,
            const StartDispatcher& start_dispatcher) {
@@ -75,10 +77,12 @@ class Batch {
   /// On the printer's thread. If this was the last output, the I/O thread does
   /// not hear of it any more.
   void on_output_broken(int errno_value) {
-    output_error_ = errno_value;
     if (errno_value != EPIPE)
       complain(
           system_error("cannot write to standard output", errno_value).what);
+    if (errno_value != EPIPE && !needs_output_)
+      return;
+    output_error_ = errno_value;
     boost::asio::post(engine_.io(), [this, errno_value] {
       if (errno_value == EPIPE)
         end_jobs(SIGPIPE);
@@ -136,6 +140,7 @@ class Batch {
   }
 
   node::Engine& engine_;
+  bool needs_output_;
   boost::asio::steady_timer suspend_timer_;
   actors::ActorRef dispatcher_;
   bool suspending_ = false;
@@ -147,7 +152,7 @@ class Batch {
 }  // namespace
 
 BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
-                   const StartDispatcher& start_dispatcher) {
+                   const StartDispatcher& start_dispatcher, bool needs_output) {
   node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   auto engine = node::Engine::start({.signal_mask = startup.signal_mask,
                                      .max_commands = max_commands,
@@ -157,7 +162,7 @@ BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
     return {.exit_code = exit_troupe_failed};
   }
   raise_open_files();
-  Batch batch{**engine};
+  Batch batch{**engine, needs_output};
   batch.run(signals, start_dispatcher);
   if (auto ended = (*engine)->shutdown(); !ended) {
     complain(ended.error().what);

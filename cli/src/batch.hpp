@@ -54,9 +54,14 @@ struct BatchEnd {
 /// kills what is left). SIGTSTP (Ctrl-Z) stops all processes of all jobs, and
 /// then this process, until it is continued. Signals that this process was
 /// started to ignore, as by nohup, are ignored.
+///
+/// With `needs_output` false, a full disk below standard output is told and
+/// does not end the jobs; that nobody reads it does, as with any tool in a
+/// pipe.
 [[nodiscard]] BatchEnd run_batch(const Startup& startup,
                                  std::uint64_t max_commands,
-                                 const StartDispatcher& start_dispatcher);
+                                 const StartDispatcher& start_dispatcher,
+                                 bool needs_output = true);
 
 }  // namespace troupe::cli
 

@@ -155,7 +155,27 @@ std::string ServiceLogs::path_of(const std::string& service) const {
   return fmt::format("{}/{}.log", options_.folder, file);
 }
 
-void ServiceLogs::stop_showing() { options_.printer = nullptr; }
+void ServiceLogs::stop_showing() {
+  for (auto& [name, log] : logs_) {
+    if (!options_.printer)
+      break;
+    std::string last;
+    for (const std::string& line : log->pending) {
+      if (!line.empty())
+        last += fmt::format("{}{}\n", log->prefix, line);
+    }
+    if (log->not_shown != 0)
+      last += fmt::format("{}[troupe: {} bytes are not shown; see {}]\n",
+                          log->prefix, log->not_shown, log->options.path);
+    if (last.empty())
+      continue;
+    auto job = std::make_shared<PrintJob>();
+    job->fd = STDOUT_FILENO;
+    job->bytes = std::move(last);
+    actors::send(options_.printer, Print{std::move(job)});
+  }
+  options_.printer = nullptr;
+}
 
 std::shared_ptr<process::OutputSink> ServiceLogs::sink_for(
     const service::ServiceSpec& spec, std::string text,

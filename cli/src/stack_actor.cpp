@@ -133,9 +133,11 @@ class StackActor {
                             supervisor::RestartChild, supervisor::StartChild,
                             supervisor::DeleteChild, supervisor::StartAll>;
   struct Work {
+    StackRequest::Kind kind;
     std::string name;
     std::deque<std::pair<ActorRef, Step>> steps;
     std::function<void(Result<void>)> done;
+    std::string superseded_by;  ///< "stop"; empty if nothing came in between.
   };
   /// A restart because of files.
   struct Refresh {
@@ -223,10 +225,20 @@ class StackActor {
   void blame_end_on(const std::string& child,
                     const actors::ExitReason& reason) {
     const auto below = blame_.find(child);
-    blame_.try_emplace("", Blame{below != blame_.end()
-                                     ? below->second.chain
-                                     : fmt::format("{} {}", child, reason.what),
-                                 false});
+    blame_.try_emplace(
+        "", Blame{below != blame_.end()
+                      ? below->second.chain
+                      : fmt::format("{} {}", child, how(child, reason)),
+                  false});
+  }
+
+  /// A service that has ended well gives no reason, and yet may be missed.
+  std::string how(const std::string& child,
+                  const actors::ExitReason& reason) const {
+    if (!reason.what.empty())
+      return reason.what;
+    const auto end = ends_.find(child);
+    return end != ends_.end() ? describe(end->second) : "ended";
   }
 
   /// The chain of causes, from the first child to this supervisor.
@@ -235,7 +247,7 @@ class StackActor {
     const auto below = blame_.find(child);
     std::string chain = below != blame_.end()
                             ? below->second.chain
-                            : fmt::format("{} {}", child, m.reason.what);
+                            : fmt::format("{} {}", child, how(child, m.reason));
     if (group.intensity > 0)
       chain += fmt::format(" ({} times in {})", group.intensity + 1,
                            format_duration(group.period));
@@ -326,6 +338,8 @@ class StackActor {
   void fail_all_waiting() {
     for (auto& [token, work] : std::exchange(work_, {}))
       work.done(failure(Errc::cancelled, "the stack has ended"));
+    for (auto& [request, token] : std::exchange(waiting_, {}))
+      request.done(failure(Errc::cancelled, "the stack has ended"));
     auto callbacks = std::exchange(looks_, {});
     live_.clear();
     for (const auto& callback : callbacks)
@@ -482,9 +496,17 @@ class StackActor {
     const auto live = live_.find(path);
     const bool has_status = live != live_.end() && live->second.status;
     if (!has_status) {
-      if (entry.state == "stopped" && end != ends_.end() && end->second.clean &&
-          end->second.cause.kind == actors::CauseKind::exit_code &&
-          end->second.report && !end->second.report->stopped)
+      const bool by_itself =
+          end != ends_.end() &&
+          !(end->second.report && end->second.report->stopped);
+      if (entry.state != "stopped")
+        return entry;
+      if (live != live_.end() && live->second.entry.info.ref.incarnation == 0)
+        entry.state = "waiting";
+      else if (live == live_.end() && by_itself && !end->second.clean)
+        entry.state = "failed";  // And is not started again.
+      else if (by_itself && end->second.clean && end->second.report &&
+               end->second.cause.kind == actors::CauseKind::exit_code)
         entry.state = "finished";
       return entry;
     }
@@ -516,13 +538,80 @@ class StackActor {
       request.done(tl::unexpected{unknown(request.name)});
       return;
     }
-    Work work{request.name, {}, request.done};
+    const bool is_refresh = is_refresh_of(token);
+    bool has_to_wait = false;
+    for (auto& [other_token, other] : work_) {
+      if (!is_within(other.name, request.name) &&
+          !is_within(request.name, other.name))
+        continue;
+      has_to_wait = true;
+      if (is_refresh || other.kind == request.kind ||
+          !is_within(other.name, request.name))
+        continue;
+      // The later one is what is wanted now.
+      other.steps.clear();
+      other.superseded_by = verb_of(request.kind);
+    }
+    // To stop something is always right; the rest depends on how it is.
+    const bool stops_first =
+        !is_refresh && (request.kind == StackRequest::Kind::stop ||
+                        request.kind == StackRequest::Kind::restart);
+    if (has_to_wait && !stops_first) {
+      waiting_.emplace_back(request, token);
+      return;
+    }
+    Work work{request.kind, request.name, {}, request.done, {}};
     if (auto planned = plan(request, *node->second, work.steps); !planned) {
       request.done(std::move(planned));
       return;
     }
     work_.emplace(token, std::move(work));
     take_step(token);
+  }
+
+  static bool is_within(const std::string& path, const std::string& group) {
+    return path == group || group.empty() || path.starts_with(group + "/");
+  }
+
+  static std::string verb_of(StackRequest::Kind kind) {
+    switch (kind) {
+      case StackRequest::Kind::restart:
+        return "restart";
+      case StackRequest::Kind::stop:
+        return "stop";
+      case StackRequest::Kind::start:
+        return "start";
+      case StackRequest::Kind::scale:
+        return "scale";
+    }
+    return "command";
+  }
+
+  [[nodiscard]] bool is_refresh_of(std::uint64_t token) const {
+    return std::any_of(
+        refreshes_.begin(), refreshes_.end(),
+        [token](const auto& entry) { return entry.second.token == token; });
+  }
+
+  /// Those that have waited for it look again.
+  void end_work(std::uint64_t token, Result<void> result) {
+    auto work = work_.extract(token).mapped();
+    if (!work.superseded_by.empty())
+      result =
+          failure(Errc::cancelled, fmt::format("{}: a later {} came in between",
+                                               work.name, work.superseded_by));
+    work.done(std::move(result));
+    auto waiting = std::exchange(waiting_, {});
+    if (waiting.empty())
+      return;
+    look([this, waiting = std::move(waiting)] {
+      for (const auto& [request, waiting_token] : waiting) {
+        if (is_refresh_of(waiting_token) && !is_to_refresh(request.name))
+          refreshes_.erase(request.name);
+        else
+          begin(request, waiting_token);
+      }
+    });
   }
 
   [[nodiscard]] Error unknown(const std::string& name) const {
@@ -634,9 +723,7 @@ class StackActor {
   void take_step(std::uint64_t token) {
     const auto it = work_.find(token);
     if (it->second.steps.empty()) {
-      auto done = std::move(it->second.done);
-      work_.erase(it);
-      done({});
+      end_work(token, {});
       return;
     }
     auto [supervisor, step] = std::move(it->second.steps.front());
@@ -672,12 +759,14 @@ class StackActor {
       case ReplyCode::shutting_down:
         break;
     }
-    auto work = std::move(it->second);
-    work_.erase(it);
-    work.done(failure(
-        m.code == ReplyCode::overloaded ? Errc::overloaded : Errc::unavailable,
-        fmt::format("{}: {}", work.name,
-                    m.what.empty() ? std::string{to_string(m.code)} : m.what)));
+    const std::string why = !m.what.empty() ? m.what
+                            : m.code == ReplyCode::shutting_down
+                                ? "was stopped while it started"
+                                : std::string{to_string(m.code)};
+    end_work(m.token,
+             failure(m.code == ReplyCode::overloaded ? Errc::overloaded
+                                                     : Errc::unavailable,
+                     fmt::format("{}: {}", it->second.name, why)));
   }
 
   // -- What files ask for ----------------------------------------------------
@@ -741,7 +830,7 @@ class StackActor {
       return;
     if (result) {
       to_mend_.erase(service);
-    } else {
+    } else if (result.error().code != Errc::cancelled) {
       // The supervisor leaves it stopped, but whoever is writing a program
       // makes it worse and then better.
       to_mend_.insert(service);
@@ -794,7 +883,9 @@ class StackActor {
   std::map<std::string, Live> live_;          ///< By the last one.
 
   std::uint64_t last_token_ = 0;
-  std::map<std::uint64_t, Work> work_;        ///< By token.
+  std::map<std::uint64_t, Work> work_;  ///< By token.
+  /// Until work on the same services is done, with their tokens.
+  std::vector<std::pair<StackRequest, std::uint64_t>> waiting_;
   std::map<std::string, Refresh> refreshes_;  ///< By service.
   /// Services whose restart because of files has failed.
   std::set<std::string> to_mend_;

@@ -183,7 +183,7 @@ int run_ps(const Startup&, std::vector<std::string> words) {
   std::string file;
   bool as_json = false;
   CLI::App app{"Shows the services that run under troupe up.", "troupe ps"};
-  app.add_option("FILE", file, "Only the stack of this file");
+  app.add_option("FILE,-f,--file", file, "Only the stack of this file");
   app.add_flag("--json", as_json, "As JSON");
   if (const auto code = parse(app, std::move(words)))
     return *code;
@@ -321,7 +321,7 @@ int run_down(const Startup&, std::vector<std::string> words) {
       "Ends all services of troupe up in reverse order, and waits until they "
       "are gone.",
       "troupe down"};
-  app.add_option("FILE", file, "The stack of this file");
+  app.add_option("FILE,-f,--file", file, "The stack of this file");
   if (const auto code = parse(app, std::move(words)))
     return *code;
   const auto stack = the_stack(file);

@@ -406,26 +406,33 @@ int execute(const Startup& startup, const StackPlaces& places, bool detached,
             std::shared_ptr<const service::GroupNode> root,
             const std::function<void()>& on_up) {
   StackFront front{places, detached};
-  const BatchEnd end =
-      run_batch(startup, fanout::most_job_slots,
-                [&](node::Engine& engine, const actors::ActorRef& printer,
-                    std::function<void()> on_end) {
-                  return front.start(engine, printer, std::move(on_end),
-                                     std::move(root), on_up);
-                });
+  const BatchEnd end = run_batch(
+      startup, fanout::most_job_slots,
+      [&](node::Engine& engine, const actors::ActorRef& printer,
+          std::function<void()> on_end) {
+        return front.start(engine, printer, std::move(on_end), std::move(root),
+                           on_up);
+      },
+      /*needs_output=*/false);
   if (end.exit_code)
     return *end.exit_code;
   if (front.error()) {
-    complain(front.error()->what);
+    const std::string& what = front.error()->what;
+    complain(
+        front.error()->code == Errc::already_exists
+            ? fmt::format("{} is up already, or just ending{}; see troupe "
+                          "ps",
+                          printable(places.file),
+                          what.substr(std::min(what.rfind(':'), what.size())))
+            : what);
     return exit_failed;
   }
-  if (end.output_lost)
-    return exit_troupe_failed;
   if (end.by_signal == SIGPIPE)
     return 128 + SIGPIPE;
   if (!front.end().failed)
     return exit_ok;
-  complain(fmt::format("ended: {}", printable(front.end().why)));
+  complain(fmt::format("ended: {}\nlogs: {}", printable(front.end().why),
+                       printable(places.log_folder)));
   return exit_failed;
 }
 
@@ -437,8 +444,10 @@ int await_up(const process::ForegroundSide& side, const std::string& output) {
   said.seekg(static_cast<std::streamoff>(side.output_start));
   for (std::string line; std::getline(said, line);)
     fmt::print(stderr, "{}\n", line);
-  if (!is_up)
+  if (!is_up) {
+    complain("it ended before all services were up");
     return exit_failed;
+  }
   fmt::print(stderr, "troupe: up, as process {}; see troupe ps\n", side.pid);
   return exit_ok;
 }

@@ -27,7 +27,8 @@ _troupe() {
       --clear-env --limit --umask --nice --shell' ;;
     run) options='--input --job -j --jobs --output --dry-run --json' ;;
     up) options='-d --detach' ;;
-    ps) options='--json' ;;
+    ps) options='--json -f --file' ;;
+    down) options='-f --file' ;;
     restart) options='-f --file' ;;
     stop) options='-f --file' ;;
     start) options='-f --file' ;;

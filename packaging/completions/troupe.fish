@@ -89,6 +89,10 @@ complete -c troupe -n $on_up -s d -l detach -d 'Go on in the background'
 
 set -l on_ps '__fish_seen_subcommand_from ps'
 complete -c troupe -n $on_ps -l json -d 'As JSON'
+complete -c troupe -n $on_ps -s f -l file -r -d 'Only the stack of this file'
+
+set -l on_down '__fish_seen_subcommand_from down'
+complete -c troupe -n $on_down -s f -l file -r -d 'The stack of this file'
 
 set -l on_restart '__fish_seen_subcommand_from restart'
 complete -c troupe -n $on_restart -s f -l file -r -d 'The stack of this file'

@@ -34,7 +34,7 @@ class Processes(TroupeTest):
             self.skipTest("cannot run as another user")
         self.cwd.chmod(0o777)
         finished = self.run_program(
-            [*other, "sh", "-c",
+            [*other, "bash", "-c",
              f'ulimit -u 30; exec "{TROUPE}" map -j 40 sleep 0.1{{}} ::: $(seq 60)'])
         self.assert_ended(finished, 0)
 

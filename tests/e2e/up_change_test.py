@@ -8,6 +8,61 @@ import unittest
 from stacks import NEVER, Stacks, TroupeTest
 
 
+class Overtaking(Stacks, TroupeTest):
+    """Commands for a service that another command is still about."""
+
+    def setUp(self):
+        super().setUp()
+        self.up({"children": {
+            "a": {"run": self.service("a", on_term="sleep 0.5; exit 0"),
+                  "shutdown": "10s"},
+            "slow": {"run": "[ ! -e go ] || echo up; " + self.idle,
+                     "ready": {"log": "up", "timeout": NEVER}}}})
+        self.wait_for_event("a starts")
+
+    def begin(self, *words):
+        running = self.start_troupe(*words)
+        self.wait_for_event("a ends")
+        return running
+
+    def test_a_stop_during_a_restart_wins(self):
+        restart = self.begin("restart", "a")
+        self.ok("stop", "a")
+        self.assertEqual(self.state("a"), "stopped")
+        ended = restart.finish()
+        self.assert_ended(ended, 1, err="troupe: a: a later stop came in "
+                          "between\n")
+        self.assertEqual(self.events(), ["a starts", "a ends"])
+
+    def test_a_start_during_a_stop_starts_it_once_it_has_ended(self):
+        stop = self.begin("stop", "a")
+        self.ok("start", "a")
+        self.assertEqual(self.state("a"), "running")
+        self.assert_ended(stop.finish(), 1, err="troupe: a: a later start came "
+                          "in between\n")
+        self.wait_for_event("a starts", times=2)
+
+    def test_a_restart_during_a_stop_restarts_it(self):
+        stop = self.begin("stop", "a")
+        self.ok("restart", "a")
+        self.assertEqual(self.state("a"), "running")
+        self.assertEqual(stop.finish().code, 1)
+
+    def test_two_that_want_the_same_both_succeed(self):
+        stop = self.begin("stop", "a")
+        self.ok("stop", "a")
+        self.assertEqual(stop.finish().code, 0)
+        self.assertEqual(self.state("a"), "stopped")
+
+    def test_who_starts_a_slow_one_learns_that_it_was_stopped(self):
+        self.ok("stop", "slow", within=5)
+        start = self.start_troupe("start", "slow")
+        self.wait_for_state("slow", "unready")
+        self.ok("stop", "slow", within=5)
+        self.assert_ended(start.finish(), 1, err="troupe: slow: a later stop "
+                          "came in between\n")
+
+
 class Changes(Stacks, TroupeTest):
     def test_stop_ends_a_service_until_somebody_starts_it(self):
         self.up_ready({"children": {

@@ -104,16 +104,22 @@ class Mistakes(Stacks, TroupeTest):
             "finishes")
 
     def test_a_bad_address_is_told_with_its_service(self):
-        for ready, what in (({"tcp": "nonsense"}, "expected HOST:PORT"),
-                            ({"tcp": "x:99999"}, "expected HOST:PORT"),
-                            ({"http": "https://x/"}, "expected a URL such as"),
-                            ({"http": "http://x/a b"}, "a space in the URL"),
-                            ({"log": ""}, "log: expected a text")):
-            with self.subTest(ready):
-                self.assert_says({"children": {"web": {"run": "x",
-                                                       "ready": ready}}},
-                                 "troupe: stack.yaml: service web: ready: ",
-                                 what)
+        for kind, text, what in (
+                ("tcp", "nonsense", "expected HOST:PORT"),
+                ("tcp", "x:99999", "expected HOST:PORT"),
+                ("http", "https://x/", "expected a URL such as"),
+                ("http", "http://x/a b", "a space in the URL")):
+            with self.subTest(text):
+                self.assert_says({"children": {"web": {
+                    "run": "x", "ready": {kind: text}}}},
+                    "stack.yaml:1:", f": {kind}: {what}")
+                # With expressions, it is known only when they are.
+                self.assert_says({"env": {"X": text}, "children": {"web": {
+                    "run": "x", "ready": {kind: "${{ env.X }}"}}}},
+                    "troupe: stack.yaml: service web: ready: ", what)
+        self.assert_says({"children": {"web": {"run": "x", "ready": {
+            "log": ""}}}}, "troupe: stack.yaml: service web: ready: log: "
+            "expected a text")
 
     def test_up_wants_services_and_run_wants_jobs(self):
         finished = self.troupe("up", self.write("jobs: {a: {run: x}}\n"))

@@ -266,7 +266,7 @@ class Readiness(Stacks, TroupeTest):
             "b": {"run": self.idle}}})
         self.wait_for_state("slow", "unready")
         self.assertEqual((self.state("a"), self.state("b")),
-                         ("running", "stopped"))
+                         ("running", "waiting"))
 
 
 if __name__ == "__main__":

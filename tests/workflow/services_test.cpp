@@ -236,13 +236,14 @@ TEST(Services, SayWhatIsWrongWithWhatTheyAreGiven) {
                 .error()
                 .what,
             "service a: e:2:1: expected NAME=value\n=\n^");
-  EXPECT_EQ(plan("services: {children: {a: {run: x, ready: {http: "
-                 "localhost}}}}")
+  EXPECT_EQ(plan("services: {env: {X: localhost}, children: {a: {run: x, "
+                 "ready: {http: \"${{ env.X }}\"}}}}")
                 .error()
                 .what,
             "service a: ready: expected a URL such as "
             "http://127.0.0.1:8080/healthz, got \"localhost\"");
-  EXPECT_EQ(plan("services: {children: {a: {run: x, live: {tcp: \"host:0\"}}}}")
+  EXPECT_EQ(plan("services: {env: {X: \"host:0\"}, children: {a: {run: x, "
+                 "live: {tcp: \"${{ env.X }}\"}}}}")
                 .error()
                 .what,
             "service a: live: expected HOST:PORT, got \"host:0\"");
@@ -323,6 +324,11 @@ TEST(Services, RefuseWhatMakesNoSense) {
        at + "44: backoff: max is less than min"},
       {"{children: {a: {run: \"x ${{ inputs.y }}\"}}}",
        at + "39: services have no \"inputs\""},
+      {"{children: {a: {run: x, live: {tcp: \"host:0\"}}}}",
+       at + "47: tcp: expected HOST:PORT, got \"host:0\""},
+      {"{children: {a: {run: x, live: {http: \"https://h/\"}}}}",
+       at + "48: http: expected a URL such as http://127.0.0.1:8080/healthz "
+            "(https is not supported), got \"https://h/\""},
       {"{children: {a: {run: x, limits: {cpu: 1.5}}}}",
        at + "49: cpu: expected a whole percentage such as 150%, got \"1.5\""},
       {"{children: {a: {run: x, limits: {cpu: 0%}}}}",

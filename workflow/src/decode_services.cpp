@@ -1,5 +1,6 @@
 #include "decode_services.hpp"
 
+#include "probe_address.hpp"
 #include "text_decoder.hpp"
 
 #include <troupe/base/quantity.hpp>
@@ -275,6 +276,7 @@ class ServicesDecoder : TextDecoder {
         probe.text = read_run(*found, shell, keyword);
       } else {
         probe.text = read_template(found->value, keyword);
+        check_address(found->value, keyword, kind);
       }
       ++kinds;
       probe.kind = kind;
@@ -304,6 +306,24 @@ class ServicesDecoder : TextDecoder {
       return std::nullopt;
     }
     return probe;
+  }
+
+  /// What has no expressions in it need not wait until it is used.
+  void check_address(const Node& node, std::string_view keyword,
+                     ProbeText::Kind kind) {
+    if (node.kind != Node::Kind::scalar ||
+        node.text.find("${{") != std::string::npos)
+      return;
+    std::optional<Error> error;
+    if (kind == ProbeText::Kind::http) {
+      if (auto url = parse_url(node.text); !url)
+        error = std::move(url.error());
+    } else if (kind == ProbeText::Kind::tcp) {
+      if (auto address = parse_address(node.text); !address)
+        error = std::move(address.error());
+    }
+    if (error)
+      diagnostics_.add(node.where, fmt::format("{}: {}", keyword, error->what));
   }
 
   void read_optional(Fields& fields, std::string_view keyword,
@@ -378,8 +398,7 @@ class ServicesDecoder : TextDecoder {
   std::optional<std::uint64_t> read_percent(const config::Node& node,
                                             std::string_view name) {
     constexpr std::uint64_t most = 1'000'000;
-    std::string_view text =
-        node.kind == config::Node::Kind::scalar ? node.text : "";
+    std::string_view text = node.text;  // Empty unless it is a scalar.
     if (text.ends_with('%')) {
       text.remove_suffix(1);
       const auto value = parse_count(text);

@@ -932,7 +932,11 @@ class Plan::Machine {
       Progress& progress = progress_[i];
       switch (instances_[i].state) {
         case JobState::pending:
+          break;
         case JobState::ready:
+          // What it needs may be among those that start again.
+          jobs_[job_index].needs_changed = true;
+          change(i, JobState::pending, {});
           break;
         case JobState::running:
           if (std::exchange(progress.restarts_at_end, true))

@@ -1,4 +1,5 @@
 #include "command_argv.hpp"
+#include "probe_address.hpp"
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
@@ -39,49 +40,6 @@ void put(Value::Object& object, const std::string& name, std::string value) {
     known->second = Value{std::move(value)};
   else
     object.emplace_back(name, Value{std::move(value)});
-}
-
-Result<std::pair<std::string, std::uint16_t>> parse_address(
-    std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  std::string_view host =
-      colon == std::string_view::npos ? "localhost" : text.substr(0, colon);
-  const auto port = parse_count(
-      colon == std::string_view::npos ? text : text.substr(colon + 1));
-  if (host.starts_with('[') && host.ends_with(']'))
-    host = host.substr(1, host.size() - 2);
-  if (host.empty() || !port || *port == 0 || *port > 65535)
-    return failure(Errc::invalid_argument,
-                   fmt::format("expected HOST:PORT, got \"{}\"", text));
-  return std::pair{std::string{host}, static_cast<std::uint16_t>(*port)};
-}
-
-Result<Check> parse_url(std::string_view text) {
-  constexpr std::string_view scheme = "http://";
-  if (!text.starts_with(scheme))
-    return failure(Errc::invalid_argument,
-                   fmt::format("expected a URL such as "
-                               "http://127.0.0.1:8080/healthz, got \"{}\"",
-                               text));
-  std::string_view rest = text.substr(scheme.size());
-  const std::size_t slash = rest.find_first_of("/?");
-  std::string authority{rest.substr(0, slash)};
-  std::string target =
-      slash == std::string_view::npos ? "/" : std::string{rest.substr(slash)};
-  if (target.starts_with('?'))
-    target.insert(0, 1, '/');
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.rfind(':');
-  if (colon == std::string::npos ||
-      (bracket != std::string::npos && colon < bracket))
-    authority += ":80";
-  auto address = parse_address(authority);
-  if (!address)
-    return tl::unexpected{std::move(address.error())};
-  if (target.find_first_of(" \t\r\n") != std::string::npos)
-    return failure(Errc::invalid_argument,
-                   fmt::format("a space in the URL \"{}\"", text));
-  return service::HttpCheck{address->first, address->second, std::move(target)};
 }
 
 class Planner {
@@ -255,12 +213,8 @@ class Planner {
       }
       case ProbeText::Kind::http:
         return parse_url(*text);
-      case ProbeText::Kind::tcp: {
-        auto address = parse_address(*text);
-        if (!address)
-          return tl::unexpected{std::move(address.error())};
-        return service::TcpCheck{std::move(address->first), address->second};
-      }
+      case ProbeText::Kind::tcp:
+        return parse_address(*text);
       case ProbeText::Kind::log:
         if (text->empty())
           return failure(Errc::invalid_argument, "log: expected a text");
