@@ -296,6 +296,99 @@ class Policy(Workflows, TroupeTest):
                          f"{self.cwd}/there\nw j bash\n")
 
 
+class Groups(Workflows, TroupeTest):
+    FLOW = """
+        jobs:
+          stage: {group: g, run: echo stage >> events}
+          load:
+            group: g
+            needs: stage
+            run: echo load >> events; mkdir tried && { echo first; exit 4; } || echo second
+          after: {needs: load, run: echo after >> events}
+        groups:
+          g: {strategy: one_for_all, intensity: 1, period: 1h}
+        """
+
+    def events(self):
+        return (self.cwd / "events").read_text().split()
+
+    def test_a_failed_job_starts_again_with_its_group(self):
+        ended = self.run_flow(self.FLOW)
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(self.events(), ["stage", "load", "stage", "load", "after"])
+        self.assertIn("group g starts again: job load failed, restart 1 of 1 in "
+                      "1h\n", ended.err)
+        summary = ended.err.split("job after: succeeded")[1]
+        self.assertNotIn("exited with 4", summary)
+        self.assertEqual(self.states(), {"stage": "succeeded", "load": "succeeded",
+                                         "after": "succeeded"})
+        self.assertEqual([job["restarts"] for job in self.record()["jobs"]],
+                         [1, 1, 0])
+
+    def test_the_logs_of_each_try_are_kept(self):
+        self.run_flow(self.FLOW)
+        (run,) = self.runs()
+        self.assertEqual((run / "load" / "run.1.log").read_text(), "first\n")
+        self.assertTrue((run / "load" / "run@2.1.log").read_text()
+                        .endswith("second\n"))
+
+    def test_too_many_failures_stand(self):
+        ended = self.run_flow(self.FLOW.replace("mkdir tried &&", "true &&"))
+        self.assertEqual(ended.code, 1)
+        self.assertEqual(self.events(), ["stage", "load"] * 2)
+        self.assertIn("group g gives up: job load failed after 1 restart in 1h\n",
+                      ended.err)
+        self.assertEqual(self.states()["after"], "skipped")
+
+    def test_what_runs_in_the_group_is_stopped_first(self):
+        ended = self.run_flow(f"""
+            jobs:
+              server:
+                group: g
+                run: |
+                  trap 'echo stopped >> events; exit 0' TERM
+                  echo server >> events
+                  [ ! -e tried ] || exit 0
+                  while :; do sleep 0.02; done
+              client:
+                group: g
+                run: |
+                  until grep -q server events; do sleep 0.02; done
+                  mkdir tried && exit 1
+                  echo client >> events
+            groups: {{g: {{strategy: one_for_all}}}}
+            """)
+        self.assertEqual(ended.code, 0, ended)
+        self.assertEqual(self.events()[:2], ["server", "stopped"])
+        self.assertEqual(sorted(self.events()[2:]), ["client", "server"])
+
+    def test_events_in_json_tell_of_it(self):
+        ended = self.run_flow(self.FLOW, "--json")
+        told = [json.loads(line) for line in ended.out.splitlines()]
+        restarts = [event for event in told if event["type"] == "group_restarted"]
+        self.assertEqual(len(restarts), 1)
+        del restarts[0]["time"]
+        self.assertEqual(restarts[0], {
+            "type": "group_restarted", "group": "g", "job": "load",
+            "restarts_used": 1, "intensity": 1, "period_s": 3600.0})
+
+    def test_an_interrupt_during_a_restart_ends_the_run(self):
+        (self.cwd / "flow.yaml").write_text(f"""
+            jobs:
+              a: {{group: g, run: "echo a >> events; exit 1"}}
+              b:
+                group: g
+                run: "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.02; done"
+            groups: {{g: {{strategy: one_for_all}}}}
+            """)
+        running = self.start_troupe("run", "flow.yaml")
+        wait_until(lambda: (self.cwd / "events").exists())
+        running.signal(signal.SIGTERM)
+        self.assertEqual(running.finish(within=10).code, 143)
+        self.assertEqual(self.events(), ["a"])
+        self.assert_nothing_left()
+
+
 class BadFile(Workflows, TroupeTest):
     """One clear text, exit code 3, nothing started and nothing left on disk."""
 

@@ -1,5 +1,7 @@
 """troupe up and logs: what services write is kept, shown and never waited for."""
 
+import os
+import re
 import signal
 import subprocess
 import time
@@ -140,6 +142,36 @@ class Logs(Stacks, TroupeTest):
         self.assertEqual(up.end(), 0)
         self.assertEqual(running.finish(within=5).code, 0)
         self.assertTrue(path.read_text().endswith("\nlast\n"))
+
+    def test_what_was_not_shown_is_told_in_the_end(self):
+        read, write = os.pipe()
+        up = self.up({"children": {"a": {
+            "run": "seq 200000; echo THE-END; exec sleep 300",
+            "log": {"size": "100MiB"}}}}, stdout=write)
+        os.close(write)
+        log = self.log_of("a")
+        wait_until(lambda: log.exists() and
+                   log.read_bytes().endswith(b"THE-END\n"))
+        with open(read, "rb") as out:
+            up.process.terminate()
+            shown = out.read().decode()
+        self.assertEqual(up.finish(), 0)
+        note = re.search(r"a \| \[troupe: (\d+) bytes are not shown; see .*\]\n$",
+                         shown)
+        self.assertTrue(note, shown[-200:])
+        lines = shown[:note.start()]
+        self.assertEqual(len(lines) + int(note[1]),
+                         sum(len(f"a | {n}\n") for n in range(1, 200001)) +
+                         len("a | THE-END\n"))
+
+    def test_a_full_disk_below_the_output_ends_no_service(self):
+        with open("/dev/full", "wb") as full:
+            up = self.up({"children": {"a": {
+                "run": "echo x; sleep 0.2; echo on >> events; exec sleep 300"}}},
+                stdout=full)
+        self.wait_for_events("on")
+        self.assertIn("cannot write to standard output: no space left", up.err)
+        self.assertEqual(up.end(), 0)
 
     def test_a_reader_that_has_enough_ends_a_follower(self):
         self.up_ready({"children": {"a": {
