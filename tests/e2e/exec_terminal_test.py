@@ -151,12 +151,17 @@ class JobControl(InBash, TroupeTest):
 
     def test_ctrl_z_stops_the_job_and_fg_continues_it(self):
         self.type('"$TROUPE" exec sh -c \'read x; echo "got $x"; exit 5\'')
-        wait_until(lambda: any("read x" in command and command.startswith("sh")
-                               for command in self.left().values()),
-                   what="the command")
+        def readers():
+            return [pid for pid, command in self.left().items()
+                    if "read x" in command and command.startswith("sh")]
+
+        wait_until(readers, what="the command")
+        (reader,) = readers()
         self.bash.send(CTRL_Z)
         self.bash.expect("Stopped")
         self.bash.expect(self.PROMPT)
+        # Until it stands still as well, it may read what is typed.
+        self.wait_for_state(reader, "T")
         self.type("fg")
         self.bash.send("again\n")
         self.bash.expect("got again")
