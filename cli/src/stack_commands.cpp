@@ -143,7 +143,7 @@ int print_stacks(const std::string& file, bool as_json) {
 }
 
 /// Asks the stack for `what`, about `name`.
-int change(const std::string& file, Json what) {
+int change(const std::string& file, const Json& what) {
   const auto stack = the_stack(file);
   if (!stack)
     return failed(stack.error());

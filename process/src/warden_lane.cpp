@@ -274,7 +274,7 @@ class Lane {
  private:
   void receive();
   void handle(const wire::Frame& frame);
-  void start(AttemptId id, CommandSpec spec);
+  void start(AttemptId id, const CommandSpec& spec);
   [[nodiscard]] std::optional<SpawnFailure> launch(AttemptId id,
                                                    const CommandSpec& spec);
   void try_again_later(AttemptId id);
@@ -744,14 +744,14 @@ void Lane::handle(const wire::Frame& frame) {
       frame.message);
 }
 
-void Lane::start(AttemptId id, CommandSpec spec) {
+void Lane::start(AttemptId id, const CommandSpec& spec) {
   if (postponed_.contains(id))
     return;
   context_.running.fetch_add(1);
   auto failed = launch(id, spec);
   if (!failed)
     return;
-  postponed_.try_emplace(id, executor(), std::move(spec));
+  postponed_.try_emplace(id, executor(), spec);
   if (lacks_room(*failed))
     try_again_later(id);
   else

@@ -12,11 +12,11 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <deque>
 #include <dirent.h>
 #include <filesystem>
 #include <fmt/format.h>
-#include <limits.h>
 #include <map>
 #include <optional>
 #include <set>

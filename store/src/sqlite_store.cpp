@@ -646,6 +646,7 @@ class SqliteStore::Tables {
     while (find.step())
       ids.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
     std::vector<JobInfo> found;
+    found.reserve(ids.size());
     for (const JobId id : ids)
       found.push_back(job(id));
     return found;

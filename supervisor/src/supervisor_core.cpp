@@ -163,7 +163,8 @@ Actions SupervisorCore::on_child_ignored(ChildRef child, TimePoint now) {
   return take_actions();
 }
 
-Actions SupervisorCore::on_child_start_failed(ChildRef child, std::string what,
+Actions SupervisorCore::on_child_start_failed(ChildRef child,
+                                              const std::string& what,
                                               TimePoint now) {
   const auto it = find(child);
   if (it == children_.end())
@@ -172,7 +173,7 @@ Actions SupervisorCore::on_child_start_failed(ChildRef child, std::string what,
     return on_child_exited(child, {ExitKind::shutdown, {}}, now);
   if (it->second.state != ChildState::starting)
     return {};
-  start_failed(it, std::move(what), now);
+  start_failed(it, what, now);
   proceed(now);
   return take_actions();
 }
@@ -518,28 +519,26 @@ void SupervisorCore::settle_stopped(Children::iterator it) {
     erase(it);
 }
 
-void SupervisorCore::start_failed(Children::iterator it, std::string what,
-                                  TimePoint now) {
+void SupervisorCore::start_failed(Children::iterator it,
+                                  const std::string& what, TimePoint now) {
   Child& child = it->second;
   const bool is_awaited = it->first == awaited_;
   child.last_exit = ExitReason{ExitKind::custom, what};
   if (!child.tickets.empty()) {
-    reply_to(child, ReplyCode::start_failed, {}, std::move(what));
+    reply_to(child, ReplyCode::start_failed, {}, what);
     set_state(child, ChildState::stopped);
     if (child.added || simple())
       erase(it);
     return;
   }
   report(ReportKind::start_failed, it, *child.last_exit);
-  if (phase_ == Phase::stopping) {
+  if (phase_ == Phase::stopping || work_ == Work::hold) {
     settle_stopped(it);
   } else if (work_ == Work::start_all && is_awaited) {
     set_state(child, ChildState::stopped);
     shut_down(
         {ExitKind::shutdown, fmt::format("child \"{}\" failed to start: {}",
                                          child.spec->id, what)});
-  } else if (work_ == Work::hold) {
-    settle_stopped(it);
   } else if (work_ == Work::stop_group && it->first >= first_) {
     set_state(child, ChildState::stopped);
     child.awaits_group = shares_fate(child);
@@ -1087,7 +1086,7 @@ void SupervisorCore::reply(Ticket ticket, ReplyCode code, ChildRef child,
 }
 
 void SupervisorCore::reply_to(Child& child, ReplyCode code, ChildRef ref,
-                              std::string what) {
+                              const std::string& what) {
   for (const Ticket ticket : std::exchange(child.tickets, {}))
     reply(ticket, code, ref, what);
 }

@@ -15,7 +15,6 @@
 namespace troupe::workflow {
 namespace {
 
-using config::Diagnostics;
 using config::Entry;
 using config::Fields;
 using config::Node;

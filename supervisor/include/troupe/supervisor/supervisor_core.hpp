@@ -214,7 +214,7 @@ class SupervisorCore {
   Actions on_child_ignored(ChildRef child, TimePoint now);
   /// .. or with an error. After the child was told to stop, both mean that it
   /// has stopped.
-  Actions on_child_start_failed(ChildRef child, std::string what,
+  Actions on_child_start_failed(ChildRef child, const std::string& what,
                                 TimePoint now);
   /// The process of `child` has ended, whoever wanted that. Before the start
   /// has returned it counts as a failed start.
@@ -349,7 +349,8 @@ class SupervisorCore {
   bool begin_stop(Children::iterator it);
   void finish_stop(Children::iterator it, const ExitReason& reason);
   void settle_stopped(Children::iterator it);
-  void start_failed(Children::iterator it, std::string what, TimePoint now);
+  void start_failed(Children::iterator it, const std::string& what,
+                    TimePoint now);
 
   // Decisions.
   void decide(Children::iterator it, const ExitReason& reason, TimePoint now);
@@ -386,7 +387,7 @@ class SupervisorCore {
   void reply(Ticket ticket, ReplyCode code, ChildRef child = {},
              std::string what = {});
   void reply_to(Child& child, ReplyCode code, ChildRef ref = {},
-                std::string what = {});
+                const std::string& what = {});
   void set_timer(Children::iterator it, Duration delay);
   void report(ReportKind kind, Children::iterator it, const ExitReason& reason);
   template <class A>
