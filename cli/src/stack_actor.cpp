@@ -224,12 +224,17 @@ class StackActor {
   /// The stack may end as the file says, and yet not well.
   void blame_end_on(const std::string& child,
                     const actors::ExitReason& reason) {
+    blame_.try_emplace("", Blame{chain_to(child, reason), false});
+  }
+
+  /// The causes up to the end of `child`: its own if it is a group that gave
+  /// up.
+  std::string chain_to(const std::string& child,
+                       const actors::ExitReason& reason) const {
     const auto below = blame_.find(child);
-    blame_.try_emplace(
-        "", Blame{below != blame_.end()
-                      ? below->second.chain
-                      : fmt::format("{} {}", child, how(child, reason)),
-                  false});
+    return below != blame_.end()
+               ? below->second.chain
+               : fmt::format("{} {}", child, how(child, reason));
   }
 
   /// A service that has ended well gives no reason, and yet may be missed.
@@ -244,10 +249,7 @@ class StackActor {
   /// The chain of causes, from the first child to this supervisor.
   void on_gave_up(const Report& m, const std::string& child) {
     const GroupNode& group = group_of(m.supervisor);
-    const auto below = blame_.find(child);
-    std::string chain = below != blame_.end()
-                            ? below->second.chain
-                            : fmt::format("{} {}", child, how(child, m.reason));
+    std::string chain = chain_to(child, m.reason);
     if (group.intensity > 0)
       chain += fmt::format(" ({} times in {})", group.intensity + 1,
                            format_duration(group.period));
@@ -570,7 +572,7 @@ class StackActor {
   }
 
   static bool is_within(const std::string& path, const std::string& group) {
-    return path == group || group.empty() || path.starts_with(group + "/");
+    return path == group || path.starts_with(group + "/");
   }
 
   static std::string verb_of(StackRequest::Kind kind) {
@@ -843,12 +845,11 @@ class StackActor {
 
   /// Somebody has stopped `name`, and all that is in it.
   void forget_files_of(const std::string& name) {
-    const auto is_in = [&](const std::string& service) {
-      return service == name || service.starts_with(name + "/");
-    };
-    std::erase_if(to_mend_, is_in);
+    std::erase_if(to_mend_, [&](const std::string& service) {
+      return is_within(service, name);
+    });
     for (auto& [service, refresh] : refreshes_) {
-      if (!is_in(service))
+      if (!is_within(service, name))
         continue;
       refresh.again.reset();
       if (const auto work = work_.find(refresh.token); work != work_.end())

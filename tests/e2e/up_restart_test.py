@@ -475,7 +475,8 @@ class InBetween(Stacks, TroupeTest):
                                          "a ends"])
         self.assert_nothing_left(0)
 
-    def test_stop_does_not_wait_for_a_service_that_is_not_ready(self):
+    def slow_sibling(self):
+        """A stack with a, which runs, and b, which is not ready again yet."""
         self.up_ready({"children": {
             "a": {"run": self.idle},
             "b": {"run": "[ -e slow ] || echo up; " + self.idle,
@@ -483,29 +484,20 @@ class InBetween(Stacks, TroupeTest):
         (self.cwd / "slow").touch()
         os.kill(self.pid("b"), signal.SIGKILL)
         self.wait_for_state("b", "unready")
+
+    def test_stop_does_not_wait_for_a_service_that_is_not_ready(self):
+        self.slow_sibling()
         self.ok("stop", "b", within=2)
         self.assertEqual(self.state("b"), "stopped")
 
     def test_a_sibling_that_crashes_meanwhile_is_restarted(self):
-        self.up_ready({"children": {
-            "a": {"run": self.idle},
-            "b": {"run": "[ -e slow ] || echo up; " + self.idle,
-                  "ready": {"log": "up", "timeout": NEVER}}}})
-        (self.cwd / "slow").touch()
-        os.kill(self.pid("b"), signal.SIGKILL)
-        self.wait_for_state("b", "unready")
+        self.slow_sibling()
         pid = self.pid("a")
         os.kill(pid, signal.SIGKILL)
         self.wait_for_other_pid("a", pid, within=1)
 
     def test_another_service_can_be_stopped_meanwhile(self):
-        self.up_ready({"children": {
-            "a": {"run": self.idle},
-            "b": {"run": "[ -e slow ] || echo up; " + self.idle,
-                  "ready": {"log": "up", "timeout": NEVER}}}})
-        (self.cwd / "slow").touch()
-        os.kill(self.pid("b"), signal.SIGKILL)
-        self.wait_for_state("b", "unready")
+        self.slow_sibling()
         self.ok("stop", "a", within=2)
         self.assertEqual(self.state("a"), "stopped")
 
