@@ -3,7 +3,6 @@
 #include <troupe/process/cgroups.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -29,17 +28,10 @@ constexpr std::string_view hint =
     "start troupe in a cgroup that is delegated to it, for example with "
     "systemd-run --user --scope -p Delegate=yes";
 
-std::string read_file(const std::string& path) {
-  const OwnedFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  std::string text;
-  std::array<char, 4096> piece;
-  while (file.get() >= 0) {
-    const ssize_t got = ::read(file.get(), piece.data(), piece.size());
-    if (got <= 0)
-      break;
-    text.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  return text;
+/// What the kernel tells of mounts and groups.
+std::string read_text(const std::string& path) {
+  constexpr std::size_t limit = 4 << 20;
+  return read_file(path, limit);
 }
 
 /// Zero or an errno. The kernel takes a setting in one write.
@@ -204,7 +196,7 @@ void Cgroup::kill() const { write_file(folder_ + "/cgroup.kill", "1"); }
 
 bool Cgroup::ran_out_of_memory() const {
   bool killed = false;
-  const std::string events = read_file(folder_ + "/memory.events");
+  const std::string events = read_text(folder_ + "/memory.events");
   for_each_piece(events, '\n', [&](std::string_view line) {
     killed = killed || (line.starts_with("oom_kill ") && line != "oom_kill 0");
   });
@@ -212,8 +204,8 @@ bool Cgroup::ran_out_of_memory() const {
 }
 
 std::string Cgroups::own_folder() {
-  return cgroup_folder(read_file("/proc/self/mountinfo"),
-                       read_file("/proc/self/cgroup"));
+  return cgroup_folder(read_text("/proc/self/mountinfo"),
+                       read_text("/proc/self/cgroup"));
 }
 
 Result<void> Cgroups::check(const TreeLimits& limits) const {
@@ -221,7 +213,7 @@ Result<void> Cgroups::check(const TreeLimits& limits) const {
     return missing("this system has no cgroup v2");
   const std::string wanted = controllers_of(limits);
   if (const std::string names =
-          missing_words(wanted, read_file(folder_ + "/cgroup.controllers"));
+          missing_words(wanted, read_text(folder_ + "/cgroup.controllers"));
       !names.empty())
     return missing(
         fmt::format("cgroup {} has no controller {}", folder_, names));
@@ -229,7 +221,7 @@ Result<void> Cgroups::check(const TreeLimits& limits) const {
       ::access((folder_ + "/cgroup.procs").c_str(), W_OK) != 0)
     return missing(fmt::format("cgroup {} may not be written to", folder_));
   const std::string control = folder_ + "/cgroup.subtree_control";
-  if (missing_words(wanted, read_file(control)).empty())
+  if (missing_words(wanted, read_text(control)).empty())
     return {};
   if (::access(control.c_str(), W_OK) != 0)
     return missing(fmt::format("cgroup {} may not be written to", folder_));
@@ -277,7 +269,7 @@ Result<std::unique_ptr<Cgroup>> Cgroups::make(const TreeLimits& limits) {
 /// at the same time: nothing is done that could not be done twice.
 Result<void> Cgroups::enable(const std::string& controllers) {
   const std::string file = folder_ + "/cgroup.subtree_control";
-  const std::string names = missing_words(controllers, read_file(file));
+  const std::string names = missing_words(controllers, read_text(file));
   if (names.empty())
     return {};
   std::string text;
@@ -306,7 +298,7 @@ bool Cgroups::is_root() const {
 
 std::vector<pid_t> Cgroups::members() const {
   std::vector<pid_t> pids;
-  const std::string text = read_file(folder_ + "/cgroup.procs");
+  const std::string text = read_text(folder_ + "/cgroup.procs");
   for_each_piece(text, '\n', [&](std::string_view line) {
     pid_t pid = 0;
     std::from_chars(line.data(), line.data() + line.size(), pid);

@@ -16,22 +16,6 @@ namespace {
 /// is above this is not looked at.
 constexpr std::size_t largest_environment = 4 << 20;
 
-std::string read_file(const std::string& path, std::size_t limit) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return {};
-  std::string out;
-  std::array<char, 4096> piece;
-  while (out.size() < limit) {
-    const ssize_t got = ::read(fd, piece.data(), piece.size());
-    if (got <= 0)
-      break;
-    out.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  ::close(fd);
-  return out;
-}
-
 /// Takes the next space-separated number off the front.
 template <class T>
 bool take(std::string_view& rest, T& value) {
@@ -52,6 +36,22 @@ void append_numbers(std::string_view text, std::vector<pid_t>& out) {
 }
 
 }  // namespace
+
+std::string read_file(const std::string& path, std::size_t limit) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return {};
+  std::string out;
+  std::array<char, 4096> piece;
+  while (out.size() < limit) {
+    const ssize_t got = ::read(fd, piece.data(), piece.size());
+    if (got <= 0)
+      break;
+    out.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return out;
+}
 
 std::optional<ProcessStat> parse_stat(std::string_view line) {
   ProcessStat stat;

@@ -1,13 +1,20 @@
 #pragma once
 
 /// What /proc says about processes. Reads are short and never block on a disk.
+#include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <sys/types.h>
 #include <utility>
 #include <vector>
 
 namespace troupe::process {
+
+/// The text of a file whose size is not known before, as of all that the kernel
+/// makes up: up to `limit` bytes and the rest of a piece. Empty if it cannot be
+/// read.
+[[nodiscard]] std::string read_file(const std::string& path, std::size_t limit);
 
 /// Names a process as long as the machine runs: pid and start time.
 using ProcessIdentity = std::pair<pid_t, unsigned long long>;
