@@ -74,7 +74,7 @@ class Bench {
     std::uint64_t done = 0;
     const double took = seconds([&] {
       while (done < count) {
-        const auto claims = must(store_->claim(session_, "default", batch));
+        const auto claims = must(store_->claim(session_, {"default"}, batch));
         std::vector<Completion> completions;
         for (const Claim& claim : claims)
           completions.push_back({.attempt = claim.attempt});
@@ -105,12 +105,12 @@ class Bench {
           submit();
       }));
     });
-    time("list 50", [&] { must(store_->jobs({.only_unended = true}, 50)); });
+    time("list 50", [&] { must(store_->jobs({.set = JobSet::unended}, 50)); });
     time("status", [&] { must(store_->job(JobId{1})); });
     time("submit and cancel", [&] { must(store_->cancel(submit(), now_)); });
     time("claim 10, release", [&] {
       std::vector<AttemptRef> attempts;
-      for (const Claim& claim : must(store_->claim(session_, "default", 10)))
+      for (const Claim& claim : must(store_->claim(session_, {"default"}, 10)))
         attempts.push_back(claim.attempt);
       must(store_->release(session_, attempts));
     });

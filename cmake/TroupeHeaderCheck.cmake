@@ -2,8 +2,8 @@
 #
 # Compiles each public header of a part alone, so that an include line which
 # it lacks is found here and not by whoever includes it first. One tiny source
-# per header is written at configure time. Target `header_check` does them all;
-# they belong to the ordinary build wherever tests do.
+# per header is written at configure time. Target `header_check` does them all,
+# for scripts/check.sh: the ordinary build takes long enough.
 include_guard(GLOBAL)
 
 function(troupe_header_check part)
@@ -24,7 +24,7 @@ function(troupe_header_check part)
   if(NOT sources)
     return()
   endif()
-  add_library(troupe_${part}_header_check OBJECT ${sources})
+  add_library(troupe_${part}_header_check OBJECT EXCLUDE_FROM_ALL ${sources})
   target_link_libraries(troupe_${part}_header_check
                         PRIVATE troupe::${part} troupe::warnings)
   if(NOT TARGET header_check)

@@ -3,11 +3,13 @@
 #   TROUPE_WERROR     warnings are errors (on in the CI presets)
 #   TROUPE_SANITIZE   "address,undefined", "thread" or empty
 #   TROUPE_COVERAGE   instrument for gcov
+#   TROUPE_FUZZ       instrument for libFuzzer and offer tests/fuzz (clang)
 include_guard(GLOBAL)
 include(CTest)
 
 option(TROUPE_WERROR "Treat warnings as errors" OFF)
 option(TROUPE_COVERAGE "Instrument for gcov" OFF)
+option(TROUPE_FUZZ "Instrument for libFuzzer" OFF)
 set(TROUPE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -42,6 +44,13 @@ target_compile_options(troupe_warnings INTERFACE
 # Linked by every target, so that a sanitizer never sees half a program.
 add_library(troupe_build_mode INTERFACE)
 add_library(troupe::build_mode ALIAS troupe_build_mode)
+if(TROUPE_FUZZ)
+  target_compile_options(troupe_build_mode INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(troupe_build_mode INTERFACE
+    -fsanitize=address,undefined)
+endif()
 if(TROUPE_SANITIZE)
   target_compile_options(troupe_build_mode INTERFACE
     -fsanitize=${TROUPE_SANITIZE} -fno-omit-frame-pointer

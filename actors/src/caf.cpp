@@ -1,4 +1,5 @@
 #include <troupe/actors/caf.hpp>
+#include <troupe/actors/process_stop.hpp>
 #include <troupe/base/assert.hpp>
 #include <troupe/base/log.hpp>
 #include <troupe/base/quantity.hpp>
@@ -67,6 +68,7 @@ caf::result<caf::message> drop_quietly(caf::scheduled_actor* self,
 }
 
 std::atomic<std::uint64_t> stalls{0};
+std::atomic<std::uint64_t> process_stops{0};
 
 /// What a handler may take before the process ends, where that is asked for.
 std::optional<Duration> fatal_stall() {
@@ -234,13 +236,16 @@ caf::invoke_message_result Actor::consume(caf::mailbox_element& element) {
   std::optional<HandlerWatch> watch;
   if (fatal_limit)
     watch.emplace();
+  const std::uint64_t stops = process_stops.load();
   const TimePoint start = std::chrono::steady_clock::now();
   const auto result = caf::event_based_actor::consume(element);
   const Duration took = std::chrono::steady_clock::now() - start;
-  if (took > stall_limit)
+  if (took > stall_limit && process_stops.load() == stops)
     on_stall(element, took, watch && watch->to_blame(took, *fatal_limit));
   return result;
 }
+
+void expect_process_stop() { process_stops.fetch_add(1); }
 
 std::uint64_t handler_stalls() {
   return stalls.load(std::memory_order_relaxed);

@@ -1,4 +1,5 @@
 #include <troupe/actors/command_core.hpp>
+#include <troupe/base/exit_status.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
@@ -13,10 +14,6 @@ namespace {
 using process::ExitReport;
 using process::RunnerLost;
 using process::SpawnFailure;
-
-constexpr int status_timed_out = 124;
-constexpr int status_troupe_failed = 125;
-constexpr int status_signal_base = 128;
 
 /// Why an attempt that ran to its end by itself is no success; empty if it is.
 std::vector<Cause> shortcomings(const CommandRequest& request,
@@ -54,6 +51,14 @@ void judge_report(Attempt& attempt, const CommandRequest& request,
   if (report.timed_out) {
     attempt.kind = OutcomeKind::timed_out;
     const Duration limit = request.spec.time_limit;
+    if (report.silent) {
+      attempt.causes = {
+          {CauseKind::silence, 0,
+           fmt::format("no output for {}{}",
+                       format_duration(request.spec.silence_limit),
+                       report.killed ? " and had to be killed" : "")}};
+      return;
+    }
     attempt.causes = {
         {CauseKind::timeout, 0,
          fmt::format(
@@ -101,6 +106,40 @@ Attempt judge(const CommandRequest& request, std::uint32_t number,
     attempt.causes.push_back({CauseKind::cancelled, 0, "was cancelled"});
   }
   return attempt;
+}
+
+bool is_worth_repeating(const RetryPolicy& retry, const Attempt& attempt) {
+  if (attempt.kind == OutcomeKind::success ||
+      attempt.kind == OutcomeKind::cancelled ||
+      covers(retry.unless, attempt.causes))
+    return false;
+  if (!retry.only_if.empty())
+    return covers(retry.only_if, attempt.causes);
+  switch (attempt.kind) {
+    case OutcomeKind::timed_out:
+    case OutcomeKind::lost:
+    case OutcomeKind::crashed:
+      return true;
+    case OutcomeKind::failed:
+      // A program that is not there will not come by waiting; a host that was
+      // out of processes may have some again.
+      return attempt.report.has_value() ||
+             attempt.causes.front().number == status_troupe_failed;
+    case OutcomeKind::success:
+    case OutcomeKind::cancelled:
+      return false;
+  }
+  return false;
+}
+
+Duration delay_after(const RetryPolicy& retry, std::uint32_t failures,
+                     Random& random) {
+  const auto base = static_cast<double>(retry.delay.count());
+  const double grown = std::min(
+      base * std::pow(retry.backoff, static_cast<double>(failures) - 1),
+      static_cast<double>(retry.max_delay.count()));
+  const double factor = 1 + retry.jitter * (2 * random.unit() - 1);
+  return Duration{std::llround(grown * factor)};
 }
 
 int exit_status_of(const Attempt& attempt) {
@@ -169,7 +208,13 @@ CommandCore::Actions CommandCore::on_attempt_ended(AttemptSeen seen) {
   history_.attempts.push_back(attempt);
   if (!may_retry(attempt))
     return {Record{attempt, std::nullopt}, finish(&attempt)};
-  const Duration delay = delay_before_next();
+  const Duration delay = delay_after(
+      request_->retry, static_cast<std::uint32_t>(history_.attempts.size()),
+      random_);
+  if (is_too_late(attempt.ended + delay)) {
+    too_late_ = true;
+    return {Record{attempt, std::nullopt}, finish(&attempt)};
+  }
   return {Record{attempt, delay}, wait(delay)};
 }
 
@@ -199,34 +244,15 @@ CommandCore::Actions CommandCore::on_cancel(
 }
 
 bool CommandCore::may_retry(const Attempt& attempt) const {
-  if (history_.cancelled ||
-      history_.attempts.size() >= request_->retry.attempts)
-    return false;
-  switch (attempt.kind) {
-    case OutcomeKind::timed_out:
-    case OutcomeKind::lost:
-    case OutcomeKind::crashed:
-      return true;
-    case OutcomeKind::failed:
-      // A program that is not there will not come by waiting; a host that was
-      // out of processes may have some again.
-      return attempt.report.has_value() ||
-             attempt.causes.front().number == status_troupe_failed;
-    case OutcomeKind::success:
-    case OutcomeKind::cancelled:
-      return false;
-  }
-  return false;
+  return !history_.cancelled &&
+         history_.attempts.size() < request_->retry.attempts &&
+         is_worth_repeating(request_->retry, attempt);
 }
 
-Duration CommandCore::delay_before_next() {
-  const RetryPolicy& retry = request_->retry;
-  const auto failures = static_cast<double>(history_.attempts.size());
-  const auto base = static_cast<double>(retry.delay.count());
-  const double grown = std::min(base * std::pow(retry.backoff, failures - 1),
-                                static_cast<double>(retry.max_delay.count()));
-  const double factor = 1 + retry.jitter * (2 * random_.unit() - 1);
-  return Duration{std::llround(grown * factor)};
+bool CommandCore::is_too_late(WallTime next) const {
+  const Duration limit = request_->retry.max_elapsed;
+  return limit > Duration{0} && !history_.attempts.empty() &&
+         next > history_.attempts.front().started + limit;
 }
 
 CommandCore::Finish CommandCore::finish(const Attempt* last) {
@@ -243,7 +269,7 @@ CommandCore::Finish CommandCore::finish(const Attempt* last) {
   outcome.kind = last->kind;
   outcome.exit_status = exit_status_of(*last);
   outcome.causes = last->causes;
-  const bool retried = outcome.attempts.size() > 1;
+  const bool retried = outcome.attempts.size() > 1 || too_late_;
   if (history_.cancelled && last->kind != OutcomeKind::success &&
       last->kind != OutcomeKind::cancelled) {
     outcome.kind = OutcomeKind::cancelled;
@@ -252,7 +278,14 @@ CommandCore::Finish CommandCore::finish(const Attempt* last) {
              last->kind != OutcomeKind::cancelled) {
     outcome.causes.push_back(
         {CauseKind::gave_up, static_cast<int>(outcome.attempts.size()),
-         fmt::format("gave up after {} attempts", outcome.attempts.size())});
+         fmt::format(
+             "gave up after {} attempt{}{}", outcome.attempts.size(),
+             outcome.attempts.size() == 1 ? "" : "s",
+             too_late_
+                 ? fmt::format(", since another would start later "
+                               "than {} after the first",
+                               format_duration(request_->retry.max_elapsed))
+                 : "")});
   }
   return {std::move(outcome)};
 }

@@ -1,4 +1,5 @@
 #include <troupe/actors/command_table.hpp>
+#include <troupe/base/exit_status.hpp>
 
 #include <fmt/format.h>
 
@@ -49,7 +50,7 @@ std::optional<Outcome> CommandTable::on_crash(CommandId id, std::string what) {
   incidents.back().what = fmt::format("its actor died ({})", what);
   Outcome outcome;
   outcome.kind = OutcomeKind::crashed;
-  outcome.exit_status = 125;
+  outcome.exit_status = status_troupe_failed;
   outcome.attempts = row->second.history.attempts;
   outcome.causes = {incidents.back(),
                     {CauseKind::gave_up, static_cast<int>(most_crashes),

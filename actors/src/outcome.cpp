@@ -1,4 +1,5 @@
 #include <troupe/actors/outcome.hpp>
+#include <troupe/base/exit_status.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/signal_name.hpp>
 
@@ -10,10 +11,6 @@ namespace {
 using process::ExitReport;
 using process::RunnerLost;
 using process::SpawnFailure;
-
-constexpr int status_troupe_failed = 125;
-constexpr int status_not_executable = 126;
-constexpr int status_not_found = 127;
 
 int spawn_status(const SpawnFailure& failure) {
   if (failure.stage != process::SpawnStage::exec)
@@ -99,6 +96,8 @@ std::string_view to_string(CauseKind kind) {
       return "watchdog";
     case CauseKind::out_of_memory:
       return "out_of_memory";
+    case CauseKind::silence:
+      return "silence";
   }
   return "unknown";
 }

@@ -1,5 +1,7 @@
 #include "lines.hpp"
 
+#include "json_text.hpp"
+
 #include <troupe/base/text.hpp>
 
 #include <fmt/format.h>
@@ -10,28 +12,10 @@ namespace {
 constexpr int deepest_nesting = 128;
 constexpr std::size_t most_quoted_bytes = 60;
 
-std::string text_of(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Errc code_named(std::string_view name) {
-  for (int value = 1; value <= static_cast<int>(Errc::internal); ++value) {
-    if (const auto code = static_cast<Errc>(value); to_string(code) == name)
-      return code;
-  }
-  return Errc::internal;
-}
-
 Result<Answer> not_an_answer(std::string_view line) {
   return failure(Errc::corrupt,
                  fmt::format("not an answer: {}",
                              printable(line.substr(0, most_quoted_bytes))));
-}
-
-std::string string_at(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>()
-                                                     : std::string{};
 }
 
 }  // namespace

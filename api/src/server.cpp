@@ -1,20 +1,17 @@
+#include "acceptor.hpp"
 #include "lines.hpp"
-#include "socket_file.hpp"
 
 #include <troupe/api/server.hpp>
 #include <troupe/base/log.hpp>
 #include <troupe/base/quantity.hpp>
-#include <troupe/base/text.hpp>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <fmt/format.h>
 #include <optional>
 #include <set>
@@ -30,10 +27,6 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr std::size_t read_bytes = 4096;
-/// How long we wait for a descriptor when there are none left.
-constexpr Duration accept_pause = 100ms;
-/// Connections that are accepted before other work gets its turn.
-constexpr int accept_batch = 16;
 
 /// What a connection shares with the Responder of its request, on any thread.
 struct Channel {
@@ -386,33 +379,18 @@ bool Responder::is_over() const { return call_->is_over(); }
 
 // -- ControlServer -----------------------------------------------------------
 
-/// Accepts connections and counts them; on the I/O thread.
-class ControlServer::Listener final
-    : public ConnectionOwner,
-      public std::enable_shared_from_this<Listener> {
+/// Counts the connections that it accepts; on the I/O thread.
+class ControlServer::Listener final : public Acceptor, public ConnectionOwner {
  public:
   Listener(asio::io_context& io, SocketFile file, Handler handler,
            ServerLimits limits)
-      : io_{io},
-        file_{std::move(file)},
-        readable_{io, file_->socket()},
-        pause_{io},
+      : Acceptor{io, std::move(file), "control"},
+        io_{io},
         handler_{std::move(handler)},
         limits_{limits} {}
 
-  void accept() {
-    readable_.async_wait(asio::posix::stream_descriptor::wait_read,
-                         [self = shared_from_this()](error_code error) {
-                           if (!error && !self->is_closed_)
-                             self->accept_waiting();
-                         });
-  }
-
   void close() {
-    is_closed_ = true;
-    (void)readable_.release();
-    file_.reset();
-    pause_.cancel();
+    stop();
     for (const auto& connection : std::exchange(connections_, {}))
       connection->abandon();
   }
@@ -431,39 +409,7 @@ class ControlServer::Listener final
   }
 
  private:
-  void accept_waiting() {
-    for (int i = 0; i < accept_batch; ++i) {
-      OwnedFd client{::accept4(file_->socket(), nullptr, nullptr,
-                               SOCK_CLOEXEC | SOCK_NONBLOCK)};
-      if (client.is_open()) {
-        is_short_of_descriptors_ = false;
-        welcome(std::move(client));
-      } else if (errno == EAGAIN) {
-        break;
-      } else if (errno != EINTR && errno != ECONNABORTED) {
-        accept_later(errno);
-        return;
-      }
-    }
-    accept();
-  }
-
-  /// No descriptors or no memory: that passes, and without a pause the socket
-  /// would be ready again at once.
-  void accept_later(int error) {
-    if (!std::exchange(is_short_of_descriptors_, true))
-      log(LogLevel::warn,
-          fmt::format("control_cannot_accept socket={} reason={}",
-                      shell_quote(file_->path()),
-                      shell_quote(system_error("accept", error).what)));
-    pause_.expires_after(accept_pause);
-    pause_.async_wait([self = shared_from_this()](error_code cancelled) {
-      if (!cancelled && !self->is_closed_)
-        self->accept_waiting();
-    });
-  }
-
-  void welcome(OwnedFd client) {
+  void welcome(OwnedFd client) override {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) !=
@@ -490,14 +436,9 @@ class ControlServer::Listener final
   }
 
   asio::io_context& io_;
-  std::optional<SocketFile> file_;           ///< None any more once closed.
-  asio::posix::stream_descriptor readable_;  ///< Its socket; not the owner.
-  asio::steady_timer pause_;
   Handler handler_;
   const ServerLimits limits_;
   std::set<std::shared_ptr<Connection>> connections_;
-  bool is_short_of_descriptors_ = false;
-  bool is_closed_ = false;
 };
 
 ControlServer::ControlServer(std::shared_ptr<Listener> listener)
@@ -513,7 +454,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(
     return tl::unexpected{std::move(file.error()).within("control socket")};
   auto listener = std::make_shared<Listener>(io, std::move(*file),
                                              std::move(handler), limits);
-  listener->accept();
+  listener->start();
   return std::unique_ptr<ControlServer>{new ControlServer{std::move(listener)}};
 }
 

@@ -18,7 +18,9 @@ namespace troupe::api {
 namespace {
 
 constexpr mode_t folder_mode = 0700;
+constexpr mode_t group_folder_mode = 0710;
 constexpr mode_t socket_mode = 0600;
+constexpr mode_t group_socket_mode = 0660;
 constexpr mode_t written_by_others = 0022;
 constexpr int waiting_connections = 128;
 /// Each try that fails has seen another server end.
@@ -30,12 +32,28 @@ tl::unexpected<Error> cannot(std::string_view what, const std::string& path,
       system_error(fmt::format("cannot {} {}", what, path), error)};
 }
 
-Result<void> prepare_folder(const std::string& path) {
+/// Opens to a group what is ours; it is never open to others in between.
+Result<void> give_to_group(const std::string& path, gid_t group, mode_t mode) {
+  constexpr auto same_user = static_cast<uid_t>(-1);
+  if (::lchown(path.c_str(), same_user, group) != 0)
+    return cannot(fmt::format("give group {}", group), path, errno);
+  if (::chmod(path.c_str(), mode) != 0)
+    return cannot("open to its group", path, errno);
+  return {};
+}
+
+Result<void> prepare_folder(const std::string& path,
+                            std::optional<gid_t> group) {
   std::string folder = std::filesystem::path{path}.parent_path().string();
   if (folder.empty())
     folder = ".";
-  if (::mkdir(folder.c_str(), folder_mode) != 0 && errno != EEXIST)
-    return cannot("make", folder, errno);
+  if (::mkdir(folder.c_str(), folder_mode) != 0) {
+    if (errno != EEXIST)
+      return cannot("make", folder, errno);
+  } else if (group) {
+    if (auto given = give_to_group(folder, *group, group_folder_mode); !given)
+      return given;
+  }
   struct stat info {};
   if (::stat(folder.c_str(), &info) != 0)
     return cannot("look at", folder, errno);
@@ -140,11 +158,12 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<SocketFile> SocketFile::open(const std::string& path) {
+Result<SocketFile> SocketFile::open(const std::string& path,
+                                    std::optional<gid_t> group) {
   const auto address = socket_address(path);
   if (!address)
     return tl::unexpected{address.error()};
-  if (auto ready = prepare_folder(path); !ready)
+  if (auto ready = prepare_folder(path, group); !ready)
     return tl::unexpected{std::move(ready.error())};
   auto locked = lock(path);
   if (!locked)
@@ -153,6 +172,7 @@ Result<SocketFile> SocketFile::open(const std::string& path) {
   SocketFile file;
   file.lock_ = std::move(*locked);
   file.path_ = path;
+  file.group_ = group;
   if (auto removed = remove_stale(path, *address); !removed)
     return tl::unexpected{std::move(removed.error())};
   auto socket = new_socket();
@@ -171,17 +191,25 @@ Result<SocketFile> SocketFile::open(const std::string& path) {
     file.device_ = info.st_dev;
     file.inode_ = info.st_ino;
   }
+  if (group) {
+    if (auto given = give_to_group(path, *group, group_socket_mode); !given)
+      return tl::unexpected{std::move(given.error())};
+  }
   if (::listen(file.socket(), waiting_connections) != 0)
     return cannot("listen on", path, errno);
   return file;
 }
 
+bool SocketFile::is_in_place() const {
+  struct stat info {};
+  return ::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ &&
+         info.st_ino == inode_;
+}
+
 SocketFile::~SocketFile() {
   if (!lock_.is_open())
     return;
-  struct stat info {};
-  if (socket_.is_open() && ::lstat(path_.c_str(), &info) == 0 &&
-      info.st_dev == device_ && info.st_ino == inode_)
+  if (socket_.is_open() && is_in_place())
     ::unlink(path_.c_str());
   const std::string lock_path = path_ + ".lock";
   if (is_at(lock_.get(), lock_path))

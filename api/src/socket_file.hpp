@@ -3,6 +3,7 @@
 #include <troupe/base/error.hpp>
 #include <troupe/base/owned_fd.hpp>
 
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -16,8 +17,12 @@ namespace troupe::api {
 class SocketFile {
  public:
   /// See ControlServer::listen. The descriptors are close-on-exec, that of the
-  /// socket does not block.
-  [[nodiscard]] static Result<SocketFile> open(const std::string& path);
+  /// socket does not block. With a group its members may connect, too: the mode
+  /// is 0660, and a folder that is made here has 0710 and the group as well.
+  ///
+  /// Errors: also permission_denied (it is not a group of ours).
+  [[nodiscard]] static Result<SocketFile> open(
+      const std::string& path, std::optional<gid_t> group = std::nullopt);
 
   SocketFile(SocketFile&&) = default;
   SocketFile& operator=(SocketFile&&) = delete;
@@ -25,6 +30,11 @@ class SocketFile {
 
   [[nodiscard]] int socket() const { return socket_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::optional<gid_t> group() const { return group_; }
+
+  /// False if whoever connects to `path` does not come to us: it was removed or
+  /// replaced.
+  [[nodiscard]] bool is_in_place() const;
 
  private:
   SocketFile() = default;
@@ -32,6 +42,7 @@ class SocketFile {
   OwnedFd lock_;
   OwnedFd socket_;
   std::string path_;  ///< Of the socket; empty if moved from.
+  std::optional<gid_t> group_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };

@@ -1,4 +1,5 @@
 #include <troupe/base/assert.hpp>
+#include <troupe/base/exit_status.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,7 +9,6 @@ namespace troupe {
 
 void exit_on_exception() {
   std::set_terminate([] {
-    constexpr int troupe_failed = 125;
     try {
       if (const auto exception = std::current_exception())
         std::rethrow_exception(exception);
@@ -18,7 +18,7 @@ void exit_on_exception() {
     } catch (...) {
       std::fputs("troupe: cannot go on\n", stderr);
     }
-    std::_Exit(troupe_failed);
+    std::_Exit(status_troupe_failed);
   });
 }
 

@@ -3,11 +3,14 @@
 #include <cstdlib>
 #include <memory>
 #include <spdlog/logger.h>
+#include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <string>
 
 namespace troupe {
 namespace {
+
+constexpr const char* pattern = "%Y-%m-%dT%H:%M:%S.%e %l %v";
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
@@ -42,7 +45,7 @@ spdlog::logger& logger() {
   static spdlog::logger* const instance = [] {
     auto* made = new spdlog::logger{
         "troupe", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+    made->set_pattern(pattern);
     made->set_level(level_from_environment());
     return made;
   }();
@@ -52,6 +55,21 @@ spdlog::logger& logger() {
 }  // namespace
 
 bool is_logged(LogLevel level) { return logger().should_log(to_spdlog(level)); }
+
+Result<void> log_to_file(const std::string& path, std::uint64_t bytes,
+                         std::uint32_t files) {
+  try {
+    auto file = std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
+        path, static_cast<std::size_t>(bytes),
+        static_cast<std::size_t>(files - 1));
+    file->set_pattern(pattern);
+    logger().sinks() = {std::move(file)};
+    logger().flush_on(spdlog::level::debug);
+    return {};
+  } catch (const spdlog::spdlog_ex& error) {
+    return failure(Errc::unavailable, error.what());
+  }
+}
 
 void log(LogLevel level, std::string_view line) {
   logger().log(to_spdlog(level),

@@ -130,6 +130,19 @@ std::string format_duration(Duration value) {
   return out + fmt::format("{}.{}s", rest_ms / 1000, fraction);
 }
 
+std::string rough_duration(Duration value) {
+  const Duration size = value < Duration{0} ? -value : value;
+  Duration unit = 1min;
+  if (size < 10s)
+    unit = 1ms;
+  else if (size < 1min)
+    unit = 100ms;
+  else if (size < 1h)
+    unit = 1s;
+  return format_duration((value + (value < Duration{0} ? -unit : unit) / 2) /
+                         unit * unit);
+}
+
 Result<std::uint64_t> parse_size(std::string_view text) {
   constexpr std::string_view expected = "a size such as 64KiB or 2GiB";
   std::string_view rest = text;

@@ -2,6 +2,7 @@
 
 #include "printer_actor.hpp"
 
+#include <troupe/actors/process_stop.hpp>
 #include <troupe/node/signal_watcher.hpp>
 
 #include <boost/asio/post.hpp>
@@ -35,6 +36,7 @@ void stop_this_process() {
   sigset_t suspend;
   sigemptyset(&suspend);
   sigaddset(&suspend, SIGTSTP);
+  actors::expect_process_stop();
   std::raise(SIGTSTP);
   ::pthread_sigmask(SIG_UNBLOCK, &suspend, nullptr);
   ::pthread_sigmask(SIG_BLOCK, &suspend, nullptr);

@@ -19,11 +19,11 @@ int run_completion(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (shell == "bash")
-    fmt::print("{}", completion_bash);
+    write_out(completion_bash);
   else if (shell == "zsh")
-    fmt::print("{}", completion_zsh);
+    write_out(completion_zsh);
   else if (shell == "fish")
-    fmt::print("{}", completion_fish);
+    write_out(completion_fish);
   else
     return usage_error(
         fmt::format("completion: expected bash, zsh or fish, got \"{}\"",

@@ -276,20 +276,8 @@ int run_exec(const Startup& startup, std::vector<std::string> words) {
                "standard error");
   app.add_flag("-q,--quiet", options.quiet,
                "Say nothing about time-outs, retries and leftovers");
-  app.prefix_command();
-
-  const auto dashes = std::find(words.begin(), words.end(), "--");
-  const bool has_dashes = dashes != words.end();
-  std::vector<std::string> after_dashes(has_dashes ? dashes + 1 : dashes,
-                                        words.end());
-  words.erase(dashes, words.end());
-  if (const auto code = parse(app, words))
+  if (const auto code = parse_with_command(app, std::move(words), options.argv))
     return *code;
-  options.argv = app.remaining();
-  if (!options.argv.empty() && options.argv.front().starts_with('-'))
-    return unknown_option_error(app, options.argv.front());
-  options.argv.insert(options.argv.end(), after_dashes.begin(),
-                      after_dashes.end());
   if (options.argv.empty())
     return usage_error("exec: no command given");
 

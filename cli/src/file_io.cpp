@@ -47,6 +47,14 @@ Result<std::string> read_to_end(int fd, std::size_t most) {
   }
 }
 
+Result<std::string> read_whole_file(const std::string& path) {
+  constexpr std::size_t most = 1 << 20;
+  const OwnedFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (!file.is_open())
+    return tl::unexpected{system_error(path, errno)};
+  return read_to_end(file.get(), most);
+}
+
 Result<void> replace_file(const std::string& path, std::string_view text) {
   const std::string draft = path + ".new";
   const OwnedFd file{

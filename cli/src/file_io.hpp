@@ -20,6 +20,11 @@ namespace troupe::cli {
 /// Errors: overloaded, "more than 1.00 MiB"; those of read(2).
 [[nodiscard]] Result<std::string> read_to_end(int fd, std::size_t most);
 
+/// Reads the file at `path`, at most 1 MiB.
+///
+/// Errors: as read_to_end(), and not_found and others of open(2).
+[[nodiscard]] Result<std::string> read_whole_file(const std::string& path);
+
 /// Replaces the file at `path` in one step: readers see the old text or the
 /// new one.
 [[nodiscard]] Result<void> replace_file(const std::string& path,

@@ -36,10 +36,16 @@ std::string contents(const workflow::Workflow& workflow) {
   std::string text;
   if (!workflow.jobs.empty() || workflow.services == nullptr) {
     std::size_t steps = 0;
+    std::size_t hooks = 0;
     for (const workflow::Job& job : workflow.jobs)
-      steps += job.steps.size();
-    text = fmt::format("{}, {}", counted(workflow.jobs.size(), "job"),
+      (job.hook ? hooks : steps) += job.steps.size();
+    text = fmt::format("{}, {}", counted(workflow.jobs.size() - hooks, "job"),
                        counted(steps, "step"));
+    if (hooks > 0)
+      text += ", " + counted(hooks, "hook");
+    if (const std::size_t files = workflow::files_of(workflow).size() - 1;
+        files != 0)
+      text += fmt::format(", {}", counted(files, "included file"));
   }
   if (workflow.services != nullptr)
     text += fmt::format("{}{}", text.empty() ? "" : ", ",
@@ -81,9 +87,9 @@ int show_what_if(const workflow::Workflow& workflow, const LintOptions& o) {
     return exit_usage;
   }
   if (o.as_json)
-    fmt::print("{}\n", to_json(*what).dump(2));
+    write_out(to_json(*what).dump(2) + "\n");
   else
-    fmt::print("{}", describe_what_if(*what));
+    write_out(describe_what_if(*what));
   return exit_ok;
 }
 

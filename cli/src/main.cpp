@@ -1,9 +1,13 @@
 /// troupe: one program, one subcommand per job. See subcommand.hpp.
+#include "deliver_notice.hpp"
 #include "subcommand.hpp"
+#include "with_secrets.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/step_secrets.hpp>
+#include <troupe/workflow/notify.hpp>
 
 #include <array>
 #include <cerrno>
@@ -40,9 +44,38 @@ constexpr std::array subcommands{
     Subcommand{"stop", "End services", run_stop},
     Subcommand{"start", "Start services that are stopped", run_start},
     Subcommand{"scale", "Change how many copies of a service run", run_scale},
-    Subcommand{"logs", "Print what services have written", run_logs},
+    Subcommand{"logs", "Print what services, jobs or runs have written",
+               run_logs},
     Subcommand{"down", "End all services", run_down},
+    Subcommand{"node", "Keep a queue of jobs and run them", run_node},
+    Subcommand{"config", "Check the configuration of the node", run_config},
+    Subcommand{"submit", "Give a job or a workflow to a node", run_submit},
+    Subcommand{"list", "List the jobs or the runs of the queue", run_list},
+    Subcommand{"status", "Tell all about jobs, tasks or runs", run_status},
+    Subcommand{"wait", "Wait until jobs or runs have ended", run_wait},
+    Subcommand{"cancel", "End jobs or runs and what waits of them", run_cancel},
+    Subcommand{"retry", "Run again what has failed of jobs or runs", run_retry},
+    Subcommand{"approve", "Say yes or no to a job that waits for it",
+               run_approve},
+    Subcommand{"why", "Tell why nothing of a job or run runs", run_why},
+    Subcommand{"edit", "Change a job that waits", run_edit},
+    Subcommand{"forget", "Forget jobs or runs that have ended", run_forget},
+    Subcommand{"pause", "Start nothing more of jobs or groups", run_pause},
+    Subcommand{"resume", "Go on with what is paused", run_resume},
+    Subcommand{"group", "List and change groups of jobs", run_group},
+    Subcommand{"triggers", "List what a node starts by itself", run_triggers},
+    Subcommand{"stats", "Print counts and rates of a node", run_stats},
+    Subcommand{"top", "Watch a node at work", run_top},
+    Subcommand{"cached", "Run a command, or use what it made before",
+               run_cached},
+    Subcommand{"artifact", "Keep and fetch files that jobs hand on",
+               run_artifact},
+    Subcommand{"graph", "Print a workflow or a run for drawing", run_graph},
+    Subcommand{"insights", "Tell what would make a workflow faster",
+               run_insights},
     Subcommand{"lint", "Check workflow files", run_lint},
+    Subcommand{"test", "Kill services and check what becomes of it", run_test},
+    Subcommand{"schema", "Print the schema of workflows", run_schema},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
     Subcommand{"version", "Print the version", print_version},
@@ -54,7 +87,8 @@ void print_help(std::FILE* out) {
              "  troupe exec --timeout 30s --retries 3 -- curl -f URL\n"
              "  troupe map -j 4 'gzip {{}}' ::: *.log\n"
              "  troupe run workflow.yaml\n"
-             "  troupe up stack.yaml\n\nCommands:\n");
+             "  troupe up stack.yaml\n"
+             "  troupe submit --retries 3 -- ./report\n\nCommands:\n");
   for (const Subcommand& command : subcommands)
     fmt::print(out, "  {:<12}{}\n", command.name, command.summary);
   fmt::print(out, "\n\"troupe COMMAND --help\" lists the options of each.\n");
@@ -98,6 +132,11 @@ int run(std::vector<std::string> words) {
   const Startup startup = prepare_process();
   if (name == "--version" || name == "-V")
     return print_version(startup, {});
+  // For our own runs and nodes, and not for people.
+  if (name == workflow::deliver_command)
+    return deliver_notice(startup, std::move(words));
+  if (name == node::with_secrets_command)
+    return with_secrets(startup, std::move(words));
   std::vector<std::string_view> names;
   for (const Subcommand& command : subcommands) {
     if (command.name == name)

@@ -2,13 +2,13 @@
 
 #include "argument_reader_actor.hpp"
 #include "batch.hpp"
-#include "machine.hpp"
 #include "printer_actor.hpp"
 #include "terminal.hpp"
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/pausable_clock.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/machine.hpp>
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -425,7 +425,7 @@ class MapActor {
   void on_sample() {
     if (over_)
       return;
-    const auto sample = look_at_machine();
+    const auto sample = node::look_at_machine();
     const auto admission = governor_.observe(sample, core_.running());
     if (admission == flow_control::Admission::hold &&
         !std::exchange(said_held_, true))

@@ -1,11 +1,9 @@
 #include "outcome_json.hpp"
 
 #include <troupe/base/text.hpp>
+#include <troupe/base/wall_time.hpp>
 
 #include <nlohmann/json.hpp>
-
-#include <fmt/chrono.h>
-#include <fmt/format.h>
 
 namespace troupe::cli {
 namespace {
@@ -37,22 +35,13 @@ Json signal_of(const std::optional<process::ExitReport>& report) {
 
 }  // namespace
 
-std::string format_time(WallTime time) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                      time.time_since_epoch())
-                      .count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(time)),
-                     ms % 1000);
-}
-
 Json to_json(const actors::Attempt& attempt) {
   Json json{{"number", attempt.number},
             {"outcome", actors::to_string(attempt.kind)},
             {"exit_code", exit_code_of(attempt.report)},
             {"signal", signal_of(attempt.report)},
-            {"start", format_time(attempt.started)},
-            {"end", format_time(attempt.ended)}};
+            {"start", format_wall_time(attempt.started)},
+            {"end", format_wall_time(attempt.ended)}};
   if (attempt.report) {
     const process::ExitReport& report = *attempt.report;
     json["wall_s"] = seconds(report.wall);

@@ -13,7 +13,4 @@ namespace troupe::cli {
 /// An attempt in the same shape.
 [[nodiscard]] nlohmann::ordered_json to_json(const actors::Attempt& attempt);
 
-/// "2026-01-31T12:00:00.123Z".
-[[nodiscard]] std::string format_time(WallTime time);
-
 }  // namespace troupe::cli

@@ -1,8 +1,13 @@
 /// troupe run: a workflow, from its file to its end.
 #include "batch.hpp"
+#include "content_folder.hpp"
+#include "past_runs.hpp"
 #include "run_actor.hpp"
 #include "run_folder.hpp"
+#include "run_place.hpp"
 #include "run_preview.hpp"
+#include "run_values.hpp"
+#include "state_folder.hpp"
 #include "subcommand.hpp"
 #include "terminal.hpp"
 #include "workflow_file.hpp"
@@ -10,6 +15,10 @@
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/job_slots.hpp>
+#include <troupe/node/approvers.hpp>
+#include <troupe/node/machine.hpp>
+#include <troupe/node/step_secrets.hpp>
+#include <troupe/workflow/history.hpp>
 #include <troupe/workflow/plan.hpp>
 
 #include <algorithm>
@@ -23,13 +32,19 @@
 namespace troupe::cli {
 namespace {
 
+constexpr Duration place_interval = 100ms;
+
 struct RunOptions {
   std::string file;
   std::vector<std::string> inputs;
   std::string job;
   std::string jobs;
+  std::string resources;
   std::string output;
+  std::vector<std::string> approve;
+  bool approve_all = false;
   bool dry_run = false;
+  bool no_cache = false;
   bool json = false;
 };
 
@@ -51,6 +66,12 @@ Result<workflow::PlanOptions> plan_options(const RunOptions& o) {
   if (!slots)
     return tl::unexpected{Error{slots.error()}.within("-j")};
   options.max_parallel = std::min(*slots, most_jobs_by_open_files());
+  const auto resources = flow_control::Resources::parse(o.resources);
+  if (!resources)
+    return tl::unexpected{Error{resources.error()}.within("--resources")};
+  options.capacity = node::with_those_of_machine(*resources);
+  options.surroundings = look_around();
+  options.actor = node::user_name(::geteuid());
   return options;
 }
 
@@ -79,8 +100,59 @@ Result<ShowOutput> show_output(const RunOptions& o) {
                   meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
-RunSettings settings_of(const RunOptions& o, ShowOutput output) {
-  RunSettings settings{.file = o.file, .output = output};
+/// Adds what `text`, JOB or JOB:NAME=VALUE, says to the approval of a job.
+Result<void> add_approval(const workflow::Workflow& workflow,
+                          const std::string& text, RunSettings& settings) {
+  const std::size_t colon = text.find(':');
+  const std::string job = text.substr(0, colon);
+  std::vector<std::string_view> names;
+  for (const workflow::Job& one : workflow.jobs) {
+    if (one.approval != nullptr)
+      names.push_back(one.id);
+  }
+  if (std::find(names.begin(), names.end(), job) == names.end()) {
+    const auto meant = suggest(job, names);
+    return failure(
+        Errc::invalid_argument,
+        fmt::format(
+            "--approve: no job \"{}\" needs approval{}", printable(job),
+            meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
+  }
+  auto& inputs = settings.approvals[job];
+  if (colon == std::string::npos)
+    return {};
+  const std::size_t equals = text.find('=', colon);
+  if (equals == std::string::npos || equals == colon + 1)
+    return failure(Errc::invalid_argument,
+                   fmt::format("--approve: expected JOB or JOB:NAME=VALUE, got "
+                               "\"{}\"",
+                               printable(text)));
+  inputs.emplace_back(text.substr(colon + 1, equals - colon - 1),
+                      text.substr(equals + 1));
+  return {};
+}
+
+/// What was said to the approvals of `workflow`, and whether people can be
+/// asked for the others.
+Result<void> add_approvals(const workflow::Workflow& workflow,
+                           const RunOptions& o, RunSettings& settings) {
+  for (const std::string& text : o.approve) {
+    if (auto added = add_approval(workflow, text, settings); !added)
+      return added;
+  }
+  settings.approve_all = o.approve_all;
+  settings.surroundings = look_around();
+  settings.can_ask =
+      !o.json && ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
+  return {};
+}
+
+RunSettings settings_of(const RunOptions& o, ShowOutput output,
+                        std::size_t max_parallel) {
+  RunSettings settings{.file = o.file,
+                       .path = recorded_path(o.file),
+                       .max_parallel = max_parallel,
+                       .output = output};
   const bool terminal = can_redraw(STDERR_FILENO);
   settings.display = o.json     ? Display::json
                      : terminal ? Display::table
@@ -91,6 +163,88 @@ RunSettings settings_of(const RunOptions& o, ShowOutput output) {
   return settings;
 }
 
+/// What a called file takes is not counted, so it is not let in.
+Result<void> check_resources(const workflow::Workflow& workflow) {
+  for (const workflow::Workflow* const file : workflow::files_of(workflow)) {
+    if (file == &workflow)
+      continue;
+    for (const workflow::Job& job : file->jobs) {
+      if (!job.resources.empty())
+        return failure(
+            Errc::unsupported,
+            fmt::format("job {} of {}: \"resources\" of a file that is called "
+                        "are for a node; troupe submit -f runs it",
+                        printable(job.id), printable(file->name)));
+    }
+  }
+  return {};
+}
+
+/// Waits until the `concurrency` of the workflow lets the run in, and takes
+/// `place`. If it does not, the exit status. A signal meanwhile ends troupe.
+std::optional<int> enter_group(const workflow::Workflow& workflow,
+                               const workflow::PlanOptions& options,
+                               std::optional<RunPlace>& place) {
+  using Answer = RunPlace::Answer;
+  if (!workflow.concurrency)
+    return std::nullopt;
+  const auto group = workflow::workflow_group(workflow, options);
+  if (!group) {
+    complain(group.error().what);
+    return exit_bad_file;
+  }
+  const std::string name = fmt::format("concurrency group \"{}\"",
+                                       ellipsize(printable(**group), 60));
+  std::vector<std::string> notes;
+  const auto home = state_home(notes);
+  auto opened = home ? RunPlace::open(*home + "/troupe/concurrency", **group)
+                     : tl::unexpected{home.error()};
+  if (!opened) {
+    complain(opened.error().what);
+    return exit_troupe_failed;
+  }
+  place.emplace(std::move(*opened));
+  for (bool has_said = false;; std::this_thread::sleep_for(place_interval)) {
+    const auto answer = place->ask(workflow.concurrency->limits);
+    if (!answer) {
+      complain(answer.error().what);
+      return exit_troupe_failed;
+    }
+    switch (*answer) {
+      case Answer::enter:
+        return std::nullopt;
+      case Answer::wait:
+        if (!std::exchange(has_said, true))
+          complain(fmt::format("waits for {}, which process {} is in", name,
+                               place->holder()));
+        break;
+      case Answer::skip:
+        complain(
+            fmt::format("skipped: process {} is in {}", place->holder(), name));
+        return exit_ok;
+      case Answer::fail:
+        complain(fmt::format("process {} is in {}", place->holder(), name));
+        return exit_failed;
+      case Answer::queue_full:
+        complain(fmt::format("{} has no room for one more: {} wait", name,
+                             workflow.concurrency->limits.queue));
+        return exit_failed;
+    }
+  }
+}
+
+/// Of node::secrets_variable; empty if there are none.
+std::string text_of(const std::vector<std::string>& secrets) {
+  std::vector<node::StepSecret> all;
+  for (const std::string& secret : secrets)
+    all.push_back({.placeholder = {},
+                   .secret = {},
+                   .workflow_path = {},
+                   .variable = {},
+                   .value = secret});
+  return all.empty() ? std::string{} : node::encode(all);
+}
+
 int exit_code_of(workflow::RunResult result, int by_signal) {
   if (result == workflow::RunResult::success)
     return exit_ok;
@@ -99,6 +253,8 @@ int exit_code_of(workflow::RunResult result, int by_signal) {
 
 int execute(const Startup& startup, RunOrder order) {
   workflow::RunResult result = workflow::RunResult::failure;
+  // It outlives the engine.
+  const auto services = order.services;
   const auto start_run = [&](node::Engine& engine, actors::ActorRef printer,
                              const std::function<void()>& on_end) {
     return spawn_run(engine, std::move(order), std::move(printer),
@@ -129,7 +285,21 @@ void add_options(CLI::App& app, RunOptions& o) {
                  "Whose output to print, once they have ended: none, failed "
                  "or all steps; default all")
       ->type_name("WHICH");
+  app.add_option("--approve", o.approve,
+                 "Say yes to the approval of a job, with its inputs; "
+                 "repeatable")
+      ->type_name("JOB[:NAME=VALUE]")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--resources", o.resources,
+                 "What jobs with \"resources\" can take together: "
+                 "gpu=1,mem=8GiB")
+      ->type_name("NAME=AMOUNT,...");
+  app.add_flag("--approve-all", o.approve_all,
+               "Say yes to the approvals of all jobs");
   app.add_flag("--dry-run", o.dry_run, "Print the plan and start nothing");
+  app.add_flag("--no-cache", o.no_cache,
+               "Run each step, also those that have a \"cache\"");
   app.add_flag("--json", o.json,
                "Print events as JSON, one per line, and nothing else");
 }
@@ -160,13 +330,25 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
-  if (workflow->services != nullptr) {
-    complain(
-        fmt::format("{0} has services, which run does not start yet; "
-                    "troupe up {0} does, without the jobs",
-                    printable(o.file)));
+  if (workflow->jobs.empty()) {
+    complain(fmt::format("{0} has no jobs; troupe up {0} runs its services",
+                         printable(o.file)));
     return exit_bad_file;
   }
+  if (const auto fit = check_resources(*workflow); !fit) {
+    complain(fit.error().what);
+    return exit_bad_file;
+  }
+  if (const auto read = read_files(*workflow, o.file, *options); !read) {
+    complain(fmt::format("{}: {}", printable(o.file), read.error().what));
+    return exit_bad_file;
+  }
+  options->estimate = workflow::learn(past_runs(recorded_path(o.file),
+                                                workflow::most_durations))
+                          .function();
+  RunSettings settings = settings_of(o, *output, options->max_parallel);
+  if (const auto added = add_approvals(*workflow, o, settings); !added)
+    return usage_error(fmt::format("run: {}", added.error().what));
   if (o.dry_run) {
     options->run_id = "RUN_ID";
     const auto plan = workflow::Plan::make(workflow, *options);
@@ -174,32 +356,74 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
       fmt::print(stderr, "{}\n", plan.error().what);
       return exit_bad_file;
     }
-    fmt::print("{}", describe_plan(*plan, *options));
+    write_out(describe_plan(*plan, *options));
     return exit_ok;
   }
   // Checked before anything is left on disk.
-  if (const auto plan = workflow::Plan::make(workflow, *options); !plan) {
-    fmt::print(stderr, "{}\n", plan.error().what);
+  const auto draft = workflow::Plan::make(workflow, *options);
+  if (!draft) {
+    fmt::print(stderr, "{}\n", draft.error().what);
     return exit_bad_file;
   }
+  if (const auto read = read_secrets(*workflow, o.file, *options); !read) {
+    fmt::print(stderr, "{}\n", read.error().what);
+    return exit_bad_file;
+  }
+  std::optional<RunPlace> place;
+  if (const auto refused = enter_group(*workflow, *options, place))
+    return *refused;
   std::vector<std::string> notes;
   auto folder = RunFolder::make(notes);
-  for (const std::string& note : notes)
+  for (const std::string& note : std::exchange(notes, {}))
     complain(note);
   if (!folder) {
     complain(folder.error().what);
     return exit_troupe_failed;
   }
   options->run_id = (*folder)->id();
+  auto services =
+      RunServices::make(*workflow, draft->services(), *options, notes);
+  for (const std::string& note : notes)
+    complain(note);
+  if (!services) {
+    complain(fmt::format("{}: {}", printable(o.file), services.error().what));
+    return exit_bad_file;
+  }
+  if (*services != nullptr) {
+    if (const auto ready = (*services)->prepare((*folder)->path()); !ready) {
+      complain(ready.error().what);
+      return exit_troupe_failed;
+    }
+  }
   auto plan = workflow::Plan::make(workflow, *options);
   if (!plan) {
     fmt::print(stderr, "{}\n", plan.error().what);
     return exit_bad_file;
   }
-  return execute(startup,
-                 {.plan = std::make_unique<workflow::Plan>(std::move(*plan)),
-                  .folder = std::move(*folder),
-                  .settings = settings_of(o, *output)});
+  if (!workflow->notify.empty()) {
+    settings.failed_before =
+        (*folder)->failed_before(to_utf8(workflow->name), to_utf8(o.file));
+  }
+  std::vector<std::string> secrets;
+  for (const auto& [name, value] : options->secrets)
+    secrets.push_back(value);
+  for (const auto& [file, values] : options->included) {
+    for (const auto& [name, value] : values.secrets)
+      secrets.push_back(value);
+  }
+  const int exit_code = execute(
+      startup, {.plan = std::make_unique<workflow::Plan>(std::move(*plan)),
+                .folder = std::move(*folder),
+                .mask = std::make_shared<const workflow::SecretMask>(secrets),
+                .content = {.program = own_program(),
+                            .folder = default_content_folder(),
+                            .run = options->run_id,
+                            .is_fresh = o.no_cache},
+                .cached_secrets = text_of(secrets),
+                .settings = std::move(settings),
+                .services = std::move(*services)});
+  delete_past_runs(recorded_path(o.file), workflow->retention);
+  return exit_code;
 }
 
 }  // namespace troupe::cli

@@ -4,6 +4,7 @@
 /// lines and the table on a terminal, the JSON events, and the record on disk.
 #include <troupe/actors/outcome.hpp>
 #include <troupe/base/time.hpp>
+#include <troupe/workflow/hook.hpp>
 #include <troupe/workflow/plan.hpp>
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -19,8 +21,9 @@ namespace troupe::cli {
 /// A job instance with the names that people know it by.
 struct JobRef {
   workflow::InstanceId instance;
-  std::string job;    ///< In the file.
-  std::string label;  ///< With the values of the matrix.
+  std::string job;                ///< In the file.
+  std::string label;              ///< With the values of the matrix.
+  workflow::InstanceId caller{};  ///< That has called it; 0 for none.
 };
 
 struct StepRef {
@@ -33,9 +36,12 @@ struct StepRef {
 struct RunStarted {
   std::string run_id;
   std::string workflow;
+  std::string title;  ///< By `run-name`; empty if there is none.
   std::string file;
   std::string folder;  ///< Where the logs are.
   std::vector<JobRef> jobs;
+  std::string path;  ///< Of the file, absolute; empty if it was piped in.
+  std::size_t max_parallel = 0;
 };
 
 struct JobChanged {
@@ -74,7 +80,29 @@ struct StepFinished {
   workflow::Outputs outputs;
 };
 
+/// The matrix of a job has been computed: these stand for it from now on, the
+/// first of them under a new name.
+struct JobExpanded {
+  std::string job;
+  std::vector<JobRef> jobs;
+  bool is_called = false;  ///< By a job that has started, instead.
+};
+
 using workflow::GroupDecided;
+
+/// A service that jobs of the run need.
+struct ServiceChanged {
+  enum class State : std::uint8_t { starting, ready, ended, lost };
+
+  std::string service;  ///< Its path.
+  State state = State::starting;
+  int pid = 0;         ///< While it starts.
+  std::string reason;  ///< How it ended or was lost; empty otherwise.
+  std::string log;     ///< The file with its output.
+};
+
+/// "starting".
+[[nodiscard]] std::string_view to_string(ServiceChanged::State state);
 
 /// Something that the user should know and that is no event of the run.
 struct Notice {
@@ -88,8 +116,9 @@ struct RunEnded {
 struct RunEvent {
   WallTime at;     ///< For people and records.
   TimePoint when;  ///< For lengths of time.
-  std::variant<RunStarted, JobChanged, StepStarted, AttemptStarted,
-               AttemptEnded, StepFinished, GroupDecided, Notice, RunEnded>
+  std::variant<RunStarted, JobExpanded, JobChanged, StepStarted, AttemptStarted,
+               AttemptEnded, StepFinished, GroupDecided, ServiceChanged, Notice,
+               RunEnded>
       what;
 };
 

@@ -4,6 +4,7 @@
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/base/wall_time.hpp>
 
 namespace troupe::cli {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json begin(const RunEvent& event, std::string_view type) {
-  return {{"type", type}, {"time", format_time(event.at)}};
+  return {{"type", type}, {"time", format_wall_time(event.at)}};
 }
 
 void add(Json& json, const JobRef& job) {
@@ -27,6 +28,10 @@ void add(Json& json, const StepRef& step) {
 
 Json reason_of(const std::string& reason) {
   return reason.empty() ? Json() : Json(to_utf8(reason));
+}
+
+Json title_of(const RunStarted& e) {
+  return e.title.empty() ? Json() : Json(to_utf8(e.title));
 }
 
 Json outputs_of(const workflow::Outputs& outputs) {
@@ -61,8 +66,20 @@ std::optional<Json> to_json(const RunEvent& event) {
             Json json = begin(event, "run_started");
             json["run"] = e.run_id;
             json["workflow"] = to_utf8(e.workflow);
+            json["name"] = title_of(e);
             json["file"] = to_utf8(e.file);
             json["folder"] = to_utf8(e.folder);
+            json["jobs"] = Json::array();
+            for (const JobRef& ref : e.jobs) {
+              Json job;
+              add(job, ref);
+              json["jobs"].push_back(std::move(job));
+            }
+            return json;
+          },
+          [&](const JobExpanded& e) -> Answer {
+            Json json = begin(event, "job_expanded");
+            json["name"] = to_utf8(e.job);
             json["jobs"] = Json::array();
             for (const JobRef& ref : e.jobs) {
               Json job;
@@ -112,6 +129,15 @@ std::optional<Json> to_json(const RunEvent& event) {
             json["period_s"] = std::chrono::duration<double>(e.period).count();
             return json;
           },
+          [&](const ServiceChanged& e) -> Answer {
+            Json json = begin(event, "service_state");
+            json["service"] = e.service;
+            json["state"] = to_string(e.state);
+            json["pid"] = e.pid == 0 ? Json() : Json(e.pid);
+            json["reason"] = reason_of(e.reason);
+            json["log"] = to_utf8(e.log);
+            return json;
+          },
           [](const Notice&) -> Answer { return std::nullopt; },
           [&](const RunEnded& e) -> Answer {
             Json json = begin(event, "run_finished");
@@ -125,24 +151,41 @@ Json& RunRecord::job(const JobRef& job) {
   return jobs_.at(static_cast<std::size_t>(job.instance.value - 1));
 }
 
+void RunRecord::add_job(const JobRef& ref) {
+  Json entry;
+  add(entry, ref);
+  entry["state"] = workflow::to_string(workflow::JobState::pending);
+  entry["reason"] = nullptr;
+  entry["ready"] = nullptr;
+  entry["start"] = nullptr;
+  entry["end"] = nullptr;
+  entry["restarts"] = 0;
+  entry["steps"] = Json::array();
+  jobs_.push_back(std::move(entry));
+}
+
 void RunRecord::apply(const RunEvent& event) {
   std::visit(
       Overload{
           [&](const RunStarted& e) {
-            run_ = {
-                {"run", e.run_id},         {"workflow", to_utf8(e.workflow)},
-                {"file", to_utf8(e.file)}, {"start", format_time(event.at)},
-                {"end", nullptr},          {"result", nullptr}};
+            run_ = {{"run", e.run_id},
+                    {"workflow", to_utf8(e.workflow)},
+                    {"name", title_of(e)},
+                    {"file", to_utf8(e.file)},
+                    {"path", e.path.empty() ? Json() : Json(to_utf8(e.path))},
+                    {"max_parallel", e.max_parallel},
+                    {"start", format_wall_time(event.at)},
+                    {"end", nullptr},
+                    {"result", nullptr}};
+            for (const JobRef& ref : e.jobs)
+              add_job(ref);
+          },
+          [&](const JobExpanded& e) {
             for (const JobRef& ref : e.jobs) {
-              Json entry;
-              add(entry, ref);
-              entry["state"] = workflow::to_string(workflow::JobState::pending);
-              entry["reason"] = nullptr;
-              entry["start"] = nullptr;
-              entry["end"] = nullptr;
-              entry["restarts"] = 0;
-              entry["steps"] = Json::array();
-              jobs_.push_back(std::move(entry));
+              if (ref.instance.value <= jobs_.size())
+                add(job(ref), ref);
+              else
+                add_job(ref);
             }
           },
           [&](const JobChanged& e) {
@@ -153,12 +196,17 @@ void RunRecord::apply(const RunEvent& event) {
               entry["restarts"] = entry["restarts"].get<int>() + 1;
             entry["state"] = workflow::to_string(e.state);
             entry["reason"] = reason_of(e.reason);
+            if (e.state == workflow::JobState::ready)
+              entry["ready"] = format_wall_time(event.at);
             if (e.state == workflow::JobState::running)
-              entry["start"] = format_time(event.at);
+              entry["start"] = format_wall_time(event.at);
             if (workflow::has_ended(e.state))
-              entry["end"] = format_time(event.at);
+              entry["end"] = format_wall_time(event.at);
           },
-          [](const StepStarted&) {}, [](const AttemptStarted&) {},
+          [&](const StepStarted& e) {
+            commands_.insert_or_assign(e.step.job.instance, e.line);
+          },
+          [](const AttemptStarted&) {},
           [&](const AttemptEnded& e) {
             Json& attempts = attempts_[e.step.job.instance];
             attempts.push_back(attempt_of(e));
@@ -168,15 +216,33 @@ void RunRecord::apply(const RunEvent& event) {
           },
           [&](const StepFinished& e) {
             Json step{{"step", e.step.key}, {"name", to_utf8(e.step.name)}};
+            const auto command = commands_.extract(e.step.job.instance);
+            step["command"] =
+                command ? Json(to_utf8(command.mapped())) : Json();
             add_end(step, e);
             auto attempts = attempts_.extract(e.step.job.instance);
             step["attempts"] =
                 attempts ? std::move(attempts.mapped()) : Json::array();
             job(e.step.job)["steps"].push_back(std::move(step));
           },
-          [](const GroupDecided&) {}, [](const Notice&) {},
+          [](const GroupDecided&) {},
+          [&](const ServiceChanged& e) {
+            const auto [entry, is_new] =
+                services_.try_emplace(e.service, Json{{"service", e.service},
+                                                      {"state", nullptr},
+                                                      {"restarts", 0},
+                                                      {"reason", nullptr},
+                                                      {"log", to_utf8(e.log)}});
+            Json& service = entry->second;
+            if (!is_new && e.state == ServiceChanged::State::starting)
+              service["restarts"] = service["restarts"].get<int>() + 1;
+            service["state"] = to_string(e.state);
+            if (!e.reason.empty())
+              service["reason"] = reason_of(e.reason);
+          },
+          [](const Notice&) {},
           [&](const RunEnded& e) {
-            run_["end"] = format_time(event.at);
+            run_["end"] = format_wall_time(event.at);
             run_["result"] = workflow::to_string(e.result);
           }},
       event.what);
@@ -185,6 +251,11 @@ void RunRecord::apply(const RunEvent& event) {
 std::string RunRecord::text() const {
   Json whole = run_;
   whole["jobs"] = jobs_;
+  if (!services_.empty()) {
+    whole["services"] = Json::array();
+    for (const auto& [name, service] : services_)
+      whole["services"].push_back(service);
+  }
   return whole.dump(2) + "\n";
 }
 

@@ -26,11 +26,14 @@ class RunRecord {
 
  private:
   nlohmann::ordered_json& job(const JobRef& job);
+  void add_job(const JobRef& ref);
 
   nlohmann::ordered_json run_;
   nlohmann::ordered_json jobs_ = nlohmann::ordered_json::array();
   /// Attempts of the steps that run, by instance: a job runs one at a time.
   std::map<workflow::InstanceId, nlohmann::ordered_json> attempts_;
+  std::map<workflow::InstanceId, std::string> commands_;    ///< Likewise.
+  std::map<std::string, nlohmann::ordered_json> services_;  ///< By path.
 };
 
 }  // namespace troupe::cli

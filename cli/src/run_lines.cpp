@@ -4,6 +4,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace troupe::cli {
@@ -13,7 +14,7 @@ using workflow::JobState;
 using workflow::StepOutcome;
 
 std::string step_text(const StepRef& step) {
-  return fmt::format("job {}: step \"{}\"", printable(step.job.label),
+  return fmt::format("{}: step \"{}\"", title_of(step.job),
                      printable(step.name));
 }
 
@@ -26,12 +27,13 @@ std::string with_reason(std::string text, const std::string& reason) {
 std::string text_of(const JobChanged& e) {
   if (e.state == JobState::pending || e.state == JobState::ready)
     return {};
+  if (e.state == JobState::awaiting)
+    return fmt::format("{} {}", title_of(e.job), printable(e.reason));
   const std::string_view word = e.state == JobState::running ? "started"
                                 : e.state == JobState::timed_out
                                     ? "timed out"
                                     : workflow::to_string(e.state);
-  return with_reason(fmt::format("job {}: {}", printable(e.job.label), word),
-                     e.reason);
+  return with_reason(fmt::format("{}: {}", title_of(e.job), word), e.reason);
 }
 
 std::string text_of(const AttemptEnded& e) {
@@ -66,6 +68,26 @@ std::string text_of(const StepFinished& e) {
 
 }  // namespace
 
+std::string title_of(const JobRef& job) {
+  return workflow::is_hook(job.job)
+             ? "hook " + job.job.substr(job.job.find('.') + 1)
+             : "job " + printable(job.label);
+}
+
+std::string_view to_string(ServiceChanged::State state) {
+  switch (state) {
+    case ServiceChanged::State::starting:
+      return "starting";
+    case ServiceChanged::State::ready:
+      return "ready";
+    case ServiceChanged::State::ended:
+      return "ended";
+    case ServiceChanged::State::lost:
+      return "lost";
+  }
+  return "unknown";
+}
+
 std::string text_of(const GroupDecided& e) {
   if (e.gave_up)
     return fmt::format(
@@ -82,8 +104,20 @@ std::string line_of(const RunEvent& event, std::string_view clock) {
   const std::string text = std::visit(
       Overload{
           [](const RunStarted& e) {
-            return fmt::format("run {} of {}: {} job{}", e.run_id,
-                               printable(e.workflow), e.jobs.size(),
+            const auto jobs = std::count_if(
+                e.jobs.begin(), e.jobs.end(),
+                [](const JobRef& job) { return !workflow::is_hook(job.job); });
+            return fmt::format(
+                "run {} of {}{}: {} job{}", e.run_id, printable(e.workflow),
+                e.title.empty() ? ""
+                                : fmt::format(", \"{}\"", printable(e.title)),
+                jobs, jobs == 1 ? "" : "s");
+          },
+          [](const JobExpanded& e) {
+            if (e.is_called || workflow::is_hook(e.job))
+              return std::string{};
+            return fmt::format("job {}: its matrix has {} combination{}",
+                               printable(e.job), e.jobs.size(),
                                e.jobs.size() == 1 ? "" : "s");
           },
           [](const JobChanged& e) { return text_of(e); },
@@ -92,6 +126,8 @@ std::string line_of(const RunEvent& event, std::string_view clock) {
           [](const AttemptEnded& e) { return text_of(e); },
           [](const StepFinished& e) { return text_of(e); },
           [](const GroupDecided& e) { return text_of(e); },
+          // The stack says it, as notices.
+          [](const ServiceChanged&) { return std::string{}; },
           [](const Notice& e) { return e.what; },
           [](const RunEnded&) { return std::string{}; }},
       event.what);

@@ -16,6 +16,9 @@ namespace troupe::cli {
 /// "group load starts again: job pull failed, restart 1 of 2 in 30m".
 [[nodiscard]] std::string text_of(const GroupDecided& decision);
 
+/// "job pull (eu)" or "hook on-exit", safe to print.
+[[nodiscard]] std::string title_of(const JobRef& job);
+
 /// A length of time for people: "12ms", "3.2s", "4m5s".
 [[nodiscard]] std::string rough_duration(Duration value);
 

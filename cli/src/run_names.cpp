@@ -97,8 +97,7 @@ std::vector<std::string> unique_file_names(std::span<const std::string> texts) {
 std::vector<std::string> step_keys(const workflow::Job& job) {
   std::vector<std::string> keys;
   for (std::size_t i = 0; i < job.steps.size(); ++i)
-    keys.push_back(job.steps[i].id.empty() ? fmt::format("step-{}", i + 1)
-                                           : job.steps[i].id);
+    keys.push_back(workflow::step_key(job, i));
   return keys;
 }
 

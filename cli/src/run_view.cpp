@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <map>
 
 namespace troupe::cli {
 namespace {
@@ -32,6 +33,8 @@ Look look_of(JobState state) {
       return {"·", "2"};
     case JobState::ready:
       return {"○", "2"};
+    case JobState::awaiting:
+      return {"?", "33"};
     case JobState::running:
       return {"●", "36"};
     case JobState::succeeded:
@@ -47,29 +50,47 @@ Look look_of(JobState state) {
   return {"?", "0"};
 }
 
+Look look_of(ServiceChanged::State state) {
+  switch (state) {
+    case ServiceChanged::State::starting:
+      return {"◇", "2"};
+    case ServiceChanged::State::ready:
+      return {"◆", "36"};
+    case ServiceChanged::State::ended:
+      return {"◇", "2"};
+    case ServiceChanged::State::lost:
+      return {"✗", "31"};
+  }
+  return {"?", "0"};
+}
+
 /// What is shown first where not all fits.
 int priority_of(JobState state) {
   switch (state) {
     case JobState::running:
       return 0;
+    case JobState::awaiting:
+      return 1;
     case JobState::failed:
     case JobState::timed_out:
-      return 1;
-    case JobState::cancelled:
       return 2;
-    case JobState::ready:
+    case JobState::cancelled:
       return 3;
-    case JobState::pending:
+    case JobState::ready:
       return 4;
-    case JobState::succeeded:
+    case JobState::pending:
       return 5;
-    case JobState::skipped:
+    case JobState::succeeded:
       return 6;
+    case JobState::skipped:
+      return 7;
   }
-  return 6;
+  return 7;
 }
 
 std::string_view word_of(JobState state) {
+  if (state == JobState::awaiting)
+    return "awaiting approval";
   return state == JobState::timed_out ? "timed out"
                                       : workflow::to_string(state);
 }
@@ -116,6 +137,24 @@ std::string last_lines(std::string_view tail) {
   return out;
 }
 
+/// A line of the table.
+std::string columns(const Look& look, std::string_view label,
+                    std::string_view time, std::string_view text,
+                    const FrameStyle& style) {
+  constexpr std::size_t time_columns = 9;
+  const std::size_t label_columns =
+      std::clamp<std::size_t>(style.columns / 3, 8, 40);
+  const std::string rest =
+      ellipsize(fmt::format("{} {} {}", padded(printable(label), label_columns),
+                            padded(time, time_columns), printable(text)),
+                style.columns > 2 ? style.columns - 2 : 0);
+  const std::string_view trimmed =
+      std::string_view{rest}.substr(0, rest.find_last_not_of(' ') + 1);
+  if (!style.colour)
+    return fmt::format("{} {}", look.symbol, trimmed);
+  return fmt::format("\x1b[{}m{}\x1b[0m {}", look.colour, look.symbol, trimmed);
+}
+
 /// Whole seconds are enough while somebody waits.
 std::string elapsed(Duration value) {
   return format_duration(std::chrono::floor<std::chrono::seconds>(value));
@@ -143,10 +182,19 @@ void RunView::apply(const RunEvent& event) {
                         for (const JobRef& job : e.jobs)
                           rows_.push_back({.job = job});
                       },
+                      [&](const JobExpanded& e) {
+                        for (const JobRef& job : e.jobs) {
+                          if (job.instance.value <= rows_.size())
+                            row(job).job = job;
+                          else
+                            rows_.push_back({.job = job});
+                        }
+                      },
                       [&](const JobChanged& e) {
                         Row& changed = row(e.job);
                         const bool ran = changed.state == JobState::running;
                         changed.state = e.state;
+                        changed.note = e.reason;
                         // Started again with its group: forgive and forget.
                         if (e.state == JobState::pending)
                           forget_failures(e.job.instance);
@@ -157,7 +205,6 @@ void RunView::apply(const RunEvent& event) {
                           if (!ran)
                             changed.started = event.when;
                           changed.step.clear();
-                          changed.note = e.reason;
                         }
                         const bool explained =
                             more_failures_ > 0 ||
@@ -189,7 +236,16 @@ void RunView::apply(const RunEvent& event) {
                         else
                           ++more_failures_;
                       },
-                      [](const GroupDecided&) {}, [](const Notice&) {},
+                      [](const GroupDecided&) {},
+                      [&](const ServiceChanged& e) {
+                        ServiceRow& changed = services_[e.service];
+                        changed.state = e.state;
+                        changed.since = event.when;
+                        if (e.state == ServiceChanged::State::starting)
+                          ++changed.starts;
+                        changed.note = e.reason;
+                      },
+                      [](const Notice&) {},
                       [&](const RunEnded& e) {
                         result_ = e.result;
                         ended_ = event.when;
@@ -198,15 +254,16 @@ void RunView::apply(const RunEvent& event) {
 }
 
 std::string RunView::counts() const {
-  constexpr std::array order{JobState::running,   JobState::succeeded,
-                             JobState::failed,    JobState::timed_out,
-                             JobState::cancelled, JobState::skipped,
-                             JobState::ready,     JobState::pending};
+  constexpr std::array order{
+      JobState::running, JobState::awaiting,  JobState::succeeded,
+      JobState::failed,  JobState::timed_out, JobState::cancelled,
+      JobState::skipped, JobState::ready,     JobState::pending};
   std::string out;
   for (const JobState state : order) {
     const auto count =
-        std::count_if(rows_.begin(), rows_.end(),
-                      [&](const Row& r) { return r.state == state; });
+        std::count_if(rows_.begin(), rows_.end(), [&](const Row& r) {
+          return r.state == state && !workflow::is_hook(r.job.job);
+        });
     if (count > 0)
       out += fmt::format("{}{} {}", out.empty() ? "" : ", ", count,
                          word_of(state));
@@ -223,32 +280,55 @@ std::string RunView::headline(TimePoint now) const {
 }
 
 std::vector<std::size_t> RunView::rows_shown(std::size_t most) const {
-  std::vector<std::size_t> shown(rows_.size());
-  for (std::size_t i = 0; i < shown.size(); ++i)
-    shown[i] = i;
+  std::vector<std::size_t> shown = rows_in_order();
   if (shown.size() <= most)
     return shown;
+  std::vector<std::size_t> places(shown.size());
+  for (std::size_t place = 0; place < shown.size(); ++place)
+    places[shown[place]] = place;
   std::stable_sort(
       shown.begin(), shown.end(), [this](std::size_t a, std::size_t b) {
         return priority_of(rows_[a].state) < priority_of(rows_[b].state);
       });
   shown.resize(most);
-  std::sort(shown.begin(), shown.end());
+  std::sort(shown.begin(), shown.end(), [&](std::size_t a, std::size_t b) {
+    return places[a] < places[b];
+  });
   return shown;
+}
+
+std::vector<std::size_t> RunView::rows_in_order() const {
+  std::map<std::size_t, std::vector<std::size_t>> called;  // By caller.
+  std::vector<std::size_t> open;                           // The next one last.
+  for (std::size_t i = rows_.size(); i-- > 0;) {
+    const auto caller = static_cast<std::size_t>(rows_[i].job.caller.value);
+    if (caller == 0)
+      open.push_back(i);
+    else
+      called[caller - 1].push_back(i);
+  }
+  std::vector<std::size_t> order;
+  while (!open.empty()) {
+    const std::size_t i = open.back();
+    open.pop_back();
+    order.push_back(i);
+    if (const auto below = called.find(i); below != called.end())
+      open.insert(open.end(), below->second.begin(), below->second.end());
+  }
+  return order;
 }
 
 std::string RunView::line(const Row& row, const FrameStyle& style,
                           TimePoint now) {
   const Look look = look_of(row.state);
-  constexpr std::size_t time_columns = 9;
-  const std::size_t label_columns =
-      std::clamp<std::size_t>(style.columns / 3, 8, 40);
   std::string text;
   if (row.state == JobState::running) {
     text = row.step;
     if (row.attempts > 1)
       text =
           fmt::format("{} (attempt {} of {})", text, row.attempt, row.attempts);
+  } else if (row.state == JobState::awaiting) {
+    text = row.note;
   } else if (workflow::has_ended(row.state)) {
     text =
         row.state == JobState::succeeded ? "" : std::string{word_of(row.state)};
@@ -260,15 +340,21 @@ std::string RunView::line(const Row& row, const FrameStyle& style,
     time = elapsed(now - row.started);
   else if (workflow::has_ended(row.state) && row.ended != row.started)
     time = rough_duration(row.ended - row.started);
-  const std::string rest = ellipsize(
-      fmt::format("{} {} {}", padded(printable(row.job.label), label_columns),
-                  padded(time, time_columns), printable(text)),
-      style.columns > 2 ? style.columns - 2 : 0);
-  const std::string_view trimmed =
-      std::string_view{rest}.substr(0, rest.find_last_not_of(' ') + 1);
-  if (!style.colour)
-    return fmt::format("{} {}", look.symbol, trimmed);
-  return fmt::format("\x1b[{}m{}\x1b[0m {}", look.colour, look.symbol, trimmed);
+  return columns(look, row.job.label, time, text, style);
+}
+
+std::string RunView::line(const std::string& name, const ServiceRow& row,
+                          const FrameStyle& style, TimePoint now) {
+  using State = ServiceChanged::State;
+  const bool is_there =
+      row.state == State::starting || row.state == State::ready;
+  std::string text = fmt::format("service, {}", to_string(row.state));
+  if (row.starts > 1)
+    text += fmt::format(" (start {})", row.starts);
+  if (!row.note.empty())
+    text += ": " + row.note;
+  return columns(look_of(row.state), name,
+                 is_there ? elapsed(now - row.since) : "", text, style);
 }
 
 std::vector<std::string> RunView::frame(const FrameStyle& style,
@@ -276,7 +362,8 @@ std::vector<std::string> RunView::frame(const FrameStyle& style,
   // One line for the run, one for the cursor below it, one for what is left
   // out.
   const std::size_t room = style.rows > 4 ? style.rows - 3 : 1;
-  const auto shown = rows_shown(room);
+  const std::size_t services = std::min(services_.size(), room / 3);
+  const auto shown = rows_shown(room - services);
   std::vector<std::string> lines;
   lines.push_back(ellipsize(headline(now), style.columns));
   for (const std::size_t i : shown)
@@ -285,18 +372,23 @@ std::vector<std::string> RunView::frame(const FrameStyle& style,
     lines.push_back(
         ellipsize(fmt::format("  and {} more", rows_.size() - shown.size()),
                   style.columns));
+  std::size_t left = services;
+  for (const auto& [name, row] : services_) {
+    if (left-- == 0)
+      break;
+    lines.push_back(line(name, row, style, now));
+  }
   return lines;
 }
 
 std::string RunView::summary() const {
   std::string out;
   for (const JobChanged& job : failed_jobs_)
-    out += fmt::format("\njob {} {}{}\n", printable(job.job.label),
-                       word_of(job.state),
+    out += fmt::format("\n{} {}{}\n", title_of(job.job), word_of(job.state),
                        job.reason.empty() ? "" : ": " + printable(job.reason));
   for (const StepFinished& step : failures_) {
-    out += fmt::format("\njob {}, step \"{}\": {}\n",
-                       printable(step.step.job.label),
+    out += fmt::format("\n{}, step \"{}\": {}\n", title_of(step.step.job),
+
                        printable(step.step.name), printable(step.reason));
     out += last_lines(step.tail);
     if (!step.log.empty())

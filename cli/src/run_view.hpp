@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +25,10 @@ class RunView {
  public:
   void apply(const RunEvent& event);
 
-  /// A line for the run and one for each job, in the order of the file; none
-  /// wider than the terminal, and fewer than it is high. Where not all jobs
-  /// fit, those that run and then those that failed are shown first.
+  /// A line for the run, one for each job, in the order of the file, and one
+  /// for each service; none wider than the terminal, and fewer than it is high.
+  /// Where not all jobs fit, those that run and then those that failed are
+  /// shown first; services have at most a third of the room.
   [[nodiscard]] std::vector<std::string> frame(const FrameStyle& style,
                                                TimePoint now) const;
 
@@ -46,20 +48,34 @@ class RunView {
     std::uint32_t attempts = 1;
   };
 
+  /// A service, below the jobs.
+  struct ServiceRow {
+    ServiceChanged::State state = ServiceChanged::State::starting;
+    TimePoint since;
+    std::uint32_t starts = 0;
+    std::string note;
+  };
+
   Row& row(const JobRef& job);
   void forget_failures(workflow::InstanceId job);
   [[nodiscard]] std::string headline(TimePoint now) const;
   [[nodiscard]] std::string counts() const;
   [[nodiscard]] std::vector<std::size_t> rows_shown(std::size_t most) const;
+  /// All, each with those below it that it has called.
+  [[nodiscard]] std::vector<std::size_t> rows_in_order() const;
   [[nodiscard]] static std::string line(const Row& row, const FrameStyle& style,
                                         TimePoint now);
+  [[nodiscard]] static std::string line(const std::string& name,
+                                        const ServiceRow& row,
+                                        const FrameStyle& style, TimePoint now);
 
   RunStarted run_;
   TimePoint started_;
   TimePoint ended_;
   std::optional<workflow::RunResult> result_;
   std::vector<Row> rows_;
-  std::vector<StepFinished> failures_;  ///< The first ones.
+  std::map<std::string, ServiceRow> services_;  ///< By path.
+  std::vector<StepFinished> failures_;          ///< The first ones.
   std::size_t more_failures_ = 0;
   std::vector<JobChanged> failed_jobs_;  ///< That failed without a step.
 };

@@ -149,10 +149,13 @@ void ServiceLogs::add(const service::GroupNode& group, std::size_t& width) {
   }
 }
 
+std::string service_log_path(const std::string& folder, std::string service) {
+  std::replace(service.begin(), service.end(), '/', '.');
+  return fmt::format("{}/{}.log", folder, service);
+}
+
 std::string ServiceLogs::path_of(const std::string& service) const {
-  std::string file = service;
-  std::replace(file.begin(), file.end(), '/', '.');
-  return fmt::format("{}/{}.log", options_.folder, file);
+  return service_log_path(options_.folder, service);
 }
 
 void ServiceLogs::stop_showing() {

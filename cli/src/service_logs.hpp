@@ -13,6 +13,10 @@
 
 namespace troupe::cli {
 
+/// The file in `folder` for the log of a service.
+[[nodiscard]] std::string service_log_path(const std::string& folder,
+                                           std::string service);
+
 /// Keeps the output of each service in a file of its own, and shows it on
 /// standard output with the service's name before each line. What a stopped
 /// terminal does not take is left out there, so that it cannot stop a service;

@@ -84,8 +84,15 @@ class StackActor {
       actors::monitor(self_, root_);
     }
     return {
-        [this](const Report& m) { on_report(m); },
-        [this](const service::ServiceNews& m) { on_news(m); },
+        [this](const Report& m) {
+          tell(m);
+          on_report(m);
+        },
+        [this](const service::ServiceNews& m) {
+          tell(m);
+          on_news(m);
+        },
+        [this](const service::PresenceNews& m) { tell(m); },
         [this](const supervisor::ChildList& m) { on_group_seen(m); },
         [this](const service::ServiceStatus& m) { on_service_seen(m); },
         [this](LookOver m) { on_look_over(m.number); },
@@ -95,6 +102,7 @@ class StackActor {
         },
         [this](const StackRequest& m) { look([this, m] { on_request(m); }); },
         [this](const FilesChanged& m) { on_files_changed(m); },
+        [this](const CrashChild& m) { look([this, m] { crash(m); }); },
         [this](TakeDown) { take_down(); },
         [this](StopStarting) {
           say("ending all services in reverse order; once more to kill them");
@@ -258,6 +266,7 @@ class StackActor {
     blame_[m.supervisor] = {chain, m.kind == ReportKind::held};
     if (m.kind == ReportKind::gave_up)
       given_up_.insert(m.supervisor);
+    tell(StackBlame{m.supervisor, chain});
     say(chain);
   }
 
@@ -322,6 +331,18 @@ class StackActor {
       if (live.entry.actor && !live.info)
         send(self_, live.entry.actor, service::HurryUp{});
     }
+  }
+
+  void crash(const CrashChild& m) {
+    const auto live = live_.find(m.service);
+    if (live == live_.end() || !live->second.entry.actor || live->second.info ||
+        live->second.is_gone) {
+      m.done(failure(Errc::unavailable,
+                     fmt::format("{} does not run", m.service)));
+      return;
+    }
+    send(self_, live->second.entry.actor, service::CrashService{});
+    m.done({});
   }
 
   void on_root_ended(const actors::ExitReason& reason) {
@@ -857,7 +878,17 @@ class StackActor {
     }
   }
 
+  template <class News>
+  void tell(News&& news) {
+    if (order_.on_news)
+      order_.on_news(std::forward<News>(news));
+  }
+
   void say(const std::string& what) {
+    if (order_.on_news) {
+      tell(StackSaid{what});
+      return;
+    }
     auto job = std::make_shared<PrintJob>();
     job->fd = STDERR_FILENO;
     job->bytes = fmt::format("troupe: {}\n", printable(what));

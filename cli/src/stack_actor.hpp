@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace troupe::cli {
@@ -44,6 +45,27 @@ struct FilesChanged {
 /// To the stack: end all services, in reverse order.
 struct TakeDown {};
 
+/// To the stack: kill the processes of a service, as if it had crashed. `done`
+/// is called once, on any thread: unavailable, if it does not run.
+struct CrashChild {
+  std::string service;
+  std::function<void(Result<void>)> done;
+};
+
+/// Why a group gave up or is held: the chain of causes up to it.
+struct StackBlame {
+  std::string group;  ///< Empty for the root.
+  std::string chain;
+};
+/// What is said to people.
+struct StackSaid {
+  std::string text;
+};
+/// What happens in a stack. Of one event, what the services and supervisors
+/// tell comes before what is said about it.
+using StackNews = std::variant<supervisor::Report, service::ServiceNews,
+                               service::PresenceNews, StackBlame, StackSaid>;
+
 /// How a stack ended.
 struct StackEnd {
   bool failed = false;  ///< Nobody asked for it.
@@ -58,10 +80,13 @@ struct StackOrder {
   service::SuspendedTime& suspended;
   std::function<void()> on_up;  ///< All services are ready; any thread.
   std::function<void(StackEnd)> on_end;  ///< Once; any thread.
+  /// Gets all that happens, on any thread. If set, nothing is printed.
+  std::function<void(const StackNews&)> on_news{};
 };
 
 /// Starts the services, and the actor that takes the messages above and those
-/// of a batch (batch.hpp). What happens is said on standard error.
+/// of a batch (batch.hpp). What happens is said on standard error, unless
+/// somebody listens.
 [[nodiscard]] actors::ActorRef spawn_stack(actors::ActorSystem& system,
                                            StackOrder order,
                                            actors::ActorRef printer);
@@ -71,4 +96,5 @@ struct StackOrder {
 TROUPE_LOCAL_MESSAGE(troupe::cli::TakeSnapshot)
 TROUPE_LOCAL_MESSAGE(troupe::cli::StackRequest)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FilesChanged)
+TROUPE_LOCAL_MESSAGE(troupe::cli::CrashChild)
 TROUPE_LOCAL_MESSAGE(troupe::cli::TakeDown)

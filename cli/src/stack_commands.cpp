@@ -1,5 +1,9 @@
 /// troupe ps, restart, stop, start, scale, logs, down: what people ask a
-/// running stack for.
+/// running stack for. `logs` of a number is about a job of the queue.
+#include "job_logs.hpp"
+#include "job_words.hpp"
+#include "queue_context.hpp"
+#include "queue_run_commands.hpp"
 #include "stack_names.hpp"
 #include "stack_view.hpp"
 #include "subcommand.hpp"
@@ -127,7 +131,7 @@ int print_stacks(const std::string& file, bool as_json) {
     Json all = Json::array();
     for (const RunningStack& stack : *running)
       all.push_back(to_json(stack.snapshot));
-    fmt::print("{}\n", all.dump(2));
+    write_out(all.dump(2) + "\n");
     return code;
   }
   if (running->empty() && silent.empty())
@@ -166,6 +170,44 @@ int change_each(const char* command, const char* description,
     const int code = change(file, {{"do", command}, {"name", to_utf8(name)}});
     if (code != exit_ok)
       return code;
+  }
+  return exit_ok;
+}
+
+/// Whether all that is named are jobs: services have no numbers as names.
+bool names_jobs(const std::vector<std::string>& names) {
+  return !names.empty() &&
+         std::all_of(names.begin(), names.end(), [](const std::string& name) {
+           return parse_task_name(name).has_value();
+         });
+}
+
+int print_job_logs(const NodeOptions& node,
+                   const std::vector<std::string>& names,
+                   const std::string& attempt, JobLogOptions options) {
+  if (!attempt.empty()) {
+    const auto number = parse_count(attempt);
+    if (!number || *number == 0)
+      return usage_error(
+          fmt::format("logs: --attempt: expected a number from 1 on, got "
+                      "\"{}\"",
+                      printable(attempt)));
+    options.attempt = *number;
+  }
+  const QueueContext context = real_queue_context();
+  auto session = NodeSession::open(context, node);
+  if (!session)
+    return node_failed(session.error());
+  if (names_runs(names)) {
+    if (names.size() > 3)
+      return usage_error("logs: expected RUN [JOB [STEP]]");
+    return print_run_logs(*session, names, options);
+  }
+  for (const std::string& name : names) {
+    const auto printed =
+        print_job_log(*session, *parse_task_name(name), options);
+    if (!printed)
+      return node_failed(printed.error());
   }
   return exit_ok;
 }
@@ -247,17 +289,40 @@ int run_logs(const Startup&, std::vector<std::string> words) {
   std::string lines;
   bool follow = false;
   std::vector<std::string> names;
+  std::string attempt;
+  NodeOptions node;
   CLI::App app{
-      "Prints what services have written. Without a name, of all.\n\n"
-      "  troupe logs -f web",
+      "Prints what services have written, without a name of all; or jobs of "
+      "the queue\n(17), tasks (17.3), or a run (r7), one of its jobs or one "
+      "step of that.\n\n"
+      "  troupe logs -f web\n"
+      "  troupe logs --tail 20 17.3\n"
+      "  troupe logs r7 extract pull",
       "troupe logs"};
-  app.add_option("NAME", names, "Services or groups");
+  app.add_option("NAME", names,
+                 "Services or groups, jobs or tasks, or RUN [JOB [STEP]]");
   app.add_flag("-f,--follow", follow, "And what they write from now on");
-  app.add_option("-n,--lines", lines, "Lines of each service, or all (10)")
+  app.add_option("-n,--lines,--tail", lines,
+                 "Lines of each service (10) or task (all), or all")
       ->type_name("N");
   app.add_option("--file", file, "The stack of this file")->type_name("FILE");
+  app.add_option("--attempt", attempt, "Of a task, this attempt (the last)")
+      ->type_name("N");
+  bool only_out = false;
+  bool only_err = false;
+  JobLogOptions of_job;
+  app.add_flag("--stdout", only_out, "Of a task, only its standard output");
+  app.add_flag("--stderr", only_err, "Of a task, only its standard error");
+  app.add_flag("--timestamps", of_job.timestamps,
+               "Of a task, when each line came");
+  node.add_socket_to(app);
   if (const auto code = parse(app, std::move(words)))
     return *code;
+  if (only_out && only_err)
+    return usage_error("logs: --stdout and --stderr exclude each other");
+  if (only_out || only_err)
+    of_job.only =
+        only_out ? process::RecordKind::out : process::RecordKind::err;
   service::ReadLogsOptions options{.follow = follow};
   if (lines == "all") {
     options.last_lines.reset();
@@ -267,6 +332,17 @@ int run_logs(const Startup&, std::vector<std::string> words) {
       return usage_error(fmt::format("logs: -n: {}", count.error().what));
     options.last_lines = *count;
   }
+  if (names_jobs(names) || names_runs(names)) {
+    of_job.follow = follow;
+    if (!lines.empty())
+      of_job.tail = options.last_lines;
+    return print_job_logs(node, names, attempt, of_job);
+  }
+  if (!attempt.empty() || !node.socket.empty() || of_job.only ||
+      of_job.timestamps)
+    return usage_error(
+        "logs: --attempt, --stdout, --stderr, --timestamps and --socket go "
+        "with jobs");
   const auto stack = the_stack(file);
   if (!stack)
     return failed(stack.error());

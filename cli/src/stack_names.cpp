@@ -64,7 +64,7 @@ Result<StackPlaces> places_of(const std::string& file,
 }
 
 Result<std::vector<std::string>> all_stack_sockets() {
-  const auto runtime = runtime_folder();
+  const auto runtime = checked_runtime_folder();
   if (!runtime)
     return tl::unexpected{runtime.error()};
   std::vector<std::string> sockets;

@@ -6,12 +6,16 @@
 #include <troupe/fanout/job_slots.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <optional>
 #include <sys/resource.h>
+#include <system_error>
 #include <utility>
 
 namespace troupe::cli {
@@ -67,6 +71,17 @@ void complain(std::string_view what) {
   (void)std::fputs(line.c_str(), stderr);
 }
 
+void write_out(std::string_view bytes) {
+  errno = 0;
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
+      std::fflush(stdout) == 0)
+    return;
+  if (errno == EPIPE)
+    std::_Exit(128 + SIGPIPE);
+  complain(system_error("cannot write to standard output", errno).what);
+  std::_Exit(exit_troupe_failed);
+}
+
 int usage_error(std::string_view what) {
   complain(what);
   (void)std::fputs("Try \"troupe --help\".\n", stderr);
@@ -94,7 +109,7 @@ std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
     app.parse(words);
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
+    write_out(app.help());
     return exit_ok;
   } catch (const CLI::ParseError& error) {
     const std::string unknown = unknown_option(app, typed);
@@ -102,6 +117,29 @@ std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
       return usage_error(fmt::format("{}: {}", short_name(app), error.what()));
     return unknown_option_error(app, unknown);
   }
+}
+
+std::optional<int> parse_with_command(CLI::App& app,
+                                      std::vector<std::string> words,
+                                      std::vector<std::string>& command) {
+  app.prefix_command();
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  const bool has_dashes = dashes != words.end();
+  const std::vector<std::string> after_dashes(has_dashes ? dashes + 1 : dashes,
+                                              words.end());
+  words.erase(dashes, words.end());
+  if (const auto code = parse(app, std::move(words)))
+    return code;
+  command = app.remaining();
+  if (!command.empty() && command.front().starts_with('-'))
+    return unknown_option_error(app, command.front());
+  command.insert(command.end(), after_dashes.begin(), after_dashes.end());
+  return std::nullopt;
+}
+
+std::string own_program() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
 }
 
 bool takes_value(const CLI::App& app, const std::string& typed) {
@@ -118,11 +156,23 @@ bool takes_value(const CLI::App& app, const std::string& typed) {
   return option != nullptr && option->get_items_expected_max() > 0;
 }
 
-std::uint32_t crashes_for_test() {
-  const char* const text = std::getenv("TROUPE_TEST_CRASH_ACTORS");
+namespace {
+
+std::uint32_t count_in_environment(const char* name) {
+  const char* const text = std::getenv(name);
   return text == nullptr
              ? 0
              : static_cast<std::uint32_t>(parse_count(text).value_or(0));
+}
+
+}  // namespace
+
+std::uint32_t crashes_for_test() {
+  return count_in_environment("TROUPE_TEST_CRASH_ACTORS");
+}
+
+std::uint32_t events_for_test() {
+  return count_in_environment("TROUPE_TEST_END_AFTER_EVENTS");
 }
 
 std::uint32_t most_jobs_by_open_files() {

@@ -2,6 +2,7 @@
 
 /// What main() knows of a subcommand, and what subcommands share.
 #include <troupe/base/error.hpp>
+#include <troupe/base/exit_status.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -18,7 +19,7 @@ inline constexpr int exit_ok = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_bad_file = 3;
-inline constexpr int exit_troupe_failed = 125;
+inline constexpr int exit_troupe_failed = status_troupe_failed;
 
 /// What the process was started with.
 struct Startup {
@@ -30,6 +31,11 @@ void complain(std::string_view what);
 
 /// Complains, with a pointer to the help, and returns exit_usage.
 int usage_error(std::string_view what);
+
+/// Writes to standard output at once. If that fails, this process ends there:
+/// quietly when nobody reads any more, as by SIGPIPE. For commands that
+/// only look, or whose work is done.
+void write_out(std::string_view bytes);
 
 /// The usage error for an option that `app` does not have, with "did you mean".
 int unknown_option_error(const CLI::App& app, std::string_view typed);
@@ -44,12 +50,26 @@ void show_usage(CLI::App& app, std::string usage);
 [[nodiscard]] std::optional<int> parse(CLI::App& app,
                                        std::vector<std::string> words);
 
+/// As parse(), of options with a command after them: `command` gets its words,
+/// which begin at the first that is no option, or after "--". Takes no other
+/// positional words.
+[[nodiscard]] std::optional<int> parse_with_command(
+    CLI::App& app, std::vector<std::string> words,
+    std::vector<std::string>& command);
+
+/// The path of this program, for those who start it again.
+[[nodiscard]] std::string own_program();
+
 /// Whether `typed` is an option of `app` whose value is the next word.
 [[nodiscard]] bool takes_value(const CLI::App& app, const std::string& typed);
 
 /// For tests of recovery: how many actors of each command shall die, from
 /// TROUPE_TEST_CRASH_ACTORS.
 [[nodiscard]] std::uint32_t crashes_for_test();
+
+/// Likewise: the events of runs after which a node ends without a word, from
+/// TROUPE_TEST_END_AFTER_EVENTS; zero for never.
+[[nodiscard]] std::uint32_t events_for_test();
 
 /// As many as the hard limit allows: each running command takes descriptors
 /// for its output.
@@ -70,7 +90,31 @@ int run_start(const Startup& startup, std::vector<std::string> words);
 int run_scale(const Startup& startup, std::vector<std::string> words);
 int run_logs(const Startup& startup, std::vector<std::string> words);
 int run_down(const Startup& startup, std::vector<std::string> words);
+int run_node(const Startup& startup, std::vector<std::string> words);
+int run_config(const Startup& startup, std::vector<std::string> words);
+int run_submit(const Startup& startup, std::vector<std::string> words);
+int run_list(const Startup& startup, std::vector<std::string> words);
+int run_status(const Startup& startup, std::vector<std::string> words);
+int run_wait(const Startup& startup, std::vector<std::string> words);
+int run_cancel(const Startup& startup, std::vector<std::string> words);
+int run_approve(const Startup& startup, std::vector<std::string> words);
+int run_retry(const Startup& startup, std::vector<std::string> words);
+int run_why(const Startup& startup, std::vector<std::string> words);
+int run_edit(const Startup& startup, std::vector<std::string> words);
+int run_forget(const Startup& startup, std::vector<std::string> words);
+int run_pause(const Startup& startup, std::vector<std::string> words);
+int run_resume(const Startup& startup, std::vector<std::string> words);
+int run_group(const Startup& startup, std::vector<std::string> words);
+int run_triggers(const Startup& startup, std::vector<std::string> words);
+int run_stats(const Startup& startup, std::vector<std::string> words);
+int run_top(const Startup& startup, std::vector<std::string> words);
+int run_cached(const Startup& startup, std::vector<std::string> words);
+int run_artifact(const Startup& startup, std::vector<std::string> words);
+int run_graph(const Startup& startup, std::vector<std::string> words);
+int run_insights(const Startup& startup, std::vector<std::string> words);
+int run_test(const Startup& startup, std::vector<std::string> words);
 int run_lint(const Startup& startup, std::vector<std::string> words);
+int run_schema(const Startup& startup, std::vector<std::string> words);
 int run_completion(const Startup& startup, std::vector<std::string> words);
 
 }  // namespace troupe::cli

@@ -2,38 +2,29 @@
 #include "batch.hpp"
 #include "printer_actor.hpp"
 #include "process_usage.hpp"
-#include "service_logs.hpp"
 #include "stack_actor.hpp"
+#include "stack_host.hpp"
 #include "stack_names.hpp"
+#include "stack_plan.hpp"
 #include "stack_view.hpp"
 #include "subcommand.hpp"
 #include "terminal.hpp"
 #include "workflow_file.hpp"
 
 #include <troupe/api/server.hpp>
-#include <troupe/base/owned_fd.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/fanout/job_slots.hpp>
 #include <troupe/process/background.hpp>
-#include <troupe/process/cgroups.hpp>
-#include <troupe/service/checker.hpp>
-#include <troupe/service/file_watcher.hpp>
-#include <troupe/workflow/services.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
-#include <map>
 #include <memory>
-#include <netinet/in.h>
 #include <optional>
-#include <sstream>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 #include <variant>
@@ -50,76 +41,6 @@ struct UpOptions {
   std::string file;
   bool detached = false;
 };
-
-/// A port that nothing listens on now, for the services of this host.
-Result<std::uint16_t> free_port() {
-  const OwnedFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (!socket.is_open() || ::bind(socket.get(), generic, length) != 0 ||
-      ::getsockname(socket.get(), generic, &length) != 0)
-    return tl::unexpected{system_error("no port is free", errno)};
-  return ntohs(address.sin_port);
-}
-
-Result<std::string> read_text_file(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in)
-    return tl::unexpected{
-        system_error(fmt::format("cannot read {}", path), errno)};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
-}
-
-Result<service::GroupNode> plan(const workflow::Workflow& workflow) {
-  std::map<std::string, std::uint16_t> ports;
-  return workflow::plan_services(
-      workflow,
-      {.port_of = [&](const std::string& name) -> Result<std::uint16_t> {
-         if (const auto known = ports.find(name); known != ports.end())
-           return known->second;
-         auto port = free_port();
-         if (port)
-           ports[name] = *port;
-         return port;
-       },
-       .read_file = read_text_file});
-}
-
-/// Whether this system can keep the limits of all services. What it keeps less
-/// well is added to `notes`.
-Result<void> check_limits(const service::GroupNode& group,
-                          const process::Cgroups& cgroups,
-                          std::vector<std::string>& notes) {
-  for (const service::TreeNode& node : group.children) {
-    if (const auto* nested = std::get_if<service::GroupNode>(&node.what)) {
-      if (auto result = check_limits(*nested, cgroups, notes); !result)
-        return result;
-      continue;
-    }
-    const service::ServiceSpec& spec =
-        *std::get<service::ServiceNode>(node.what).spec;
-    const process::TreeLimits& limits = spec.command->tree_limits;
-    const auto kept = limits.any() ? cgroups.check(limits) : Result<void>{};
-    if (kept)
-      continue;
-    if (limits.cpu_percent || limits.tasks)
-      return failure(kept.error().code,
-                     fmt::format("{}: limits on cpu and tasks cannot be kept: "
-                                 "{}",
-                                 spec.name, kept.error().what));
-    if (notes.empty())
-      notes.push_back(
-          fmt::format("{}: the limit on memory holds for each process and not "
-                      "for all of them: {}",
-                      spec.name, kept.error().what));
-  }
-  return {};
-}
 
 /// What stands between the stack and those who look at it and ask it. Lives on
 /// the I/O thread.
@@ -153,124 +74,34 @@ class StackFront {
     server_ = std::move(*server);
     const bool colour =
         !detached_ && wants_colour() && ::isatty(STDOUT_FILENO) == 1;
-    logs_ = std::make_unique<ServiceLogs>(
-        *root, ServiceLogs::Options{
-                   .folder = places_.log_folder,
-                   .printer = detached_ ? actors::ActorRef{} : printer,
-                   .colour = colour});
-    const auto new_id = [&engine] { return engine.new_id(); };
-    checker_ = service::make_checker(*io_, engine.runner(), new_id);
-    scales_ = std::make_unique<service::Scales>(*root);
-    deps_.emplace(service::ServiceDeps{
-        .runner = engine.runner(),
-        .checker = *checker_,
-        .output = *logs_,
-        .io = *io_,
-        .new_id = new_id,
-        .suspended = suspended_,
-        .notify_folder =
-            std::filesystem::path{places_.socket}.parent_path().string(),
-        .listener = {}});
-    watch_files(*root);
-    stack_ = spawn_stack(
-        engine.system(),
-        {.root = std::move(root),
-         .deps = *deps_,
-         .scales = *scales_,
-         .suspended = suspended_,
-         .on_up = [this,
-                   up = std::move(on_up)] { boost::asio::post(*io_, up); },
+    host_.start(
+        engine, printer, std::move(root),
+        {.log_folder = places_.log_folder,
+         .notify_folder =
+             std::filesystem::path{places_.socket}.parent_path().string(),
+         .shows_output = !detached_,
+         .colour = colour},
+        {.on_up = std::move(on_up),
          .on_end =
              [this, done = std::move(on_end)](StackEnd end) {
-               boost::asio::post(*io_, [this, done, end = std::move(end)] {
-                 finish(end);
-                 done();
-               });
-             }},
-        printer);
+               finish(std::move(end));
+               done();
+             },
+         .on_news = {}});
     if (!detached_ && can_redraw(STDERR_FILENO)) {
       timer_.emplace(*io_);
       draw_later();
     }
-    return stack_;
+    return host_.stack();
   }
 
  private:
   void finish(StackEnd end) {
     end_ = std::move(end);
     timer_.reset();
-    watchers_.clear();
     print_footer("");
     server_.reset();
-    checker_.reset();
-    // The engine waits for all actors, and those for their last handle.
-    stack_ = nullptr;
-    printer_ = nullptr;
-    deps_->listener = nullptr;
-    logs_->stop_showing();
-  }
-
-  // -- Files -----------------------------------------------------------------
-
-  /// Files, and the services that are restarted when they change. Copies of a
-  /// service share a watcher, since the kernel allows few.
-  struct Watched {
-    service::WatchedFiles files;
-    std::vector<std::string> services;
-  };
-
-  static void collect_watched(const service::GroupNode& group,
-                              std::vector<Watched>& out) {
-    for (const service::TreeNode& node : group.children) {
-      if (const auto* nested = std::get_if<service::GroupNode>(&node.what)) {
-        collect_watched(*nested, out);
-        continue;
-      }
-      const auto& service = std::get<service::ServiceNode>(node.what);
-      if (!service.watch)
-        continue;
-      const auto same = std::find_if(
-          out.begin(), out.end(),
-          [&](const Watched& known) { return known.files == *service.watch; });
-      if (same != out.end())
-        same->services.push_back(service.spec->name);
-      else
-        out.push_back({*service.watch, {service.spec->name}});
-    }
-  }
-
-  void watch_files(const service::GroupNode& root) {
-    std::vector<Watched> all;
-    collect_watched(root, all);
-    for (const Watched& watched : all) {
-      const auto& services = watched.services;
-      const auto on_trouble = [this, services](const Error& error) {
-        say(fmt::format("changes of files do not restart {}: {}",
-                        services.size() == 1
-                            ? services.front()
-                            : fmt::format("{} and {} more", services.front(),
-                                          services.size() - 1),
-                        error.what));
-      };
-      auto watcher = service::FileWatcher::watch(
-          *io_, watched.files,
-          {.on_change =
-               [this, services](const std::string& path) {
-                 actors::send(stack_, FilesChanged{services, path});
-               },
-           .on_trouble = on_trouble});
-      if (watcher)
-        watchers_.push_back(std::move(*watcher));
-      else
-        on_trouble(watcher.error());
-    }
-  }
-
-  void say(const std::string& what) {
-    auto job = std::make_shared<PrintJob>();
-    job->fd = STDERR_FILENO;
-    job->bytes = fmt::format("troupe: {}\n", printable(what));
-    actors::send(printer_, Print{std::move(job)});
+    printer_ = nullptr;  // The engine waits for its end.
   }
 
   // -- The table -------------------------------------------------------------
@@ -314,7 +145,7 @@ class StackFront {
   /// Calls `done` on the I/O thread with how everything is.
   void look(std::function<void(const StackSnapshot&)> done) {
     actors::send(
-        stack_,
+        host_.stack(),
         TakeSnapshot{[this, done = std::move(done)](StackSnapshot snapshot) {
           boost::asio::post(
               *io_, [this, done, snapshot = std::move(snapshot)]() mutable {
@@ -331,7 +162,7 @@ class StackFront {
     std::vector<int> leaders;
     for (StackEntry& entry : snapshot.entries) {
       if (!entry.is_group)
-        entry.log = logs_->path_of(entry.name);
+        entry.log = host_.log_of(entry.name);
       if (entry.pid != 0)
         leaders.push_back(entry.pid);
     }
@@ -352,7 +183,7 @@ class StackFront {
         responder.succeed(to_json(snapshot));
       });
     } else if (what == "down") {
-      actors::send(stack_, TakeDown{});
+      actors::send(host_.stack(), TakeDown{});
       responder.succeed({{"pid", ::getpid()}});
     } else if (const auto kind = kind_of(what)) {
       StackRequest order{.kind = *kind, .name = request.at("name")};
@@ -364,7 +195,7 @@ class StackFront {
         else
           responder.fail(result.error());
       };
-      actors::send(stack_, std::move(order));
+      actors::send(host_.stack(), std::move(order));
     } else {
       responder.fail(
           {Errc::unsupported, fmt::format("this troupe knows no request \"{}\"",
@@ -389,15 +220,9 @@ class StackFront {
   boost::asio::io_context* io_ = nullptr;
   actors::ActorRef printer_;
   std::unique_ptr<api::ControlServer> server_;
-  std::unique_ptr<ServiceLogs> logs_;
-  std::unique_ptr<service::Checker> checker_;
-  std::unique_ptr<service::Scales> scales_;
-  service::SuspendedTime suspended_;
-  std::optional<service::ServiceDeps> deps_;
+  StackHost host_;
   std::optional<boost::asio::steady_timer> timer_;
-  std::vector<std::unique_ptr<service::FileWatcher>> watchers_;
   UsageSampler usage_;
-  actors::ActorRef stack_;
   StackEnd end_;
   std::optional<Error> error_;
 };
@@ -473,14 +298,15 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
-  auto root = plan(*workflow);
+  FreePorts ports;
+  auto root = plan_stack(*workflow, ports);
+  ports.release();
   if (!root) {
     complain(fmt::format("{}: {}", o.file, root.error().what));
     return exit_bad_file;
   }
   std::vector<std::string> notes;
-  const process::Cgroups cgroups{process::Cgroups::own_folder(), ::getpid()};
-  if (auto kept = check_limits(*root, cgroups, notes); !kept) {
+  if (auto kept = check_limits(*root, notes); !kept) {
     complain(kept.error().what);
     return exit_troupe_failed;
   }
@@ -491,12 +317,8 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
     complain(places.error().what);
     return exit_troupe_failed;
   }
-  std::error_code error;
-  std::filesystem::create_directories(places->log_folder, error);
-  if (error) {
-    complain(system_error(fmt::format("cannot make {}", places->log_folder),
-                          error.value())
-                 .what);
+  if (auto made = make_log_folder(places->log_folder); !made) {
+    complain(made.error().what);
     return exit_troupe_failed;
   }
   process::BackgroundSide background;

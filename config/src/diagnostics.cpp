@@ -84,6 +84,16 @@ void Diagnostics::add(Span where, std::string message, std::string hint) {
     keep(first, std::move(added));
 }
 
+void Diagnostics::add_behind(Span where, std::string message,
+                             const Diagnostics& other) {
+  Diagnostic added{where, std::move(message), {}};
+  added.before = other.text();
+  const auto [first, last] =
+      std::equal_range(found_.begin(), found_.end(), added, before);
+  if (first == last || first->severity != Severity::error)
+    keep(first, std::move(added));
+}
+
 void Diagnostics::warn(Span where, std::string message, std::string hint) {
   Diagnostic added{where, std::move(message), std::move(hint),
                    Severity::warning};
@@ -116,6 +126,8 @@ std::string Diagnostics::text() const {
   for (std::size_t i = 0; i < shown_count; ++i) {
     if (i != 0)
       out += '\n';
+    if (!found_[i].before.empty())
+      out += found_[i].before + "\n";
     out += describe(*source_, found_[i]);
     --(found_[i].severity == Severity::error ? more_errors : more_warnings);
   }

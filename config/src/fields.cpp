@@ -205,6 +205,12 @@ const Entry* Fields::take(std::string_view name, Type type) {
   return nullptr;
 }
 
+const Keyword& Fields::keyword(std::string_view name) const {
+  const Keyword* const found = section_.find(name);
+  TROUPE_ASSERT(found != nullptr);
+  return *found;
+}
+
 void Fields::read(std::string_view keyword, std::string& out) {
   if (const Entry* const entry = take(keyword, Type::text)) {
     if (auto value = to_text(entry->value, keyword, diagnostics_))

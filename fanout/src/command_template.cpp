@@ -157,7 +157,8 @@ class Renderer {
   RenderedCommand command_;
 };
 
-Result<CompiledTemplate> compile_words(std::span<const std::string> words) {
+Result<CompiledTemplate> compile_words(std::span<const std::string> words,
+                                       IfNone if_none) {
   CompiledTemplate compiled;
   bool has_replacement = false;
   for (const std::string& word : words) {
@@ -167,7 +168,7 @@ Result<CompiledTemplate> compile_words(std::span<const std::string> words) {
     has_replacement = has_replacement || stretch->has_replacement();
     compiled.stretches.push_back(std::move(*stretch));
   }
-  if (!has_replacement)
+  if (!has_replacement && if_none == IfNone::append)
     compiled.stretches.push_back(
         {.context = Stretch::Context::word,
          .pieces = {Piece{.replacement = Replacement{}}}});
@@ -189,10 +190,10 @@ std::vector<std::string> split_at_blanks(std::string_view text) {
   return words;
 }
 
-Result<CompiledTemplate> compile_text(std::string_view text) {
+Result<CompiledTemplate> compile_text(std::string_view text, IfNone if_none) {
   if (is_plain_command(text))
-    return compile_words(split_at_blanks(text));
-  auto stretches = compile_shell_text(text);
+    return compile_words(split_at_blanks(text), if_none);
+  auto stretches = compile_shell_text(text, if_none);
   if (!stretches)
     return tl::unexpected(std::move(stretches.error()));
   return CompiledTemplate{.shell = true, .stretches = std::move(*stretches)};
@@ -218,7 +219,7 @@ CommandTemplate::CommandTemplate(
     : compiled_{std::move(compiled)} {}
 
 Result<CommandTemplate> CommandTemplate::parse(
-    std::span<const std::string> words) {
+    std::span<const std::string> words, IfNone if_none) {
   const bool has_nul =
       std::any_of(words.begin(), words.end(), [](const std::string& word) {
         return word.find('\0') != std::string::npos;
@@ -231,7 +232,8 @@ Result<CommandTemplate> CommandTemplate::parse(
       (words.size() == 1 && text.empty()))
     return failure(Errc::invalid_argument,
                    "no command given: write one, such as 'gzip {}'");
-  auto compiled = words.size() == 1 ? compile_text(text) : compile_words(words);
+  auto compiled = words.size() == 1 ? compile_text(text, if_none)
+                                    : compile_words(words, if_none);
   if (!compiled)
     return tl::unexpected(std::move(compiled.error()));
   return CommandTemplate{

@@ -3,6 +3,7 @@
 #include "replacement.hpp"
 
 #include <troupe/base/error.hpp>
+#include <troupe/fanout/command_template.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -53,12 +54,11 @@ struct CompiledTemplate {
 [[nodiscard]] Result<Stretch> compile_word(std::string_view word);
 
 /// Reads shell text as far as is needed to know how each replacement string in
-/// it is quoted, and refuses what it does not understand for sure. Appends
-/// ` {}` if there is none.
+/// it is quoted, and refuses what it does not understand for sure.
 ///
 /// Errors: invalid_argument.
 [[nodiscard]] Result<std::vector<Stretch>> compile_shell_text(
-    std::string_view text);
+    std::string_view text, IfNone if_none);
 
 /// Whether a shell would do nothing with `text` but split it at blanks.
 [[nodiscard]] bool is_plain_command(std::string_view text);

@@ -26,7 +26,7 @@ class ShellTextScanner {
  public:
   explicit ShellTextScanner(std::string_view text) : text_{text} {}
 
-  Result<std::vector<Stretch>> scan() {
+  Result<std::vector<Stretch>> scan(IfNone if_none) {
     while (at_ < text_.size() && !error_) {
       if (in_double_quotes())
         scan_double_quoted();
@@ -36,7 +36,7 @@ class ShellTextScanner {
     end_run();
     if (!error_ && !open_.empty())
       refuse(fmt::format("the command lacks a closing {}", closing()));
-    if (!error_ && !has_replacement_)
+    if (!error_ && !has_replacement_ && if_none == IfNone::append)
       append_default();
     if (error_)
       return tl::unexpected(std::move(*error_));
@@ -440,8 +440,9 @@ class ShellTextScanner {
 
 }  // namespace
 
-Result<std::vector<Stretch>> compile_shell_text(std::string_view text) {
-  return ShellTextScanner{text}.scan();
+Result<std::vector<Stretch>> compile_shell_text(std::string_view text,
+                                                IfNone if_none) {
+  return ShellTextScanner{text}.scan(if_none);
 }
 
 }  // namespace troupe::fanout

@@ -99,10 +99,10 @@ process::CommandRunner& Engine::runner() { return *parts_->runner; }
 CommandId Engine::new_id() { return CommandId{++parts_->last_id}; }
 
 void Engine::pause(std::function<void()> done) {
-  parts_->runner->pause(std::move(done));
+  parts_->runner->pause_all(std::move(done));
 }
 
-void Engine::resume() { parts_->runner->resume(); }
+void Engine::resume() { parts_->runner->resume_all(); }
 
 const ActorRef& Engine::tree() const { return parts_->tree; }
 

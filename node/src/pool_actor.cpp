@@ -1,5 +1,6 @@
 #include "pool_actor.hpp"
 
+#include <troupe/base/exit_status.hpp>
 #include <troupe/supervisor/messages.hpp>
 
 #include <deque>
@@ -31,7 +32,7 @@ using actors::StoreState;
 std::shared_ptr<const Outcome> crashed(std::string what) {
   auto outcome = std::make_shared<Outcome>();
   outcome->kind = OutcomeKind::crashed;
-  outcome->exit_status = 125;
+  outcome->exit_status = status_troupe_failed;
   outcome->causes = {{CauseKind::actor_crash, 0, std::move(what)}};
   return outcome;
 }

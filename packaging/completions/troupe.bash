@@ -10,8 +10,9 @@ _troupe() {
   COMPREPLY=()
 
   if [ "$COMP_CWORD" -eq 1 ]; then
-    _troupe_offer 'exec map run up ps restart stop start scale logs down lint
-      completion version --help'
+    _troupe_offer 'exec map run up ps restart stop start scale logs down node
+      config submit list status wait cancel retry approve why edit forget pause resume group
+      triggers stats top cached artifact graph insights lint test schema completion version --help'
     return
   fi
 
@@ -25,7 +26,8 @@ _troupe() {
       --dry-run --bar --delay --load --memfree --timeout --grace --signal
       --retries --retry-delay --backoff --max-delay --jitter --cwd --env
       --clear-env --limit --umask --nice --shell' ;;
-    run) options='--input --job -j --jobs --output --dry-run --json' ;;
+    run) options='--input --job -j --jobs --output --approve --approve-all --resources
+      --dry-run --no-cache --json' ;;
     up) options='-d --detach' ;;
     ps) options='--json -f --file' ;;
     down) options='-f --file' ;;
@@ -33,8 +35,42 @@ _troupe() {
     stop) options='-f --file' ;;
     start) options='-f --file' ;;
     scale) options='-f --file' ;;
-    logs) options='-f --follow -n --lines --file' ;;
+    logs) options='-f --follow -n --lines --tail --file --attempt --stdout
+      --stderr --timestamps --socket' ;;
+    node) options='--config --folder --socket -d --detach --upgrade' ;;
+    config) options='--config --json' ;;
+    submit) options='--array --each-line -0 --null -f --file --input --job
+      --no-cache --jobs --name --tag --group --priority --after --at --delay
+      --key --at-most-once --resources --stdin --success-codes --output-limit
+      --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
+      --env --clear-env --limit --nice --request-id --wait --follow --block
+      --socket --json' ;;
+    list) options='--group --tag --all --running --queued --failed --dead
+      --ended --limit --watch --socket --json' ;;
+    status) options='--socket --json' ;;
+    wait) options='--any --timeout --socket --json' ;;
+    cancel) options='--socket --json' ;;
+    retry) options='--failed --dead --group --from --socket --json' ;;
+    approve) options='--input --reject --reason --socket --json' ;;
+    why) options='--socket --json' ;;
+    edit) options='--name --tag --group --priority --resources --at --socket
+      --json' ;;
+    forget) options='--ended --socket --json' ;;
+    pause) options='--group --all --running --socket --json' ;;
+    resume) options='--group --all --socket --json' ;;
+    group) options='--slots --weight --rate --break-after --break-pause
+      --socket --json' ;;
+    triggers) options='--next --socket --json' ;;
+    stats) options='--socket --json' ;;
+    top) options='--socket --json' ;;
+    graph) options='--format --socket' ;;
+    insights) options='--runs --socket --json' ;;
     lint) options='--strict --what-if-dies --json' ;;
+    cached) options='--key --source --generates --max-age --success-codes --refresh
+      --store' ;;
+    artifact) options='--into --instance --retention --store --socket --json' ;;
+    test) options='--kill --expect --for --json' ;;
+    schema) options='--format' ;;
     completion)
       _troupe_offer 'bash zsh fish'
       return
@@ -42,7 +78,7 @@ _troupe() {
   esac
 
   # After `--` another program's words begin.
-  if [ "$subcommand" = exec ]; then
+  if [[ $subcommand =~ ^(exec|submit|edit)$ ]]; then
     for ((index = 2; index < COMP_CWORD; ++index)); do
       if [ "${COMP_WORDS[index]}" = -- ] && declare -F _command_offset >/dev/null; then
         _command_offset $((index + 1))
@@ -52,7 +88,7 @@ _troupe() {
   fi
 
   case $previous in
-    --timeout | --grace | --delay | --retry-delay | --max-delay)
+    --timeout | --grace | --delay | --retry-delay | --max-delay | --break-pause)
       _troupe_offer '100ms 500ms 1s 5s 30s 5m 1h'
       return
       ;;
@@ -70,19 +106,30 @@ _troupe() {
       compopt -o nospace 2>/dev/null
       return
       ;;
+    --priority)
+      _troupe_offer 'low normal high critical'
+      return
+      ;;
+    --format)
+      _troupe_offer 'dot mermaid'
+      return
+      ;;
     --output)
       _troupe_offer 'none failed all'
       return
       ;;
-    --cwd | --results)
+    --cwd | --results | --folder)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
     -j | --jobs | -d | --delimiter | -n | --max-args | --colsep | --load | \
       --memfree | --retries | --backoff | --jitter | --env | --umask | --nice | \
-      --input | --job | --what-if-dies) return ;;
-    -a | --arg-file | --joblog) options='' ;;
+      --input | --job | --what-if-dies | --next | --array | --name | --group | --after | \
+      --at | --key | --resources | --success-codes | --output-limit | \
+      --request-id | --slots | --weight | --rate | --break-after | --attempt | \
+      --tail | --lines | --from | --runs) return ;;
+    -a | --arg-file | --joblog | --each-line | --stdin | --socket | --config) options='' ;;
   esac
 
   if [[ $current == -* ]]; then
@@ -91,6 +138,18 @@ _troupe() {
     $previous != --file ]]; then
     _troupe_offer "$(troupe ps --json 2>/dev/null |
       sed -n 's/.*"name": "\([^"]*\)".*/\1/p')"
+  elif [ "$subcommand" = list ]; then
+    _troupe_offer 'runs'
+  elif [ "$subcommand" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
+    _troupe_offer 'check'
+  elif [ "$subcommand" = group ] && [ "$COMP_CWORD" -eq 2 ]; then
+    _troupe_offer 'list add set limit remove'
+  elif [[ $subcommand =~ ^(status|wait|cancel|retry|approve|why|edit|forget|pause|resume)$ &&
+    $previous != --socket ]]; then
+    _troupe_offer "$(troupe list --json 2>/dev/null |
+      sed -n 's/^ *"job": \([0-9]*\).*/\1/p')
+      $(troupe list runs --json 2>/dev/null |
+      sed -n 's/^ *"run": \([0-9]*\).*/r\1/p')"
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -16,15 +16,28 @@ constexpr Duration longest_probe_delay = 32ms;
 
 AttemptCore::AttemptCore(const CommandSpec& spec, int open_streams)
     : time_limit_{spec.time_limit},
+      silence_limit_{spec.silence_limit},
       grace_{spec.grace},
       polite_signal_{spec.polite_signal},
       open_streams_{open_streams} {}
 
 AttemptCore::Actions AttemptCore::on_started(TimePoint now) {
-  if (time_limit_ == Duration{0})
-    return {};
+  heard_at_ = now;
   deadline_ = now + time_limit_;
-  return {{.kind = Kind::set_timer, .at = deadline_}};
+  const auto next = next_limit();
+  if (!next)
+    return {};
+  return {{.kind = Kind::set_timer, .at = *next}};
+}
+
+std::optional<TimePoint> AttemptCore::next_limit() const {
+  std::optional<TimePoint> next;
+  if (time_limit_ > Duration{0})
+    next = deadline_;
+  if (silence_limit_ > Duration{0} && open_streams_ > 0)
+    next =
+        std::min(next.value_or(TimePoint::max()), heard_at_ + silence_limit_);
+  return next;
 }
 
 AttemptCore::Actions AttemptCore::on_stop(StopRequest request, TimePoint now) {
@@ -117,13 +130,18 @@ AttemptCore::Actions AttemptCore::drain_on(TimePoint now) {
   return {{.kind = Kind::set_timer, .at = at}};
 }
 
-AttemptCore::Actions AttemptCore::on_timer(TimePoint now) {
+AttemptCore::Actions AttemptCore::on_timer(TimePoint now, bool others_start) {
   switch (state_) {
-    case State::running:
-      if (now < deadline_)
-        return {{.kind = Kind::set_timer, .at = deadline_}};
+    case State::running: {
+      const auto next = next_limit();
+      if (!next)
+        return {};
+      if (now < *next)
+        return {{.kind = Kind::set_timer, .at = *next}};
       verdict_.timed_out = true;
+      verdict_.silent = time_limit_ == Duration{0} || now < deadline_;
       return begin_stop(polite_signal_, grace_, now);
+    }
     case State::stopping:
       if (now < deadline_)
         return {{.kind = Kind::set_timer, .at = deadline_}};
@@ -131,9 +149,13 @@ AttemptCore::Actions AttemptCore::on_timer(TimePoint now) {
     case State::draining:
       if (now < deadline_)
         return {{.kind = Kind::probe_tree}};
+      if (may_be_released(now, others_start))
+        return {{.kind = Kind::set_timer, .at = now + longest_probe_delay}};
       verdict_.output_held = open_streams_ > 0;
       return begin_kill();
     case State::settling:
+      if (may_be_released(now, others_start))
+        return {{.kind = Kind::set_timer, .at = now + longest_probe_delay}};
       verdict_.output_held = verdict_.output_held || open_streams_ > 0;
       return finish();
     case State::killing:

@@ -19,6 +19,7 @@
 #include <troupe/process/command_runner.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace troupe::process {
@@ -29,6 +30,11 @@ inline constexpr Duration drain_time = 100ms;
 
 /// How long the last bytes are waited for once the whole tree has been killed.
 inline constexpr Duration settle_time = 20ms;
+
+/// A command that is being started has the pipes of all others open until it
+/// executes its program, which takes long only on a machine that is too busy.
+/// For so long after the times above, an open stream is held by nobody else.
+inline constexpr Duration launch_time = 1s;
 
 class AttemptCore {
  public:
@@ -61,6 +67,7 @@ class AttemptCore {
   /// What the core knows about the end; the lane adds what the kernel tells.
   struct Verdict {
     bool timed_out = false;
+    bool silent = false;  ///< Timed out for want of output.
     bool stopped = false;
     bool killed = false;
     bool output_held = false;
@@ -70,10 +77,13 @@ class AttemptCore {
   AttemptCore(const CommandSpec& spec, int open_streams);
 
   [[nodiscard]] Actions on_started(TimePoint now);
+  /// Output has come, or would have if the lane had not been too busy to read.
+  void on_output(TimePoint now) { heard_at_ = now; }
   [[nodiscard]] Actions on_stop(StopRequest request, TimePoint now);
   [[nodiscard]] Actions on_stream_closed(TimePoint now);
   [[nodiscard]] Actions on_leader_exited(TimePoint now);
-  [[nodiscard]] Actions on_timer(TimePoint now);
+  /// `others_start`: another command is being started at this moment.
+  [[nodiscard]] Actions on_timer(TimePoint now, bool others_start = false);
   [[nodiscard]] Actions on_probed(bool empty, TimePoint now);
   [[nodiscard]] Actions on_tree_killed(TimePoint now);
 
@@ -82,19 +92,28 @@ class AttemptCore {
 
  private:
   [[nodiscard]] bool quiet() const;
+  /// When the first limit of a command that runs passes; nothing if it has
+  /// none.
+  [[nodiscard]] std::optional<TimePoint> next_limit() const;
   [[nodiscard]] Actions begin_stop(int signal, Duration grace, TimePoint now);
   [[nodiscard]] Actions begin_kill();
   [[nodiscard]] Actions drain_on(TimePoint now);
+  /// Whether what holds a stream open may be a command that is being started.
+  [[nodiscard]] bool may_be_released(TimePoint now, bool others_start) const {
+    return tree_empty_ && others_start && now < deadline_ + launch_time;
+  }
   [[nodiscard]] Actions finish();
 
   State state_ = State::running;
   Verdict verdict_;
   Duration time_limit_;
+  Duration silence_limit_;
   Duration grace_;
   int polite_signal_;
   int open_streams_;
   bool leader_exited_ = false;
   bool tree_empty_ = false;
+  TimePoint heard_at_{};     ///< The last output, or the start.
   TimePoint deadline_{};     ///< Of the current state, if it has one.
   Duration probe_delay_{0};  ///< Doubles while draining.
 };

@@ -141,6 +141,15 @@ std::string missing_words(std::string_view wanted, std::string_view present) {
   return names;
 }
 
+/// Whether the warden, or troupe itself, that has made the group is gone.
+bool has_no_owner(std::string_view name) {
+  name.remove_prefix(name.starts_with(own_prefix) ? own_prefix.size()
+                                                  : prefix.size());
+  pid_t owner = 0;
+  std::from_chars(name.data(), name.data() + name.size(), owner);
+  return owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH;
+}
+
 }  // namespace
 
 std::string cgroup_folder(std::string_view mountinfo,
@@ -188,6 +197,16 @@ std::vector<std::pair<std::string, std::string>> cgroup_settings(
   if (limits.tasks)
     settings.emplace_back("pids.max", fmt::format("{}", *limits.tasks));
   return settings;
+}
+
+void kill_abandoned_group(pid_t pid) {
+  const std::string folder =
+      cgroup_folder(read_text("/proc/self/mountinfo"),
+                    read_text(fmt::format("/proc/{}/cgroup", pid)));
+  const std::string name = folder.substr(folder.rfind('/') + 1);
+  if (name.starts_with(prefix) && !name.starts_with(own_prefix) &&
+      has_no_owner(name))
+    write_file(folder + "/cgroup.kill", "1");
 }
 
 Cgroup::~Cgroup() { ::rmdir(folder_.c_str()); }
@@ -325,16 +344,9 @@ void Cgroups::remove_leftovers() const {
   if (directory == nullptr)
     return;
   while (const dirent* const entry = ::readdir(directory)) {
-    std::string_view name{entry->d_name};
-    if (!name.starts_with(prefix))
-      continue;
-    const std::string folder = fmt::format("{}/{}", folder_, name);
-    name.remove_prefix(name.starts_with(own_prefix) ? own_prefix.size()
-                                                    : prefix.size());
-    pid_t owner = 0;
-    std::from_chars(name.data(), name.data() + name.size(), owner);
-    if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH)
-      ::rmdir(folder.c_str());
+    const std::string_view name{entry->d_name};
+    if (name.starts_with(prefix) && has_no_owner(name))
+      ::rmdir(fmt::format("{}/{}", folder_, name).c_str());
   }
   ::closedir(directory);
 }

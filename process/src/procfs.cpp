@@ -108,7 +108,18 @@ std::vector<pid_t> children_of(pid_t pid) {
   return children;
 }
 
-bool environment_has(pid_t pid, std::string_view name, std::string_view value) {
+std::vector<pid_t> all_processes() {
+  std::vector<pid_t> pids;
+  const std::unique_ptr<DIR, int (*)(DIR*)> processes{::opendir("/proc"),
+                                                      &::closedir};
+  if (!processes)
+    return pids;
+  while (const dirent* entry = ::readdir(processes.get()))
+    append_numbers(entry->d_name, pids);
+  return pids;
+}
+
+std::optional<std::string> environment_value(pid_t pid, std::string_view name) {
   const std::string text =
       read_file(fmt::format("/proc/{}/environ", pid), largest_environment);
   std::string_view rest = text;
@@ -117,9 +128,14 @@ bool environment_has(pid_t pid, std::string_view name, std::string_view value) {
     rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
     if (entry.size() > name.size() && entry.substr(0, name.size()) == name &&
         entry[name.size()] == '=')
-      return entry.find(value, name.size()) != std::string_view::npos;
+      return std::string{entry.substr(name.size() + 1)};
   }
-  return false;
+  return std::nullopt;
+}
+
+bool environment_has(pid_t pid, std::string_view name, std::string_view value) {
+  const auto found = environment_value(pid, name);
+  return found && found->find(value) != std::string::npos;
 }
 
 }  // namespace troupe::process

@@ -45,6 +45,14 @@ struct ProcessStat {
 /// The children of all threads of a process.
 [[nodiscard]] std::vector<pid_t> children_of(pid_t pid);
 
+/// All processes of this host that can be seen.
+[[nodiscard]] std::vector<pid_t> all_processes();
+
+/// The variable `name` of the environment that `pid` was started with. None if
+/// it is not there or cannot be read.
+[[nodiscard]] std::optional<std::string> environment_value(
+    pid_t pid, std::string_view name);
+
 /// Whether the environment that `pid` was started with has a variable `name`
 /// whose value contains `value`. False if it cannot be read.
 [[nodiscard]] bool environment_has(pid_t pid, std::string_view name,

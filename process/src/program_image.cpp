@@ -122,4 +122,15 @@ std::vector<const char*> ProgramImage::shell_argv(
   return out;
 }
 
+bool is_marked_by(std::string_view value, std::string_view session) {
+  while (!value.empty()) {
+    const std::string_view part = value.substr(0, value.find('/'));
+    value.remove_prefix(std::min(value.size(), part.size() + 1));
+    if (part.size() > session.size() && part.starts_with(session) &&
+        part[session.size()] == '.')
+      return true;
+  }
+  return false;
+}
+
 }  // namespace troupe::process

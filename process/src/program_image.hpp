@@ -43,4 +43,9 @@ class ProgramImage {
   std::vector<std::string> texts_;  ///< Owns the "name=value" of `spec.env`.
 };
 
+/// Whether `value`, of a variable TROUPE_COMMAND, names a command of `session`:
+/// one of its parts between '/' begins with the session and a dot.
+[[nodiscard]] bool is_marked_by(std::string_view value,
+                                std::string_view session);
+
 }  // namespace troupe::process

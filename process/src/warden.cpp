@@ -1,15 +1,24 @@
 /// troupe-warden SOCKET LANES NONCE
+/// troupe-warden SOCKET LANES SESSION FOLDER PATIENCE
 ///
-/// The parent and subreaper of every command. It obeys frames (wire.hpp) on
-/// LANES sockets, numbered from SOCKET, that troupe left open for it (what is
-/// open below them is for the commands), and ends as soon as
-/// troupe closes one of them, by intention or by dying: it kills whatever runs
-/// and exits. It ignores every signal that can be ignored, so that a Ctrl-C
-/// meant for a command cannot take it down.
+/// The parent and subreaper of every command. It obeys frames (wire.hpp) and
+/// ignores every signal that can be ignored, so that a Ctrl-C meant for a
+/// command cannot take it down.
+///
+/// In the first form it has LANES sockets, numbered from SOCKET, that troupe
+/// left open for it (what is open below them is for the commands), and ends as
+/// soon as troupe closes one of them, by intention or by dying: it kills
+/// whatever runs and exits.
+///
+/// In the second form it is kept. SOCKET listens, and the descriptor after it
+/// is the lock of FOLDER (warden_folder.hpp). Runners come and go; without one
+/// for PATIENCE nanoseconds, it stops all commands politely and exits.
 ///
 /// The main thread starts no commands: its children are the orphans that the
 /// sweeper looks for (tree_sweeper.hpp).
+#include "kept_warden.hpp"
 #include "tree_sweeper.hpp"
+#include "warden_folder.hpp"
 #include "warden_lane.hpp"
 
 #include <troupe/base/assert.hpp>
@@ -24,6 +33,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <memory>
+#include <optional>
+#include <string>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -88,9 +100,142 @@ rlimit raise_open_files() {
   return original;
 }
 
-int run(int first_socket, int lanes, const char* nonce) {
-  for (int lane = 0; lane < lanes; ++lane)
-    ::fcntl(first_socket + lane, F_SETFD, FD_CLOEXEC);
+/// What the command line says.
+struct Arguments {
+  int first_socket = 0;
+  int lanes = 0;
+  std::string session;
+  std::string folder;  ///< Empty for a warden that is not kept.
+  Duration patience{0};
+
+  [[nodiscard]] bool is_kept() const { return !folder.empty(); }
+};
+
+std::optional<Arguments> parse(int argc, char** argv) {
+  if (argc != 4 && argc != 6)
+    return std::nullopt;
+  const auto socket = parse_count(argv[1]);
+  const auto lanes = parse_count(argv[2]);
+  if (!socket || *socket <= STDERR_FILENO || *socket > most_sockets || !lanes ||
+      *lanes == 0 || *lanes > most_lanes)
+    return std::nullopt;
+  Arguments arguments{.first_socket = static_cast<int>(*socket),
+                      .lanes = static_cast<int>(*lanes),
+                      .session = argv[3],
+                      .folder = {}};
+  if (argc == 4)
+    return arguments;
+  const auto patience = parse_count(argv[5]);
+  if (!patience || *patience > static_cast<std::uint64_t>(INT64_MAX))
+    return std::nullopt;
+  arguments.folder = argv[4];
+  arguments.patience = Duration{static_cast<Duration::rep>(*patience)};
+  return arguments;
+}
+
+/// The descriptor, and with it the lock, stays until the process ends. Without
+/// the signature no other runner could tell who we are.
+bool sign(int lock, const std::string& session) {
+  const auto self = stat_of(::getpid());
+  if (!self)
+    return false;
+  const std::string text = to_text({self->identity(), session});
+  return ::ftruncate(lock, 0) == 0 &&
+         ::pwrite(lock, text.data(), text.size(), 0) ==
+             static_cast<ssize_t>(text.size());
+}
+
+/// Everything that the main thread has, for the life of the process.
+class Warden {
+ public:
+  Warden(Arguments arguments, const sigset_t& original_mask, bool ignored_child)
+      : arguments_{std::move(arguments)},
+        sweeper_{io_, running_},
+        reaper_{io_, sweeper_},
+        cgroups_{Cgroups::own_folder(), ::getppid()},
+        context_{.main_io = io_,
+                 .sweeper = sweeper_,
+                 .cgroups = cgroups_,
+                 .running = running_,
+                 .launching = launching_,
+                 .session = arguments_.session,
+                 .is_kept = arguments_.is_kept(),
+                 .original_mask = original_mask,
+                 .original_nofile = raise_open_files(),
+                 .ignored_child = ignored_child,
+                 .null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC),
+                 .environment = environ} {}
+
+  int run() {
+    start_lanes();
+    if (arguments_.is_kept())
+      await_runners();
+    else
+      connect_lanes();
+    io_.run();
+    return EXIT_FAILURE;
+  }
+
+ private:
+  void start_lanes() {
+    for (int lane = 0; lane < arguments_.lanes; ++lane) {
+      lanes_.push_back(make_lane(context_));
+      threads_.emplace_back([&added = *lanes_.back()] { added.run(); });
+    }
+  }
+
+  void connect_lanes() {
+    for (int lane = 0; lane < arguments_.lanes; ++lane)
+      lanes_[static_cast<std::size_t>(lane)]->connect(
+          OwnedFd{arguments_.first_socket + lane},
+          {.session = arguments_.session,
+           .lanes = static_cast<std::uint32_t>(arguments_.lanes)},
+          [this] { asio::post(io_, [this] { end(); }); });
+  }
+
+  void await_runners() {
+    kept_ = std::make_unique<KeptWarden>(
+        context_, lanes_, OwnedFd{arguments_.first_socket}, arguments_.patience,
+        [this] { end(); });
+    kept_->begin();
+  }
+
+  /// Ends the process with the lanes still in it: they hold nothing that
+  /// outlives it, and waiting for them could only delay the end. But for the
+  /// commands themselves, which would become zombies of troupe.
+  void end() {
+    if (std::exchange(ending_, true))
+      return;
+    sweeper_.kill_tree(Tree{}, [this](SweepReport) {
+      while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+      }
+      if (arguments_.is_kept())
+        ::unlink((arguments_.folder + "/" + warden_socket_name).c_str());
+      ::_exit(0);
+    });
+  }
+
+  Arguments arguments_;
+  asio::io_context io_{1};
+  std::atomic<int> running_{0};
+  std::atomic<int> launching_{0};
+  TreeSweeper sweeper_;
+  Reaper reaper_;
+  Cgroups cgroups_;
+  LaneContext context_;
+  KeptWarden::Lanes lanes_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<KeptWarden> kept_;
+  bool ending_ = false;
+};
+
+int run(Arguments arguments) {
+  const int sockets = arguments.is_kept() ? 2 : arguments.lanes;
+  for (int i = 0; i < sockets; ++i)
+    ::fcntl(arguments.first_socket + i, F_SETFD, FD_CLOEXEC);
+  if (arguments.is_kept() &&
+      !sign(arguments.first_socket + 1, arguments.session))
+    return EXIT_FAILURE;
   sigset_t every;
   sigset_t original_mask;
   sigfillset(&every);
@@ -98,47 +243,7 @@ int run(int first_socket, int lanes, const char* nonce) {
   // Ignored, it would have the kernel reap commands before we have seen them.
   const bool ignored_child = ::signal(SIGCHLD, SIG_DFL) == SIG_IGN;
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  const int null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-
-  asio::io_context io{1};
-  std::atomic<int> running{0};
-  TreeSweeper sweeper{io, running};
-  Reaper reaper{io, sweeper};
-  Cgroups cgroups{Cgroups::own_folder(), ::getppid()};
-  const LaneContext context{.main_io = io,
-                            .sweeper = sweeper,
-                            .cgroups = cgroups,
-                            .running = running,
-                            .nonce = nonce,
-                            .original_mask = original_mask,
-                            .original_nofile = raise_open_files(),
-                            .ignored_child = ignored_child,
-                            .null_fd = null_fd,
-                            .environment = environ};
-
-  bool ending = false;
-  const auto on_closed = [&] {
-    asio::post(io, [&] {
-      if (std::exchange(ending, true))
-        return;
-      // Ends the process with the lanes still in it: they hold nothing that
-      // outlives it, and waiting for them could only delay the end. But for
-      // the commands themselves, which would become zombies of troupe.
-      sweeper.kill_tree(Tree{}, [](SweepReport) {
-        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
-        }
-        ::_exit(0);
-      });
-    });
-  };
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<std::size_t>(lanes));
-  for (int lane = 0; lane < lanes; ++lane)
-    threads.emplace_back([&, socket = first_socket + lane] {
-      run_lane(context, socket, on_closed);
-    });
-  io.run();
-  return EXIT_FAILURE;
+  return Warden{std::move(arguments), original_mask, ignored_child}.run();
 }
 
 }  // namespace
@@ -146,16 +251,10 @@ int run(int first_socket, int lanes, const char* nonce) {
 
 int main(int argc, char** argv) {
   troupe::exit_on_exception();
-  namespace process = troupe::process;
-  const auto number = [&](int index, std::uint64_t most) {
-    const auto count = argc == 4 ? troupe::parse_count(argv[index]) : 0;
-    return count && *count <= most ? static_cast<int>(*count) : 0;
-  };
-  const int first_socket = number(1, process::most_sockets);
-  const int lanes = number(2, process::most_lanes);
-  if (first_socket <= STDERR_FILENO || lanes == 0) {
+  auto arguments = troupe::process::parse(argc, argv);
+  if (!arguments) {
     std::fputs("troupe-warden is started by troupe, not by hand\n", stderr);
     return 2;
   }
-  return process::run(first_socket, lanes, argv[3]);
+  return troupe::process::run(std::move(*arguments));
 }

@@ -2,19 +2,20 @@
 
 #include "attempt_core.hpp"
 #include "child_setup.hpp"
+#include "lane_connection.hpp"
 #include "launcher.hpp"
 #include "program_image.hpp"
+#include "record_writer.hpp"
 #include "wire.hpp"
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/base/pausable_clock.hpp>
 
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 
 #include <array>
 #include <fcntl.h>
@@ -41,13 +42,6 @@ using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock,
                                asio::wait_traits<std::chrono::steady_clock>,
                                Executor>;
-using Socket =
-    asio::basic_stream_socket<asio::local::stream_protocol, Executor>;
-
-/// Above the high mark commands are no longer read from (their pipes fill and
-/// they wait); below the low mark reading goes on.
-constexpr std::size_t high_mark_bytes = 1 << 20;
-constexpr std::size_t low_mark_bytes = 256 << 10;
 
 /// How long a command that the system has no room for waits for some: others
 /// end. The pauses between two tries double.
@@ -57,6 +51,10 @@ constexpr Duration longest_launch_pause = 500ms;
 
 /// A command that fills the kernel's default pipe gets a larger one.
 constexpr int large_pipe_bytes = 1 << 20;
+
+/// What is recorded of one stream before the others of the lane have their
+/// turn: a pipe full.
+constexpr std::size_t most_at_once = large_pipe_bytes;
 
 Duration from_timeval(const timeval& value) {
   return std::chrono::seconds{value.tv_sec} +
@@ -152,12 +150,14 @@ Result<std::string> find_program(const CommandSpec& spec,
 
 class Lane;
 
-struct CapturedStream {
-  CapturedStream(const Executor& executor, Stream which)
-      : pipe{executor}, stream{which} {}
+/// A stream that is read: captured for the runner, or recorded in a file.
+struct ReadStream {
+  ReadStream(const Executor& executor, Stream which, bool recorded)
+      : pipe{executor}, stream{which}, is_recorded{recorded} {}
 
   Descriptor pipe;
   Stream stream;
+  bool is_recorded;
   std::uint64_t bytes = 0;
   bool enlarged = false;
 };
@@ -170,29 +170,45 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
 
   [[nodiscard]] std::optional<SpawnFailure> launch();
   void begin();
-  void stop(StopRequest request) { perform(core_.on_stop(request, now())); }
+  void stop(StopRequest request);
+  void stop_politely() {
+    stop({.signal = spec_.polite_signal, .grace = spec_.grace});
+  }
   void pass_signal(int signal);
+  /// Stops its processes and its clock until resume().
   void pause();
   void resume();
-  /// Goes on reading a stream that a full lane has left alone.
-  void read_on(CapturedStream& stream) {
+  [[nodiscard]] bool paused() const { return clock_.paused(); }
+  /// Its processes and its timer follow the clocks: its own and the lane's.
+  void stand_still();
+  void go_on();
+  [[nodiscard]] pid_t leader() const { return tree_.leader; }
+  /// A new runner does not know the attempt yet: what is captured has to wait.
+  void disown() { is_claimed_ = false; }
+  void claim() { is_claimed_ = true; }
+  /// Goes on reading a stream that was left alone.
+  void read_on(ReadStream& stream) {
     if (stream.pipe.is_open())
       wait_readable(stream);
   }
 
  private:
   [[nodiscard]] TimePoint now() const;
-  void read(CapturedStream& stream);
+  [[nodiscard]] bool may_read(const ReadStream& stream) const;
+  void read(ReadStream& stream);
+  void take(ReadStream& stream, std::string_view bytes);
+  void record_rest();
   void signal_tree(int signal);
-  [[nodiscard]] Result<OwnedFd> capture(Stream which);
+  [[nodiscard]] Result<OwnedFd> make_stream(Stream which, Output kind);
   [[nodiscard]] Result<void> join_cgroup();
   [[nodiscard]] SpawnFailure explain(error_code error,
                                      const ChildSetup& setup) const;
   void perform(const AttemptCore::Actions& actions);
-  void wait_readable(CapturedStream& stream);
-  void close_stream(CapturedStream& stream);
+  void wait_readable(ReadStream& stream);
+  void close_stream(ReadStream& stream);
   void wait_exit();
   void set_timer(TimePoint at);
+  void excuse_silence();
   void probe_tree();
   void kill_tree();
   void finish();
@@ -207,7 +223,10 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   Descriptor exit_;
   Timer timer_;
   std::optional<TimePoint> wake_at_;  ///< When the core wants to be called.
-  std::vector<std::unique_ptr<CapturedStream>> streams_;
+  PausableClock clock_;               ///< Runs on the time of the lane.
+  std::vector<std::unique_ptr<ReadStream>> streams_;
+  RecordWriter record_;
+  bool is_claimed_ = true;
   TimePoint started_{};
   TimePoint ended_{};
   SweepReport swept_;
@@ -220,31 +239,48 @@ struct Postponed {
 
   CommandSpec spec;
   Timer timer;
+  bool is_paused = false;  ///< To be, as soon as it runs.
   Duration waited{0};
   Duration pause = first_launch_pause;
 };
 
-class Lane {
+/// What a kept warden says of an attempt that has ended, until it may forget.
+struct Ended {
+  pid_t leader = 0;   ///< Zero if it never ran.
+  wire::Message how;  ///< Exited or NotStarted.
+};
+
+class Lane final : public WardenLane, private ConnectionOwner {
  public:
-  Lane(const LaneContext& context, int socket_fd)
-      : context_{context}, io_{1}, socket_{io_} {
-    socket_.assign(asio::local::stream_protocol{}, socket_fd);
-  }
+  explicit Lane(const LaneContext& context)
+      : context_{context}, io_{1}, work_{io_.get_executor()} {}
 
-  void run() {
-    send({}, wire::Hello{});
-    receive();
+  [[noreturn]] void run() override {
     io_.run();
+    // Only a warden that is not kept comes here, when its runner has gone.
+    while (true)
+      ::pause();
   }
+  void connect(OwnedFd socket, wire::Hello hello,
+               std::function<void()> on_lost) override;
+  void disconnect() override {
+    asio::post(io_, [this] { drop_connection(); });
+  }
+  void stop_all() override;
 
-  void send(AttemptId id, const wire::Message& message);
-  void end(AttemptId id);
+  void send(AttemptId id, const wire::Message& message) {
+    if (connection_)
+      connection_->send(id, message);
+  }
+  /// `how` is the last that is said about the attempt, which has had a leader.
+  void end(AttemptId id, pid_t leader, wire::Message how);
   /// Calls `attempt->read_on(stream)` once there is room for more output.
-  void read_later(std::shared_ptr<Attempt> attempt, CapturedStream& stream) {
+  void read_later(std::shared_ptr<Attempt> attempt, ReadStream& stream) {
     unread_.emplace_back(std::move(attempt), &stream);
   }
+  /// Whether captured output has nowhere to go.
   [[nodiscard]] bool backed_up() const {
-    return pending_.size() >= high_mark_bytes;
+    return !connection_ || connection_->backed_up();
   }
 
   /// Time as the commands of this lane live it: it stands still while they are
@@ -272,57 +308,78 @@ class Lane {
   [[nodiscard]] asio::io_context& io() { return io_; }
 
  private:
-  void receive();
-  void handle(const wire::Frame& frame);
+  void on_frame(const wire::Frame& frame) override;
+  void on_room() override;
+  void on_connection_lost(const LaneConnection& connection) override;
+  void begin_connection(int socket, wire::Hello hello);
+  void drop_connection();
+  void list_attempts();
+  void claim(AttemptId id);
+  [[nodiscard]] bool knows(AttemptId id) const {
+    return attempts_.contains(id) || postponed_.contains(id) ||
+           ended_.contains(id);
+  }
   void start(AttemptId id, const CommandSpec& spec);
   [[nodiscard]] std::optional<SpawnFailure> launch(AttemptId id,
                                                    const CommandSpec& spec);
   void try_again_later(AttemptId id);
+  void stop(AttemptId id, StopRequest request);
+  void pause(AttemptId id, bool is_paused);
   void give_up(AttemptId id, SpawnFailure why);
-  void pause();
-  void resume();
-  void flush();
-  void close();
+  void report(AttemptId id, pid_t leader, wire::Message how);
+  void pause_all();
+  void resume_all();
 
   const LaneContext& context_;
   asio::io_context io_;
-  Socket socket_;
-  wire::Reader reader_;
+  asio::executor_work_guard<Executor> work_;
+  std::shared_ptr<LaneConnection> connection_;  ///< Null without a runner.
+  std::function<void()> on_lost_;
   std::map<AttemptId, std::shared_ptr<Attempt>> attempts_;
   std::map<AttemptId, Postponed> postponed_;
-  std::vector<std::pair<std::shared_ptr<Attempt>, CapturedStream*>> unread_;
+  std::map<AttemptId, Ended> ended_;  ///< Of a kept warden only.
+  std::vector<std::pair<std::shared_ptr<Attempt>, ReadStream*>> unread_;
   PausableClock clock_;
-  std::string pending_;    ///< Frames not yet given to the socket.
-  std::string in_flight_;  ///< Frames the socket is sending.
-  bool flush_posted_ = false;
-  bool closed_ = false;
   std::array<char, wire::max_output> scratch_;
 };
 
-int captured_streams(const CommandSpec& spec) {
-  return (spec.standard_output == Output::capture ? 1 : 0) +
-         (spec.standard_error == Output::capture ? 1 : 0);
+bool is_read(Output output) {
+  return output == Output::capture || output == Output::record;
+}
+
+int read_streams(const CommandSpec& spec) {
+  return (is_read(spec.standard_output) ? 1 : 0) +
+         (is_read(spec.standard_error) ? 1 : 0);
 }
 
 Attempt::Attempt(Lane& lane, AttemptId id, CommandSpec spec)
     : lane_{lane},
       id_{id},
       spec_{std::move(spec)},
-      core_{spec_, captured_streams(spec_)},
+      core_{spec_, read_streams(spec_)},
       exit_{lane.executor()},
-      timer_{lane.executor()} {
+      timer_{lane.executor()},
+      record_{spec_.record} {
   tree_.own_group = !spec_.foreground;
-  tree_.marker = fmt::format("{}.{}.{}", lane.context().nonce, id.command.value,
-                             id.attempt);
+  tree_.marker = fmt::format("{}.{}.{}", lane.context().session,
+                             id.command.value, id.attempt);
 }
 
-TimePoint Attempt::now() const { return lane_.now(); }
+TimePoint Attempt::now() const { return clock_.at(lane_.now()); }
 
-Result<OwnedFd> Attempt::capture(Stream which) {
+/// What stands still does not see the signal, nor does a grace pass.
+void Attempt::stop(StopRequest request) {
+  resume();
+  perform(core_.on_stop(request, now()));
+}
+
+/// The end of a new pipe for the command; ours becomes one of `streams_`.
+Result<OwnedFd> Attempt::make_stream(Stream which, Output kind) {
   auto pipe = make_pipe();
   if (!pipe)
     return tl::unexpected(std::move(pipe.error()));
-  auto stream = std::make_unique<CapturedStream>(lane_.executor(), which);
+  auto stream = std::make_unique<ReadStream>(lane_.executor(), which,
+                                             kind == Output::record);
   error_code error;
   stream->pipe.assign(pipe->read.get(), error);
   if (error)
@@ -369,8 +426,8 @@ std::optional<SpawnFailure> Attempt::launch() {
   int out = context.null_fd;
   if (spec_.standard_output == Output::inherit) {
     out = STDOUT_FILENO;
-  } else if (spec_.standard_output == Output::capture) {
-    auto end = capture(Stream::out);
+  } else if (is_read(spec_.standard_output)) {
+    auto end = make_stream(Stream::out, spec_.standard_output);
     if (!end)
       return failed(SpawnStage::resources, std::move(end.error()));
     out_holder = std::move(*end);
@@ -382,8 +439,8 @@ std::optional<SpawnFailure> Attempt::launch() {
     err = STDERR_FILENO;
   } else if (spec_.standard_error == Output::merge) {
     err = out;
-  } else if (spec_.standard_error == Output::capture) {
-    auto end = capture(Stream::err);
+  } else if (is_read(spec_.standard_error)) {
+    auto end = make_stream(Stream::err, spec_.standard_error);
     if (!end)
       return failed(SpawnStage::resources, std::move(end.error()));
     err_holder = std::move(*end);
@@ -414,12 +471,14 @@ std::optional<SpawnFailure> Attempt::launch() {
   CloneLauncher launcher;
   Child child;
   started_ = now();
+  context.launching.fetch_add(1);
   error_code error = launcher.launch(child, program->c_str(), image->argv(),
                                      image->env(), setup);
   if (error.value() == ENOEXEC && setup.stage() == SpawnStage::exec) {
     const auto argv = image->shell_argv(*program);
     error = launcher.launch(child, "/bin/sh", argv.data(), image->env(), setup);
   }
+  context.launching.fetch_sub(1);
   if (error)
     return explain(error, setup);
   tree_.leader = child.pid;
@@ -498,23 +557,51 @@ void Attempt::signal_tree(int signal) {
 
 void Attempt::set_timer(TimePoint at) {
   wake_at_ = at;
-  if (lane_.paused())
+  if (clock_.paused() || lane_.paused())
     return;
-  timer_.expires_after(at - lane_.now());
+  timer_.expires_after(at - now());
   timer_.async_wait([self = shared_from_this()](error_code error) {
     if (error)
       return;
     self->wake_at_.reset();
-    self->perform(self->core_.on_timer(self->now()));
+    self->excuse_silence();
+    self->perform(self->core_.on_timer(
+        self->now(), self->lane_.context().launching.load() > 0));
   });
 }
 
+/// A command that waits until we read on is not silent.
+void Attempt::excuse_silence() {
+  const bool waits =
+      std::any_of(streams_.begin(), streams_.end(), [this](const auto& stream) {
+        return stream->pipe.is_open() && !may_read(*stream);
+      });
+  if (waits)
+    core_.on_output(now());
+}
+
 void Attempt::pause() {
+  if (clock_.paused())
+    return;
+  clock_.pause(lane_.now());
+  stand_still();
+}
+
+void Attempt::resume() {
+  if (!clock_.paused())
+    return;
+  clock_.resume(lane_.now());
+  go_on();
+}
+
+void Attempt::stand_still() {
   timer_.cancel();
   signal_tree(SIGSTOP);
 }
 
-void Attempt::resume() {
+void Attempt::go_on() {
+  if (clock_.paused() || lane_.paused())
+    return;
   signal_tree(SIGCONT);
   if (wake_at_)
     set_timer(*wake_at_);
@@ -536,32 +623,39 @@ void Attempt::on_leader_exited() {
     wait_exit();  // A spurious wake-up; waiting here would block the lane.
     return;
   }
+  resume();  // Somebody has killed it; the rest of its tree has to end, too.
   ended_ = now();
   // What the streams hold now was written before the end: read it first, so
   // that the usual command is over without another turn of the loop.
   for (const auto& stream : streams_) {
-    if (stream->pipe.is_open() && !lane_.backed_up())
+    if (stream->pipe.is_open() && may_read(*stream))
       read(*stream);
   }
   perform(core_.on_leader_exited(ended_));
 }
 
-void Attempt::wait_readable(CapturedStream& stream) {
+void Attempt::wait_readable(ReadStream& stream) {
   stream.pipe.async_wait(Descriptor::wait_read, [self = shared_from_this(),
                                                  &stream](error_code error) {
     if (error)
       return;
     self->read(stream);
-    if (stream.pipe.is_open() && !self->lane_.backed_up())
+    if (stream.pipe.is_open() && self->may_read(stream))
       self->wait_readable(stream);
     else if (stream.pipe.is_open())
       self->lane_.read_later(self, stream);
   });
 }
 
-void Attempt::read(CapturedStream& stream) {
+/// A record waits for nobody.
+bool Attempt::may_read(const ReadStream& stream) const {
+  return stream.is_recorded || (is_claimed_ && !lane_.backed_up());
+}
+
+void Attempt::read(ReadStream& stream) {
   auto& buffer = lane_.scratch();
-  while (!lane_.backed_up()) {
+  std::size_t total = 0;
+  while (may_read(stream) && (!stream.is_recorded || total < most_at_once)) {
     const ssize_t got =
         ::read(stream.pipe.native_handle(), buffer.data(), buffer.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -571,18 +665,48 @@ void Attempt::read(CapturedStream& stream) {
       return;
     }
     const auto size = static_cast<std::size_t>(got);
-    stream.bytes += size;
+    total += size;
     if (size == buffer.size() && !stream.enlarged) {
       stream.enlarged = true;
       ::fcntl(stream.pipe.native_handle(), F_SETPIPE_SZ, large_pipe_bytes);
     }
-    lane_.send(id_, wire::OutputRead{stream.stream, {buffer.data(), size}});
+    take(stream, {buffer.data(), size});
     if (size < buffer.size())
       return;
   }
 }
 
-void Attempt::close_stream(CapturedStream& stream) {
+void Attempt::take(ReadStream& stream, std::string_view bytes) {
+  stream.bytes += bytes.size();
+  core_.on_output(now());
+  if (stream.is_recorded)
+    record_.write(
+        stream.stream == Stream::out ? RecordKind::out : RecordKind::err, bytes,
+        std::chrono::system_clock::now());
+  else
+    lane_.send(id_, wire::OutputRead{stream.stream, bytes});
+}
+
+/// What is still in the pipes at the end: a disk that was slow may have kept
+/// the lane from reading it in time.
+void Attempt::record_rest() {
+  auto& buffer = lane_.scratch();
+  for (const auto& stream : streams_) {
+    std::size_t total = 0;
+    while (stream->is_recorded && stream->pipe.is_open() &&
+           total < most_at_once) {
+      const ssize_t got =
+          ::read(stream->pipe.native_handle(), buffer.data(), buffer.size());
+      if (got <= 0)
+        break;
+      total += static_cast<std::size_t>(got);
+      take(*stream, {buffer.data(), static_cast<std::size_t>(got)});
+    }
+  }
+  record_.finish(std::chrono::system_clock::now());
+}
+
+void Attempt::close_stream(ReadStream& stream) {
   close_descriptor(stream.pipe);
   perform(core_.on_stream_closed(now()));
 }
@@ -621,6 +745,7 @@ void Attempt::kill_tree() {
 
 void Attempt::finish() {
   timer_.cancel();
+  record_rest();
   for (const auto& stream : streams_)
     close_descriptor(stream->pipe);
 
@@ -641,6 +766,7 @@ void Attempt::finish() {
     report.signal = SIGKILL;  // Not even that has ended it; see survivors.
   }
   report.timed_out = verdict.timed_out;
+  report.silent = verdict.silent;
   report.stopped = verdict.stopped;
   report.killed = verdict.killed;
   report.out_of_memory = cgroup_ && cgroup_->ran_out_of_memory();
@@ -655,98 +781,145 @@ void Attempt::finish() {
   for (const auto& stream : streams_)
     (stream->stream == Stream::out ? report.stdout_bytes
                                    : report.stderr_bytes) = stream->bytes;
-  lane_.send(id_, wire::Exited{report});
-  lane_.end(id_);
+  report.unrecorded_bytes = record_.unrecorded_bytes();
+  lane_.end(id_, tree_.leader, wire::Exited{report});
 }
 
-void Lane::send(AttemptId id, const wire::Message& message) {
-  wire::encode(pending_, id, message);
-  if (flush_posted_ || !in_flight_.empty())
-    return;
-  // Everything that happens in this turn of the loop goes out in one write.
-  flush_posted_ = true;
-  asio::post(io_, [this] {
-    flush_posted_ = false;
-    flush();
+void Lane::connect(OwnedFd socket, wire::Hello hello,
+                   std::function<void()> on_lost) {
+  asio::post(io_, [this, fd = socket.release(), hello = std::move(hello),
+                   on_lost = std::move(on_lost)]() mutable {
+    drop_connection();
+    on_lost_ = std::move(on_lost);
+    begin_connection(fd, std::move(hello));
   });
 }
 
-void Lane::flush() {
-  if (!in_flight_.empty() || pending_.empty() || closed_)
+void Lane::begin_connection(int socket, wire::Hello hello) {
+  ConnectionOwner& owner = *this;
+  connection_ = std::make_shared<LaneConnection>(io_, socket, owner);
+  send({}, std::move(hello));
+  if (context_.is_kept)
+    list_attempts();
+  connection_->receive();
+}
+
+void Lane::drop_connection() {
+  if (!connection_)
     return;
-  in_flight_.swap(pending_);
-  asio::async_write(
-      socket_, asio::buffer(in_flight_), [this](error_code error, std::size_t) {
-        in_flight_.clear();
-        if (error) {
-          close();
-          return;
-        }
-        flush();
-        if (pending_.size() < low_mark_bytes && !unread_.empty()) {
-          auto unread = std::move(unread_);
-          unread_.clear();
-          for (auto& [attempt, stream] : unread)
-            attempt->read_on(*stream);
-        }
-      });
+  connection_->close();
+  connection_ = nullptr;
+  // Whoever has paused them is not there to let them go on.
+  if (context_.is_kept && paused())
+    resume_all();
 }
 
-void Lane::receive() {
-  constexpr std::size_t piece = 64 << 10;
-  socket_.async_read_some(asio::buffer(reader_.prepare(piece), piece),
-                          [this](error_code error, std::size_t size) {
-                            if (error) {
-                              close();
-                              return;
-                            }
-                            reader_.commit(size);
-                            while (true) {
-                              auto frame = reader_.next();
-                              if (!frame) {
-                                close();
-                                return;
-                              }
-                              if (!*frame)
-                                break;
-                              handle(**frame);
-                            }
-                            receive();
-                          });
+void Lane::on_connection_lost(const LaneConnection& connection) {
+  if (connection_.get() != &connection)
+    return;
+  drop_connection();
+  // Nobody is there to report to. The main thread kills whatever runs.
+  if (!context_.is_kept)
+    io_.stop();
+  on_lost_();
 }
 
-void Lane::handle(const wire::Frame& frame) {
+void Lane::list_attempts() {
+  for (const auto& [id, attempt] : attempts_) {
+    send(id, wire::Known{});
+    send(id, wire::Started{attempt->leader(), attempt->paused()});
+    attempt->disown();
+  }
+  for (const auto& [id, postponed] : postponed_)
+    send(id, wire::Known{});
+  for (const auto& [id, ended] : ended_) {
+    send(id, wire::Known{});
+    if (ended.leader != 0)
+      send(id, wire::Started{ended.leader});
+    send(id, ended.how);
+  }
+  send({}, wire::Listed{});
+}
+
+void Lane::claim(AttemptId id) {
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end())
+    return;
+  found->second->claim();
+  on_room();
+}
+
+void Lane::on_room() {
+  auto unread = std::move(unread_);
+  unread_.clear();
+  for (auto& [attempt, stream] : unread)
+    attempt->read_on(*stream);
+}
+
+void Lane::stop_all() {
+  asio::post(io_, [this] {
+    // Both tables lose what ends at once.
+    std::vector<std::shared_ptr<Attempt>> running;
+    std::vector<AttemptId> waiting;
+    for (const auto& [id, attempt] : attempts_)
+      running.push_back(attempt);
+    for (const auto& [id, postponed] : postponed_)
+      waiting.push_back(id);
+    for (const auto& attempt : running)
+      attempt->stop_politely();
+    for (const AttemptId id : waiting)
+      stop(id, {});
+  });
+}
+
+void Lane::on_frame(const wire::Frame& frame) {
   const auto attempt = attempts_.find(frame.id);
-  const bool known = attempt != attempts_.end();
+  const bool runs = attempt != attempts_.end();
   std::visit(
       Overload{[&](const wire::Start& m) {
-                 if (!known)
+                 if (!knows(frame.id))
                    start(frame.id, m.spec);
                },
-               [&](const wire::Stop& m) {
-                 if (known)
-                   std::shared_ptr { attempt->second } -> stop(m.request);
-                 else if (postponed_.contains(frame.id))
-                   give_up(frame.id, {SpawnStage::resources,
-                                      {Errc::cancelled,
-                                       "was stopped before it could start"}});
-               },
+               [&](const wire::Stop& m) { stop(frame.id, m.request); },
                [&](const wire::Signal& m) {
-                 if (known)
+                 if (runs)
                    attempt->second->pass_signal(m.signal);
                },
-               [&](const wire::Pause&) { pause(); },
-               [&](const wire::Resume&) { resume(); },
+               [&](const wire::Pause&) { pause(frame.id, true); },
+               [&](const wire::Resume&) { pause(frame.id, false); },
+               [&](const wire::PauseAll&) { pause_all(); },
+               [&](const wire::ResumeAll&) { resume_all(); },
+               [&](const wire::Forget&) { ended_.erase(frame.id); },
+               [&](const wire::Claim&) { claim(frame.id); },
                // Only a warden sends these.
-               [](const wire::Hello&) {}, [](const wire::Paused&) {},
+               [](const wire::Hello&) {}, [](const wire::AllPaused&) {},
                [](const wire::Started&) {}, [](const wire::OutputRead&) {},
-               [](const wire::Exited&) {}, [](const wire::NotStarted&) {}},
+               [](const wire::Exited&) {}, [](const wire::NotStarted&) {},
+               [](const wire::Known&) {}, [](const wire::Listed&) {}},
       frame.message);
 }
 
+void Lane::stop(AttemptId id, StopRequest request) {
+  if (const auto found = attempts_.find(id); found != attempts_.end())
+    std::shared_ptr { found->second } -> stop(request);
+  else if (postponed_.contains(id))
+    give_up(id, {SpawnStage::resources,
+                 {Errc::cancelled, "was stopped before it could start"}});
+}
+
+void Lane::pause(AttemptId id, bool is_paused) {
+  if (const auto found = attempts_.find(id); found != attempts_.end()) {
+    if (is_paused)
+      found->second->pause();
+    else
+      found->second->resume();
+  } else if (const auto later = postponed_.find(id);
+             later != postponed_.end()) {
+    later->second.is_paused = is_paused;
+  }
+}
+
 void Lane::start(AttemptId id, const CommandSpec& spec) {
-  if (postponed_.contains(id))
-    return;
   context_.running.fetch_add(1);
   auto failed = launch(id, spec);
   if (!failed)
@@ -766,7 +939,7 @@ std::optional<SpawnFailure> Lane::launch(AttemptId id,
   attempts_.emplace(id, attempt);
   attempt->begin();
   if (paused())
-    attempt->pause();
+    attempt->stand_still();
   return std::nullopt;
 }
 
@@ -781,9 +954,11 @@ void Lane::try_again_later(AttemptId id) {
     waiting.waited += waiting.pause;
     waiting.pause = std::min(waiting.pause * 2, longest_launch_pause);
     auto failed = launch(id, waiting.spec);
-    if (!failed)
+    if (!failed) {
+      const bool is_paused = waiting.is_paused;
       postponed_.erase(found);
-    else if (lacks_room(*failed) && waiting.waited < launch_patience)
+      pause(id, is_paused);
+    } else if (lacks_room(*failed) && waiting.waited < launch_patience)
       try_again_later(id);
     else
       give_up(id, std::move(*failed));
@@ -792,46 +967,39 @@ void Lane::try_again_later(AttemptId id) {
 
 void Lane::give_up(AttemptId id, SpawnFailure why) {
   postponed_.erase(id);
-  context_.running.fetch_sub(1);
-  send(id, wire::NotStarted{std::move(why)});
+  report(id, 0, wire::NotStarted{std::move(why)});
 }
 
-void Lane::pause() {
+void Lane::pause_all() {
   clock_.pause(std::chrono::steady_clock::now());
   for (const auto& [id, attempt] : attempts_)
-    attempt->pause();
+    attempt->stand_still();
   // Behind the signals that wait for the main thread.
-  on_main([] { return true; }, [this](bool) { send({}, wire::Paused{}); });
+  on_main([] { return true; }, [this](bool) { send({}, wire::AllPaused{}); });
 }
 
-void Lane::resume() {
+void Lane::resume_all() {
   clock_.resume(std::chrono::steady_clock::now());
   for (const auto& [id, attempt] : attempts_)
-    attempt->resume();
+    attempt->go_on();
 }
 
-void Lane::end(AttemptId id) {
+void Lane::end(AttemptId id, pid_t leader, wire::Message how) {
   attempts_.erase(id);
-  context_.running.fetch_sub(1);
+  report(id, leader, std::move(how));
 }
 
-void Lane::close() {
-  if (closed_)
-    return;
-  closed_ = true;
-  // Nobody is there to report to. The main thread kills whatever runs.
-  io_.stop();
+void Lane::report(AttemptId id, pid_t leader, wire::Message how) {
+  context_.running.fetch_sub(1);
+  send(id, how);
+  if (context_.is_kept)
+    ended_.insert_or_assign(id, Ended{leader, std::move(how)});
 }
 
 }  // namespace
 
-void run_lane(const LaneContext& context, int socket_fd,
-              const std::function<void()>& on_closed) {
-  Lane lane{context, socket_fd};
-  lane.run();
-  on_closed();
-  while (true)
-    ::pause();
+std::unique_ptr<WardenLane> make_lane(const LaneContext& context) {
+  return std::make_unique<Lane>(context);
 }
 
 }  // namespace troupe::process

@@ -11,7 +11,7 @@
 namespace troupe::process {
 
 /// A running warden. The sockets are ours to close; closing any of them ends
-/// it.
+/// it. There are none of a warden that is kept.
 struct WardenProcess {
   pid_t pid = -1;
   int pidfd = -1;
@@ -23,7 +23,17 @@ struct WardenProcess {
                                                  unsigned lanes,
                                                  const std::string& nonce);
 
-/// Waits for its end up to `limit`, then kills it; closes `pidfd`.
+/// A warden that is kept (`options.keep`): in a session of its own and
+/// with nothing as standard streams. It listens on
+/// `listener` and holds `lock`; both stay the caller's.
+///
+/// Errors: as spawn_warden.
+[[nodiscard]] Result<WardenProcess> spawn_kept_warden(
+    const WardenOptions& options, unsigned lanes, const std::string& session,
+    int listener, int lock);
+
+/// Waits for its end up to `limit`, then kills it; closes `pidfd`. It need not
+/// be a child of ours.
 void await_warden(WardenProcess& warden, Duration limit);
 
 }  // namespace troupe::process

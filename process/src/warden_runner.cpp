@@ -1,21 +1,26 @@
+#include "kept_link.hpp"
 #include "tree_sweeper.hpp"
+#include "warden_folder.hpp"
 #include "warden_process.hpp"
 #include "wire.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/overload.hpp>
+#include <troupe/base/random_name.hpp>
+#include <troupe/process/leftovers.hpp>
 #include <troupe/process/warden_runner.hpp>
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include <deque>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <random>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <thread>
 #include <unistd.h>
@@ -33,34 +38,54 @@ constexpr unsigned most_lanes = 16;
 constexpr std::size_t most_wardens = 6;
 constexpr Duration warden_period = 1min;
 
+/// A warden that was killed closes its sockets a moment before it is gone. If
+/// it is there after this, it lives, and somebody else has taken it over.
+constexpr Duration death_limit = 1s;
+
+/// Looks at what a kept warden has left behind, and for how long.
+constexpr Duration sweep_pause = 5ms;
+constexpr Duration sweep_limit = 5s;
+
 /// Everything here is touched by the I/O thread only; the public methods post.
 class Runner final : public WardenRunner,
                      public std::enable_shared_from_this<Runner> {
  public:
   Runner(asio::io_context& io, WardenOptions options)
-      : io_{io}, options_{std::move(options)}, sweeper_{io, none_running_} {
+      : io_{io},
+        options_{std::move(options)},
+        sweeper_{io, none_running_},
+        sweep_timer_{io} {
     const unsigned processors = std::thread::hardware_concurrency();
     lane_count_ = options_.lanes != 0 ? options_.lanes : processors;
     lane_count_ = std::clamp(lane_count_, 1U, most_lanes);
-    nonce_ = fmt::format("{:x}-{:08x}", ::getpid(), std::random_device{}());
+    session_ = options_.keep
+                   ? options_.keep->session
+                   : fmt::format("{:x}-{}", ::getpid(), random_name(1));
   }
 
   Result<void> open() {
     // What a dying warden leaves behind becomes ours and can be found.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    auto warden = spawn_warden(options_, lane_count_, nonce_);
-    if (!warden)
-      return tl::unexpected(std::move(warden.error()));
-    warden_ = std::move(*warden);
-    wardens_started_.push_back(std::chrono::steady_clock::now());
     ++generation_;
-    for (const int fd : warden_.sockets)
-      lanes_.push_back(std::make_shared<Lane>(*this, fd, generation_));
-    warden_.sockets.clear();
+    if (auto done = options_.keep ? open_kept() : open_bound(); !done)
+      return done;
+    wardens_started_.push_back(std::chrono::steady_clock::now());
     for (const auto& lane : lanes_)
-      lane->receive();
+      lane->begin();
     state_ = State::up;
     return {};
+  }
+
+  [[nodiscard]] const std::string& session() const override { return session_; }
+
+  [[nodiscard]] std::vector<AttemptId> adopted() const override {
+    return adopted_;
+  }
+
+  /// After the first open().
+  void remember_adopted() {
+    for (const auto& [id, entry] : entries_)
+      adopted_.push_back(id);
   }
 
   void start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
@@ -85,13 +110,17 @@ class Runner final : public WardenRunner,
     asio::post(io_, [this, id, signal] { tell(id, wire::Signal{signal}); });
   }
 
+  void pause(AttemptId id) override { set_paused(id, true); }
+
+  void resume(AttemptId id) override { set_paused(id, false); }
+
   void forget(AttemptId id) override {
     asio::post(io_, [this, id] {
       const auto found = entries_.find(id);
       if (found == entries_.end())
         return;
       if (found->second.end || is_waiting(id)) {
-        entries_.erase(found);
+        drop(found);
         return;
       }
       found->second.handler = nullptr;
@@ -100,7 +129,7 @@ class Runner final : public WardenRunner,
     });
   }
 
-  void pause(std::function<void()> done) override {
+  void pause_all(std::function<void()> done) override {
     asio::post(io_, [this, done = std::move(done)]() mutable {
       if (state_ != State::up) {
         done();
@@ -109,21 +138,37 @@ class Runner final : public WardenRunner,
       on_paused_ = std::move(done);
       not_paused_ = lanes_.size();
       for (const auto& lane : lanes_)
-        lane->send({}, wire::Pause{});
+        lane->send({}, wire::PauseAll{});
     });
   }
 
-  void resume() override {
+  void resume_all() override {
     asio::post(io_, [this] {
       for (const auto& lane : lanes_)
-        lane->send({}, wire::Resume{});
+        lane->send({}, wire::ResumeAll{});
     });
   }
 
   void close(Duration limit) override {
+    const bool is_kept = options_.keep && state_ == State::up;
     close_lanes();
-    await_warden(warden_, limit);
-    state_ = State::down;
+    if (is_kept)
+      tell_to_end(options_.keep->folder, takeover_);
+    if (state_ != State::left)
+      await_warden(warden_, limit);
+    if (is_kept)
+      (void)end_leftovers(session_, sweep_limit);
+    if (state_ != State::left)
+      state_ = State::down;
+  }
+
+  void leave() override {
+    if (!options_.keep) {
+      close(Duration{0});
+      return;
+    }
+    close_lanes();
+    abandon_warden();
   }
 
  private:
@@ -131,6 +176,7 @@ class Runner final : public WardenRunner,
     down,        ///< No warden; the next start brings one.
     up,          ///< It runs.
     recovering,  ///< It died; what it left behind is being killed.
+    left,        ///< It is somebody else's, or will be.
   };
 
   class Lane;
@@ -143,14 +189,24 @@ class Runner final : public WardenRunner,
     std::optional<AttemptStarted> started;
     std::optional<AttemptEnded> end;
     bool forgotten = false;
+    bool is_paused = false;  ///< While it waits to be launched.
+    bool unclaimed = false;  ///< Adopted, and nobody has asked for it yet.
   };
 
   /// Our end of one socket.
   class Lane : public std::enable_shared_from_this<Lane> {
    public:
-    Lane(Runner& runner, int fd, std::uint64_t generation)
-        : runner_{runner}, socket_{runner.io_}, generation_{generation} {
-      socket_.assign(asio::local::stream_protocol{}, fd);
+    Lane(Runner& runner, LaneLink link, std::uint64_t generation)
+        : runner_{runner},
+          socket_{runner.io_},
+          generation_{generation},
+          reader_{std::move(link.reader)} {
+      socket_.assign(asio::local::stream_protocol{}, link.socket.release());
+    }
+
+    /// Frames may have come already.
+    void begin() {
+      asio::post(runner_.io_, [self = shared_from_this()] { self->deliver(); });
     }
 
     void send(AttemptId id, const wire::Message& message) {
@@ -162,20 +218,6 @@ class Runner final : public WardenRunner,
         self->flush_posted_ = false;
         self->flush();
       });
-    }
-
-    void receive() {
-      constexpr std::size_t piece = 128 << 10;
-      socket_.async_read_some(
-          asio::buffer(reader_.prepare(piece), piece),
-          [self = shared_from_this()](error_code error, std::size_t size) {
-            if (error) {
-              self->fail();
-              return;
-            }
-            self->reader_.commit(size);
-            self->deliver();
-          });
     }
 
     /// Goes on after a sink was full.
@@ -192,6 +234,20 @@ class Runner final : public WardenRunner,
     std::size_t running = 0;
 
    private:
+    void receive() {
+      constexpr std::size_t piece = 128 << 10;
+      socket_.async_read_some(
+          asio::buffer(reader_.prepare(piece), piece),
+          [self = shared_from_this()](error_code error, std::size_t size) {
+            if (error) {
+              self->fail();
+              return;
+            }
+            self->reader_.commit(size);
+            self->deliver();
+          });
+    }
+
     void deliver() {
       while (!held_) {
         auto frame = reader_.next();
@@ -234,11 +290,68 @@ class Runner final : public WardenRunner,
     bool held_ = false;
   };
 
+  Result<void> open_bound() {
+    auto warden = spawn_warden(options_, lane_count_, session_);
+    if (!warden)
+      return tl::unexpected(std::move(warden.error()));
+    warden_ = std::move(*warden);
+    for (const int fd : std::exchange(warden_.sockets, {}))
+      lanes_.push_back(std::make_shared<Lane>(*this, LaneLink{OwnedFd{fd}, {}},
+                                              generation_));
+    return {};
+  }
+
+  Result<void> open_kept() {
+    if (!is_session(options_.keep->session))
+      return failure(Errc::invalid_argument,
+                     fmt::format("'{}' cannot be the name of a session",
+                                 options_.keep->session));
+    if (options_.keep->patience < Duration{0})
+      return failure(Errc::invalid_argument, "patience cannot be negative");
+    auto link = reach_warden(options_, lane_count_, session_);
+    if (!link)
+      return tl::unexpected(std::move(link.error()));
+    warden_ = std::move(link->warden);
+    warden_is_ours_ = !link->is_adopted;
+    takeover_ = link->takeover;
+    session_ = std::move(link->session);
+    for (LaneLink& lane : link->lanes)
+      lanes_.push_back(
+          std::make_shared<Lane>(*this, std::move(lane), generation_));
+    for (KnownAttempt& attempt : link->attempts)
+      adopt(std::move(attempt));
+    return {};
+  }
+
+  void adopt(KnownAttempt attempt) {
+    const auto& lane = lanes_.at(attempt.lane);
+    Entry entry{.spec = nullptr,
+                .sink = nullptr,
+                .handler = nullptr,
+                .lane = lane,
+                .started = attempt.started,
+                .end = std::nullopt,
+                .unclaimed = true};
+    if (attempt.end)
+      entry.end = AttemptEnded{std::move(*attempt.end), nullptr};
+    if (entries_.try_emplace(attempt.id, std::move(entry)).second &&
+        !attempt.end)
+      ++lane->running;
+  }
+
+  /// Nobody wants to know of it any more, and a kept warden need not, either.
+  void drop(std::map<AttemptId, Entry>::iterator entry) {
+    if (options_.keep && entry->second.lane)
+      entry->second.lane->send(entry->first, wire::Forget{});
+    entries_.erase(entry);
+  }
+
   void do_start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
                 std::shared_ptr<OutputSink> sink, AttemptHandler handler) {
     const auto known = entries_.find(id);
     if (known != entries_.end()) {
       known->second.handler = std::move(handler);
+      claim(id, known->second, std::move(sink));
       replay(known->second);
       return;
     }
@@ -258,10 +371,26 @@ class Runner final : public WardenRunner,
           return;
         }
         break;
+      case State::left:
+        end(id, RunnerLost{.cut_off = true});
+        return;
       case State::up:
         break;
     }
     launch(id, entry);
+  }
+
+  /// The first call for an adopted attempt: its sink stays.
+  void claim(AttemptId id, Entry& entry, std::shared_ptr<OutputSink> sink) {
+    if (!std::exchange(entry.unclaimed, false))
+      return;
+    if (entry.end) {
+      entry.end->sink = std::move(sink);
+      return;
+    }
+    entry.sink = std::move(sink);
+    attach_sink(entry);
+    tell(id, wire::Claim{});
   }
 
   /// Tells a new handler what its predecessor was told.
@@ -277,16 +406,21 @@ class Runner final : public WardenRunner,
         lanes_.begin(), lanes_.end(),
         [](const auto& a, const auto& b) { return a->running < b->running; });
     ++entry.lane->running;
-    if (entry.sink) {
-      entry.sink->on_attach(
-          [&io = io_, lane = std::weak_ptr<Lane>{entry.lane}] {
-            asio::post(io, [lane] {
-              if (const auto alive = lane.lock())
-                alive->deliver_on();
-            });
-          });
-    }
+    attach_sink(entry);
     entry.lane->send(id, wire::Start{*entry.spec});
+    if (entry.is_paused)
+      entry.lane->send(id, wire::Pause{});
+  }
+
+  void attach_sink(const Entry& entry) {
+    if (!entry.sink)
+      return;
+    entry.sink->on_attach([&io = io_, lane = std::weak_ptr<Lane>{entry.lane}] {
+      asio::post(io, [lane] {
+        if (const auto alive = lane.lock())
+          alive->deliver_on();
+      });
+    });
   }
 
   [[nodiscard]] bool too_many_wardens() {
@@ -302,6 +436,17 @@ class Runner final : public WardenRunner,
     const auto found = entries_.find(id);
     return found != entries_.end() && !found->second.lane &&
            !found->second.end && state_ == State::recovering;
+  }
+
+  void set_paused(AttemptId id, bool is_paused) {
+    asio::post(io_, [this, id, is_paused] {
+      if (is_waiting(id))
+        entries_.at(id).is_paused = is_paused;
+      else if (is_paused)
+        tell(id, wire::Pause{});
+      else
+        tell(id, wire::Resume{});
+    });
   }
 
   void tell(AttemptId id, const wire::Message& message) {
@@ -327,11 +472,15 @@ class Runner final : public WardenRunner,
                  },
                  [&](const wire::Exited& m) { end(frame.id, m.report); },
                  [&](const wire::NotStarted& m) { end(frame.id, m.failure); },
-                 [&](const wire::Paused&) { lane_paused(); },
+                 [&](const wire::AllPaused&) { lane_paused(); },
                  // Only a runner sends these.
                  [](const wire::Start&) {}, [](const wire::Stop&) {},
                  [](const wire::Signal&) {}, [](const wire::Pause&) {},
-                 [](const wire::Resume&) {}},
+                 [](const wire::Resume&) {}, [](const wire::PauseAll&) {},
+                 [](const wire::ResumeAll&) {}, [](const wire::Forget&) {},
+                 [](const wire::Claim&) {},
+                 // These have been read when the warden was taken over.
+                 [](const wire::Known&) {}, [](const wire::Listed&) {}},
         frame.message);
     return state;
   }
@@ -346,7 +495,7 @@ class Runner final : public WardenRunner,
     const auto found = entries_.find(id);
     if (found == entries_.end())
       return;
-    found->second.started = AttemptStarted{message.pid};
+    found->second.started = AttemptStarted{message.pid, message.is_paused};
     if (found->second.handler)
       found->second.handler(*found->second.started);
   }
@@ -358,10 +507,12 @@ class Runner final : public WardenRunner,
     Entry& entry = found->second;
     if (entry.lane)
       --entry.lane->running;
-    entry.lane = nullptr;
+    // A kept warden is told there when to forget.
+    if (!options_.keep)
+      entry.lane = nullptr;
     entry.spec = nullptr;
     if (entry.forgotten) {
-      entries_.erase(found);
+      drop(found);
       return;
     }
     entry.end = AttemptEnded{std::move(how), std::move(entry.sink)};
@@ -376,8 +527,66 @@ class Runner final : public WardenRunner,
     close_lanes();
     if (std::exchange(not_paused_, 0) > 0)
       std::exchange(on_paused_, nullptr)();
+    if (options_.keep && !warden_dies()) {
+      cut_off();
+      return;
+    }
     await_warden(warden_, Duration{0});
-    sweeper_.kill_tree(Tree{}, [this](SweepReport) { recovered(); });
+    // The orphans of a warden that we have not started are not our children.
+    if (!options_.keep)
+      sweeper_.kill_tree(Tree{}, [this](SweepReport) { recovered(); });
+    else if (warden_is_ours_)
+      sweeper_.kill_tree(Tree{}, [this](SweepReport) { begin_sweep(); });
+    else
+      begin_sweep();
+  }
+
+  [[nodiscard]] bool warden_dies() const {
+    pollfd exit{.fd = warden_.pidfd, .events = POLLIN, .revents = 0};
+    constexpr auto limit =
+        std::chrono::duration_cast<std::chrono::milliseconds>(death_limit);
+    return ::poll(&exit, 1, static_cast<int>(limit.count())) > 0;
+  }
+
+  /// Nothing is killed: it is another runner's now.
+  void cut_off() {
+    abandon_warden();
+    std::vector<AttemptId> open;
+    for (const auto& [id, entry] : entries_) {
+      if (!entry.end)
+        open.push_back(id);
+    }
+    for (const AttemptId id : open)
+      end(id, RunnerLost{.cut_off = true});
+    if (options_.keep->on_cut_off)
+      options_.keep->on_cut_off();
+  }
+
+  void abandon_warden() {
+    if (warden_.pidfd >= 0)
+      ::close(warden_.pidfd);
+    warden_ = {};
+    state_ = State::left;
+  }
+
+  void begin_sweep() {
+    leftovers_.emplace(session_);
+    sweep_deadline_ = std::chrono::steady_clock::now() + sweep_limit;
+    sweep_on();
+  }
+
+  void sweep_on() {
+    if (leftovers_->pass() == 0 ||
+        std::chrono::steady_clock::now() >= sweep_deadline_) {
+      leftovers_.reset();
+      recovered();
+      return;
+    }
+    sweep_timer_.expires_after(sweep_pause);
+    sweep_timer_.async_wait([this](error_code stopped) {
+      if (!stopped)
+        sweep_on();
+    });
   }
 
   /// Pending handlers hold the lanes for a while longer; the sockets must go
@@ -409,10 +618,16 @@ class Runner final : public WardenRunner,
   asio::io_context& io_;
   WardenOptions options_;
   unsigned lane_count_ = 1;
-  std::string nonce_;
+  std::string session_;
+  std::vector<AttemptId> adopted_;
   std::atomic<int> none_running_{0};
   TreeSweeper sweeper_;
   WardenProcess warden_;
+  bool warden_is_ours_ = true;  ///< Our child, not adopted.
+  std::uint64_t takeover_ = 0;  ///< By which number a kept one knows us.
+  std::optional<LeftoverSweep> leftovers_;
+  asio::steady_timer sweep_timer_;
+  TimePoint sweep_deadline_{};
   State state_ = State::down;
   std::deque<TimePoint> wardens_started_;  ///< Within the period.
   std::uint64_t generation_ = 0;
@@ -429,6 +644,7 @@ Result<std::unique_ptr<WardenRunner>> WardenRunner::create(
   auto runner = std::make_unique<Runner>(io, std::move(options));
   if (auto opened = runner->open(); !opened)
     return tl::unexpected(std::move(opened.error()));
+  runner->remember_adopted();
   return runner;
 }
 

@@ -13,6 +13,9 @@ using Kind = std::uint8_t;
 
 constexpr std::size_t header_size = 4 + 1 + 8 + 4;
 
+/// What a greeting begins with, so that a foreign connection is told apart.
+constexpr std::uint32_t greeting_magic = 0x57505254;  // "TRPW"
+
 class Writer {
  public:
   explicit Writer(std::string& out) : out_{out} {}
@@ -59,6 +62,7 @@ class Parser {
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] bool finished() const { return ok_ && in_.empty(); }
   void fail() { ok_ = false; }
+  void skip_rest() { in_ = {}; }
 
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
@@ -178,6 +182,8 @@ void fields(F& f,
   fields(f, x.standard_input);
   f(x.standard_output);
   f(x.standard_error);
+  f(x.record.path);
+  f(x.record.most_bytes);
   fields(f, x.limits);
   fields(f, x.tree_limits);
   f(x.umask);
@@ -185,6 +191,7 @@ void fields(F& f,
   f(x.new_session);
   f(x.foreground);
   f(x.time_limit);
+  f(x.silence_limit);
   f(x.grace);
   f(x.polite_signal);
 }
@@ -196,6 +203,7 @@ void fields(F& f,
   f(x.signal);
   f(x.core_dumped);
   f(x.timed_out);
+  f(x.silent);
   f(x.stopped);
   f(x.killed);
   f(x.out_of_memory);
@@ -208,6 +216,25 @@ void fields(F& f,
   f(x.max_rss_bytes);
   f(x.stdout_bytes);
   f(x.stderr_bytes);
+  f(x.unrecorded_bytes);
+}
+
+void fields(Writer& w, const Hello& hello) {
+  w(hello.version);
+  w(hello.session);
+  w(hello.lanes);
+  w(hello.takeover);
+}
+
+void fields(Parser& p, Hello& hello) {
+  p(hello.version);
+  if (hello.version != wire_version) {
+    p.skip_rest();
+    return;
+  }
+  p(hello.session);
+  p(hello.lanes);
+  p(hello.takeover);
 }
 
 template <class F, class T>
@@ -222,11 +249,12 @@ void message_fields(F& f, T& message) {
   } else if constexpr (std::is_same_v<M, Signal>) {
     f(message.signal);
   } else if constexpr (std::is_empty_v<M>) {
-    // Pause, Resume, Paused: the kind says it all.
+    // Pause, Forget, Listed, ..: the kind says it all.
   } else if constexpr (std::is_same_v<M, Hello>) {
-    f(message.version);
+    fields(f, message);
   } else if constexpr (std::is_same_v<M, Started>) {
     f(message.pid);
+    f(message.is_paused);
   } else if constexpr (std::is_same_v<M, OutputRead>) {
     f(message.stream);
     f(message.bytes);
@@ -262,6 +290,29 @@ T read_number(const char* from) {
 }
 
 }  // namespace
+
+std::string encode(const Greeting& greeting) {
+  std::string bytes;
+  Writer write{bytes};
+  write(greeting_magic);
+  write(greeting.version);
+  write(greeting.lane);
+  write(greeting.takeover);
+  return bytes;
+}
+
+std::optional<Greeting> parse_greeting(std::string_view bytes) {
+  std::uint32_t magic = 0;
+  Greeting greeting;
+  Parser parse{bytes};
+  parse(magic);
+  parse(greeting.version);
+  parse(greeting.lane);
+  parse(greeting.takeover);
+  if (!parse.finished() || magic != greeting_magic)
+    return std::nullopt;
+  return greeting;
+}
 
 void encode(std::string& out, AttemptId id, const Message& message) {
   const std::size_t start = out.size();

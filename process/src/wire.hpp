@@ -20,7 +20,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 2;
+inline constexpr std::uint32_t wire_version = 5;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.
@@ -39,18 +39,36 @@ struct Stop {
 struct Signal {
   int signal = 0;
 };
-/// Stop every process of every attempt of the lane, and its clock.
+/// Stop every process of the attempt, and its clock.
 struct Pause {};
 struct Resume {};
+/// The same for all attempts of the lane.
+struct PauseAll {};
+struct ResumeAll {};
+/// The end of an attempt has been taken note of. Only a kept warden remembers.
+struct Forget {};
+/// Somebody is there again for what an attempt that was listed writes.
+struct Claim {};
 
 // From the warden.
+
+/// The first frame on each connection. The version stays its first field for
+/// ever: of a Hello in another version nothing else is read.
 struct Hello {
   std::uint32_t version = wire_version;
+  std::string session;         ///< What its markers begin with.
+  std::uint32_t lanes = 1;     ///< How many it has.
+  std::uint64_t takeover = 0;  ///< Of a kept warden: see Greeting.
 };
-/// They stand still.
-struct Paused {};
+/// A kept warden knows the attempt; what has become of it so far follows.
+struct Known {};
+/// These were all that the lane knows.
+struct Listed {};
+/// All of the lane stand still.
+struct AllPaused {};
 struct Started {
   int pid = 0;
+  bool is_paused = false;
 };
 struct OutputRead {
   Stream stream = Stream::out;
@@ -63,13 +81,33 @@ struct NotStarted {
   SpawnFailure failure;
 };
 
-using Message = std::variant<Start, Stop, Signal, Pause, Resume, Hello, Paused,
-                             Started, OutputRead, Exited, NotStarted>;
+using Message = std::variant<Start, Stop, Signal, Pause, Resume, PauseAll,
+                             ResumeAll, Hello, AllPaused, Started, OutputRead,
+                             Exited, NotStarted, Forget, Claim, Known, Listed>;
 
 struct Frame {
   AttemptId id;
   Message message;
 };
+
+/// The first bytes on a connection to a kept warden, of a fixed size. All lanes
+/// of one runner carry the number that the Hello of its first lane told, so
+/// that those of two runners do not mix.
+struct Greeting {
+  std::uint32_t version = wire_version;
+  std::uint32_t lane = 0;      ///< Or `end_lane`.
+  std::uint64_t takeover = 0;  ///< Zero on lane 0, which begins a takeover.
+};
+
+/// Not a lane: asks the warden to end all commands and itself.
+inline constexpr std::uint32_t end_lane = 0xffffffff;
+
+inline constexpr std::size_t greeting_size = 4 + 4 + 4 + 8;
+
+[[nodiscard]] std::string encode(const Greeting& greeting);
+
+/// None if it is not a runner that speaks, or not all of its greeting.
+[[nodiscard]] std::optional<Greeting> parse_greeting(std::string_view bytes);
 
 /// Appends the frame to `out`.
 void encode(std::string& out, AttemptId id, const Message& message);

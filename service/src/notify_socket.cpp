@@ -1,4 +1,5 @@
 #include <troupe/base/owned_fd.hpp>
+#include <troupe/base/random_name.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/service/notify_socket.hpp>
 
@@ -11,7 +12,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <random>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -144,9 +144,8 @@ Result<std::unique_ptr<NotifySocket>> NotifySocket::open(
                    fmt::format("{}: the folder of a notification socket must "
                                "be an absolute path",
                                folder));
-  std::random_device chance;
   for (int left = most_names;; --left) {
-    std::string path = fmt::format("{}/{:08x}", folder, chance());
+    std::string path = fmt::format("{}/{}", folder, random_name(1));
     auto fd = bind_socket(path);
     if (!fd) {
       if (fd.error().code == Errc::already_exists && left > 1)

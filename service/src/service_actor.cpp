@@ -82,6 +82,10 @@ class ServiceActor {
           deps_.runner.stop(attempt_,
                             {.signal = SIGKILL, .grace = Duration{0}});
         },
+        [this](CrashService) {
+          deps_.runner.stop(attempt_,
+                            {.signal = SIGKILL, .grace = Duration{0}});
+        },
         [this](DescribeService) {
           actors::answer_later(self_).deliver(status());
         },
@@ -260,6 +264,12 @@ supervisor::ChildSpec service_child(std::shared_ptr<const ServiceSpec> spec,
           .shutdown = shutdown};
 }
 
+const std::string& path_of(const TreeNode& node) {
+  if (const auto* service = std::get_if<ServiceNode>(&node.what))
+    return service->spec->name;
+  return std::get<GroupNode>(node.what).name;
+}
+
 }  // namespace
 
 Scales::Scales(const GroupNode& root) { add(root); }
@@ -298,6 +308,11 @@ supervisor::ChildSpec child_spec_of(std::shared_ptr<const TreeNode> node,
   spec.restart = node->restart;
   spec.significant = node->significant;
   spec.backoff = node->backoff;
+  spec.on_presence = [&deps,
+                      path = path_of(*node)](supervisor::Presence presence) {
+    if (deps.listener)
+      send(deps.listener, PresenceNews{path, presence});
+  };
   return spec;
 }
 

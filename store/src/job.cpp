@@ -63,6 +63,22 @@ std::string_view to_string(JobState state) {
   return "unknown";
 }
 
+std::string_view to_string(TaskState state) {
+  switch (state) {
+    case TaskState::waiting:
+      return "waiting";
+    case TaskState::backing_off:
+      return "backing_off";
+    case TaskState::claimed:
+      return "claimed";
+    case TaskState::started:
+      return "started";
+    case TaskState::ended:
+      return "ended";
+  }
+  return "unknown";
+}
+
 bool has_ended(JobState state) {
   switch (state) {
     case JobState::open:
@@ -77,6 +93,36 @@ bool has_ended(JobState state) {
     case JobState::cancelled:
     case JobState::skipped:
       return true;
+  }
+  return true;
+}
+
+std::string_view to_string(RunState state) {
+  switch (state) {
+    case RunState::running:
+      return "running";
+    case RunState::succeeded:
+      return "succeeded";
+    case RunState::failed:
+      return "failed";
+    case RunState::cancelled:
+      return "cancelled";
+  }
+  return "unknown";
+}
+
+bool has_ended(RunState state) { return state != RunState::running; }
+
+bool is_in(RunState state, RunSet set) {
+  switch (set) {
+    case RunSet::all:
+      return true;
+    case RunSet::unended:
+      return !has_ended(state);
+    case RunSet::ended:
+      return has_ended(state);
+    case RunSet::failed:
+      return state == RunState::failed;
   }
   return true;
 }
@@ -105,19 +151,13 @@ Result<void> check(const NewJob& job) {
   if (auto r = check_length("the request id", job.request_id, 1, longest_id);
       !r)
     return r;
-  if (auto r = check_length("the name", job.name, 0, longest_name); !r)
+  if (auto r = check(JobEdit{.name = job.name,
+                             .tags = job.tags,
+                             .group = job.group,
+                             .resources = job.resources,
+                             .spec = job.spec});
+      !r)
     return r;
-  if (auto r = check_length("the group", job.group, 1, longest_id); !r)
-    return r;
-  if (auto r = check_length("the spec", job.spec, 0, largest_spec); !r)
-    return r;
-  if (job.tags.size() > most_tags)
-    return failure(Errc::invalid_argument,
-                   fmt::format("more than {} tags", most_tags));
-  for (const std::string& tag : job.tags) {
-    if (auto r = check_length("a tag", tag, 1, longest_id); !r)
-      return r;
-  }
   if (job.needs.size() > most_needs)
     return failure(Errc::invalid_argument,
                    fmt::format("more than {} needs", most_needs));
@@ -132,9 +172,54 @@ Result<void> check(const NewJob& job) {
   return {};
 }
 
+Result<void> check(const JobEdit& edit) {
+  const auto length = [](std::string_view what,
+                         const std::optional<std::string>& text,
+                         std::size_t least, std::size_t most) -> Result<void> {
+    return text ? check_length(what, *text, least, most) : Result<void>{};
+  };
+  if (auto r = length("the name", edit.name, 0, longest_name); !r)
+    return r;
+  if (auto r = length("the group", edit.group, 1, longest_id); !r)
+    return r;
+  if (auto r = length("the resources", edit.resources, 0, longest_resources);
+      !r)
+    return r;
+  if (auto r = length("the spec", edit.spec, 0, largest_spec); !r)
+    return r;
+  if (!edit.tags)
+    return {};
+  if (edit.tags->size() > most_tags)
+    return failure(Errc::invalid_argument,
+                   fmt::format("more than {} tags", most_tags));
+  for (const std::string& tag : *edit.tags) {
+    if (auto r = check_length("a tag", tag, 1, longest_id); !r)
+      return r;
+  }
+  return {};
+}
+
+Result<void> check(const NewRun& run) {
+  if (auto r = check_length("the request id", run.request_id, 1, longest_id);
+      !r)
+    return r;
+  if (auto r = check_length("the name", run.name, 0, longest_name); !r)
+    return r;
+  return check_length("the spec", run.spec, 0, largest_run_spec);
+}
+
+Result<void> check(const RunEvent& event) {
+  if (event.number >= most_events)
+    return failure(Errc::invalid_argument,
+                   fmt::format("more than {} events", most_events));
+  return check_length("an event", event.what, 0, largest_event);
+}
+
 Result<void> check(const Group& group) {
   if (group.slots == 0)
     return failure(Errc::invalid_argument, "a group needs at least one slot");
+  if (group.weight == 0)
+    return failure(Errc::invalid_argument, "a group needs a weight");
   return check_length("the name of a group", group.name, 1, longest_id);
 }
 

@@ -12,10 +12,40 @@ tl::unexpected<Error> no_job(JobId job) {
   return failure(Errc::not_found, fmt::format("no job {}", job.value));
 }
 
-bool waits(auto state) {
-  using State = decltype(state);
-  return state == State::fresh || state == State::again ||
-         state == State::sleeping;
+tl::unexpected<Error> is_of(RunId run) {
+  return failure(
+      Errc::invalid_argument,
+      fmt::format("it belongs to run r{0}; give r{0} instead", run.value));
+}
+
+bool waits(TaskState state) {
+  return state == TaskState::waiting || state == TaskState::backing_off;
+}
+
+bool is_at_work(TaskState state) {
+  return state == TaskState::claimed || state == TaskState::started;
+}
+
+tl::unexpected<Error> no_group(const std::string& name) {
+  return failure(Errc::not_found, fmt::format("no group {}", name));
+}
+
+bool is_in(const JobInfo& job, JobSet set) {
+  switch (set) {
+    case JobSet::all:
+      return true;
+    case JobSet::unended:
+      return !job.ended;
+    case JobSet::active:
+      return !job.ended && job.counts.running + job.counts.retrying > 0;
+    case JobSet::ended:
+      return job.ended.has_value();
+    case JobSet::failed:
+      return job.state == JobState::failed;
+    case JobSet::settled:
+      return job.ended && job.state != JobState::failed;
+  }
+  return true;
 }
 
 }  // namespace
@@ -27,17 +57,26 @@ Result<ModelStore::Jobs::iterator> ModelStore::find(JobId job) {
   return it;
 }
 
+Result<ModelStore::Runs::iterator> ModelStore::find(RunId run) {
+  const auto it = runs_.find(run);
+  if (it == runs_.end())
+    return failure(Errc::not_found, fmt::format("no run r{}", run.value));
+  return it;
+}
+
 // -- Submitting --------------------------------------------------------------
 
 Result<Submitted> ModelStore::open_job(const NewJob& job, WallTime now) {
   if (auto r = check(job); !r)
     return tl::unexpected(std::move(r.error()));
-  for (const auto& [id, known] : jobs_) {
-    if (known.job.request_id == job.request_id)
-      return Submitted{id, false, known.is_sealed};
-  }
+  if (const auto there = known(job.request_id); *there)
+    return **there;
   if (!groups_.contains(job.group))
-    return failure(Errc::not_found, fmt::format("no group {}", job.group));
+    return no_group(job.group);
+  if (job.run) {
+    if (const auto run = find(job.run); !run)
+      return tl::unexpected(run.error());
+  }
   Job added;
   added.job = job;
   added.submitted = now;
@@ -53,6 +92,15 @@ Result<Submitted> ModelStore::open_job(const NewJob& job, WallTime now) {
   const JobId id{++last_job_};
   jobs_.emplace(id, std::move(added));
   return Submitted{id, true, false};
+}
+
+Result<std::optional<Submitted>> ModelStore::known(
+    const std::string& request_id) {
+  for (const auto& [id, job] : jobs_) {
+    if (job.job.request_id == request_id)
+      return std::optional{Submitted{id, false, job.is_sealed}};
+  }
+  return std::optional<Submitted>{};
 }
 
 Result<void> ModelStore::append(JobId job, std::uint64_t chunk,
@@ -128,8 +176,7 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
   for (auto& [id, job] : jobs_) {
     for (std::size_t i = 0; i < job.tasks.size(); ++i) {
       Task& task = job.tasks[i];
-      if (task.session != session || (task.state != TaskState::claimed &&
-                                      task.state != TaskState::started))
+      if (task.session != session || !is_at_work(task.state))
         continue;
       touched.push_back(id);
       task.session = {};
@@ -140,7 +187,11 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
       } else if (job.is_cancelled) {
         end_task({id, i}, task, Outcome::cancelled, now);
       } else {
-        task.state = TaskState::again;
+        task.state = TaskState::waiting;
+        task.history.push_back({.task = {id, i},
+                                .attempt = task.attempt,
+                                .outcome = Outcome::lost,
+                                .at = now});
         ++end.queued_again;
       }
     }
@@ -150,39 +201,67 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
   return end;
 }
 
+QueueId ModelStore::queue_of(const Job& job) {
+  return {job.job.group, job.job.resources};
+}
+
+/// Whether the end of its last attempt stands in its history already.
+bool ModelStore::is_told(const Task& task) {
+  return !task.history.empty() && task.history.back().attempt == task.attempt;
+}
+
 bool ModelStore::may_be_claimed(const Job& job) const {
   return job.is_sealed && !job.ended && job.is_due && !job.is_held &&
          job.needs.empty() && !groups_.at(job.job.group).is_held;
 }
 
 Result<std::vector<Claim>> ModelStore::claim(const SessionId& session,
-                                             const std::string& group,
+                                             const QueueId& queue,
                                              std::uint32_t limit) {
   if (!open_.contains(session))
     return failure(Errc::permission_denied, "no such session");
-  if (!groups_.contains(group))
-    return failure(Errc::not_found, fmt::format("no group {}", group));
+  if (!groups_.contains(queue.group))
+    return no_group(queue.group);
   std::vector<std::tuple<int, JobId>> order;
   for (const auto& [id, job] : jobs_) {
-    if (job.job.group == group && may_be_claimed(job))
+    if (queue_of(job) == queue && may_be_claimed(job))
       order.emplace_back(-static_cast<int>(job.job.priority), id);
   }
   std::sort(order.begin(), order.end());
   std::vector<Claim> claims;
   for (const auto& [rank, id] : order) {
     auto& tasks = jobs_.at(id).tasks;
-    for (const TaskState wanted : {TaskState::again, TaskState::fresh}) {
+    for (const bool again : {true, false}) {
       for (std::size_t i = 0; i < tasks.size() && claims.size() < limit; ++i) {
-        if (tasks[i].state != wanted)
+        if (tasks[i].state != TaskState::waiting ||
+            tasks[i].was_claimed != again)
           continue;
         tasks[i].state = TaskState::claimed;
         tasks[i].was_claimed = true;
         tasks[i].session = session;
-        claims.push_back({{{id, i}, ++tasks[i].attempt}, tasks[i].argument});
+        ++tasks[i].attempt;
+        claims.push_back(claim_of({id, i}, tasks[i]));
       }
     }
   }
   return claims;
+}
+
+Claim ModelStore::claim_of(TaskRef ref, const Task& task) {
+  Claim claim{.attempt = {ref, task.attempt},
+              .argument = task.argument,
+              .is_started = task.state == TaskState::started};
+  for (std::size_t i = task.forgiven; i < task.history.size(); ++i) {
+    const Outcome outcome = task.history[i].outcome;
+    if (outcome == Outcome::failed || outcome == Outcome::timed_out)
+      ++claim.failures;
+    if (outcome == Outcome::lost)
+      ++claim.losses;
+    const auto started = task.history[i].started;
+    if (started && (!claim.first_started || *started < *claim.first_started))
+      claim.first_started = started;
+  }
+  return claim;
 }
 
 /// The task, if the session holds this attempt of it.
@@ -192,9 +271,8 @@ ModelStore::Task* ModelStore::held_by(const SessionId& session,
   if (job == jobs_.end() || attempt.task.index >= job->second.tasks.size())
     return nullptr;
   Task& task = job->second.tasks[attempt.task.index];
-  const bool holds =
-      (task.state == TaskState::claimed || task.state == TaskState::started) &&
-      task.session == session && task.attempt == attempt.attempt;
+  const bool holds = is_at_work(task.state) && task.session == session &&
+                     task.attempt == attempt.attempt;
   return holds ? &task : nullptr;
 }
 
@@ -215,8 +293,7 @@ Result<std::vector<Recorded>> ModelStore::complete(
     WallTime now) {
   for (const Completion& completion : completions) {
     const Task* const task = held_by(session, completion.attempt);
-    if (completion.outcome == Outcome::lost ||
-        completion.outcome == Outcome::skipped ||
+    if (completion.outcome == Outcome::skipped ||
         (completion.retry_at && completion.outcome == Outcome::success))
       return failure(Errc::invalid_argument, "an outcome of the store's own");
     if (task != nullptr && completion.retry_at &&
@@ -241,8 +318,15 @@ Result<std::vector<Recorded>> ModelStore::complete(
     recorded.push_back(Recorded::yes);
     Job& job = jobs_.at(ref.job);
     if (completion.retry_at && !job.is_cancelled) {
-      task->state = TaskState::sleeping;
+      task->state = TaskState::backing_off;
       task->due = *completion.retry_at;
+      task->history.push_back({.task = ref,
+                               .attempt = task->attempt,
+                               .outcome = completion.outcome,
+                               .exit_status = completion.exit_status,
+                               .detail = completion.detail,
+                               .at = now,
+                               .started = completion.started});
       continue;
     }
     end_task(ref, *task,
@@ -259,26 +343,29 @@ Result<void> ModelStore::release(const SessionId& session,
                                  std::span<const AttemptRef> attempts) {
   for (const AttemptRef& attempt : attempts) {
     Task* const task = held_by(session, attempt);
-    if (task == nullptr || task->state == TaskState::started)
+    if (task == nullptr)
       continue;
     --task->attempt;
     task->session = {};
-    task->state = TaskState::again;
+    task->state = TaskState::waiting;
   }
   return {};
 }
 
-Result<std::vector<AttemptRef>> ModelStore::claimed_by(
-    const SessionId& session) {
-  std::vector<AttemptRef> held;
+Result<std::vector<Claim>> ModelStore::claimed_by(const SessionId& session) {
+  std::vector<Claim> held;
   for (const auto& [id, job] : jobs_) {
     for (std::size_t i = 0; i < job.tasks.size(); ++i) {
       const AttemptRef attempt{{id, i}, job.tasks[i].attempt};
       if (held_by(session, attempt) != nullptr)
-        held.push_back(attempt);
+        held.push_back(claim_of({id, i}, job.tasks[i]));
     }
   }
   return held;
+}
+
+Result<std::vector<SessionId>> ModelStore::open_sessions() {
+  return std::vector<SessionId>{open_.begin(), open_.end()};
 }
 
 // -- Time --------------------------------------------------------------------
@@ -290,7 +377,8 @@ Result<std::uint64_t> ModelStore::wake(WallTime now, std::uint32_t limit) {
     if (job.is_sealed && !job.ended && !job.is_due && job.job.not_before <= now)
       due.emplace_back(job.job.not_before, id, -1);
     for (std::size_t i = 0; i < job.tasks.size(); ++i) {
-      if (job.tasks[i].state == TaskState::sleeping && job.tasks[i].due <= now)
+      if (job.tasks[i].state == TaskState::backing_off &&
+          job.tasks[i].due <= now)
         due.emplace_back(job.tasks[i].due, id, static_cast<std::int64_t>(i));
     }
   }
@@ -301,7 +389,7 @@ Result<std::uint64_t> ModelStore::wake(WallTime now, std::uint32_t limit) {
     if (index < 0)
       job.is_due = true;
     else
-      job.tasks[static_cast<std::size_t>(index)].state = TaskState::again;
+      job.tasks[static_cast<std::size_t>(index)].state = TaskState::waiting;
   }
   return due.size();
 }
@@ -316,7 +404,7 @@ Result<std::optional<WallTime>> ModelStore::next_wake() {
     if (job.is_sealed && !job.ended && !job.is_due)
       consider(job.job.not_before);
     for (const Task& task : job.tasks) {
-      if (task.state == TaskState::sleeping)
+      if (task.state == TaskState::backing_off)
         consider(task.due);
     }
   }
@@ -336,7 +424,7 @@ Result<std::vector<AttemptRef>> ModelStore::cancel(JobId job, WallTime now) {
   std::vector<AttemptRef> running;
   for (std::size_t i = 0; i < cancelled.tasks.size(); ++i) {
     const Task& task = cancelled.tasks[i];
-    if (task.state == TaskState::claimed || task.state == TaskState::started)
+    if (is_at_work(task.state))
       running.push_back({{job, i}, task.attempt});
   }
   // More may be added to one that is open; sealing it ends them as well.
@@ -355,18 +443,55 @@ Result<void> ModelStore::hold(JobId job, bool is_held) {
   return {};
 }
 
-Result<std::uint64_t> ModelStore::retry(JobId job) {
+Result<void> ModelStore::edit(JobId job, const JobEdit& edit, WallTime now) {
+  if (auto r = check(edit); !r)
+    return r;
+  const auto found = find(job);
+  if (!found)
+    return tl::unexpected(found.error());
+  Job& edited = (*found)->second;
+  if (edited.ended)
+    return failure(Errc::invalid_argument, "it has ended");
+  if (edit.group && !groups_.contains(*edit.group))
+    return no_group(*edit.group);
+  const auto set = [](auto& field, const auto& value) {
+    if (value)
+      field = *value;
+  };
+  set(edited.job.name, edit.name);
+  set(edited.job.tags, edit.tags);
+  set(edited.job.group, edit.group);
+  set(edited.job.resources, edit.resources);
+  set(edited.job.priority, edit.priority);
+  set(edited.job.spec, edit.spec);
+  set(edited.job.not_before, edit.not_before);
+  if (edit.not_before && edited.is_sealed)
+    edited.is_due = edited.job.not_before <= now;
+  return {};
+}
+
+Result<std::uint64_t> ModelStore::retry(JobId job, Retry which) {
   const auto found = find(job);
   if (!found)
     return tl::unexpected(found.error());
   Job& again = (*found)->second;
   if (!again.ended)
     return failure(Errc::invalid_argument, "it has not ended");
+  if (again.job.run)
+    return is_of(again.job.run);
+  if (!groups_.contains(again.job.group))
+    return no_group(again.job.group);
   std::uint64_t count = 0;
   for (Task& task : again.tasks) {
-    if (task.result.outcome == Outcome::success)
+    const Outcome outcome = task.result.outcome;
+    if (outcome == Outcome::success ||
+        (which == Retry::failed &&
+         (outcome == Outcome::cancelled || outcome == Outcome::skipped)))
       continue;
-    task.state = task.was_claimed ? TaskState::again : TaskState::fresh;
+    if (task.result.attempt > 0 && !is_told(task))
+      task.history.push_back(task.result);
+    task.forgiven = task.history.size();
+    task.state = TaskState::waiting;
     task.session = {};
     task.result = {};
     ++count;
@@ -388,6 +513,8 @@ Result<void> ModelStore::forget(JobId job) {
     return tl::unexpected(found.error());
   if (!(*found)->second.ended)
     return failure(Errc::invalid_argument, "it has not ended");
+  if ((*found)->second.job.run)
+    return is_of((*found)->second.job.run);
   jobs_.erase(*found);
   return {};
 }
@@ -397,6 +524,129 @@ Result<void> ModelStore::set_group(const Group& group) {
     return r;
   groups_[group.name] = group;
   return {};
+}
+
+Result<void> ModelStore::remove_group(const std::string& name) {
+  if (!groups_.contains(name))
+    return no_group(name);
+  if (name == "default")
+    return failure(Errc::invalid_argument, "the group default stays");
+  for (const auto& [id, job] : jobs_) {
+    if (job.job.group == name && !job.ended)
+      return failure(Errc::invalid_argument, "it has jobs");
+  }
+  groups_.erase(name);
+  return {};
+}
+
+// -- Runs --------------------------------------------------------------------
+
+Result<SubmittedRun> ModelStore::open_run(const NewRun& run, WallTime now) {
+  if (auto r = check(run); !r)
+    return tl::unexpected(std::move(r.error()));
+  for (const auto& [id, known] : runs_) {
+    if (known.info.run.request_id == run.request_id)
+      return SubmittedRun{id, false};
+  }
+  const RunId id{++last_run_};
+  runs_[id].info = {.id = id, .run = run, .submitted = now};
+  return SubmittedRun{id, true};
+}
+
+Result<bool> ModelStore::add_event(RunId run, const RunEvent& event,
+                                   RunState state, const RunCounts& counts) {
+  if (auto r = check(event); !r)
+    return tl::unexpected(std::move(r.error()));
+  const auto found = find(run);
+  if (!found)
+    return tl::unexpected(found.error());
+  auto& [info, events] = (*found)->second;
+  if (event.number < events.size())
+    return false;
+  if (event.number > events.size())
+    return failure(Errc::invalid_argument, "an event before it is missing");
+  events.push_back(event);
+  info.events = events.size();
+  info.state = state;
+  info.counts = counts;
+  info.ended = has_ended(state) ? std::optional{event.at} : std::nullopt;
+  return true;
+}
+
+Result<std::vector<JobId>> ModelStore::forget_run(RunId run) {
+  const auto found = find(run);
+  if (!found)
+    return tl::unexpected(found.error());
+  if (!(*found)->second.info.ended)
+    return failure(Errc::invalid_argument, "it has not ended");
+  std::vector<JobId> jobs;
+  for (const auto& [id, job] : jobs_) {
+    if (job.job.run != run)
+      continue;
+    if (!job.ended)
+      return failure(Errc::invalid_argument,
+                     fmt::format("its job {} has not ended", id.value));
+    jobs.push_back(id);
+  }
+  for (const JobId job : jobs)
+    jobs_.erase(job);
+  runs_.erase(*found);
+  return jobs;
+}
+
+Result<RunInfo> ModelStore::run(RunId run) {
+  const auto found = find(run);
+  if (!found)
+    return tl::unexpected(found.error());
+  return (*found)->second.info;
+}
+
+Result<std::vector<RunInfo>> ModelStore::runs(const RunFilter& filter,
+                                              std::uint32_t limit) {
+  std::vector<RunInfo> found;
+  for (auto it = runs_.rbegin(); it != runs_.rend() && found.size() < limit;
+       ++it) {
+    if ((filter.before && it->first >= filter.before) ||
+        !is_in(it->second.info.state, filter.set))
+      continue;
+    found.push_back(it->second.info);
+    found.back().run.spec.clear();
+  }
+  return found;
+}
+
+Result<std::vector<RunEvent>> ModelStore::events(RunId run, std::uint64_t from,
+                                                 std::uint32_t limit) {
+  const auto found = find(run);
+  if (!found)
+    return tl::unexpected(found.error());
+  const auto& all = (*found)->second.events;
+  const auto first = std::min<std::uint64_t>(from, all.size());
+  const auto last = std::min<std::uint64_t>(first + limit, all.size());
+  return std::vector<RunEvent>{all.begin() + static_cast<std::ptrdiff_t>(first),
+                               all.begin() + static_cast<std::ptrdiff_t>(last)};
+}
+
+Result<std::vector<RunInfo>> ModelStore::oldest_ended_runs(
+    std::uint32_t limit) {
+  std::vector<RunInfo> ended;
+  for (const auto& [id, run] : runs_) {
+    if (run.info.ended)
+      ended.push_back(run.info);
+  }
+  std::sort(ended.begin(), ended.end(), [](const RunInfo& a, const RunInfo& b) {
+    return std::tie(*a.ended, a.id) < std::tie(*b.ended, b.id);
+  });
+  ended.resize(std::min<std::size_t>(ended.size(), limit));
+  for (RunInfo& run : ended)
+    run.run.spec.clear();
+  return ended;
+}
+
+Result<std::uint64_t> ModelStore::count_ended_runs() {
+  return static_cast<std::uint64_t>(std::count_if(
+      runs_.begin(), runs_.end(),
+      [](const auto& entry) { return entry.second.info.ended.has_value(); }));
 }
 
 // -- Looking -----------------------------------------------------------------
@@ -409,7 +659,7 @@ JobCounts ModelStore::count(const Job& job) {
       ++(task.attempt == 0 ? counts.waiting : counts.retrying);
       continue;
     }
-    if (task.state != TaskState::ended) {
+    if (is_at_work(task.state)) {
       ++counts.running;
       continue;
     }
@@ -442,6 +692,8 @@ JobInfo ModelStore::info(JobId id, const Job& job) {
                .job = job.job,
                .counts = count(job),
                .needs_left = job.needs.size(),
+               .is_held = job.is_held,
+               .is_cancelled = job.is_cancelled,
                .submitted = job.submitted,
                .ended = job.ended};
   if (!job.is_sealed)
@@ -477,11 +729,13 @@ Result<std::vector<JobInfo>> ModelStore::jobs(const JobFilter& filter,
     const auto& tags = job.job.tags;
     if ((filter.before && id >= filter.before) ||
         (filter.group && job.job.group != *filter.group) ||
+        (filter.run && job.job.run != *filter.run) ||
         (filter.tag &&
-         std::find(tags.begin(), tags.end(), *filter.tag) == tags.end()) ||
-        (filter.only_unended && job.ended))
+         std::find(tags.begin(), tags.end(), *filter.tag) == tags.end()))
       continue;
-    found.push_back(info(id, job));
+    JobInfo listed = info(id, job);
+    if (is_in(listed, filter.set))
+      found.push_back(std::move(listed));
   }
   return found;
 }
@@ -502,25 +756,125 @@ Result<std::vector<TaskResult>> ModelStore::results(JobId job,
   return results;
 }
 
-Result<std::vector<Group>> ModelStore::groups() {
-  std::vector<Group> all;
-  for (const auto& [name, group] : groups_)
-    all.push_back(group);
+Result<std::vector<std::uint64_t>> ModelStore::tried(JobId job,
+                                                     std::uint64_t from,
+                                                     std::uint32_t limit) {
+  const auto found = find(job);
+  if (!found)
+    return tl::unexpected(found.error());
+  std::vector<std::uint64_t> indices;
+  const auto& tasks = (*found)->second.tasks;
+  for (std::uint64_t i = from; i < tasks.size() && indices.size() < limit;
+       ++i) {
+    if (tasks[i].attempt > 0)
+      indices.push_back(i);
+  }
+  return indices;
+}
+
+Result<TaskInfo> ModelStore::task(const TaskRef& task) {
+  const auto found = find(task.job);
+  if (!found)
+    return tl::unexpected(found.error());
+  const auto& tasks = (*found)->second.tasks;
+  if (task.index >= tasks.size())
+    return failure(Errc::not_found, "no such task");
+  const Task& seen = tasks[task.index];
+  TaskInfo info{.task = task,
+                .state = seen.state,
+                .argument = seen.argument,
+                .attempt = seen.attempt};
+  if (seen.state == TaskState::backing_off)
+    info.due = seen.due;
+  if (seen.state == TaskState::ended)
+    info.result = seen.result;
+  return info;
+}
+
+Result<std::vector<TaskResult>> ModelStore::attempts(const TaskRef& task) {
+  const auto found = find(task.job);
+  if (!found)
+    return tl::unexpected(found.error());
+  const auto& tasks = (*found)->second.tasks;
+  if (task.index >= tasks.size())
+    return std::vector<TaskResult>{};
+  const Task& seen = tasks[task.index];
+  std::vector<TaskResult> all = seen.history;
+  if (seen.state == TaskState::ended && seen.attempt > 0 && !is_told(seen))
+    all.push_back(seen.result);
   return all;
 }
 
-Result<std::vector<std::string>> ModelStore::groups_with_work() {
-  std::set<std::string> names;
-  for (const auto& [id, job] : jobs_) {
-    const bool has_some =
-        std::any_of(job.tasks.begin(), job.tasks.end(), [](const Task& task) {
-          return task.state == TaskState::again ||
-                 task.state == TaskState::fresh;
-        });
-    if (has_some && may_be_claimed(job))
-      names.insert(job.job.group);
+Result<std::optional<WallTime>> ModelStore::next_due(JobId job) {
+  const auto found = find(job);
+  if (!found)
+    return tl::unexpected(found.error());
+  std::optional<WallTime> next;
+  for (const Task& task : (*found)->second.tasks) {
+    if (task.state == TaskState::backing_off && (!next || task.due < *next))
+      next = task.due;
   }
-  return std::vector<std::string>{names.begin(), names.end()};
+  return next;
+}
+
+Result<std::vector<GroupInfo>> ModelStore::groups() {
+  std::vector<GroupInfo> all;
+  for (const auto& [name, group] : groups_) {
+    GroupInfo info{group, {}};
+    for (const auto& [id, job] : jobs_) {
+      if (job.job.group != name || job.ended)
+        continue;
+      const JobCounts counts = count(job);
+      ++info.counts.jobs;
+      info.counts.waiting += counts.waiting;
+      info.counts.retrying += counts.retrying;
+      info.counts.running += counts.running;
+    }
+    all.push_back(info);
+  }
+  return all;
+}
+
+Result<std::vector<QueueHead>> ModelStore::queues() {
+  std::map<QueueId, QueueHead> heads;
+  for (const auto& [id, job] : jobs_) {
+    const bool has_some = std::any_of(
+        job.tasks.begin(), job.tasks.end(),
+        [](const Task& task) { return task.state == TaskState::waiting; });
+    if (!has_some || !may_be_claimed(job))
+      continue;
+    const QueueHead head{queue_of(job), job.job.priority, id};
+    const auto [known, is_new] = heads.try_emplace(head.queue, head);
+    if (!is_new && head.priority > known->second.priority)
+      known->second = head;
+  }
+  std::vector<QueueHead> all;
+  for (const auto& [queue, head] : heads)
+    all.push_back(head);
+  return all;
+}
+
+Result<std::vector<JobId>> ModelStore::oldest_ended(JobSet set,
+                                                    std::uint32_t limit) {
+  std::vector<std::pair<WallTime, JobId>> ended;
+  for (const auto& [id, job] : jobs_) {
+    if (job.ended && !job.job.run && is_in(info(id, job), set))
+      ended.emplace_back(*job.ended, id);
+  }
+  std::sort(ended.begin(), ended.end());
+  std::vector<JobId> oldest;
+  for (const auto& [time, id] : ended) {
+    if (oldest.size() < limit)
+      oldest.push_back(id);
+  }
+  return oldest;
+}
+
+Result<std::uint64_t> ModelStore::count_ended() {
+  return static_cast<std::uint64_t>(
+      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+        return entry.second.ended.has_value() && !entry.second.job.run;
+      }));
 }
 
 // -- Ends --------------------------------------------------------------------

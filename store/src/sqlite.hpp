@@ -91,6 +91,10 @@ class Database {
   /// The one number of the one row of `sql`.
   [[nodiscard]] std::int64_t number(std::string_view sql);
   [[nodiscard]] std::string text(std::string_view sql);
+  /// Rows that the last statement has changed.
+  [[nodiscard]] std::int64_t changes() const {
+    return sqlite3_changes64(database_.get());
+  }
   [[nodiscard]] std::int64_t last_row() const {
     return sqlite3_last_insert_rowid(database_.get());
   }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <iterator>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -16,21 +17,31 @@ namespace troupe::store {
 namespace {
 
 constexpr std::int64_t application_id = 0x54727065;  // "Trpe"
-constexpr std::int64_t newest_schema = 1;
+constexpr std::int64_t newest_schema = 3;
+constexpr int pages_given_back = 1000;  ///< At a time; 4 MB.
 
-constexpr const char* schema = R"(
-CREATE TABLE grp(name BLOB PRIMARY KEY, slots INT, held INT) WITHOUT ROWID;
+// What each version has added; a file of an older one gets what it lacks.
+constexpr const char* schema_1 = R"(
+CREATE TABLE grp(name BLOB PRIMARY KEY, slots INT, held INT, weight INT,
+  starts_per_minute INT, break_after INT, break_pause INT,
+  n_jobs INT DEFAULT 0, n_waiting INT DEFAULT 0, n_retrying INT DEFAULT 0,
+  n_running INT DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE session(id BLOB PRIMARY KEY, open INT) WITHOUT ROWID;
 CREATE TABLE job(
   id INTEGER PRIMARY KEY AUTOINCREMENT, request_id BLOB UNIQUE, name BLOB,
-  grp BLOB, priority INT, delivery INT, spec BLOB, not_before INT,
-  submitted INT, ended INT,
+  grp BLOB, resources BLOB, priority INT, delivery INT, spec BLOB,
+  not_before INT, submitted INT, ended INT,
   tasks INT, chunks INT, next INT, again INT, needs_left INT,
   sealed INT, due INT, held INT, cancelled INT, doomed INT,
   n_waiting INT, n_retrying INT, n_running INT, n_success INT, n_failed INT,
   n_timed_out INT, n_cancelled INT, n_lost INT, n_skipped INT,
   rest_outcome INT, rest_from INT, rest_at INT);
 CREATE INDEX job_unended ON job(id) WHERE ended IS NULL;
+CREATE INDEX job_active ON job(id)
+  WHERE ended IS NULL AND n_running+n_retrying>0;
+CREATE INDEX job_ended ON job(ended, id) WHERE ended IS NOT NULL;
+CREATE INDEX job_failed ON job(id)
+  WHERE ended IS NOT NULL AND n_failed+n_timed_out+n_lost>0;
 CREATE INDEX job_grp ON job(grp, id);
 CREATE TABLE tag(job INT, pos INT, tag BLOB, PRIMARY KEY(job, pos))
   WITHOUT ROWID;
@@ -40,8 +51,8 @@ CREATE TABLE need(job INT, pos INT, needs INT, "when" INT, open INT,
 CREATE INDEX need_open ON need(needs, job) WHERE open;
 CREATE TABLE argument(job INT, idx INT, argument BLOB, PRIMARY KEY(job, idx))
   WITHOUT ROWID;
-CREATE TABLE queue(grp BLOB, rank INT, job INT, PRIMARY KEY(grp, rank, job))
-  WITHOUT ROWID;
+CREATE TABLE queue(grp BLOB, resources BLOB, rank INT, job INT,
+  PRIMARY KEY(grp, resources, rank, job)) WITHOUT ROWID;
 CREATE TABLE again(job INT, idx INT, attempt INT, session BLOB,
   PRIMARY KEY(job, idx)) WITHOUT ROWID;
 CREATE TABLE timer(due INT, job INT, idx INT, attempt INT, session BLOB,
@@ -52,8 +63,30 @@ CREATE TABLE running(job INT, idx INT, attempt INT, session BLOB, started INT,
 CREATE INDEX running_session ON running(session, job, idx);
 CREATE TABLE result(job INT, idx INT, attempt INT, session BLOB, outcome INT,
   status INT, detail BLOB, at INT, PRIMARY KEY(job, idx)) WITHOUT ROWID;
-INSERT INTO grp VALUES(CAST('default' AS BLOB), 1, 0);
+CREATE TABLE attempt(job INT, idx INT, attempt INT, outcome INT, status INT,
+  detail BLOB, at INT, counts INT, PRIMARY KEY(job, idx, attempt))
+  WITHOUT ROWID;
+CREATE TABLE garbage(job INTEGER PRIMARY KEY);
+INSERT INTO grp(name, slots, held, weight, starts_per_minute, break_after,
+  break_pause) VALUES(CAST('default' AS BLOB), 1, 0, 1, 0, 0, 30000000000);
 )";
+constexpr const char* schema_2 = R"(
+CREATE TABLE run(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, request_id BLOB UNIQUE, name BLOB,
+  state INT, n_jobs INT, n_ended INT, n_failed INT, n_events INT,
+  submitted INT, ended INT, spec BLOB);
+CREATE INDEX run_unended ON run(id) WHERE ended IS NULL;
+CREATE INDEX run_ended ON run(ended, id) WHERE ended IS NOT NULL;
+CREATE TABLE run_event(run INT, number INT, at INT, what BLOB,
+  PRIMARY KEY(run, number)) WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN run INT DEFAULT 0;
+CREATE INDEX job_run ON job(run, id) WHERE run<>0;
+DROP INDEX job_ended;
+CREATE INDEX job_ended ON job(ended, id) WHERE ended IS NOT NULL AND run=0;
+)";
+constexpr const char* schema_3 = "ALTER TABLE attempt ADD COLUMN started INT;";
+constexpr const char* schemas[] = {schema_1, schema_2, schema_3};
+static_assert(std::size(schemas) == newest_schema);
 
 std::int64_t to_stored(WallTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -75,6 +108,10 @@ std::optional<std::int64_t> to_stored(const std::optional<WallTime>& time) {
   throw Error{code, std::move(what)};
 }
 
+std::int64_t to_stored(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+}
+
 void require(Result<void> checked) {
   if (!checked)
     throw std::move(checked.error());
@@ -83,7 +120,7 @@ void require(Result<void> checked) {
 /// What changes of a job.
 struct Row {
   JobId id;
-  std::string group;
+  QueueId queue;
   std::int64_t priority = 0;
   Delivery delivery = Delivery::at_least_once;
   WallTime not_before;
@@ -102,10 +139,17 @@ struct Row {
   std::optional<Outcome> rest_outcome;
   std::uint64_t rest_from = 0;
   WallTime rest_at;
+  RunId run;
+  GroupCounts in_group;  ///< What its group counts of it.
 
   [[nodiscard]] bool may_be_claimed() const {
     return sealed && !ended && due && !held && needs_left == 0 &&
            (again > 0 || next < counts.tasks);
+  }
+  [[nodiscard]] GroupCounts for_group() const {
+    if (ended)
+      return {};
+    return {1, counts.waiting, counts.retrying, counts.running};
   }
   [[nodiscard]] JobState state() const {
     if (!sealed)
@@ -140,10 +184,11 @@ struct Row {
 };
 
 constexpr std::string_view row_columns =
-    "id, grp, priority, delivery, not_before, ended, tasks, chunks, next, "
+    "id, grp, resources, priority, delivery, not_before, ended, tasks, chunks, "
+    "next, "
     "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
     "n_retrying, n_running, n_success, n_failed, n_timed_out, n_cancelled, "
-    "n_lost, n_skipped, rest_outcome, rest_from, rest_at";
+    "n_lost, n_skipped, rest_outcome, rest_from, rest_at, run";
 
 Row read_row(const Statement& s) {
   int column = 0;
@@ -151,7 +196,8 @@ Row read_row(const Statement& s) {
   const auto count = [&] { return static_cast<std::uint64_t>(number()); };
   Row row;
   row.id = JobId{count()};
-  row.group = s.bytes(column++);
+  row.queue.group = s.bytes(column++);
+  row.queue.resources = s.bytes(column++);
   row.priority = number();
   row.delivery = static_cast<Delivery>(number());
   row.not_before = from_stored(number());
@@ -182,6 +228,8 @@ Row read_row(const Statement& s) {
   ++column;
   row.rest_from = count();
   row.rest_at = from_stored(number());
+  row.run = RunId{count()};
+  row.in_group = row.for_group();
   return row;
 }
 
@@ -192,20 +240,22 @@ std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
 }
 
 /// Somebody else's file must not be taken for an empty one.
-void check_file(Database& database, const std::string& path) {
+void check_file(Database& database) {
   const auto id = database.number("PRAGMA application_id");
   const bool is_new =
       id == 0 && database.number("SELECT count(*) FROM sqlite_master") == 0;
   if (!is_new && id != application_id)
-    refuse(Errc::corrupt, fmt::format("{} is not a store of troupe", path));
+    refuse(Errc::corrupt, "it is not a store of troupe");
   const auto version = database.number("PRAGMA user_version");
   if (version > newest_schema)
     refuse(Errc::unsupported,
-           fmt::format("{} is of a newer troupe (schema {}; this one knows {})",
-                       path, version, newest_schema));
+           fmt::format("it is of a newer troupe (schema {}; this one knows {})",
+                       version, newest_schema));
   const std::string checked = database.text("PRAGMA quick_check(1)");
+  // What is wrong comes last, in a line of its own: a heading may come first.
   if (checked != "ok")
-    refuse(Errc::corrupt, fmt::format("{} is damaged: {}", path, checked));
+    refuse(Errc::corrupt, fmt::format("it is damaged: {}",
+                                      checked.substr(checked.rfind('\n') + 1)));
 }
 
 }  // namespace
@@ -266,15 +316,26 @@ class SqliteStore::Tables {
     }
   }
 
+  Result<void> give_back_space() {
+    try {
+      database_.execute(
+          fmt::format("PRAGMA incremental_vacuum({})", pages_given_back)
+              .c_str());
+      return {};
+    } catch (Error& error) {
+      return tl::unexpected(std::move(error));
+    }
+  }
+
   // -- Submitting ------------------------------------------------------------
 
   Submitted open_job(const NewJob& job, WallTime now) {
     require(check(job));
-    auto& known = sql("SELECT id, sealed FROM job WHERE request_id=?1");
-    if (known.bind(job.request_id).step())
-      return {JobId{static_cast<std::uint64_t>(known.number(0))}, false,
-              known.number(1) != 0};
+    if (const auto there = known(job.request_id))
+      return *there;
     require_group(job.group);
+    if (job.run)
+      require_run(job.run);
     std::uint64_t needs_left = 0;
     bool doomed = false;
     std::vector<bool> open;
@@ -286,24 +347,35 @@ class SqliteStore::Tables {
       else
         doomed = doomed || !satisfies(needed.state(), need.when);
     }
-    sql("INSERT INTO job(request_id, name, grp, priority, delivery, spec, "
-        "not_before, submitted, tasks, chunks, next, again, needs_left, "
+    sql("INSERT INTO job(request_id, name, grp, resources, priority, "
+        "delivery, spec, not_before, submitted, tasks, chunks, next, again, "
+        "needs_left, "
         "sealed, due, held, cancelled, doomed, n_waiting, n_retrying, "
         "n_running, n_success, n_failed, n_timed_out, n_cancelled, n_lost, "
-        "n_skipped, rest_from, rest_at) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-        "0, 0, 0, 0, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)")
-        .run(job.request_id, job.name, job.group,
+        "n_skipped, rest_from, rest_at, run) VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
+        "?7, ?8, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, ?11, 0, 0, 0, 0, 0, 0, 0, 0, "
+        "0, 0, 0, ?12)")
+        .run(job.request_id, job.name, job.group, job.resources,
              static_cast<int>(job.priority), static_cast<int>(job.delivery),
              job.spec, to_stored(job.not_before), to_stored(now), needs_left,
-             doomed);
+             doomed, job.run.value);
     const auto id = database_.last_row();
+    count_in(job.group, {.jobs = 1}, {});
     for (std::size_t i = 0; i < job.needs.size(); ++i)
       sql("INSERT INTO need VALUES(?1, ?2, ?3, ?4, ?5)")
           .run(id, i, job.needs[i].job.value,
                static_cast<int>(job.needs[i].when), static_cast<bool>(open[i]));
-    for (std::size_t i = 0; i < job.tags.size(); ++i)
-      sql("INSERT INTO tag VALUES(?1, ?2, ?3)").run(id, i, job.tags[i]);
-    return {JobId{static_cast<std::uint64_t>(id)}, true, false};
+    const JobId added{static_cast<std::uint64_t>(id)};
+    add_tags(added, job.tags);
+    return {added, true, false};
+  }
+
+  std::optional<Submitted> known(const std::string& request_id) {
+    auto& find = sql("SELECT id, sealed FROM job WHERE request_id=?1");
+    if (!find.bind(request_id).step())
+      return std::nullopt;
+    return Submitted{JobId{static_cast<std::uint64_t>(find.number(0))}, false,
+                     find.number(1) != 0};
   }
 
   /// Whether the tasks of this chunk are still to be added.
@@ -388,6 +460,7 @@ class SqliteStore::Tables {
         add_result(job, attempt, "", Outcome::cancelled, 0, "", now);
       } else {
         add_again(job, attempt, "");
+        add_attempt(attempt, Outcome::lost, 0, "", now);
         ++job.counts.retrying;
         ++end.queued_again;
       }
@@ -397,18 +470,19 @@ class SqliteStore::Tables {
     return end;
   }
 
-  std::vector<Claim> claim(const SessionId& session, const std::string& group,
+  std::vector<Claim> claim(const SessionId& session, const QueueId& queue,
                            std::uint32_t limit) {
     auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open");
     if (!open.bind(session.value).step())
       refuse(Errc::permission_denied, "no such session");
     std::vector<Claim> claims;
-    if (require_group(group))
+    if (require_group(queue.group))
       return claims;
     while (claims.size() < limit) {
       auto& first =
-          sql("SELECT job FROM queue WHERE grp=?1 ORDER BY rank, job LIMIT 1");
-      if (!first.bind(group).step())
+          sql("SELECT job FROM queue WHERE grp=?1 AND resources=?2 ORDER BY "
+              "rank, job LIMIT 1");
+      if (!first.bind(queue.group, queue.resources).step())
         break;
       Row& job = row(JobId{static_cast<std::uint64_t>(first.number(0))});
       claim_from(job, session, limit, claims);
@@ -450,6 +524,8 @@ class SqliteStore::Tables {
       if (completion.retry_at && !job.cancelled) {
         add_timer(*completion.retry_at, attempt, /*is_job=*/false,
                   session.value);
+        add_attempt(attempt, completion.outcome, completion.exit_status,
+                    completion.detail, now, completion.started);
         ++job.counts.retrying;
         continue;
       }
@@ -463,8 +539,7 @@ class SqliteStore::Tables {
 
   void release(const SessionId& session, std::span<const AttemptRef> attempts) {
     for (const AttemptRef& attempt : attempts) {
-      const auto started = held(session, attempt);
-      if (!started || *started)
+      if (!held(session, attempt))
         continue;
       Row& job = row(attempt.task.job);
       stop_running(job, attempt.task);
@@ -473,12 +548,26 @@ class SqliteStore::Tables {
     }
   }
 
-  std::vector<AttemptRef> claimed_by(const SessionId& session) {
+  std::vector<Claim> claimed_by(const SessionId& session) {
     auto& find =
         sql("SELECT job, idx, attempt FROM running WHERE session=?1 "
             "ORDER BY job, idx");
     find.bind(session.value);
-    return read_attempts(find);
+    std::vector<Claim> held;
+    for (const AttemptRef& attempt : read_attempts(find)) {
+      held.push_back(claim_of(attempt));
+      held.back().is_started = this->held(session, attempt).value_or(false);
+    }
+    return held;
+  }
+
+  std::vector<SessionId> open_sessions() {
+    auto& find = sql("SELECT id FROM session WHERE open ORDER BY id");
+    find.bind();
+    std::vector<SessionId> open;
+    while (find.step())
+      open.push_back({find.bytes(0)});
+    return open;
   }
 
   // -- Time ------------------------------------------------------------------
@@ -545,28 +634,68 @@ class SqliteStore::Tables {
       job.held = is_held;
   }
 
-  std::uint64_t retry(JobId id) {
+  void edit(JobId id, const JobEdit& edit, WallTime now) {
+    require(check(edit));
+    Row& job = row(id);
+    if (job.ended)
+      refuse(Errc::invalid_argument, "it has ended");
+    if (edit.group)
+      (void)require_group(*edit.group);
+    take_from_queue(job);
+    count_in(job.queue.group, {}, job.in_group);
+    job.queue = {edit.group.value_or(job.queue.group),
+                 edit.resources.value_or(job.queue.resources)};
+    count_in(job.queue.group, job.in_group, {});
+    if (edit.priority)
+      job.priority = static_cast<std::int64_t>(*edit.priority);
+    if (edit.not_before)
+      move_start(job, *edit.not_before, now);
+    sql("UPDATE job SET name=coalesce(?2, name), spec=coalesce(?3, spec), "
+        "grp=?4, resources=?5, priority=?6, not_before=?7 WHERE id=?1")
+        .run(id.value, edit.name, edit.spec, job.queue.group,
+             job.queue.resources, job.priority, to_stored(job.not_before));
+    if (!edit.tags)
+      return;
+    sql("DELETE FROM tag WHERE job=?1").run(id.value);
+    add_tags(id, *edit.tags);
+  }
+
+  std::uint64_t retry(JobId id, Retry which) {
     Row& job = row(id);
     if (!job.ended)
       refuse(Errc::invalid_argument, "it has not ended");
+    if (job.run)
+      refuse_job_of(job.run);
+    (void)require_group(job.queue.group);
     JobCounts& counts = job.counts;
-    const std::uint64_t count = counts.tasks - counts.success;
+    const bool all = which == Retry::not_succeeded;
+    const std::uint64_t count =
+        all ? counts.tasks - counts.success
+            : counts.failed + counts.timed_out + counts.lost;
     if (count == 0)
       return 0;
-    sql("INSERT INTO again SELECT job, idx, attempt, CAST('' AS BLOB) "
-        "FROM result WHERE job=?1 AND outcome<>1")
-        .run(id.value);
-    sql("DELETE FROM result WHERE job=?1 AND outcome<>1").run(id.value);
+    for (const char* const text :
+         {"INSERT INTO again SELECT job, idx, attempt, CAST('' AS BLOB) FROM "
+          "result WHERE job=?1 AND outcome<>1 AND (?2 OR outcome IN (2, 3, 5))",
+          "INSERT OR IGNORE INTO attempt SELECT job, idx, attempt, outcome, "
+          "status, detail, at, 0, NULL FROM result WHERE job=?1 AND outcome<>1 "
+          "AND "
+          "attempt>0 AND (?2 OR outcome IN (2, 3, 5))",
+          "DELETE FROM result WHERE job=?1 AND outcome<>1 AND (?2 OR outcome "
+          "IN (2, 3, 5))"})
+      sql(text).run(id.value, all);
+    sql("UPDATE attempt SET counts=0 WHERE job=?1 AND counts").run(id.value);
     auto& rows = sql("SELECT count(*), sum(attempt>0) FROM again WHERE job=?1");
     rows.bind(id.value).step();
     job.again = static_cast<std::uint64_t>(rows.number(0));
     const auto tried = static_cast<std::uint64_t>(rows.number(1));
-    if (std::exchange(job.rest_outcome, std::nullopt))
+    if (all && std::exchange(job.rest_outcome, std::nullopt))
       job.next = job.rest_from;
-    counts = {.tasks = counts.tasks,
-              .waiting = count - tried,
-              .retrying = tried,
-              .success = counts.success};
+    if (all)
+      counts.cancelled = counts.skipped = 0;
+    counts.failed = counts.timed_out = counts.lost = 0;
+    counts.waiting = count - tried;
+    counts.retrying = tried;
     sql("UPDATE need SET open=0 WHERE job=?1").run(id.value);
     job.needs_left = 0;
     job.ended.reset();
@@ -578,20 +707,187 @@ class SqliteStore::Tables {
   }
 
   void forget(JobId id) {
-    if (!row(id).ended)
+    const Row& job = row(id);
+    if (!job.ended)
       refuse(Errc::invalid_argument, "it has not ended");
+    if (job.run)
+      refuse_job_of(job.run);
+    remove(id);
+  }
+
+  void remove(JobId id) {
     touched_.erase(id);
     for (const char* const statement :
          {"DELETE FROM job WHERE id=?1", "DELETE FROM tag WHERE job=?1",
-          "DELETE FROM need WHERE job=?1", "DELETE FROM argument WHERE job=?1",
-          "DELETE FROM result WHERE job=?1"})
+          "DELETE FROM need WHERE job=?1", "INSERT INTO garbage VALUES(?1)"})
       sql(statement).run(id.value);
+  }
+
+  /// Whether there is more to do.
+  bool tidy(std::uint32_t rows) {
+    auto& first = sql("SELECT job FROM garbage LIMIT 1");
+    if (!first.bind().step())
+      return false;
+    const std::int64_t job = first.number(0);
+    for (const char* const statement :
+         {"DELETE FROM argument WHERE job=?1 AND idx IN (SELECT idx FROM "
+          "argument WHERE job=?1 LIMIT ?2)",
+          "DELETE FROM result WHERE job=?1 AND idx IN (SELECT idx FROM result "
+          "WHERE job=?1 LIMIT ?2)",
+          "DELETE FROM attempt WHERE job=?1 AND idx IN (SELECT idx FROM "
+          "attempt WHERE job=?1 LIMIT ?2)"}) {
+      sql(statement).run(job, rows);
+      if (database_.changes() > 0)
+        return true;
+    }
+    sql("DELETE FROM garbage WHERE job=?1").run(job);
+    return true;
   }
 
   void set_group(const Group& group) {
     require(check(group));
-    sql("INSERT OR REPLACE INTO grp VALUES(?1, ?2, ?3)")
-        .run(group.name, group.slots, group.is_held);
+    sql("INSERT INTO grp(name, slots, held, weight, starts_per_minute, "
+        "break_after, break_pause) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT(name) DO UPDATE SET slots=?2, held=?3, weight=?4, "
+        "starts_per_minute=?5, break_after=?6, break_pause=?7")
+        .run(group.name, group.slots, group.is_held, group.weight,
+             group.starts_per_minute, group.break_after,
+             to_stored(group.break_pause));
+  }
+
+  void remove_group(const std::string& name) {
+    (void)require_group(name);
+    if (name == "default")
+      refuse(Errc::invalid_argument, "the group default stays");
+    auto& find = sql("SELECT n_jobs FROM grp WHERE name=?1");
+    find.bind(name).step();
+    if (find.number(0) > 0)
+      refuse(Errc::invalid_argument, "it has jobs");
+    sql("DELETE FROM grp WHERE name=?1").run(name);
+  }
+
+  // -- Runs ------------------------------------------------------------------
+
+  SubmittedRun open_run(const NewRun& run, WallTime now) {
+    require(check(run));
+    auto& find = sql("SELECT id FROM run WHERE request_id=?1");
+    if (find.bind(run.request_id).step())
+      return {run_id(find, 0), false};
+    sql("INSERT INTO run(request_id, name, spec, state, n_jobs, n_ended, "
+        "n_failed, n_events, submitted) VALUES(?1, ?2, ?3, ?4, 0, 0, 0, 0, ?5)")
+        .run(run.request_id, run.name, run.spec,
+             static_cast<int>(RunState::running), to_stored(now));
+    return {RunId{static_cast<std::uint64_t>(database_.last_row())}, true};
+  }
+
+  bool add_event(RunId run, const RunEvent& event, RunState state,
+                 const RunCounts& counts) {
+    require(check(event));
+    auto& find = sql("SELECT n_events FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    const auto next = static_cast<std::uint64_t>(find.number(0));
+    if (event.number < next)
+      return false;
+    if (event.number > next)
+      refuse(Errc::invalid_argument, "an event before it is missing");
+    sql("INSERT INTO run_event(run, number, at, what) VALUES(?1, ?2, ?3, ?4)")
+        .run(run.value, event.number, to_stored(event.at), event.what);
+    sql("UPDATE run SET n_events=?2, state=?3, n_jobs=?4, n_ended=?5, "
+        "n_failed=?6, ended=?7 WHERE id=?1")
+        .run(run.value, next + 1, static_cast<int>(state), counts.jobs,
+             counts.ended, counts.failed,
+             has_ended(state) ? std::optional{to_stored(event.at)}
+                              : std::nullopt);
+    return true;
+  }
+
+  std::vector<JobId> forget_run(RunId run) {
+    auto& find = sql("SELECT ended FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    if (find.is_null(0))
+      refuse(Errc::invalid_argument, "it has not ended");
+    std::vector<JobId> jobs;
+    auto& all =
+        sql("SELECT id, ended FROM job WHERE run<>0 AND run=?1 ORDER BY id");
+    all.bind(run.value);
+    while (all.step()) {
+      jobs.push_back(JobId{static_cast<std::uint64_t>(all.number(0))});
+      if (all.is_null(1))
+        refuse(Errc::invalid_argument,
+               fmt::format("its job {} has not ended", jobs.back().value));
+    }
+    for (const JobId job : jobs)
+      remove(job);
+    sql("DELETE FROM run_event WHERE run=?1").run(run.value);
+    sql("DELETE FROM run WHERE id=?1").run(run.value);
+    return jobs;
+  }
+
+  RunInfo run(RunId run) {
+    auto& find =
+        sql("SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+            "n_events, submitted, ended, spec FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    RunInfo info = read_run(find);
+    info.run.spec = find.bytes(10);
+    return info;
+  }
+
+  std::vector<RunInfo> runs(const RunFilter& filter, std::uint32_t limit) {
+    std::string_view condition;
+    switch (filter.set) {
+      case RunSet::all:
+        break;
+      case RunSet::unended:
+        condition = " AND ended IS NULL";
+        break;
+      case RunSet::ended:
+        condition = " AND ended IS NOT NULL";
+        break;
+      case RunSet::failed:
+        condition = " AND state=3";
+        break;
+    }
+    Statement find = database_.prepare(fmt::format(
+        "SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+        "n_events, submitted, ended FROM run WHERE (?1=0 OR id<?1){} "
+        "ORDER BY id DESC LIMIT ?2",
+        condition));
+    find.bind(filter.before.value, limit);
+    return read_runs(find);
+  }
+
+  std::vector<RunEvent> events(RunId run, std::uint64_t from,
+                               std::uint32_t limit) {
+    require_run(run);
+    auto& find =
+        sql("SELECT number, what, at FROM run_event WHERE run=?1 AND "
+            "number>=?2 ORDER BY number LIMIT ?3");
+    find.bind(run.value, from, limit);
+    std::vector<RunEvent> all;
+    while (find.step())
+      all.push_back({.number = static_cast<std::uint64_t>(find.number(0)),
+                     .what = find.bytes(1),
+                     .at = from_stored(find.number(2))});
+    return all;
+  }
+
+  std::vector<RunInfo> oldest_ended_runs(std::uint32_t limit) {
+    auto& find =
+        sql("SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+            "n_events, submitted, ended FROM run WHERE ended IS NOT NULL "
+            "ORDER BY ended, id LIMIT ?1");
+    find.bind(limit);
+    return read_runs(find);
+  }
+
+  std::uint64_t count_ended_runs() {
+    auto& find = sql("SELECT count(*) FROM run WHERE ended IS NOT NULL");
+    find.bind().step();
+    return static_cast<std::uint64_t>(find.number(0));
   }
 
   // -- Looking ---------------------------------------------------------------
@@ -608,13 +904,17 @@ class SqliteStore::Tables {
     info.submitted = from_stored(find.number(3));
     const Row row = load(id);
     info.id = id;
-    info.job.group = row.group;
+    info.job.group = row.queue.group;
+    info.job.resources = row.queue.resources;
     info.job.priority = static_cast<Priority>(row.priority);
     info.job.delivery = row.delivery;
     info.job.not_before = row.not_before;
+    info.job.run = row.run;
     info.state = row.state();
     info.counts = row.counts;
     info.needs_left = row.needs_left;
+    info.is_held = row.held;
+    info.is_cancelled = row.cancelled;
     info.ended = row.ended;
     auto& needs =
         sql("SELECT needs, \"when\" FROM need WHERE job=?1 ORDER BY pos");
@@ -636,12 +936,15 @@ class SqliteStore::Tables {
       text += " AND grp=?2";
     if (filter.tag)
       text += " AND id IN (SELECT job FROM tag WHERE tag=?3)";
-    if (filter.only_unended)
-      text += " AND ended IS NULL";
-    text += " ORDER BY id DESC LIMIT ?4";
+    // The index of those of runs is there for rows that say so.
+    if (filter.run)
+      text += *filter.run ? " AND run<>0 AND run=?4" : " AND run=0";
+    text += condition_of(filter.set);
+    text += " ORDER BY id DESC LIMIT ?5";
     Statement find = database_.prepare(text);
     find.bind(filter.before.value, filter.group.value_or(""),
-              filter.tag.value_or(""), limit);
+              filter.tag.value_or(""), filter.run.value_or(RunId{}).value,
+              limit);
     std::vector<JobId> ids;
     while (find.step())
       ids.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
@@ -654,7 +957,12 @@ class SqliteStore::Tables {
 
   std::vector<TaskResult> results(JobId id, std::uint64_t from,
                                   std::uint32_t limit) {
-    const Row job = load(id);
+    return results_of(load(id), from, limit);
+  }
+
+  std::vector<TaskResult> results_of(const Row& job, std::uint64_t from,
+                                     std::uint32_t limit) {
+    const JobId id = job.id;
     std::vector<TaskResult> results;
     auto& find =
         sql("SELECT idx, attempt, outcome, status, detail, at FROM result "
@@ -677,25 +985,164 @@ class SqliteStore::Tables {
     return results;
   }
 
-  std::vector<Group> groups() {
-    std::vector<Group> all;
-    auto& find = sql("SELECT name, slots, held FROM grp ORDER BY name");
-    find.bind();
+  std::vector<std::uint64_t> tried(JobId id, std::uint64_t from,
+                                   std::uint32_t limit) {
+    (void)load(id);
+    auto& find = sql(
+        "SELECT idx FROM result WHERE job=?1 AND idx>=?2 AND attempt>0 "
+        "UNION SELECT idx FROM running WHERE job=?1 AND idx>=?2 "
+        "UNION SELECT idx FROM again WHERE job=?1 AND idx>=?2 AND attempt>0 "
+        "UNION SELECT idx FROM timer WHERE job=?1 AND idx>=?2 "
+        "ORDER BY idx LIMIT ?3");
+    find.bind(id.value, from, limit);
+    std::vector<std::uint64_t> indices;
     while (find.step())
-      all.push_back({find.bytes(0), static_cast<std::uint32_t>(find.number(1)),
-                     find.number(2) != 0});
+      indices.push_back(static_cast<std::uint64_t>(find.number(0)));
+    return indices;
+  }
+
+  TaskInfo task(const TaskRef& task) {
+    const Row job = load(task.job);
+    if (task.index >= job.counts.tasks)
+      refuse(Errc::not_found,
+             fmt::format("job {} has no task {}", task.job.value, task.index));
+    TaskInfo info{.task = task, .argument = argument_of(task)};
+    const auto attempt_in = [&](Statement& find) {
+      if (!find.bind(task.job.value, task.index).step())
+        return false;
+      info.attempt = static_cast<std::uint32_t>(find.number(0));
+      return true;
+    };
+    auto& running =
+        sql("SELECT attempt, started FROM running WHERE job=?1 AND idx=?2");
+    auto& sleeping =
+        sql("SELECT attempt, due FROM timer WHERE job=?1 AND idx=?2");
+    if (attempt_in(running)) {
+      info.state =
+          running.number(1) != 0 ? TaskState::started : TaskState::claimed;
+    } else if (attempt_in(sleeping)) {
+      info.state = TaskState::backing_off;
+      info.due = from_stored(sleeping.number(1));
+    } else if (!attempt_in(
+                   sql("SELECT attempt FROM again WHERE job=?1 AND idx=?2"))) {
+      const auto ended = results_of(job, task.index, 1);
+      if (!ended.empty() && ended[0].task == task) {
+        info.state = TaskState::ended;
+        info.attempt = ended[0].attempt;
+        info.result = ended[0];
+      }
+    }
+    return info;
+  }
+
+  std::vector<TaskResult> attempts(const TaskRef& task) {
+    (void)load(task.job);
+    auto& find = sql(
+        "SELECT attempt, outcome, status, detail, at, started FROM attempt "
+        "WHERE job=?1 AND idx=?2 UNION ALL "
+        "SELECT attempt, outcome, status, detail, at, NULL FROM result WHERE "
+        "job=?1 AND idx=?2 AND attempt>0 AND NOT EXISTS(SELECT 1 FROM "
+        "attempt a WHERE a.job=?1 AND a.idx=?2 AND "
+        "a.attempt=result.attempt) ORDER BY 1");
+    find.bind(task.job.value, task.index);
+    std::vector<TaskResult> all;
+    while (find.step()) {
+      all.push_back({.task = task,
+                     .attempt = static_cast<std::uint32_t>(find.number(0)),
+                     .outcome = static_cast<Outcome>(find.number(1)),
+                     .exit_status = static_cast<int>(find.number(2)),
+                     .detail = find.bytes(3),
+                     .at = from_stored(find.number(4))});
+      if (!find.is_null(5))
+        all.back().started = from_stored(find.number(5));
+    }
     return all;
   }
 
-  std::vector<std::string> groups_with_work() {
-    std::vector<std::string> names;
+  std::optional<WallTime> next_due(JobId id) {
+    (void)load(id);
+    auto& find = sql("SELECT min(due) FROM timer WHERE job=?1 AND idx>=0");
+    find.bind(id.value).step();
+    if (find.is_null(0))
+      return std::nullopt;
+    return from_stored(find.number(0));
+  }
+
+  std::vector<GroupInfo> groups() {
+    std::vector<GroupInfo> all;
     auto& find =
-        sql("SELECT name FROM grp WHERE NOT held AND EXISTS("
-            "SELECT 1 FROM queue WHERE grp=name) ORDER BY name");
+        sql("SELECT name, slots, held, weight, starts_per_minute, break_after, "
+            "break_pause, n_jobs, n_waiting, n_retrying, n_running FROM grp "
+            "ORDER BY name");
     find.bind();
+    const auto small = [&](int column) {
+      return static_cast<std::uint32_t>(find.number(column));
+    };
+    const auto count = [&](int column) {
+      return static_cast<std::uint64_t>(find.number(column));
+    };
     while (find.step())
-      names.push_back(find.bytes(0));
-    return names;
+      all.push_back({{.name = find.bytes(0),
+                      .slots = small(1),
+                      .is_held = find.number(2) != 0,
+                      .weight = small(3),
+                      .starts_per_minute = small(4),
+                      .break_after = small(5),
+                      .break_pause = std::chrono::nanoseconds{find.number(6)}},
+                     {count(7), count(8), count(9), count(10)}});
+    return all;
+  }
+
+  /// Two looks at the index per queue, however long they are.
+  std::vector<QueueHead> queues() {
+    std::vector<QueueHead> heads;
+    auto& in_all =
+        sql("SELECT grp, resources, rank, job FROM queue ORDER BY grp, "
+            "resources, rank, job LIMIT 1");
+    // As one comparison of pairs these two would be a walk through the queue.
+    auto& in_group =
+        sql("SELECT grp, resources, rank, job FROM queue WHERE grp=?1 AND "
+            "resources>?2 ORDER BY grp, resources, rank, job LIMIT 1");
+    auto& in_next_group =
+        sql("SELECT grp, resources, rank, job FROM queue WHERE grp>?1 ORDER BY "
+            "grp, resources, rank, job LIMIT 1");
+    Statement* find = &in_all.bind();
+    bool found = find->step();
+    while (found) {
+      heads.push_back({{find->bytes(0), find->bytes(1)},
+                       static_cast<Priority>(-find->number(2)),
+                       JobId{static_cast<std::uint64_t>(find->number(3))}});
+      const QueueId& last = heads.back().queue;
+      find = &in_group.bind(last.group, last.resources);
+      found = find->step();
+      if (!found) {
+        find = &in_next_group.bind(last.group);
+        found = find->step();
+      }
+    }
+    std::erase_if(heads, [this](const QueueHead& head) {
+      return require_group(head.queue.group);
+    });
+    return heads;
+  }
+
+  std::uint64_t count_ended() {
+    auto& find =
+        sql("SELECT count(*) FROM job WHERE ended IS NOT NULL AND run=0");
+    find.bind().step();
+    return static_cast<std::uint64_t>(find.number(0));
+  }
+
+  std::vector<JobId> oldest_ended(JobSet set, std::uint32_t limit) {
+    Statement find = database_.prepare(
+        fmt::format("SELECT id FROM job WHERE ended IS NOT NULL AND run=0{} "
+                    "ORDER BY ended, id LIMIT ?1",
+                    condition_of(set)));
+    find.bind(limit);
+    std::vector<JobId> oldest;
+    while (find.step())
+      oldest.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
+    return oldest;
   }
 
  private:
@@ -710,6 +1157,48 @@ class SqliteStore::Tables {
 
   [[noreturn]] static void refuse_job(JobId id) {
     refuse(Errc::not_found, fmt::format("no job {}", id.value));
+  }
+
+  [[noreturn]] static void refuse_run(RunId run) {
+    refuse(Errc::not_found, fmt::format("no run r{}", run.value));
+  }
+
+  [[noreturn]] static void refuse_job_of(RunId run) {
+    refuse(Errc::invalid_argument,
+           fmt::format("it belongs to run r{0}; give r{0} instead", run.value));
+  }
+
+  void require_run(RunId run) {
+    if (!sql("SELECT 1 FROM run WHERE id=?1").bind(run.value).step())
+      refuse_run(run);
+  }
+
+  static RunId run_id(const Statement& s, int column) {
+    return RunId{static_cast<std::uint64_t>(s.number(column))};
+  }
+
+  static RunInfo read_run(const Statement& s) {
+    const auto count = [&](int column) {
+      return static_cast<std::uint64_t>(s.number(column));
+    };
+    RunInfo info;
+    info.id = run_id(s, 0);
+    info.run.request_id = s.bytes(1);
+    info.run.name = s.bytes(2);
+    info.state = static_cast<RunState>(s.number(3));
+    info.counts = {count(4), count(5), count(6)};
+    info.events = count(7);
+    info.submitted = from_stored(s.number(8));
+    if (!s.is_null(9))
+      info.ended = from_stored(s.number(9));
+    return info;
+  }
+
+  static std::vector<RunInfo> read_runs(Statement& s) {
+    std::vector<RunInfo> all;
+    while (s.step())
+      all.push_back(read_run(s));
+    return all;
   }
 
   Row load(JobId id) {
@@ -729,7 +1218,7 @@ class SqliteStore::Tables {
     return touched_.emplace(id, load(id)).first->second;
   }
 
-  void keep(const Row& r) {
+  void keep(Row& r) {
     sql("UPDATE job SET ended=?2, tasks=?3, chunks=?4, next=?5, again=?6, "
         "needs_left=?7, sealed=?8, due=?9, held=?10, cancelled=?11, "
         "doomed=?12, n_waiting=?13, n_retrying=?14, n_running=?15, "
@@ -742,14 +1231,67 @@ class SqliteStore::Tables {
              r.counts.success, r.counts.failed, r.counts.timed_out,
              r.counts.cancelled, r.counts.lost, r.counts.skipped,
              to_stored(r.rest_outcome), r.rest_from, to_stored(r.rest_at));
-    sql(r.may_be_claimed() ? "INSERT OR IGNORE INTO queue VALUES(?1, ?2, ?3)"
-                           : "DELETE FROM queue WHERE grp=?1 AND rank=?2 AND "
-                             "job=?3")
-        .run(r.group, -r.priority, r.id.value);
+    count_in(r.queue.group, r.for_group(), r.in_group);
+    r.in_group = r.for_group();
+    if (r.may_be_claimed())
+      sql("INSERT OR IGNORE INTO queue VALUES(?1, ?2, ?3, ?4)")
+          .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+    else
+      take_from_queue(r);
+  }
+
+  void take_from_queue(const Row& r) {
+    sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
+        "job=?4")
+        .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+  }
+
+  /// A job of the group counts as `now` instead of as `before`.
+  void count_in(const std::string& group, const GroupCounts& now,
+                const GroupCounts& before) {
+    if (now == before)
+      return;
+    sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
+        "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
+        .run(group, now.jobs - before.jobs, now.waiting - before.waiting,
+             now.retrying - before.retrying, now.running - before.running);
+  }
+
+  void add_tags(JobId job, const std::vector<std::string>& tags) {
+    for (std::size_t i = 0; i < tags.size(); ++i)
+      sql("INSERT INTO tag VALUES(?1, ?2, ?3)").run(job.value, i, tags[i]);
+  }
+
+  void move_start(Row& job, WallTime not_before, WallTime now) {
+    job.not_before = not_before;
+    if (!job.sealed)
+      return;
+    sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+    job.due = not_before <= now;
+    if (!job.due)
+      add_timer(not_before, {{job.id, 0}, 0}, /*is_job=*/true, "");
+  }
+
+  static std::string_view condition_of(JobSet set) {
+    switch (set) {
+      case JobSet::all:
+        return "";
+      case JobSet::unended:
+        return " AND ended IS NULL";
+      case JobSet::active:
+        return " AND ended IS NULL AND n_running+n_retrying>0";
+      case JobSet::ended:
+        return " AND ended IS NOT NULL";
+      case JobSet::failed:
+        return " AND ended IS NOT NULL AND n_failed+n_timed_out+n_lost>0";
+      case JobSet::settled:
+        return " AND ended IS NOT NULL AND n_failed+n_timed_out+n_lost=0";
+    }
+    return "";
   }
 
   void end() {
-    for (const auto& [id, row] : touched_)
+    for (auto& [id, row] : touched_)
       keep(row);
     touched_.clear();
     let_go();
@@ -821,11 +1363,28 @@ class SqliteStore::Tables {
     ++job.counts.running;
     sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
         .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
+    claims.push_back(claim_of(attempt));
+  }
+
+  Claim claim_of(const AttemptRef& attempt) {
+    Claim claim{.attempt = attempt, .argument = argument_of(attempt.task)};
+    if (attempt.attempt == 1)
+      return claim;
+    auto& find =
+        sql("SELECT sum(outcome IN (2, 3)), sum(outcome=5), min(started) FROM "
+            "attempt WHERE job=?1 AND idx=?2 AND counts");
+    find.bind(attempt.task.job.value, attempt.task.index).step();
+    claim.failures = static_cast<std::uint32_t>(find.number(0));
+    claim.losses = static_cast<std::uint32_t>(find.number(1));
+    if (!find.is_null(2))
+      claim.first_started = from_stored(find.number(2));
+    return claim;
+  }
+
+  std::string argument_of(const TaskRef& task) {
     auto& find = sql("SELECT argument FROM argument WHERE job=?1 AND idx=?2");
-    claims.push_back(
-        {attempt, find.bind(job.id.value, attempt.task.index).step()
-                      ? find.bytes(0)
-                      : std::string{}});
+    return find.bind(task.job.value, task.index).step() ? find.bytes(0)
+                                                        : std::string{};
   }
 
   /// Whether an attempt that the session holds was started; nullopt if it does
@@ -863,8 +1422,7 @@ class SqliteStore::Tables {
 
   void check_completion(const SessionId& session,
                         const Completion& completion) {
-    if (completion.outcome == Outcome::lost ||
-        completion.outcome == Outcome::skipped ||
+    if (completion.outcome == Outcome::skipped ||
         (completion.retry_at && completion.outcome == Outcome::success))
       refuse(Errc::invalid_argument, "an outcome of the store's own");
     if (!completion.retry_at)
@@ -888,6 +1446,17 @@ class SqliteStore::Tables {
         .run(job.id.value, attempt.task.index, attempt.attempt, session,
              static_cast<int>(outcome), status, detail, to_stored(now));
     ++job.count_of(outcome);
+  }
+
+  /// It was not the last of its task.
+  void add_attempt(const AttemptRef& attempt, Outcome outcome, int status,
+                   const std::string& detail, WallTime now,
+                   std::optional<WallTime> started = {}) {
+    sql("INSERT OR REPLACE INTO attempt VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, "
+        "?8)")
+        .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
+             static_cast<int>(outcome), status, detail, to_stored(now),
+             to_stored(started));
   }
 
   /// Its count is the caller's.
@@ -967,8 +1536,8 @@ class SqliteStore::Tables {
   std::optional<Error> lost_;  ///< Why the batch at hand cannot be committed.
 };
 
-SqliteStore::SqliteStore(std::unique_ptr<Tables> tables)
-    : tables_{std::move(tables)} {}
+SqliteStore::SqliteStore(std::unique_ptr<Tables> tables, bool is_new)
+    : tables_{std::move(tables)}, is_new_{is_new} {}
 SqliteStore::~SqliteStore() = default;
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(
@@ -981,21 +1550,26 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(
   try {
     Database database{path};
     database.execute("PRAGMA locking_mode=EXCLUSIVE");
-    check_file(database, path);
+    check_file(database);
+    if (database.number("PRAGMA page_count") == 0)
+      database.execute("PRAGMA auto_vacuum=INCREMENTAL");
     database.execute("PRAGMA journal_mode=WAL");
     database.execute("PRAGMA synchronous=FULL");
     database.execute("PRAGMA temp_store=MEMORY");
     database.execute("BEGIN EXCLUSIVE");
-    if (database.number("PRAGMA user_version") == 0) {
-      database.execute(schema);
+    const auto version = database.number("PRAGMA user_version");
+    const bool is_new = version == 0;
+    for (auto next = version; next < newest_schema; ++next)
+      database.execute(schemas[next]);
+    if (is_new)
       database.execute(
           fmt::format("PRAGMA application_id={}", application_id).c_str());
+    if (version < newest_schema)
       database.execute(
           fmt::format("PRAGMA user_version={}", newest_schema).c_str());
-    }
     database.execute("COMMIT");
     return std::unique_ptr<SqliteStore>{
-        new SqliteStore(std::make_unique<Tables>(std::move(database)))};
+        new SqliteStore(std::make_unique<Tables>(std::move(database)), is_new)};
   } catch (Error& error) {
     if (error.code == Errc::unavailable)
       error.what += "; is another troupe node using it?";
@@ -1008,8 +1582,21 @@ Result<void> SqliteStore::batch(const std::function<void()>& work) {
   return tables_->batch(work);
 }
 
+Result<bool> SqliteStore::tidy(std::uint32_t rows) {
+  auto more = tables_->act([&] { return tables_->tidy(rows); });
+  if (!more)
+    return more;
+  if (auto freed = tables_->give_back_space(); !freed)
+    return tl::unexpected(std::move(freed.error()));
+  return more;
+}
+
 Result<Submitted> SqliteStore::open_job(const NewJob& job, WallTime now) {
   return tables_->act([&] { return tables_->open_job(job, now); });
+}
+Result<std::optional<Submitted>> SqliteStore::known(
+    const std::string& request_id) {
+  return tables_->look([&] { return tables_->known(request_id); });
 }
 Result<void> SqliteStore::append(JobId job, std::uint64_t chunk,
                                  std::span<const std::string> arguments) {
@@ -1030,9 +1617,9 @@ Result<SessionEnd> SqliteStore::end_session(const SessionId& session,
   return tables_->act([&] { return tables_->end_session(session, now); });
 }
 Result<std::vector<Claim>> SqliteStore::claim(const SessionId& session,
-                                              const std::string& group,
+                                              const QueueId& queue,
                                               std::uint32_t limit) {
-  return tables_->act([&] { return tables_->claim(session, group, limit); });
+  return tables_->act([&] { return tables_->claim(session, queue, limit); });
 }
 Result<std::vector<bool>> SqliteStore::start(
     const SessionId& session, std::span<const AttemptRef> attempts) {
@@ -1048,9 +1635,11 @@ Result<void> SqliteStore::release(const SessionId& session,
                                   std::span<const AttemptRef> attempts) {
   return tables_->act([&] { tables_->release(session, attempts); });
 }
-Result<std::vector<AttemptRef>> SqliteStore::claimed_by(
-    const SessionId& session) {
+Result<std::vector<Claim>> SqliteStore::claimed_by(const SessionId& session) {
   return tables_->look([&] { return tables_->claimed_by(session); });
+}
+Result<std::vector<SessionId>> SqliteStore::open_sessions() {
+  return tables_->look([&] { return tables_->open_sessions(); });
 }
 Result<std::uint64_t> SqliteStore::wake(WallTime now, std::uint32_t limit) {
   return tables_->act([&] { return tables_->wake(now, limit); });
@@ -1064,14 +1653,49 @@ Result<std::vector<AttemptRef>> SqliteStore::cancel(JobId job, WallTime now) {
 Result<void> SqliteStore::hold(JobId job, bool is_held) {
   return tables_->act([&] { tables_->hold(job, is_held); });
 }
-Result<std::uint64_t> SqliteStore::retry(JobId job) {
-  return tables_->act([&] { return tables_->retry(job); });
+Result<void> SqliteStore::edit(JobId job, const JobEdit& edit, WallTime now) {
+  return tables_->act([&] { tables_->edit(job, edit, now); });
+}
+Result<std::uint64_t> SqliteStore::retry(JobId job, Retry which) {
+  return tables_->act([&] { return tables_->retry(job, which); });
 }
 Result<void> SqliteStore::forget(JobId job) {
   return tables_->act([&] { tables_->forget(job); });
 }
 Result<void> SqliteStore::set_group(const Group& group) {
   return tables_->act([&] { tables_->set_group(group); });
+}
+Result<void> SqliteStore::remove_group(const std::string& name) {
+  return tables_->act([&] { tables_->remove_group(name); });
+}
+Result<SubmittedRun> SqliteStore::open_run(const NewRun& run, WallTime now) {
+  return tables_->act([&] { return tables_->open_run(run, now); });
+}
+Result<bool> SqliteStore::add_event(RunId run, const RunEvent& event,
+                                    RunState state, const RunCounts& counts) {
+  return tables_->act(
+      [&] { return tables_->add_event(run, event, state, counts); });
+}
+Result<std::vector<JobId>> SqliteStore::forget_run(RunId run) {
+  return tables_->act([&] { return tables_->forget_run(run); });
+}
+Result<RunInfo> SqliteStore::run(RunId run) {
+  return tables_->look([&] { return tables_->run(run); });
+}
+Result<std::vector<RunInfo>> SqliteStore::runs(const RunFilter& filter,
+                                               std::uint32_t limit) {
+  return tables_->look([&] { return tables_->runs(filter, limit); });
+}
+Result<std::vector<RunEvent>> SqliteStore::events(RunId run, std::uint64_t from,
+                                                  std::uint32_t limit) {
+  return tables_->look([&] { return tables_->events(run, from, limit); });
+}
+Result<std::vector<RunInfo>> SqliteStore::oldest_ended_runs(
+    std::uint32_t limit) {
+  return tables_->look([&] { return tables_->oldest_ended_runs(limit); });
+}
+Result<std::uint64_t> SqliteStore::count_ended_runs() {
+  return tables_->look([&] { return tables_->count_ended_runs(); });
 }
 Result<JobInfo> SqliteStore::job(JobId job) {
   return tables_->look([&] { return tables_->job(job); });
@@ -1085,11 +1709,32 @@ Result<std::vector<TaskResult>> SqliteStore::results(JobId job,
                                                      std::uint32_t limit) {
   return tables_->look([&] { return tables_->results(job, from, limit); });
 }
-Result<std::vector<Group>> SqliteStore::groups() {
+Result<std::vector<std::uint64_t>> SqliteStore::tried(JobId job,
+                                                      std::uint64_t from,
+                                                      std::uint32_t limit) {
+  return tables_->look([&] { return tables_->tried(job, from, limit); });
+}
+Result<TaskInfo> SqliteStore::task(const TaskRef& task) {
+  return tables_->look([&] { return tables_->task(task); });
+}
+Result<std::vector<TaskResult>> SqliteStore::attempts(const TaskRef& task) {
+  return tables_->look([&] { return tables_->attempts(task); });
+}
+Result<std::optional<WallTime>> SqliteStore::next_due(JobId job) {
+  return tables_->look([&] { return tables_->next_due(job); });
+}
+Result<std::vector<GroupInfo>> SqliteStore::groups() {
   return tables_->look([&] { return tables_->groups(); });
 }
-Result<std::vector<std::string>> SqliteStore::groups_with_work() {
-  return tables_->look([&] { return tables_->groups_with_work(); });
+Result<std::vector<QueueHead>> SqliteStore::queues() {
+  return tables_->look([&] { return tables_->queues(); });
+}
+Result<std::vector<JobId>> SqliteStore::oldest_ended(JobSet set,
+                                                     std::uint32_t limit) {
+  return tables_->look([&] { return tables_->oldest_ended(set, limit); });
+}
+Result<std::uint64_t> SqliteStore::count_ended() {
+  return tables_->look([&] { return tables_->count_ended(); });
 }
 
 }  // namespace troupe::store

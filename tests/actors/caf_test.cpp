@@ -1,6 +1,7 @@
 #include "actor_test.hpp"
 
 #include <troupe/actors/caf.hpp>
+#include <troupe/actors/process_stop.hpp>
 
 #include <gtest/gtest.h>
 #include <memory>
@@ -25,6 +26,10 @@ struct Reply {
 struct Spin {
   Duration time{0};
 };
+/// Block, as if somebody had pressed Ctrl-Z meanwhile.
+struct BeStopped {
+  Duration time{0};
+};
 struct Block {
   Duration time{0};
 };
@@ -38,6 +43,7 @@ TROUPE_LOCAL_MESSAGE(troupe::actors::Crash)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Question)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Reply)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Spin)
+TROUPE_LOCAL_MESSAGE(troupe::actors::BeStopped)
 TROUPE_LOCAL_MESSAGE(troupe::actors::Block)
 
 namespace troupe::actors {
@@ -57,6 +63,10 @@ class Bell {
           const auto end = std::chrono::steady_clock::now() + spin.time;
           while (std::chrono::steady_clock::now() < end) {
           }
+        },
+        [](BeStopped stop) {
+          expect_process_stop();
+          std::this_thread::sleep_for(stop.time);
         },
         [](Block block) { std::this_thread::sleep_for(block.time); },
         [](const Crash& crash) { throw std::runtime_error(crash.text); },
@@ -148,6 +158,13 @@ TEST_F(CafTest, DetachedActorMayTakeItsTime) {
   stop(bell);
   while (actors_alive() > 0)
     std::this_thread::yield();
+  EXPECT_EQ(handler_stalls(), before);
+}
+
+TEST_F(CafTest, HandlerThatIsStoppedWithItsProcessHasNotStalled) {
+  auto bell = spawn<Bell>(rings);
+  const std::uint64_t before = handler_stalls();
+  tell(bell, BeStopped{stall_limit + 1ms});
   EXPECT_EQ(handler_stalls(), before);
 }
 

@@ -283,5 +283,71 @@ TEST(CommandCore, DoesNotRemarkOnTheProcessesOfACommandThatHadToBeKilled) {
   EXPECT_TRUE(outcome_of(request(1), ended(report)).attempts[0].notes.empty());
 }
 
+CommandRequest with_rules(std::string_view only_if, std::string_view unless) {
+  CommandRequest made = *request(5);
+  if (!only_if.empty())
+    made.retry.only_if = {parse_cause_rule(only_if).value()};
+  if (!unless.empty())
+    made.retry.unless = {parse_cause_rule(unless).value()};
+  return made;
+}
+
+/// Whether another attempt follows one that ended so.
+bool tries_again(const CommandRequest& asked, AttemptSeen seen) {
+  CommandCore core{std::make_shared<const CommandRequest>(asked), {}, 1};
+  (void)core.on_start(noon);
+  return has<CommandCore::Wait>(core.on_attempt_ended(std::move(seen)));
+}
+
+TEST(CommandCore, AsksItsRulesWhetherToTryAgain) {
+  EXPECT_TRUE(tries_again(with_rules("exit:75", ""), exited(75)));
+  EXPECT_FALSE(tries_again(with_rules("exit:75", ""), exited(1)));
+  EXPECT_FALSE(tries_again(with_rules("", "exit:2"), exited(2)));
+  EXPECT_TRUE(tries_again(with_rules("", "exit:2"), exited(1)));
+  EXPECT_FALSE(tries_again(with_rules("exit:1-3", "exit:2"), exited(2)));
+  EXPECT_TRUE(tries_again(with_rules("node-lost", ""), ended(RunnerLost{})));
+  EXPECT_FALSE(tries_again(with_rules("exit", ""), exited(0)));
+}
+
+TEST(CommandCore, TriesAProgramAgainThatIsNotThereIfItsRulesSaySo) {
+  const SpawnFailure gone{SpawnStage::exec, {Errc::not_found, "x: gone"}};
+  EXPECT_FALSE(tries_again(with_rules("", ""), ended(gone)));
+  EXPECT_TRUE(tries_again(with_rules("spawn", ""), ended(gone)));
+}
+
+TEST(CommandCore, StartsNoAttemptLaterThanMaxElapsed) {
+  CommandRequest asked = *request(5);
+  asked.retry.max_elapsed = 4s;
+  CommandCore core{std::make_shared<const CommandRequest>(asked), {}, 1};
+  (void)core.on_start(noon);
+  AttemptSeen first = exited(1);
+  first.ended = noon + 1s;
+  const auto wait = only<CommandCore::Wait>(core.on_attempt_ended(first));
+  (void)core.on_wait_over(wait.token, noon + 2s);
+  AttemptSeen second = exited(1);
+  second.ended = noon + 3s;
+  const auto actions = core.on_attempt_ended(second);
+  EXPECT_FALSE(has<CommandCore::Wait>(actions));
+  EXPECT_EQ(
+      describe(only<CommandCore::Finish>(actions).outcome.causes),
+      "exited with 1, gave up after 2 attempts, since another would start "
+      "later than 4s after the first");
+}
+
+TEST(CommandCore, TellsSilenceFromTheTimeLimit) {
+  CommandRequest asked = *request(1);
+  asked.spec.silence_limit = 90s;
+  ExitReport report;
+  report.timed_out = true;
+  report.silent = true;
+  const Outcome outcome =
+      outcome_of(std::make_shared<const CommandRequest>(asked), ended(report));
+  EXPECT_EQ(outcome.kind, OutcomeKind::timed_out);
+  EXPECT_EQ(outcome.exit_status, 124);
+  EXPECT_EQ(
+      outcome.causes,
+      (std::vector<Cause>{{CauseKind::silence, 0, "no output for 1m30s"}}));
+}
+
 }  // namespace
 }  // namespace troupe::actors

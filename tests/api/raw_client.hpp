@@ -45,6 +45,13 @@ class RawClient {
     bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return bytes;
   }
+  /// What comes within `limit`; empty if nothing does.
+  std::string read_within(Duration limit) const {
+    pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&ready, 1, static_cast<int>(limit / 1ms)) == 1
+               ? read()
+               : std::string{};
+  }
   std::string read_line() const {
     std::string line;
     do {
@@ -54,6 +61,12 @@ class RawClient {
       line += byte;
     } while (line.back() != '\n');
     return line;
+  }
+  std::string read_lines(int count) const {
+    std::string lines;
+    for (int i = 0; i < count; ++i)
+      lines += read_line();
+    return lines;
   }
   std::string read_to_end() const {
     std::string all;

@@ -1,11 +1,9 @@
+#include "io_thread_test.hpp"
 #include "own_resources.hpp"
 #include "raw_client.hpp"
 #include "temp_dir.hpp"
 
 #include <troupe/api/api.hpp>
-
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 
 #include <atomic>
 #include <fcntl.h>
@@ -24,27 +22,11 @@ namespace {
 using testing::wait_until;
 
 /// A server whose I/O thread runs; what is asked is kept.
-class ControlServerTest : public ::testing::Test {
+class ControlServerTest : public IoThreadTest {
  protected:
-  ControlServerTest() {
-    io_thread = std::thread{[this] { io.run(); }};
-  }
   ~ControlServerTest() override {
     on_io_thread([this] { server.reset(); });
-    io.stop();
-    io_thread.join();
-  }
-
-  void on_io_thread(const std::function<void()>& what) {
-    std::promise<void> done;
-    boost::asio::post(io, [&] {
-      what();
-      done.set_value();
-    });
-    if (done.get_future().wait_for(deadline) != std::future_status::ready) {
-      ADD_FAILURE() << "the I/O thread hangs";
-      std::abort();
-    }
+    end_io();
   }
 
   void listen(ControlServer::Handler handler, ServerLimits limits = {}) {
@@ -78,13 +60,9 @@ class ControlServerTest : public ::testing::Test {
 
   testing::TempDir dir;
   const std::string path = dir.path("run/control.sock");
-  boost::asio::io_context io{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
-      guard{io.get_executor()};
   std::unique_ptr<ControlServer> server;
   std::vector<Responder> kept;  ///< Of the I/O thread.
   std::atomic<int> asked{0};
-  std::thread io_thread;
 };
 
 TEST_F(ControlServerTest, AnswersARequestAndEndsTheConnection) {

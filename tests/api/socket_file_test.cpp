@@ -21,6 +21,11 @@ class SocketFileTest : public ::testing::Test {
     EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path;
     return info.st_mode & 07777U;
   }
+  static gid_t group_of(const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path;
+    return info.st_gid;
+  }
   static Error error_of(const std::string& path) {
     const auto file = SocketFile::open(path);
     return file ? Error{} : file.error();
@@ -48,6 +53,28 @@ TEST_F(SocketFileTest, IsForItsUserOnly) {
   EXPECT_EQ(mode_of(dir.path("run/control.sock")), 0600U);
   EXPECT_EQ(mode_of(dir.path("run/control.sock.lock")), 0600U);
   EXPECT_EQ(dir.read("run/control.sock.lock"), fmt::format("{}\n", ::getpid()));
+}
+
+TEST_F(SocketFileTest, IsForAGroupOnRequest) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "only root can give a file to any group";
+  constexpr gid_t group = 54'321;
+  const std::string socket = dir.path("run/control.sock");
+  const auto file = SocketFile::open(socket, group);
+  ASSERT_TRUE(file) << file.error().what;
+  EXPECT_EQ(mode_of(dir.path("run")), 0710U);
+  EXPECT_EQ(mode_of(socket), 0660U);
+  EXPECT_EQ(mode_of(socket + ".lock"), 0600U);
+  EXPECT_EQ(group_of(dir.path("run")), group);
+  EXPECT_EQ(group_of(socket), group);
+}
+
+TEST_F(SocketFileTest, LeavesAFolderAloneThatWasThere) {
+  const mode_t mode = mode_of(dir.path());
+  const auto file = SocketFile::open(path, ::getegid());
+  ASSERT_TRUE(file) << file.error().what;
+  EXPECT_EQ(mode_of(dir.path()), mode);
+  EXPECT_EQ(mode_of(path), 0660U);
 }
 
 TEST_F(SocketFileTest, RefusesAFolderThatOthersMayWriteTo) {

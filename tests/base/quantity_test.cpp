@@ -27,6 +27,17 @@ TEST(ParseDuration, RefusesWhatHasNoUnitOrMakesNoSense) {
             "expected a duration of at most 100 years, got \"99999999d\"");
 }
 
+TEST(RoughDuration, HasAboutThreeDigitsThatMatter) {
+  EXPECT_EQ(rough_duration(0s), "0s");
+  EXPECT_EQ(rough_duration(1499us), "1ms");
+  EXPECT_EQ(rough_duration(9123456us), "9.123s");
+  EXPECT_EQ(rough_duration(12345ms), "12.3s");
+  EXPECT_EQ(rough_duration(61499ms), "1m1s");
+  EXPECT_EQ(rough_duration(2h + 29s), "2h");
+  EXPECT_EQ(rough_duration(2h + 31s), "2h1m");
+  EXPECT_EQ(rough_duration(-12345ms), "-12.3s");
+}
+
 TEST(FormatDuration, GivesTheShortestFormThatParsesBack) {
   for (const char* text :
        {"0s", "500ms", "1s", "1.5s", "2m30s", "1h", "1h30m", "1d", "1d2h"})

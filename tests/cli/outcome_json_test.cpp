@@ -83,10 +83,5 @@ TEST(OutcomeJson, StaysJsonWhateverACommandPrints) {
             "\"a\xef\xbf\xbd\\u0001\\\"b\"");
 }
 
-TEST(FormatTime, HasMilliseconds) {
-  EXPECT_EQ(format_time(at(0s)), "1970-01-01T00:00:00.000Z");
-  EXPECT_EQ(format_time(at(1769860800123ms)), "2026-01-31T12:00:00.123Z");
-}
-
 }  // namespace
 }  // namespace troupe::cli

@@ -26,7 +26,9 @@ inline RunStarted run_started() {
           .workflow = "etl",
           .file = "etl.yaml",
           .folder = "/state/runs/20231114-221320-abcd",
-          .jobs = {build, check, ship}};
+          .jobs = {build, check, ship},
+          .path = "/home/ada/etl.yaml",
+          .max_parallel = 2};
 }
 
 inline AttemptEnded failed_attempt(std::uint32_t number,

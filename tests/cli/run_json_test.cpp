@@ -22,7 +22,7 @@ TEST(RunJson, HasOneObjectForEachEvent) {
   EXPECT_EQ(
       json(run_started()),
       R"~({"type":"run_started","time":"2023-11-14T22:13:21.500Z",)~"
-      R"~("run":"20231114-221320-abcd","workflow":"etl","file":"etl.yaml",)~"
+      R"~("run":"20231114-221320-abcd","workflow":"etl","name":null,"file":"etl.yaml",)~"
       R"~("folder":"/state/runs/20231114-221320-abcd","jobs":[)~"
       R"~({"job":"build","label":"build (eu)"},)~"
       R"~({"job":"check","label":"check"},{"job":"ship","label":"ship"}]})~");
@@ -63,7 +63,9 @@ TEST(RunJson, HasOneObjectForEachEvent) {
 TEST(RunRecord, KeepsWhatBecameOfEachJobAndStep) {
   RunRecord record;
   record.apply(at(0s, run_started()));
-  record.apply(at(0s, JobChanged{build, JobState::running, {}}));
+  record.apply(at(0s, JobChanged{build, JobState::ready, {}}));
+  record.apply(at(250ms, JobChanged{build, JobState::running, {}}));
+  record.apply(at(250ms, StepStarted{compile, "cc -c x.c", 2}));
   record.apply(at(1s, failed_attempt(1, 1s)));
   record.apply(at(2s, failed_attempt(2, std::nullopt)));
   record.apply(at(2s, StepFinished{.step = compile,
@@ -72,16 +74,38 @@ TEST(RunRecord, KeepsWhatBecameOfEachJobAndStep) {
   record.apply(at(2s, JobChanged{build, JobState::failed, "bad"}));
   record.apply(at(3s, RunEnded{RunResult::failure}));
   const auto whole = nlohmann::json::parse(record.text());
+  EXPECT_EQ(whole.at("path"), "/home/ada/etl.yaml");
+  EXPECT_EQ(whole.at("max_parallel"), 2);
   EXPECT_EQ(whole.at("result"), "failure");
   EXPECT_EQ(whole.at("end"), "2023-11-14T22:13:23.000Z");
   EXPECT_EQ(whole.at("jobs").size(), 3u);
   const auto& job = whole.at("jobs").at(0);
   EXPECT_EQ(job.at("state"), "failed");
-  EXPECT_EQ(job.at("start"), "2023-11-14T22:13:20.000Z");
+  EXPECT_EQ(job.at("start"), "2023-11-14T22:13:20.250Z");
+  EXPECT_EQ(job.at("ready"), "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(job.at("end"), "2023-11-14T22:13:22.000Z");
   EXPECT_EQ(job.at("steps").at(0).at("step"), "compile");
+  EXPECT_EQ(job.at("steps").at(0).at("command"), "cc -c x.c");
   EXPECT_EQ(job.at("steps").at(0).at("attempts").size(), 2u);
   EXPECT_EQ(whole.at("jobs").at(1).at("state"), "pending");
+}
+
+TEST(RunJson, TellsOfServices) {
+  using State = ServiceChanged::State;
+  EXPECT_EQ(json(ServiceChanged{"db", State::starting, 7, {}, "/l/db.log"}),
+            "{\"type\":\"service_state\",\"time\":\"2023-11-14T22:13:21.500Z\","
+            "\"service\":\"db\",\"state\":\"starting\",\"pid\":7,"
+            "\"reason\":null,\"log\":\"/l/db.log\"}");
+  RunRecord record;
+  record.apply(at(0s, run_started()));
+  EXPECT_FALSE(nlohmann::json::parse(record.text()).contains("services"));
+  record.apply(at(0s, ServiceChanged{"db", State::starting, 7, {}, "/l"}));
+  record.apply(at(1s, ServiceChanged{"db", State::ended, 0, "died", "/l"}));
+  record.apply(at(1s, ServiceChanged{"db", State::starting, 8, {}, "/l"}));
+  record.apply(at(2s, ServiceChanged{"db", State::ready, 0, {}, "/l"}));
+  EXPECT_EQ(nlohmann::ordered_json::parse(record.text())["services"].dump(),
+            "[{\"service\":\"db\",\"state\":\"ready\",\"restarts\":1,"
+            "\"reason\":\"died\",\"log\":\"/l\"}]");
 }
 
 }  // namespace

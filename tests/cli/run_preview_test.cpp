@@ -80,5 +80,78 @@ TEST(RunPreview, HasOnlyTheJobsOfTheRun) {
             "      $ ls\n");
 }
 
+TEST(RunPreview, LeavesValuesOfAComputedMatrix) {
+  EXPECT_EQ(preview("name: etl\n"
+                    "jobs:\n"
+                    "  a: {run: x, outputs: {s: x}}\n"
+                    "  b:\n"
+                    "    needs: a\n"
+                    "    strategy:\n"
+                    "      matrix: ${{ fromJSON(needs.a.outputs.s) }}\n"
+                    "    run: y ${{ matrix.s }}\n",
+                    {.max_parallel = 2}),
+            "etl: 2 jobs, at most 2 at a time; nothing was started\n"
+            "\n"
+            "wave 1\n"
+            "  job a\n"
+            "    run (without a shell)\n"
+            "      $ x\n"
+            "\n"
+            "wave 2\n"
+            "  job b after a\n"
+            "    its matrix is computed when the jobs before it have ended\n"
+            "    run (by sh -e if it needs a shell)\n"
+            "      | y ${{ matrix.s }}\n");
+}
+
+TEST(RunPreview, TellsHowLongJobsMayTake) {
+  workflow::PlanOptions options{.max_parallel = 2};
+  options.estimate = [](const std::string& job, const std::string&) {
+    return job == "b" ? Duration{90s} : Duration{0};
+  };
+  EXPECT_EQ(preview("name: etl\n"
+                    "jobs: {a: {run: x}, b: {run: x, needs: a}, c: {run: x}}\n",
+                    options),
+            "etl: 3 jobs, at most 2 at a time; nothing was started\n"
+            "\n"
+            "wave 1\n"
+            "  job a, about 0s, 1m30s to the end of the run\n"
+            "    run (without a shell)\n"
+            "      $ x\n"
+            "  job c\n"
+            "    run (without a shell)\n"
+            "      $ x\n"
+            "\n"
+            "wave 2\n"
+            "  job b after a, about 1m30s, 1m30s to the end of the run\n"
+            "    run (without a shell, about 1m30s)\n"
+            "      $ x\n"
+            "\n"
+            "critical path, about 1m30s: a, b\n"
+            "  without what is not known yet: run of a\n");
+}
+
+TEST(RunPreview, TellsTheCriticalPathOfTheJobsOfTheRun) {
+  workflow::PlanOptions options{.max_parallel = 2, .only_job = "a"};
+  options.estimate = [](const std::string&, const std::string& step) {
+    return step == "one" ? Duration{1234567us} : Duration{3s};
+  };
+  EXPECT_EQ(preview("name: etl\n"
+                    "jobs:\n"
+                    "  a: {steps: [{id: one, run: x}, {run: x}]}\n"
+                    "  b: {run: x, needs: a}\n",
+                    options),
+            "etl: 1 job, at most 2 at a time; nothing was started\n"
+            "\n"
+            "wave 1\n"
+            "  job a, about 4.235s, 4.235s to the end of the run\n"
+            "    one (without a shell, about 1.235s)\n"
+            "      $ x\n"
+            "    step-2 (without a shell, about 3s)\n"
+            "      $ x\n"
+            "\n"
+            "critical path, about 4.235s: a\n");
+}
+
 }  // namespace
 }  // namespace troupe::cli

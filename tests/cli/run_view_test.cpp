@@ -169,5 +169,45 @@ TEST(FramePainter, DrawsOverTheLastFrameInOnePiece) {
   EXPECT_EQ(painter.finish(), "");
 }
 
+TEST(RunView, ShowsJobsBelowThatWhichHasCalledThem) {
+  RunView view = started_view();
+  const JobRef pull{workflow::InstanceId{4}, "check/pull", "check/pull",
+                    check.instance};
+  const JobRef get{workflow::InstanceId{5}, "check/pull/get", "check/pull/get",
+                   pull.instance};
+  const JobRef load{workflow::InstanceId{6}, "check/load", "check/load",
+                    check.instance};
+  view.apply(at(4s, JobExpanded{"check/pull", {pull}, true}));
+  view.apply(at(4s, JobExpanded{"check/pull/get", {get}, true}));
+  view.apply(at(4s, JobExpanded{"check/load", {load}, true}));
+  view.apply(at(4s, JobChanged{load, JobState::running, {}}));
+  EXPECT_EQ(joined(view.frame({.columns = 60}, TimePoint{} + 75s)),
+            "etl 1m15s: 2 running, 4 pending\n"
+            "● build (eu)           1m15s     compile all (attempt 2 of …\n"
+            "· check\n"
+            "· check/pull\n"
+            "· check/pull/get\n"
+            "● check/load           1m11s\n"
+            "· ship\n");
+}
+
+TEST(RunView, ShowsServicesBelowTheJobsInAThirdOfTheRoom) {
+  using State = ServiceChanged::State;
+  RunView view = started_view();
+  for (const char* const name : {"db", "api"})
+    view.apply(at(3s, ServiceChanged{name, State::starting, 7, {}, {}}));
+  view.apply(at(4s, ServiceChanged{"db", State::ended, 0, "died", {}}));
+  view.apply(at(4s, ServiceChanged{"db", State::starting, 8, {}, {}}));
+  view.apply(at(5s, ServiceChanged{"db", State::ready, 0, {}, {}}));
+  view.apply(at(6s, ServiceChanged{"api", State::lost, 0, "gone", {}}));
+  const auto lines = view.frame({.columns = 60}, TimePoint{} + 75s);
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines[4], "✗ api                            service, lost: gone");
+  EXPECT_EQ(lines[5],
+            "◆ db                   1m10s     service, ready (start 2)");
+  EXPECT_EQ(view.frame({.columns = 60, .rows = 8}, TimePoint{} + 75s).size(),
+            5U);
+}
+
 }  // namespace
 }  // namespace troupe::cli

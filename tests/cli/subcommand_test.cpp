@@ -59,6 +59,10 @@ TEST(CrashesForTest, AreReadFromTheEnvironment) {
   ::setenv("TROUPE_TEST_CRASH_ACTORS", "x", 1);
   EXPECT_EQ(crashes_for_test(), 0U);
   ::unsetenv("TROUPE_TEST_CRASH_ACTORS");
+  EXPECT_EQ(events_for_test(), 0U);
+  ::setenv("TROUPE_TEST_END_AFTER_EVENTS", "3", 1);
+  EXPECT_EQ(events_for_test(), 3U);
+  ::unsetenv("TROUPE_TEST_END_AFTER_EVENTS");
 }
 
 }  // namespace

@@ -100,6 +100,19 @@ TEST(Diagnostics, CountTheRestBySeverity) {
       "etl.yaml: and 1010 more errors and 970 more warnings"));
 }
 
+TEST(Diagnostics, ShowTheMistakesOfAnotherFileBeforeThePlaceThatNamesIt) {
+  auto other = Diagnostics{std::make_shared<const Source>("lib.yaml", "x")};
+  other.add({1, 1, 1}, "bad");
+  auto diagnostics = over("include: lib.yaml");
+  diagnostics.add_behind({1, 10, 8}, "included here", other);
+  EXPECT_EQ(diagnostics.errors(), 1U);
+  EXPECT_EQ(diagnostics.text(),
+            "lib.yaml:1:1: bad\nx\n^\n"
+            "etl.yaml:1:10: included here\n"
+            "include: lib.yaml\n"
+            "         ^~~~~~~~");
+}
+
 TEST(Source, FindsLinesAndPlaces) {
   const Source source{"f", "\xef\xbb\xbfone\r\ntwo\n\nlast"};
   EXPECT_EQ(source.line(1), "one");

@@ -25,6 +25,16 @@ class JobControl(InBash, TroupeTest):
         self.type(f'"$TROUPE" map {words} sleep {{}} ::: {self.seconds}')
         return self.wait_for_sleeper()
 
+    def kill_suspended(self, option=""):
+        """Ends the suspended job and waits until bash knows that it is gone.
+
+        Its `wait` passes over a job of which it has not heard yet that it goes
+        on, and its `exit` refuses to leave such a job behind.
+        """
+        self.enter(f"kill {option} %1")
+        wait_until(lambda: "[1]" not in self.enter("jobs"),
+                   what="the end of the job")
+
     def test_ctrl_z_stops_the_commands_and_fg_continues_them(self):
         pid = self.start_map()
         self.wait_for_state(pid, "S")
@@ -52,7 +62,7 @@ class JobControl(InBash, TroupeTest):
         pid = self.wait_for_sleeper()
         self.suspend()
         self.wait_for_state(pid, "T")
-        self.enter("kill %1; wait")
+        self.kill_suspended()
         self.leave()
 
     def test_a_suspended_command_does_not_time_out(self):
@@ -81,7 +91,7 @@ class JobControl(InBash, TroupeTest):
         pid = self.start_map()
         self.suspend()
         self.wait_for_state(pid, "T")
-        self.enter("kill -9 %1; wait")
+        self.kill_suspended("-9")
         wait_until(lambda: not self.sleeper(), what="the end of the command")
         self.leave()
 

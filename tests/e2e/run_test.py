@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import time
@@ -167,6 +168,136 @@ class Order(Workflows, TroupeTest):
                               "    run: echo ${{ matrix.n }}\n", "-j", "16")
         self.assertEqual(ended.code, 0, ended)
         self.assertEqual(ended.out.count("==>"), 300)
+
+
+class Together(Workflows, TroupeTest):
+    """Runs that get in each other's way, and what is kept of those that ended."""
+
+    @staticmethod
+    def holding(what=""):
+        return (f"concurrency: {{ group: site{what} }}\njobs: {{ a: {{ run: 'touch in; "
+                "until test -e gate; do sleep .02; done; echo done' } }")
+
+    def hold(self, text):
+        """A run that is in its group until there is a file `gate`."""
+        first = self.start_troupe("run", self.write(text, "first.yaml"))
+        wait_until(lambda: (self.cwd / "in").exists(), what="the first run")
+        return first
+
+    def test_a_run_waits_for_its_concurrency_group(self):
+        first = self.hold(self.holding())
+        said = self.cwd / "said"
+        with open(said, "wb") as err:
+            second = self.start_troupe("run", self.write(self.holding()), stderr=err)
+        wait_until(lambda: f'waits for concurrency group "site", which process {first.pid}'
+                   in said.read_text(), what="a run that waits")
+        self.assertEqual(len(self.runs()), 1)
+        (self.cwd / "gate").touch()
+        self.assertEqual([first.finish().code, second.finish().code], [0, 0])
+        self.assertEqual(len(self.runs()), 2)
+
+    def test_a_place_is_free_when_its_run_was_killed(self):
+        first = self.hold(self.holding())
+        first.signal(signal.SIGKILL)
+        first.finish()
+        (self.cwd / "gate").touch()
+        self.assertEqual(self.run_flow(self.holding()).code, 0)
+
+    def test_a_group_may_skip_or_fail_a_run(self):
+        first = self.hold(self.holding())
+        skipped = self.run_flow(self.holding(", on-conflict: skip"))
+        self.assertEqual((skipped.code, skipped.out), (0, ""))
+        self.assertIn(f"skipped: process {first.pid} is in", skipped.err)
+        failed = self.run_flow(self.holding(", on-conflict: fail"))
+        self.assertEqual((failed.code, failed.out), (1, ""))
+        full = self.run_flow(self.holding(", queue: 0"))
+        self.assertEqual(full.code, 1)
+        self.assertIn("has no room for one more: 0 wait", full.err)
+        (self.cwd / "gate").touch()
+        self.assertEqual(first.finish().code, 0)
+
+    def test_a_group_may_replace_a_run(self):
+        first = self.hold(self.holding())
+        second = self.start_troupe(
+            "run", self.write(self.holding(", on-conflict: cancel-running")))
+        self.assertEqual(first.finish().code, 143)
+        (self.cwd / "gate").touch()
+        self.assertEqual(second.finish().code, 0)
+
+    def test_old_runs_of_a_workflow_are_deleted_when_one_has_ended(self):
+        text = "retention: { runs: 2 }\njobs: { a: { run: echo a } }"
+        self.run_flow("jobs: { other: { run: echo a } }")
+        other = self.runs()
+        (self.cwd / "flow.yaml").rename(self.cwd / "other.yaml")
+        for _ in range(4):
+            self.troupe("run", self.write(text, "kept.yaml"))
+        self.assertEqual(len(self.runs()), 3)
+        self.assertIn(other[0], self.runs())
+
+    def test_jobs_that_take_the_same_thing_wait_for_each_other(self):
+        # Each fails if another one is there.
+        text = "jobs:\n" + "".join(
+            f"  j{i}: {{ run: mkdir busy && sleep .05 && rmdir busy, "
+            "resources: { licence: 1 } }\n" for i in range(4))
+        ended = self.run_flow(text, "-j", "4", "--resources", "licence=1")
+        self.assertEqual(ended.code, 0, ended)
+        ended = self.run_flow(text, "-j", "4")
+        self.assertEqual(ended.code, 3)
+        self.assertIn("job j0 takes 1 of licence, and there is 0", ended.err)
+
+
+class Inputs(Workflows, TroupeTest):
+    FLOW = ("on:\n  dispatch:\n    inputs:\n"
+            "      env: {type: choice, options: [staging, prod], required: true}\n"
+            "      file: {type: path, default: in.csv}\n"
+            "      day: {type: date, default: today}\n"
+            "jobs:\n  a:\n    working-directory: /\n"
+            "    run: echo ${{ inputs.env }} ${{ inputs.file }} ${{ inputs.day }}\n")
+
+    def test_they_have_their_types_and_defaults(self):
+        before = time.strftime("%Y-%m-%d")
+        ended = self.run_flow(self.FLOW, "--input", "env=prod")
+        self.assertEqual(ended.code, 0, ended)
+        line = ended.out.splitlines()[1]
+        self.assertIn(line, {f"prod {self.cwd}/in.csv {day}"
+                             for day in (before, time.strftime("%Y-%m-%d"))})
+
+    def test_a_wrong_one_is_told_before_anything_runs(self):
+        for words in [], ["--dry-run"]:
+            ended = self.run_flow(self.FLOW, "--input", "env=prd", *words)
+            self.assertEqual((ended.code, ended.out), (3, ""))
+            self.assertTrue(ended.err.startswith(
+                'flow.yaml:4:7: --input env: must be one of staging, prod, not "prd"; '
+                'did you mean "prod"?\n'), ended)
+        self.assertEqual(self.runs(), [])
+
+    def test_a_missing_one_is_told_with_the_option_to_give(self):
+        ended = self.run_flow(self.FLOW)
+        self.assertEqual(ended.code, 3)
+        self.assertTrue(ended.err.startswith(
+            'flow.yaml:4:7: no value for the input "env"; give it with --input env=VALUE, '
+            'one of staging, prod\n'), ended)
+
+    def test_the_plan_is_printed_with_them(self):
+        ended = self.run_flow(self.FLOW, "--input", "env=prod", "--dry-run")
+        self.assertIn(f"| echo prod {self.cwd}/in.csv ", ended.out)
+
+    def test_what_they_say_is_never_code(self):
+        """The injection that other tools are known for."""
+        flow = ("on: {dispatch: {inputs: {who: {}}}}\n"
+                "jobs:\n  a:\n    run: |\n"
+                "      echo plain ${{ inputs.who }}\n"
+                "      echo \"double ${{ inputs.who }}\"\n"
+                "      echo 'single ${{ inputs.who }}'\n")
+        for hostile in ["$(touch hit)", "`touch hit`", "; touch hit", "'; touch hit; '",
+                        '"; touch hit; "', "x\ntouch hit", "\\", "| touch hit", "&& touch hit",
+                        "$HOME", "*", "~"]:
+            with self.subTest(hostile):
+                ended = self.run_flow(flow, "--input", f"who={hostile}")
+                self.assertEqual(ended.code, 0, ended)
+                shown = "".join(f"{how} {hostile}\n" for how in ("plain", "double", "single"))
+                self.assertEqual(ended.out.partition("\n")[2], shown)
+                self.assertFalse((self.cwd / "hit").exists())
 
 
 class Policy(Workflows, TroupeTest):
@@ -375,15 +506,25 @@ class Groups(Workflows, TroupeTest):
     def test_an_interrupt_during_a_restart_ends_the_run(self):
         (self.cwd / "flow.yaml").write_text(f"""
             jobs:
-              a: {{group: g, run: "echo a >> events; exit 1"}}
+              a:
+                group: g
+                run: |
+                  until [ -e ready ]; do sleep 0.02; done
+                  echo a >> events
+                  exit 1
               b:
                 group: g
-                run: "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.02; done"
+                grace: 30s
+                run: |
+                  trap 'touch told; until [ -e go ]; do sleep 0.02; done; exit 0' TERM
+                  touch ready
+                  while :; do sleep 0.02; done
             groups: {{g: {{strategy: one_for_all}}}}
             """)
         running = self.start_troupe("run", "flow.yaml")
-        wait_until(lambda: (self.cwd / "events").exists())
+        wait_until(lambda: (self.cwd / "told").exists())
         running.signal(signal.SIGTERM)
+        (self.cwd / "go").touch()
         self.assertEqual(running.finish(within=10).code, 143)
         self.assertEqual(self.events(), ["a"])
         self.assert_nothing_left()
@@ -427,7 +568,7 @@ class BadFile(Workflows, TroupeTest):
         self.assertEqual(self.runs(), [])
 
     def test_a_large_file_is_refused_unread(self):
-        self.refuse("#" * (10 << 20), "troupe: flow.yaml: more than 1.00 MiB\n")
+        self.refuse("#" * (10 << 20), "troupe: flow.yaml: more than 4.00 MiB\n")
 
     def test_aliases_of_aliases_are_refused(self):
         text = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
@@ -796,16 +937,41 @@ class Table(Workflows, TroupeTest):
 class Examples(Workflows, TroupeTest):
     """Each file of examples/ ends as it says."""
 
+    ODD = """$(id); `id` "&& id"""
     EXPECTED = {
+        "artifacts.yaml": ([], "north 21.5\nsouth 21.5\n"),
+        "cache.yaml": ([], "there are 147 lines\n"),
+        "concurrency.yaml": (["-j1"], "migrated\n"),
+        "conditions.yaml": ([], "deploy was skipped in staging\n"),
+        "dynamic-matrix.yaml": ([], "loaded west\n"),
+        "groups.yaml": ([], "committed\n"),
+        "injection.yaml": (["--input", shlex.quote("title=" + ODD)],
+                           f"again: {ODD}\n"),
+        "coming-from/dagu.yaml": (["--input", "day=2024-05-01"],
+                                  "loaded 42 rows of 2024-05-01\n"),
+        "coming-from/github-actions.yaml": (["--approve", "deploy"],
+                                            "deployed 1.4.2 to staging\n"),
+        "coming-from/make.yaml": ([], "sale.o\nstats.o\nmade of 147 lines\n"),
+        "matrix.yaml": ([], "tested on every system\n"),
+        "retries.yaml": ([], "connected after two failures\n"),
+        "secrets.yaml": ([], "the password is ***\nit has 11 characters\n"),
         "hello.yaml": ([], "hello\n"),
         "etl.yaml": (["--input", "date=2024-05-01"], "loading 42 rows\n"),
+        "release.yaml": (["--approve", "ship:version=1.2.0"], "shipping 1.2.0, as "),
+        "triggers.yaml": ([], "started by dispatch"),
         "quickstart.yaml": ([], "north     271    6999.55    23.75\n"),
+        "sales.yaml": ([], "hello south, 21 rows\n"),
+        "smoke.yaml": ([], "200\n"),
     }
 
     def test_they_run(self):
-        # stack.yaml has services: up_example_test.py.
-        self.assertEqual(sorted([*self.EXPECTED, "stack.yaml"]),
-                         sorted(path.name for path in EXAMPLES.glob("*.yaml")))
+        # stack.yaml has services: up_example_test.py. The other one runs in its
+        # own folder: whole_language_test.py.
+        self.assertEqual(sorted([*self.EXPECTED, "nightly-etl/nightly-etl.yaml",
+                                 "stack.yaml"]),
+                         sorted(path.relative_to(EXAMPLES).as_posix()
+                                for path in EXAMPLES.rglob("*.yaml")
+                                if path.parent.name != "lib"))
         repository = self.cwd / "repository"
         shutil.copytree(EXAMPLES, repository / "examples")
         before = sorted(repository.rglob("*"))
@@ -826,13 +992,19 @@ class Guide(Workflows, TroupeTest):
 
     PAGE = EXAMPLES.parent / "docs" / "guide" / "run.md"
     UP_PAGE = PAGE.with_name("up.md")
+    TRIGGERS_PAGE = PAGE.with_name("triggers.md")
 
     def test_examples_do_as_they_say(self):
-        blocks = re.findall(r"```yaml\n(.*?)```\n\n```text\n(.*?)```",
+        blocks = re.findall(r"```yaml\n(.*?)```(?:\n\n```text\n(.*?)```)?",
                             self.PAGE.read_text(), re.DOTALL)
-        self.assertEqual(len(blocks), self.PAGE.read_text().count("```yaml"))
         for flow, shown in blocks:
+            # "# lib.yaml": what a later one includes.
+            name = re.match(r"# (\S+\.yaml)\n", flow)
+            if name:
+                self.write(flow, name[1])
+                continue
             with self.subTest(flow):
+                self.assertTrue(shown)
                 options = re.match(r"# troupe run FILE (.*)", flow)
                 words = options[1].split() if options else []
                 ended = self.run_flow(flow, "-j1", *words)
@@ -846,13 +1018,13 @@ class Guide(Workflows, TroupeTest):
             ended = self.troupe("lint", "-", input=block.encode())
             self.assertEqual((ended.code, ended.err), (0, ""), block)
 
-    def test_it_has_all_keys(self):
-        text = self.PAGE.read_text() + self.UP_PAGE.read_text()
-        source = (EXAMPLES.parent / "workflow/src/keywords.cpp").read_text()
-        names = re.findall(r'(?:later\(|\{)"([a-z-]+)", ', source)
-        self.assertGreater(len(names), 60)
-        for name in names:
-            self.assertRegex(text, rf"[` .\n]{name}[` .\n:]", name)
+    def test_examples_of_triggers_are_fine(self):
+        blocks = re.findall(r"```yaml\n(.*?)```", self.TRIGGERS_PAGE.read_text(), re.DOTALL)
+        self.assertGreater(len(blocks), 3)
+        for block in blocks:
+            whole = block if "\njobs:" in block else block + "jobs: { a: { run: x } }\n"
+            ended = self.troupe("lint", "-", input=whole.encode())
+            self.assertEqual((ended.code, ended.err), (0, ""), block)
 
 
 if __name__ == "__main__":

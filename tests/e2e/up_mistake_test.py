@@ -128,7 +128,7 @@ class Mistakes(Stacks, TroupeTest):
         finished = self.troupe("run", self.write({"children": {
             "a": {"run": "x"}}}))
         self.assertEqual(finished.code, 3)
-        self.assertIn("troupe up stack.yaml does", finished.err)
+        self.assertIn("troupe up stack.yaml runs its services", finished.err)
 
     def test_up_runs_only_the_services_of_a_file_with_both(self):
         up = self.up("jobs: {j: {run: touch job}}\n"

@@ -84,6 +84,27 @@ TEST(AttemptCore, DrainsForAHundredMillisecondsAndThenKillsWhatHoldsTheOutput) {
   EXPECT_EQ(core.on_stream_closed(start + 102ms), Actions{finish});
 }
 
+TEST(AttemptCore, WaitsForOthersThatAreBeingStartedAndMayHoldTheOutput) {
+  AttemptCore core{CommandSpec{}, 1};
+  (void)core.on_started(start);
+  (void)core.on_leader_exited(start);
+  (void)core.on_probed(true, start);
+  EXPECT_EQ(core.on_timer(start + drain_time, true),
+            Actions{timer(start + drain_time + 32ms)});
+  EXPECT_EQ(core.on_stream_closed(start + drain_time + 20ms), Actions{finish});
+  EXPECT_FALSE(core.verdict().output_held);
+}
+
+TEST(AttemptCore, DoesNotWaitForOthersForEver) {
+  AttemptCore core{CommandSpec{}, 1};
+  (void)core.on_started(start);
+  (void)core.on_leader_exited(start);
+  (void)core.on_probed(true, start);
+  EXPECT_EQ(core.on_timer(start + drain_time + launch_time, true),
+            Actions{kill});
+  EXPECT_TRUE(core.verdict().output_held);
+}
+
 TEST(AttemptCore, ClosesAStreamThatAStrangerStillHolds) {
   AttemptCore core{CommandSpec{}, 1};
   (void)core.on_started(start);
@@ -123,6 +144,45 @@ TEST(AttemptCore, IgnoresEverythingOnceItHasEnded) {
   EXPECT_EQ(core.on_probed(true, start), Actions{});
   EXPECT_EQ(core.on_leader_exited(start), Actions{});
   EXPECT_EQ(core.on_tree_killed(start), Actions{});
+}
+
+CommandSpec talking() {
+  CommandSpec spec;
+  spec.silence_limit = 3s;
+  return spec;
+}
+
+TEST(AttemptCore, StopsWhatIsSilentForTooLong) {
+  AttemptCore core{talking(), 1};
+  EXPECT_EQ(core.on_started(start), Actions{timer(start + 3s)});
+  core.on_output(start + 2s);
+  EXPECT_EQ(core.on_timer(start + 3s), Actions{timer(start + 5s)});
+  EXPECT_EQ(core.on_timer(start + 5s),
+            (Actions{signal(SIGTERM), timer(start + 7s)}));
+  EXPECT_TRUE(core.verdict().timed_out);
+  EXPECT_TRUE(core.verdict().silent);
+}
+
+TEST(AttemptCore, WatchesBothLimits) {
+  CommandSpec spec = talking();
+  spec.time_limit = 4s;
+  AttemptCore core{spec, 1};
+  EXPECT_EQ(core.on_started(start), Actions{timer(start + 3s)});
+  core.on_output(start + 2s);
+  EXPECT_EQ(core.on_timer(start + 3s), Actions{timer(start + 4s)});
+  (void)core.on_timer(start + 4s);
+  EXPECT_TRUE(core.verdict().timed_out);
+  EXPECT_FALSE(core.verdict().silent);
+}
+
+TEST(AttemptCore, ExpectsNoOutputFromClosedStreams) {
+  AttemptCore without{talking(), 0};
+  EXPECT_EQ(without.on_started(start), Actions{});
+  AttemptCore core{talking(), 1};
+  (void)core.on_started(start);
+  (void)core.on_stream_closed(start + 1s);
+  EXPECT_EQ(core.on_timer(start + 3s), Actions{});
+  EXPECT_EQ(core.state(), State::running);
 }
 
 }  // namespace

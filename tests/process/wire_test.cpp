@@ -22,12 +22,14 @@ CommandSpec full_spec() {
   spec.standard_input = StdinText{std::string("x\0y", 3)};
   spec.standard_output = Output::inherit;
   spec.standard_error = Output::merge;
+  spec.record = {.path = "/var/log/x", .most_bytes = 1U << 30};
   spec.limits.memory_bytes = 1U << 30;
   spec.tree_limits = {.memory_bytes = 1U << 20, .cpu_percent = 150, .tasks = 9};
   spec.umask = 022;
   spec.nice = -5;
   spec.new_session = true;
   spec.time_limit = 1500ms;
+  spec.silence_limit = 700ms;
   spec.grace = 3s;
   spec.polite_signal = SIGINT;
   return spec;
@@ -48,10 +50,12 @@ TEST(Wire, CarriesReportsAndFailures) {
   ExitReport report;
   report.exit_code = 3;
   report.timed_out = true;
+  report.silent = true;
   report.out_of_memory = true;
   report.leftovers = 2;
   report.wall = 5ms;
   report.max_rss_bytes = 123456;
+  report.unrecorded_bytes = 78;
   const SpawnFailure failed{SpawnStage::exec, {Errc::not_found, "x: gone"}};
   std::string bytes;
   encode(bytes, {}, Exited{report});
@@ -62,6 +66,32 @@ TEST(Wire, CarriesReportsAndFailures) {
   EXPECT_EQ(std::get<NotStarted>(reader.next().value()->message).failure,
             failed);
   EXPECT_EQ(reader.next().value(), std::nullopt);
+}
+
+TEST(Wire, ReadsNothingButTheVersionOfAForeignHello) {
+  std::string bytes;
+  encode(bytes, {}, Hello{.session = "s", .lanes = 3, .takeover = 5});
+  encode(bytes, {}, Hello{.version = 99, .session = "of another layout"});
+  Reader reader;
+  feed(reader, bytes);
+  const auto ours = std::get<Hello>(reader.next().value()->message);
+  EXPECT_EQ(ours.session, "s");
+  EXPECT_EQ(ours.lanes, 3U);
+  EXPECT_EQ(ours.takeover, 5U);
+  const auto foreign = std::get<Hello>(reader.next().value()->message);
+  EXPECT_EQ(foreign.version, 99U);
+  EXPECT_EQ(foreign.session, "");
+}
+
+TEST(Wire, TellsAGreetingFromOtherBytes) {
+  const std::string bytes = encode(Greeting{.lane = 2, .takeover = 9});
+  ASSERT_EQ(bytes.size(), greeting_size);
+  const auto greeting = parse_greeting(bytes).value();
+  EXPECT_EQ(greeting.version, wire_version);
+  EXPECT_EQ(greeting.lane, 2U);
+  EXPECT_EQ(greeting.takeover, 9U);
+  EXPECT_FALSE(parse_greeting(bytes.substr(1)));
+  EXPECT_FALSE(parse_greeting("GET / HTTP/1.1\r\n\r\n.."));
 }
 
 TEST(Wire, ReadsFramesHoweverTheStreamIsCut) {

@@ -6,12 +6,15 @@
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 namespace troupe::store {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class SqliteStoreTest : public ::testing::Test {
  protected:
@@ -75,11 +78,38 @@ TEST_F(SqliteStoreTest, LeavesADatabaseOfSomebodyElseAlone) {
 TEST_F(SqliteStoreTest, RefusesTheSchemaOfANewerVersion) {
   open();
   std::string bytes = folder.read("store.db");
-  bytes[63] = 2;  // The last byte of user_version.
+  bytes[63] = 99;  // The last byte of user_version.
   folder.write("store.db", bytes);
   const Error error = error_of_opening();
   EXPECT_EQ(error.code, Errc::unsupported);
   EXPECT_EQ(folder.read("store.db"), bytes);
+}
+
+TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
+  const JobId job =
+      open()->open_job({.request_id = "r", .name = "n"}, now)->job;
+  sqlite3* file = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &file), SQLITE_OK);
+  // As it was before there were runs, and times in attempts.
+  EXPECT_EQ(sqlite3_exec(file,
+                         "DROP INDEX job_ended; DROP INDEX job_run;"
+                         "ALTER TABLE job DROP COLUMN run;"
+                         "CREATE INDEX job_ended ON job(ended, id) WHERE ended "
+                         "IS NOT NULL;"
+                         "DROP TABLE run; DROP TABLE run_event;"
+                         "ALTER TABLE attempt DROP COLUMN started;"
+                         "PRAGMA user_version=1",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK)
+      << sqlite3_errmsg(file);
+  sqlite3_close(file);
+  const auto store = open();
+  ASSERT_TRUE(store);
+  EXPECT_FALSE(store->is_new());
+  EXPECT_EQ(store->job(job)->job.name, "n");
+  EXPECT_EQ(store->job(job)->job.run, RunId{});
+  EXPECT_TRUE(store->open_run({.request_id = "a"}, now));
+  EXPECT_EQ(store->jobs({.run = RunId{}}, 9)->size(), 1U);
 }
 
 TEST_F(SqliteStoreTest, RefusesADamagedFile) {
@@ -95,7 +125,11 @@ TEST_F(SqliteStoreTest, RefusesADamagedFile) {
   for (std::size_t i = 20'000; i < 30'000; ++i)
     bytes[i] = '\x55';
   folder.write("store.db", bytes);
-  EXPECT_EQ(error_of_opening().code, Errc::corrupt);
+  const Error error = error_of_opening();
+  EXPECT_EQ(error.code, Errc::corrupt);
+  EXPECT_THAT(error.what,
+              StartsWith("the store " + path + ": it is damaged: "));
+  EXPECT_THAT(error.what, Not(HasSubstr("\n")));
 }
 
 TEST_F(SqliteStoreTest, TellsOfAFolderThatIsNotThere) {
@@ -120,7 +154,7 @@ TEST_F(SqliteStoreTest, AMillionTasksAreOneRow) {
   EXPECT_TRUE(store->append_range(job, 0, 1'000'000));
   EXPECT_TRUE(store->seal(job, now));
   EXPECT_TRUE(store->open_session({"s"}));
-  EXPECT_EQ(store->claim({"s"}, "default", 10)->size(), 10U);
+  EXPECT_EQ(store->claim({"s"}, {"default"}, 10)->size(), 10U);
   EXPECT_EQ(store->cancel(job, now)->size(), 10U);
   EXPECT_EQ(store->job(job)->counts.cancelled, 999'990U);
   EXPECT_LT(std::filesystem::file_size(path), 1U << 20);

@@ -41,7 +41,7 @@ class Pair {
 
   void step() {
     now_ += *rc::gen::element<Duration>(0ms, 1ms, 1s, 1h);
-    switch (below(20)) {
+    switch (below(24)) {
       case 0:
       case 1:
       case 2:
@@ -81,9 +81,21 @@ class Pair {
       case 18:
         change_group();
         break;
+      case 19:
+        edit();
+        break;
+      case 20:
+      case 21:
+        begin_run();
+        break;
+      case 22:
+        change_run();
+        break;
       default:
         if (below(4) == 0)
           reopen();
+        else
+          RC_ASSERT(sqlite_->tidy(2).has_value());
         break;
     }
   }
@@ -94,25 +106,47 @@ class Pair {
     same(jobs, sqlite_->jobs({}, 1000));
     for (const JobInfo& job : *jobs) {
       same(model_.results(job.id, 0, 1000), sqlite_->results(job.id, 0, 1000));
+      same(model_.tried(job.id, 0, 1000), sqlite_->tried(job.id, 0, 1000));
       RC_ASSERT(job.counts.waiting + job.counts.retrying + job.counts.running +
                     job.counts.ended() ==
                 job.counts.tasks);
     }
     same(model_.groups(), sqlite_->groups());
-    same(model_.groups_with_work(), sqlite_->groups_with_work());
+    same(model_.queues(), sqlite_->queues());
+    same(model_.open_sessions(), sqlite_->open_sessions());
+    const auto set = static_cast<JobSet>(below(6));
+    same(model_.oldest_ended(set, 3), sqlite_->oldest_ended(set, 3));
+    same(model_.count_ended(), sqlite_->count_ended());
     same(model_.next_wake(), sqlite_->next_wake());
     for (const char* const session : {"s0", "s1", "s2"})
       same(model_.claimed_by({session}), sqlite_->claimed_by({session}));
     const JobFilter filter{
         .group = below(2) == 0 ? std::optional<std::string>{"g"} : std::nullopt,
         .tag = below(2) == 0 ? std::optional<std::string>{"t"} : std::nullopt,
-        .only_unended = below(2) == 0,
-        .before = JobId{below<std::uint64_t>(12)}};
+        .set = static_cast<JobSet>(below(6)),
+        .before = JobId{below<std::uint64_t>(12)},
+        .run = below(2) == 0 ? std::optional{some_run()} : std::nullopt};
     same(model_.jobs(filter, 3), sqlite_->jobs(filter, 3));
+    same(model_.runs({}, 1000), sqlite_->runs({}, 1000));
+    const RunFilter runs{.set = static_cast<RunSet>(below(4)),
+                         .before = some_run()};
+    same(model_.runs(runs, 2), sqlite_->runs(runs, 2));
+    same(model_.oldest_ended_runs(2), sqlite_->oldest_ended_runs(2));
+    same(model_.count_ended_runs(), sqlite_->count_ended_runs());
+    const RunId run = some_run();
+    same(model_.run(run), sqlite_->run(run));
+    const auto first = below<std::uint64_t>(4);
+    same(model_.events(run, first, 2), sqlite_->events(run, first, 2));
     const JobId job = some_job();
     same(model_.job(job), sqlite_->job(job));
+    same(model_.next_due(job), sqlite_->next_due(job));
+    const std::string request = fmt::format("r{}", below(30));
+    same(model_.known(request), sqlite_->known(request));
     const auto from = below<std::uint64_t>(5);
     same(model_.results(job, from, 2), sqlite_->results(job, from, 2));
+    same(model_.tried(job, from, 2), sqlite_->tried(job, from, 2));
+    same(model_.task({job, from}), sqlite_->task({job, from}));
+    same(model_.attempts({job, from}), sqlite_->attempts({job, from}));
   }
 
  private:
@@ -131,9 +165,14 @@ class Pair {
   }
 
   JobId some_job() { return JobId{below<std::uint64_t>(jobs_ + 2)}; }
+  RunId some_run() { return RunId{below<std::uint64_t>(runs_ + 2)}; }
   SessionId some_session() { return {fmt::format("s{}", below(3))}; }
   std::string some_group() {
     return *rc::gen::element<std::string>("default", "g", "none");
+  }
+
+  std::string some_resources() {
+    return *rc::gen::element<std::string>("", "gpu=1");
   }
 
   AttemptRef some_attempt() {
@@ -147,6 +186,7 @@ class Pair {
     job.request_id = fmt::format("r{}", below(30));
     job.name = "n";
     job.group = some_group();
+    job.resources = some_resources();
     job.priority = static_cast<Priority>(1 + below(4));
     job.delivery = static_cast<Delivery>(1 + below(2));
     job.spec = std::string("a\0b", 3);
@@ -156,6 +196,8 @@ class Pair {
       job.needs.push_back({some_job(), static_cast<When>(1 + below(3))});
     if (below(3) == 0)
       job.not_before = now_ + std::chrono::hours{below(3)};
+    if (below(3) == 0)
+      job.run = some_run();
     const auto submitted = model_.open_job(job, now_);
     same(submitted, sqlite_->open_job(job, now_));
     if (!submitted)
@@ -178,10 +220,10 @@ class Pair {
 
   void claim() {
     const SessionId session = some_session();
-    const std::string group = some_group();
+    const QueueId queue{some_group(), some_resources()};
     const auto limit = below<std::uint32_t>(5);
-    const auto claims = model_.claim(session, group, limit);
-    same(claims, sqlite_->claim(session, group, limit));
+    const auto claims = model_.claim(session, queue, limit);
+    same(claims, sqlite_->claim(session, queue, limit));
     if (!claims)
       return;
     for (const Claim& claim : *claims) {
@@ -212,6 +254,8 @@ class Pair {
       completion.detail = "why";
       if (below(3) == 0 && completion.outcome != Outcome::success)
         completion.retry_at = now_ + std::chrono::minutes{below(90)};
+      if (below(2) == 0)
+        completion.started = now_ - std::chrono::minutes{below(90)};
       completions.push_back(std::move(completion));
     }
     both([&](Store& s) { return s.complete(session, completions, now_); });
@@ -221,7 +265,9 @@ class Pair {
     const SessionId session = some_session();
     const std::vector<AttemptRef> attempts{some_attempt()};
     const auto held = model_.claimed_by(session);
-    if (std::find(held->begin(), held->end(), attempts[0]) != held->end())
+    if (std::any_of(held->begin(), held->end(), [&](const Claim& claim) {
+          return claim.attempt == attempts[0];
+        }))
       released_.insert(attempts[0]);
     both([&](Store& s) { return s.release(session, attempts); });
   }
@@ -253,7 +299,10 @@ class Pair {
         break;
       }
       case 1:
-        both([&](Store& s) { return s.retry(job); });
+        both([&](Store& s) {
+          return s.retry(
+              job, job.value % 2 == 0 ? Retry::failed : Retry::not_succeeded);
+        });
         break;
       case 2:
         both([&](Store& s) { return s.seal(job, now_); });
@@ -269,8 +318,74 @@ class Pair {
     }
   }
 
+  void edit() {
+    const JobId job = some_job();
+    JobEdit edit;
+    switch (below(6)) {
+      case 0:
+        edit.name = "renamed";
+        edit.tags = {"u"};
+        break;
+      case 1:
+        edit.group = some_group();
+        break;
+      case 2:
+        edit.resources = some_resources();
+        break;
+      case 3:
+        edit.priority = static_cast<Priority>(1 + below(4));
+        break;
+      case 4:
+        edit.spec = "other";
+        break;
+      default:
+        edit.not_before = now_ + std::chrono::minutes{below(90)};
+        break;
+    }
+    both([&](Store& s) { return s.edit(job, edit, now_); });
+  }
+
+  void begin_run() {
+    const NewRun run{.request_id = fmt::format("r{}", below(10)),
+                     .name = "n",
+                     .spec = std::string("a\0b", 3)};
+    const auto begun = model_.open_run(run, now_);
+    same(begun, sqlite_->open_run(run, now_));
+    if (begun)
+      runs_ = std::max(runs_, begun->run.value);
+  }
+
+  void change_run() {
+    const RunId run = some_run();
+    if (below(4) == 0) {
+      const auto forgotten = model_.forget_run(run);
+      same(forgotten, sqlite_->forget_run(run));
+      if (forgotten)
+        forgotten_.insert(forgotten->begin(), forgotten->end());
+      return;
+    }
+    const auto known = model_.run(run);
+    const std::uint64_t next = known ? known->events : 0;
+    const RunEvent event{.number = next + below<std::uint64_t>(3) -
+                                   std::min<std::uint64_t>(next, 1),
+                         .what = std::string("e\0", 2),
+                         .at = now_};
+    const auto state = static_cast<RunState>(1 + below(4));
+    const RunCounts counts{5, below<std::uint64_t>(6), 1};
+    both([&](Store& s) { return s.add_event(run, event, state, counts); });
+  }
+
   void change_group() {
-    const Group group{"g", below<std::uint32_t>(3), below(3) == 0};
+    if (below(4) == 0) {
+      const std::string name = some_group();
+      both([&](Store& s) { return s.remove_group(name); });
+      return;
+    }
+    const Group group{.name = "g",
+                      .slots = below<std::uint32_t>(3),
+                      .is_held = below(3) == 0,
+                      .weight = below<std::uint32_t>(4),
+                      .break_after = below<std::uint32_t>(2)};
     both([&](Store& s) { return s.set_group(group); });
   }
 
@@ -279,6 +394,7 @@ class Pair {
   std::unique_ptr<SqliteStore> sqlite_;
   WallTime now_{std::chrono::hours{1'000'000}};
   std::uint64_t jobs_ = 0;
+  std::uint64_t runs_ = 0;
   std::vector<AttemptRef> seen_;
   std::set<AttemptRef> given_;
   std::set<AttemptRef> released_;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -50,6 +51,13 @@ class FakeCommandRunner : public CommandRunner {
       signalled.emplace_back(id, signal);
   }
 
+  void pause(AttemptId id) override {
+    if (is_running(id))
+      paused.insert(id);
+  }
+
+  void resume(AttemptId id) override { paused.erase(id); }
+
   void forget(AttemptId id) override {
     const auto known = attempts_.find(id);
     if (known == attempts_.end())
@@ -85,6 +93,12 @@ class FakeCommandRunner : public CommandRunner {
     tell(id, AttemptEnded{std::move(how), attempts_.at(id).sink});
   }
 
+  void tell(AttemptId id, AttemptEvent event) {
+    Attempt& attempt = attempts_.at(id);
+    attempt.events.push_back(event);
+    attempt.handler(event);
+  }
+
   /// What has been started, has not ended and is not forgotten.
   [[nodiscard]] std::vector<AttemptId> running() const {
     std::vector<AttemptId> ids;
@@ -102,6 +116,7 @@ class FakeCommandRunner : public CommandRunner {
   std::vector<AttemptId> adopted;
   std::vector<Stopped> stopped;
   std::vector<std::pair<AttemptId, int>> signalled;
+  std::set<AttemptId> paused;  ///< And not resumed.
   std::vector<AttemptId> forgotten;
   std::vector<AttemptId> killed;  ///< Forgotten while they ran.
 
@@ -129,12 +144,6 @@ class FakeCommandRunner : public CommandRunner {
   static void replay(const Attempt& attempt) {
     for (const AttemptEvent& event : attempt.events)
       attempt.handler(event);
-  }
-
-  void tell(AttemptId id, AttemptEvent event) {
-    Attempt& attempt = attempts_.at(id);
-    attempt.events.push_back(event);
-    attempt.handler(event);
   }
 
   std::map<AttemptId, Attempt> attempts_;

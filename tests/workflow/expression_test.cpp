@@ -43,6 +43,41 @@ TEST(Expression, LooksUpNamesAndGivesNullForWhatIsMissing) {
   EXPECT_EQ(eval("matrix"), "{\"n\":2,\"flag\":true,\"list\":[\"a\",1]}");
 }
 
+TEST(Expression, LooksUpItemsAndMembersByValue) {
+  EXPECT_EQ(eval("matrix.list[0]"), "\"a\"");
+  EXPECT_EQ(eval("matrix.list[1] + ''").substr(0, 7), "problem");
+  EXPECT_EQ(eval("matrix.list[matrix.n]"), "null");
+  EXPECT_EQ(eval("matrix.list[-1]"), "null");
+  EXPECT_EQ(eval("matrix.list[0.5]"), "null");
+  EXPECT_EQ(eval("matrix['list'][1]"), "1");
+  EXPECT_EQ(eval("steps[format('{0}', 'pull')].outcome"), "\"failure\"");
+  EXPECT_EQ(eval("fromJSON('{\"a\": [{\"b\": 7}]}').a[0].b"), "7");
+  EXPECT_EQ(eval("(steps.pull).outputs['rows']"), "\"12\"");
+  EXPECT_EQ(eval("'text'[0]"), "null");
+}
+
+TEST(Expression, LooksUpAPathInEachItem) {
+  const std::string list =
+      R"(fromJSON('{"x": [{"n": 1, "t": [2, 3]}, {"n": 4, "t": [5]}, 6]}').x)";
+  EXPECT_EQ(eval(list + ".*.n"), "[1,4]");
+  EXPECT_EQ(eval(list + ".*.t"), "[[2,3],[5]]");
+  EXPECT_EQ(eval(list + ".*.t.*"), "[2,3,5]");
+  EXPECT_EQ(eval(list + ".*.none"), "[]");
+  EXPECT_EQ(eval("steps.*.outcome"), "[\"failure\"]");
+  EXPECT_EQ(eval("join(matrix.list.*, '-')"), "\"a-1\"");
+  EXPECT_EQ(eval("contains(steps.*.outcome, 'failure')"), "true");
+}
+
+TEST(Expression, TakesTheHashesOfFilesFromOutside) {
+  const FileHashes hashes{{{"a", "b/**"}, "abc123"}};
+  const auto expression = parse_expression("hashFiles('a', 'b/**')");
+  ASSERT_TRUE(expression);
+  Environment environment;
+  EXPECT_EQ(evaluate(*expression, environment)->json(), "null");
+  environment.file_hashes = &hashes;
+  EXPECT_EQ(evaluate(*expression, environment)->json(), "\"abc123\"");
+}
+
 TEST(Expression, BindsAsInC) {
   EXPECT_EQ(eval("1 < 2 == true && !false || false"), "true");
   EXPECT_EQ(eval("false && false || true"), "true");
@@ -70,6 +105,33 @@ TEST(Expression, ComparesAcrossKindsWhereItIsSafe) {
   EXPECT_EQ(eval("'x' < 9"), "false");
   EXPECT_EQ(eval("'x' >= 9"), "false");
   EXPECT_EQ(eval("true > false"), "false");
+}
+
+TEST(Expression, ReadsJson) {
+  EXPECT_EQ(eval("fromJSON('[1, \"a\", null, {\"k\": true}]')"),
+            "[1,\"a\",null,{\"k\":true}]");
+  EXPECT_EQ(eval("fromJSON(toJSON(matrix))"),
+            "{\"n\":2,\"flag\":true,\"list\":[\"a\",1]}");
+  EXPECT_EQ(eval("fromJSON('\"a\\u00e9\"')"), "\"a\xc3\xa9\"");
+  EXPECT_EQ(eval("fromJSON(matrix.list)"), "[\"a\",1]");
+  EXPECT_EQ(eval("fromJSON('{\"a\": 1, \"a\": 2}')"), "{\"a\":2}");
+}
+
+TEST(Expression, SaysWhereATextIsNoJson) {
+  EXPECT_EQ(eval("fromJSON('[1, 2')"), "error: fromJSON(): no JSON at byte 6");
+  EXPECT_EQ(eval("fromJSON('')"), "error: fromJSON(): no JSON at byte 1");
+  EXPECT_EQ(eval("fromJSON('1 2')"), "error: fromJSON(): no JSON at byte 3");
+}
+
+TEST(Expression, BoundsJson) {
+  const std::string deep(33, '[');
+  EXPECT_EQ(parse_json(deep).error(),
+            (Error{Errc::overloaded, "JSON that is nested more than 32 deep"}));
+  std::string many = "[0";
+  for (std::size_t i = 0; i < most_json_values; ++i)
+    many += ",0";
+  EXPECT_EQ(parse_json(many + "]").error(),
+            (Error{Errc::overloaded, "JSON of more than 100000 values"}));
 }
 
 TEST(Expression, HasItsFunctions) {
@@ -106,13 +168,16 @@ TEST(Expression, SaysWhatIsWrongAndWhere) {
   expect_problem("'abc", {0, 1, "a text without its closing quote", ""});
   expect_problem("1x", {0, 2, "\"1x\" is not a number", ""});
   expect_problem("(a", {2, 1, "the expression ends too early", ""});
-  expect_problem("a[b]", {2, 1, "only a 'text' can stand between [ and ]", ""});
+  expect_problem("a[b", {3, 1, "the expression ends too early", ""});
+  expect_problem("a[]", {2, 1, "unexpected \"]\" in an expression", ""});
+  expect_problem("a.0", {2, 1, "unexpected \"0\" in an expression", ""});
+  expect_problem("2 * 3", {2, 1, "unexpected \"*\" in an expression", ""});
   expect_problem("sucess()", {0, 6, "unknown function \"sucess\"",
                               "did you mean \"success\"?"});
-  expect_problem("1 + fromJSON('x')",
+  expect_problem("1 + hashFiles('x')",
                  {2, 1, "unexpected \"+\" in an expression", ""});
-  expect_problem("!fromJSON('x')",
-                 {1, 8, "fromJSON() is not supported yet by this version", ""});
+  expect_problem("hashFiles()",
+                 {0, 11, "hashFiles() takes at least 1 argument, not 0", ""});
   expect_problem("contains('x')",
                  {0, 13, "contains() takes 2 arguments, not 1", ""});
   expect_problem("format()",

@@ -53,12 +53,15 @@ TEST(Matrix, RefusesWhatMakesNoSense) {
             at + "39: the matrix has no combination");
   EXPECT_EQ(expand("{area: [1, 2], exclude: [{aera: 1}]}"),
             at + "65: unknown matrix key \"aera\"; did you mean \"area\"?");
-  EXPECT_EQ(expand("\"${{ fromJSON('[]') }}\""),
-            at + "39: an expression as a matrix is not supported yet by this "
-                 "version");
-  EXPECT_EQ(expand("{a: [\"${{ x }}\"]}"),
-            at + "44: expressions in a matrix are not supported yet by this "
-                 "version");
+  EXPECT_EQ(expand("\"x ${{ inputs.x }}\""),
+            at + "39: matrix: expected one ${{ expression }} or a list, got "
+                 "the text \"x "
+                 "${{ inputs.x }}\"");
+  EXPECT_EQ(expand("{a: [\"${{ inputs.x }}\"]}"),
+            at + "44: an expression inside of a list is not supported yet by "
+                 "this version; make the list one expression");
+  EXPECT_EQ(expand("{a: \"${{ matrix.b }}\"}"),
+            at + "48: \"matrix\" is what is computed here");
 }
 
 TEST(Matrix, IsBounded) {

@@ -8,6 +8,7 @@
 #include <rapidcheck.h>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace troupe::workflow {
@@ -19,7 +20,7 @@ enum class If : std::uint8_t { absent, always, failure };
 
 /// A job as the generator thinks of it.
 struct RandomJob {
-  std::vector<std::size_t> needs;  ///< Earlier jobs only: no cycles.
+  std::vector<Need> needs;  ///< Earlier jobs only: no cycles.
   std::size_t variants = 1;
   std::size_t max_parallel = 100;
   bool fail_fast = false;
@@ -27,7 +28,12 @@ struct RandomJob {
   If condition = If::absent;
   std::vector<bool> fails;  ///< Of each variant, however often it is tried.
   std::optional<std::size_t> group;
+  Priority priority = Priority::normal;
+  int estimate = 0;         ///< Seconds, of each variant.
+  std::uint64_t takes = 0;  ///< Licences, each variant.
 };
+
+constexpr std::uint64_t licences = 3;
 
 /// Groups change how often a job runs, and not what becomes of it, since one
 /// that fails does so each time.
@@ -46,6 +52,32 @@ std::vector<JobGroup> random_groups() {
 /// Whether a job ran, and how it looks to those that need it.
 enum class Fate : std::uint8_t { success, failure, skipped };
 
+/// The longest path from each job to the end of the run, in seconds, by asking
+/// all that need it again and again.
+int path_of(const std::vector<RandomJob>& jobs, std::size_t job,
+            std::size_t limit) {
+  int longest = 0;
+  for (std::size_t next = job + 1; next < jobs.size(); ++next) {
+    for (const Need& need : jobs[next].needs) {
+      if (need.job == job)
+        longest = std::max(longest, path_of(jobs, next, limit));
+    }
+  }
+  const std::size_t at_a_time = std::min(jobs[job].max_parallel, limit);
+  int own = 0;
+  for (std::size_t left = jobs[job].variants; left > 0;
+       left -= std::min(left, at_a_time))
+    own += jobs[job].estimate;
+  return longest + own;
+}
+
+bool is_met(When when, Fate fate) {
+  return when == When::finished ||
+         (when == When::succeeded && fate == Fate::success) ||
+         (when == When::failed && fate == Fate::failure) ||
+         (when == When::started && fate != Fate::skipped);
+}
+
 /// What happens to each job, from the rules alone: no queue, no time. Only for
 /// runs without fail-fast and cancellation, where order cannot matter.
 std::vector<Fate> reference(const std::vector<RandomJob>& jobs) {
@@ -54,9 +86,10 @@ std::vector<Fate> reference(const std::vector<RandomJob>& jobs) {
   for (const RandomJob& job : jobs) {
     bool good = true;
     bool failed = false;
-    for (const std::size_t need : job.needs) {
-      good = good && fates[need] == Fate::success;
-      failed = failed || failed_before[need];
+    for (const Need& need : job.needs) {
+      good = good && is_met(need.when, fates[need.job]);
+      failed =
+          failed || (need.when != When::started && failed_before[need.job]);
     }
     const bool runs = job.condition == If::always ||
                       (job.condition == If::absent && good) ||
@@ -92,14 +125,16 @@ std::shared_ptr<const Workflow> build(const std::vector<RandomJob>& jobs,
     Job job;
     job.id = fmt::format("j{}", which);
     job.group = random.group;
-    for (const std::size_t need : random.needs)
-      job.needs.push_back({place[need], When::succeeded});
+    job.priority = random.priority;
+    job.resources.set("licence", random.takes);
+    for (const Need& need : random.needs)
+      job.needs.push_back({place[need.job], need.when});
     job.matrix.clear();
     for (std::size_t v = 0; v < random.variants; ++v)
       job.matrix.push_back({{"v", Value{static_cast<double>(v)}}});
     job.max_parallel = static_cast<std::uint32_t>(random.max_parallel);
     job.fail_fast = random.fail_fast;
-    job.continue_on_error = random.forgiven;
+    job.continue_on_error.any = random.forgiven;
     if (random.condition == If::always)
       job.condition = condition("always()");
     if (random.condition == If::failure)
@@ -121,8 +156,16 @@ std::vector<RandomJob> random_jobs(bool may_fail_fast) {
     RandomJob& job = jobs[i];
     for (std::size_t need = 0; need < i; ++need) {
       if (*rc::gen::inRange(0, 4) == 0)
-        job.needs.push_back(need);
+        job.needs.push_back(
+            {need, *rc::gen::weightedElement<When>({{5, When::succeeded},
+                                                    {1, When::finished},
+                                                    {1, When::failed},
+                                                    {1, When::started}})});
     }
+    job.priority = *rc::gen::element(Priority::low, Priority::normal,
+                                     Priority::high, Priority::critical);
+    job.estimate = *rc::gen::inRange(0, 4);
+    job.takes = *rc::gen::inRange<std::uint64_t>(0, licences + 1);
     job.variants = *rc::gen::inRange<std::size_t>(1, 4);
     job.max_parallel = *rc::gen::inRange<std::size_t>(1, 4);
     job.fail_fast = may_fail_fast && *rc::gen::arbitrary<bool>();
@@ -153,7 +196,17 @@ class Driver {
   Driver(const std::vector<RandomJob>& jobs, std::size_t limit)
       : jobs_{jobs}, groups_{random_groups()}, limit_{limit} {
     const auto order = random_order(jobs.size());
-    auto plan = Plan::make(build(jobs, groups_, order), {"1", {}, limit});
+    for (std::size_t i = 0; i < order.size(); ++i)
+      place_.emplace(order[i], i);
+    for (std::size_t job = 0; job < jobs.size(); ++job)
+      paths_.push_back(path_of(jobs, job, limit));
+    PlanOptions options{.max_parallel = limit};
+    options.capacity.set("licence", licences);
+    options.estimate = [&jobs](const std::string& job, const std::string&) {
+      const RandomJob& random = jobs[std::stoul(job.substr(1))];
+      return Duration{std::chrono::seconds{random.estimate}};
+    };
+    auto plan = Plan::make(build(jobs, groups_, order), options);
     RC_ASSERT(plan.has_value());
     plan_ = std::make_unique<Plan>(std::move(*plan));
   }
@@ -231,8 +284,10 @@ class Driver {
     const bool has_begun =
         std::any_of(begun_.begin(), begun_.end(),
                     [&](InstanceId other) { return job_of(other) == job; });
-    for (const std::size_t need : jobs_[job].needs)
-      RC_ASSERT(has_begun || ended_[need] == jobs_[need].variants);
+    for (const Need& need : jobs_[job].needs)
+      RC_ASSERT(has_begun || ended_[need.job] == jobs_[need.job].variants ||
+                (need.when == When::started && executed_.contains(need.job)));
+    check_rank(job);
     begun_.insert(id);
     RC_ASSERT(running_.emplace(id, false).second);
     RC_ASSERT(running_.size() <= limit_);
@@ -240,6 +295,34 @@ class Driver {
     for (const auto& [other, stopped] : running_)
       of_job += job_of(other) == job ? 1U : 0U;
     RC_ASSERT(of_job <= jobs_[job].max_parallel);
+    RC_ASSERT(licences_taken() <= licences);
+  }
+
+  [[nodiscard]] std::uint64_t licences_taken() const {
+    std::uint64_t taken = 0;
+    for (const auto& [one, stopped] : running_)
+      taken += jobs_[job_of(one)].takes;
+    return taken;
+  }
+
+  /// Nothing that could start as well has a better rank. What is in a group
+  /// may have to wait for others of it, and is left out.
+  void check_rank(std::size_t job) const {
+    const auto rank = [this](std::size_t j) {
+      return std::tuple{-static_cast<int>(jobs_[j].priority), -paths_[j],
+                        place_.at(j)};
+    };
+    for (const auto& [other, state] : states_) {
+      const std::size_t rival = job_of(other);
+      if (state != JobState::ready || jobs_[rival].group || rival == job)
+        continue;
+      std::size_t running = 0;
+      for (const auto& [one, stopped] : running_)
+        running += job_of(one) == rival ? 1U : 0U;
+      RC_ASSERT(running >= jobs_[rival].max_parallel ||
+                licences_taken() + jobs_[rival].takes > licences ||
+                rank(job) < rank(rival));
+    }
   }
 
   void on_change(InstanceId id, JobState state) {
@@ -271,6 +354,8 @@ class Driver {
   std::set<std::size_t> executed_;            ///< Jobs.
   std::map<std::string, int> restarts_;       ///< Of each group.
   std::set<InstanceId> begun_;
+  std::map<std::size_t, std::size_t> place_;  ///< Of a job in the file.
+  std::vector<int> paths_;                    ///< Of each job.
   int finished_ = 0;
 };
 
@@ -295,6 +380,132 @@ TEST(PlanProperty, KeepsItsPromisesWhateverHappens) {
     const auto jobs = random_jobs(true);
     Driver driver{jobs, *rc::gen::inRange<std::size_t>(1, 5)};
     driver.run(true);
+  }));
+}
+
+/// A workflow of one job "a", which calls `workflow`.
+std::shared_ptr<const Workflow> calling(
+    std::shared_ptr<const Workflow> workflow) {
+  Workflow caller;
+  caller.source = std::make_shared<config::Source>("caller", "");
+  caller.includes.push_back(workflow);
+  Job job;
+  job.id = "a";
+  job.call = Call{};
+  job.call->workflow = std::move(workflow);
+  caller.jobs.push_back(std::move(job));
+  return std::make_shared<const Workflow>(std::move(caller));
+}
+
+/// The workflow by itself, or called: what happens to its jobs, as words.
+class Twin {
+ public:
+  Twin(std::shared_ptr<const Workflow> workflow, PlanOptions options)
+      : plan_{*Plan::make(std::move(workflow), std::move(options))} {}
+
+  std::vector<std::string> start() { return words(plan_.start({})); }
+  std::vector<std::string> cancel() { return words(plan_.cancel({})); }
+  std::vector<std::string> stop_starting() {
+    return words(plan_.stop_starting({}));
+  }
+  std::vector<std::string> end(const std::string& label, OutcomeKind kind) {
+    for (const Plan::Instance& instance : plan_.instances()) {
+      if (without_caller(instance.label) == label)
+        return words(
+            plan_.on_step_finished(instance.id, 0, {kind, 0, {}, {}}, {}));
+    }
+    return {"no such job"};
+  }
+
+ private:
+  static std::string without_caller(const std::string& name) {
+    return name.starts_with("a/") ? name.substr(2) : name;
+  }
+
+  [[nodiscard]] std::string label(InstanceId id) const {
+    return without_caller(plan_.instances()[id.value - 1].label);
+  }
+
+  std::vector<std::string> words(const Actions& actions) const {
+    std::vector<std::string> out;
+    for (const Action& action : actions) {
+      if (const auto* const a = std::get_if<StartStep>(&action))
+        out.push_back(fmt::format("+{} {}", label(a->instance), a->restarts));
+      else if (const auto* const b = std::get_if<CancelStep>(&action))
+        out.push_back("!" + label(b->instance));
+      else if (const auto* const c = std::get_if<StepEnded>(&action))
+        out.push_back(
+            fmt::format("{}={}", label(c->instance), to_string(c->outcome)));
+      else if (const auto* const d = std::get_if<JobStateChanged>(&action);
+               d != nullptr && label(d->instance) != "a")
+        out.push_back(
+            fmt::format("{}:{}", label(d->instance), to_string(d->state)));
+      else if (const auto* const e = std::get_if<GroupDecided>(&action))
+        out.push_back(fmt::format("{}?{} {}", without_caller(e->group),
+                                  without_caller(e->job), e->gave_up));
+      else if (const auto* const f = std::get_if<RunFinished>(&action))
+        out.push_back(fmt::format("run:{}", to_string(f->result)));
+    }
+    return out;
+  }
+
+  Plan plan_;
+};
+
+TEST(PlanProperty, DoesTheSameIfAJobCallsIt) {
+  EXPECT_TRUE(rc::check("called or by itself", [] {
+    const auto jobs = random_jobs(true);
+    const auto workflow =
+        build(jobs, random_groups(), random_order(jobs.size()));
+    PlanOptions options{.max_parallel = *rc::gen::inRange<std::size_t>(1, 5)};
+    options.estimate = [&jobs](const std::string& job, const std::string&) {
+      const RandomJob& random = jobs[std::stoul(job.substr(job.find('j') + 1))];
+      return Duration{std::chrono::seconds{random.estimate}};
+    };
+    Twin alone{workflow, options};
+    Twin called{calling(workflow), options};
+    std::map<std::string, bool> running;  // And whether it is to be stopped.
+    bool has_ended = false;
+    const auto obey = [&](const std::vector<std::string>& words) {
+      for (const std::string& word : words) {
+        if (word.starts_with("+"))
+          running[word.substr(1, word.rfind(' ') - 1)] = false;
+        else if (word.starts_with("!"))
+          running.at(word.substr(1)) = true;
+        has_ended = has_ended || word.starts_with("run:");
+      }
+    };
+    const auto both = [&](std::vector<std::string> a,
+                          const std::vector<std::string>& b) {
+      RC_ASSERT(a == b);
+      obey(a);
+    };
+    both(alone.start(), called.start());
+    while (!running.empty()) {
+      // Of the smallest size it would be 0 for ever.
+      switch (*rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, 12))) {
+        case 0:
+          both(alone.cancel(), called.cancel());
+          break;
+        case 1:
+          both(alone.stop_starting(), called.stop_starting());
+          break;
+        default: {
+          auto it = running.begin();
+          std::advance(it, *rc::gen::inRange<std::ptrdiff_t>(
+                               0, static_cast<std::ptrdiff_t>(running.size())));
+          const auto [label, is_stopped] = *it;
+          running.erase(it);
+          const OutcomeKind kind = is_stopped ? OutcomeKind::cancelled
+                                   : *rc::gen::inRange(0, 4) == 0
+                                       ? OutcomeKind::failed
+                                       : OutcomeKind::success;
+          both(alone.end(label, kind), called.end(label, kind));
+          break;
+        }
+      }
+    }
+    RC_ASSERT(has_ended);
   }));
 }
 

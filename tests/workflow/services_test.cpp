@@ -269,7 +269,7 @@ TEST(Services, RefuseWhatMakesNoSense) {
             "-, start with a letter or _, and have at most 100 characters"},
       {"{children: {a: {run: x, restart: alwyas}}}",
        at + "44: restart: expected permanent, transient, temporary, always, "
-            "on-failure, no, got \"alwyas\"; did you mean \"always\"?"},
+            "on-failure or no, got \"alwyas\"; did you mean \"always\"?"},
       {"{children: {a: {run: x}}, strategy: {matrix: {}}}",
        at + "47: \"strategy\" of services is one word such as one_for_one; a "
             "map belongs on a job"},
@@ -341,10 +341,20 @@ TEST(Services, RefuseWhatMakesNoSense) {
     EXPECT_EQ(first_error_of("services: " + c.services), c.error) << c.services;
 }
 
-TEST(Services, AreNotForARunYetAndDotenvIsNotForJobs) {
-  EXPECT_EQ(first_error_of("dotenv: .env\njobs: {a: {run: x}}"),
-            "s.yaml:1:1: \"dotenv\" is not supported yet for jobs by this "
-            "version");
+TEST(Services, HaveNoSecretsAndNoHashesOfFilesYet) {
+  EXPECT_EQ(first_error_of("secrets: {K: {}}\nservices: {children: {a: {run: "
+                           "x, env: {A: \"${{ secrets.K }}\"}}}}"),
+            "s.yaml:2:49: secrets of services are not supported yet by this "
+            "version; those of jobs are");
+  EXPECT_EQ(first_error_of("secrets: {K: {}}\nenv: {A: \"${{ secrets.K "
+                           "}}\"}\nservices: {children: {a: {run: x}}}"),
+            "s.yaml:2:10: a secret in a variable of the whole file would reach "
+            "its services, which is not supported yet by this version; give it "
+            "to the jobs that need it");
+  EXPECT_EQ(first_error_of("services: {children: {a: {run: \"x ${{ "
+                           "hashFiles('a') }}\"}}}"),
+            "s.yaml:1:39: hashFiles() is not supported yet for services by "
+            "this version");
 }
 
 }  // namespace

@@ -3,12 +3,14 @@
 #include "text_decoder.hpp"
 
 #include <troupe/base/assert.hpp>
+#include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/workflow/services.hpp>
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace troupe::workflow {
@@ -34,9 +36,9 @@ Names refused(std::string_view name, std::string refusal) {
   return names;
 }
 
-Names unsupported(std::string_view name) {
-  return refused(name, fmt::format("\"{}\" is not supported yet by this "
-                                   "version",
+Names known_at_end(std::string_view name) {
+  return refused(name, fmt::format("\"run.{}\" is only known in the hooks "
+                                   "that come after the jobs",
                                    name));
 }
 
@@ -58,12 +60,12 @@ Scope workflow_scope() {
       group("", "name",
             {open("inputs"),
              group("run", "property of the run",
-                   {leaf("id"), leaf("name"), unsupported("actor"),
-                    unsupported("trigger"), unsupported("failed-job"),
-                    unsupported("blame")}),
+                   {leaf("id"), leaf("name"), leaf("actor"), leaf("trigger"),
+                    known_at_end("result"), known_at_end("failed-job"),
+                    known_at_end("blame")}),
              elsewhere("env"), elsewhere("matrix"), elsewhere("steps"),
-             elsewhere("needs"), elsewhere("jobs"), unsupported("secrets"),
-             unsupported("port")});
+             elsewhere("needs"), elsewhere("jobs"), elsewhere("secrets"),
+             elsewhere("approval"), elsewhere("port")});
   return scope;
 }
 
@@ -80,16 +82,58 @@ void set_context(Scope& scope, Names names) {
   place = std::move(names);
 }
 
+/// Whether the value of `text` has that of a secret in it, by itself or by a
+/// variable.
+bool has_secret(const Template& text, const Scope& scope) {
+  const auto is_secret = [&](const Expression::Node& node) {
+    if (node.kind != Expression::Kind::path || node.path.size() < 2)
+      return false;
+    for (const Names& context : scope.names.members) {
+      for (const Names& member : context.members) {
+        if (context.name == node.path[0] && member.name == node.path[1])
+          return !member.secret.empty();
+      }
+    }
+    return false;
+  };
+  return std::any_of(
+      text.parts.begin(), text.parts.end(), [&](const Template::Part& part) {
+        return part.expression &&
+               std::any_of(part.expression->nodes().begin(),
+                           part.expression->nodes().end(), is_secret);
+      });
+}
+
 void add_variables(Scope& scope, const std::vector<NamedTemplate>& env) {
   Names& names = context(scope, "env");
   if (!names.refusal.empty())
     names = group("env", "variable", {});
-  for (const NamedTemplate& variable : env)
-    names.members.push_back(leaf(variable.name));
+  std::vector<Names> added;
+  for (const NamedTemplate& variable : env) {
+    Names name = leaf(variable.name);
+    if (has_secret(variable.value, scope)) {
+      name.secret =
+          fmt::format("the variable {} has a secret in it", quoted(name.name));
+      name.secret_hint =
+          fmt::format("a command gets it as \"${}\"", variable.name);
+    }
+    added.push_back(std::move(name));
+  }
+  for (Names& name : added) {
+    const auto known =
+        std::find_if(names.members.begin(), names.members.end(),
+                     [&](const Names& n) { return n.name == name.name; });
+    if (known != names.members.end())
+      *known = std::move(name);
+    else
+      names.members.push_back(std::move(name));
+  }
 }
 
 Names matrix_names(const Job& job) {
   Names names = group("matrix", "matrix key", {});
+  if (job.computed_matrix)  // Its keys may come from anywhere.
+    return open("matrix");
   if (job.matrix.empty())  // It was wrong, and reported; keys are not known.
     return open("matrix");
   for (const Value::Object& combination : job.matrix) {
@@ -109,12 +153,23 @@ Names matrix_names(const Job& job) {
   return names;
 }
 
+Names approval_names(const Job& job) {
+  if (job.approval == nullptr)
+    return refused("approval", "this job has no \"approval\"");
+  Names names = group("approval", "input of an approval", {leaf("by")});
+  for (const Input& input : job.approval->inputs)
+    names.members.push_back(leaf(input.name));
+  return names;
+}
+
 class Checker {
  public:
   Checker(Draft& draft, Diagnostics& diagnostics)
       : draft_{draft}, workflow_{draft.workflow}, diagnostics_{diagnostics} {
-    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i)
-      index_.emplace(workflow_.jobs[i].id, i);
+    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
+      if (!workflow_.jobs[i].hook)
+        index_.emplace(workflow_.jobs[i].id, i);
+    }
   }
 
   void run() {
@@ -127,12 +182,46 @@ class Checker {
  private:
   void resolve_needs() {
     std::vector<std::string_view> ids;
-    for (const Job& job : workflow_.jobs)
-      ids.push_back(job.id);
-    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
-      for (const WrittenNeed& need : draft_.needs[i])
-        resolve_need(need, ids, workflow_.jobs[i]);
+    for (const Job& job : workflow_.jobs) {
+      if (!job.hook)
+        ids.push_back(job.id);
     }
+    if (workflow_.services != nullptr)
+      services_ = service_paths(*workflow_.services);
+    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
+      for (const WrittenNeed& need : draft_.needs[i]) {
+        if (need.is_service)
+          resolve_service(need, workflow_.jobs[i]);
+        else
+          resolve_need(need, ids, workflow_.jobs[i]);
+      }
+    }
+  }
+
+  void resolve_service(const WrittenNeed& need, Job& job) {
+    std::vector<std::string_view> known;
+    bool is_known = false;
+    for (const ServicePath& service : services_) {
+      known.emplace_back(service.path);
+      is_known = is_known || service.path == need.job;
+      const bool is_meant =
+          service.path == need.job || service.path.starts_with(need.job + "/");
+      if (!is_meant || service.is_group)
+        continue;
+      auto& all = job.services;
+      if (std::find(all.begin(), all.end(), service.path) == all.end())
+        all.push_back(service.path);
+    }
+    if (is_known)
+      return;
+    const auto meant = suggest(need.job, known);
+    diagnostics_.add(
+        need.where,
+        fmt::format("unknown service {} in the needs of {}{}", quoted(need.job),
+                    quoted(job.id),
+                    known.empty() ? "; the file has no \"services\"" : ""),
+        meant ? fmt::format("did you mean \"services.{}\"?", *meant)
+              : std::string{});
   }
 
   void resolve_groups() {
@@ -236,20 +325,90 @@ class Checker {
     }
   }
 
+  /// Those of a run by hand and of a call; nothing is known of them if the file
+  /// declares none.
+  Names input_names() {
+    if (workflow_.declared_inputs() == nullptr)
+      return open("inputs");
+    Names names = group("inputs", "input", {});
+    for (const auto* const inputs : {&workflow_.triggers.dispatch_inputs,
+                                     &workflow_.triggers.call_inputs}) {
+      for (const Input& input : inputs->value_or(std::vector<Input>{}))
+        names.members.push_back(leaf(input.name));
+    }
+    return names;
+  }
+
+  Names secret_names() {
+    Names names = group("secrets", "secret", {});
+    for (const Secret& secret : workflow_.secrets) {
+      Names name = leaf(secret.name);
+      name.secret = "secrets can only be used in \"env\"";
+      name.secret_hint = fmt::format(
+          "env: {{{0}: \"${{{{ secrets.{0} }}}}\"}}, and \"${0}\" in the "
+          "command",
+          secret.name);
+      names.members.push_back(std::move(name));
+    }
+    if (names.members.empty())
+      names.of = "; the file declares none in \"secrets\"";
+    return names;
+  }
+
+  /// Variables of commands are the one place for secrets.
+  void check_variables(const std::vector<NamedTemplate>& env,
+                       const Scope& around) {
+    if (env.empty())
+      return;
+    Scope scope = around;
+    scope.takes_secrets = true;
+    for (const NamedTemplate& variable : env)
+      check_text(variable.value, scope);
+  }
+
   void check_expressions() {
     Scope scope = workflow_scope();
-    for (const NamedTemplate& variable : workflow_.env)
-      check_text(variable.value, scope);
+    set_context(scope, input_names());
+    if (workflow_.concurrency)
+      check_text(workflow_.concurrency->group, scope);
+    set_context(scope, secret_names());
+    check_text(workflow_.run_name, scope);
+    check_variables(workflow_.env, scope);
     add_variables(scope, workflow_.env);
     for (const Job& job : workflow_.jobs)
       check_job(job, scope);
+    check_call_outputs(scope);
     if (workflow_.services != nullptr) {
+      for (const NamedTemplate& variable : workflow_.env) {
+        if (has_secret(variable.value, scope))
+          diagnostics_.add(variable.value.where,
+                           "a secret in a variable of the whole file would "
+                           "reach its services, which is not supported yet by "
+                           "this version",
+                           "give it to the jobs that need it");
+      }
       set_context(scope, open("port"));
+      set_context(scope,
+                  refused("secrets",
+                          "secrets of services are not supported yet by this "
+                          "version; those of jobs are"));
       for (const char* const name : {"inputs", "run"})
         set_context(
             scope, refused(name, fmt::format("services have no \"{}\"", name)));
+      scope.has_files = false;
       check_services(*workflow_.services, scope);
     }
+  }
+
+  /// Those that services use, of a job that may speak to them.
+  Names port_context() {
+    if (workflow_.services == nullptr)
+      return refused("port", "\"port\" is of services, and the file has none");
+    Names names = group("port", "port", {});
+    names.of = "; no service uses it";
+    for (const std::string& name : port_names(workflow_))
+      names.members.push_back(leaf(name));
+    return names;
   }
 
   void check_services(const ServiceGroup& group, const Scope& scope) {
@@ -277,19 +436,34 @@ class Checker {
   }
 
   void check_job(const Job& job, Scope scope) {
+    if (job.hook && *job.hook != Hook::on_start) {
+      for (Names& property : context(scope, "run").members)
+        property.refusal.clear();
+    }
     set_context(scope, matrix_names(job));
     for (const char* const name : {"needs", "jobs"})
       set_context(scope, refused(name, fmt::format("\"{}\" is not known yet "
                                                    "when a job gets its name",
                                                    name)));
     check_text(job.name, scope);
+    for (const Template& label : job.placement.labels)
+      check_text(label, scope);
+    check_text(job.placement.key, scope);
     for (const char* const name : {"needs", "jobs"})
       set_context(scope, need_names(job, name));
+    check_matrix(job, scope);
     scope.has_status = true;
     check_condition(job.condition, scope);
     scope.has_status = false;
-    for (const NamedTemplate& variable : job.env)
-      check_text(variable.value, scope);
+    if (job.concurrency)
+      check_text(job.concurrency->group, scope);
+    if (job.approval != nullptr)
+      check_text(job.approval->prompt, scope);
+    set_context(scope, approval_names(job));
+    set_context(scope, port_context());
+    if (job.call)
+      check_arguments(*job.call, scope);
+    check_variables(job.env, scope);
     add_variables(scope, job.env);
 
     Names steps = group("steps", "step", {});
@@ -303,6 +477,8 @@ class Checker {
     };
     set_context(scope, std::move(steps));
     for (const Step& step : job.steps) {
+      if (step.transfer && !step.transfer->is_upload)
+        check_download(*step.transfer, job);
       check_step(step, scope);
       if (!step.id.empty())
         context(scope, "steps")
@@ -314,33 +490,126 @@ class Checker {
       check_text(output.value, scope);
   }
 
+  void check_arguments(const Call& call, Scope scope) {
+    for (const Argument& input : call.inputs)
+      check_text(input.value, scope);
+    scope.takes_secrets = true;
+    for (const Argument& secret : call.secrets)
+      check_text(secret.value, scope);
+    if (!call.inherits_secrets || call.workflow == nullptr)
+      return;
+    for (const Secret& secret : call.workflow->secrets) {
+      if (secret.is_used)
+        note_secret(secret.name);
+    }
+  }
+
+  /// They are looked up when all jobs have ended.
+  void check_call_outputs(Scope scope) {
+    Names jobs = group("jobs", "job", {});
+    for (const Job& job : workflow_.jobs)
+      jobs.members.push_back(names_of_ended(job));
+    set_context(scope, std::move(jobs));
+    for (const NamedTemplate& output : workflow_.triggers.call_outputs)
+      check_text(output.value, scope);
+  }
+
+  void check_matrix(const Job& job, Scope scope) {
+    if (!job.computed_matrix)
+      return;
+    set_context(scope,
+                refused("matrix", "\"matrix\" is what is computed here"));
+    const MatrixText& text = *job.computed_matrix;
+    if (text.whole)
+      check_text(*text.whole, scope);
+    for (const MatrixText::Part& part : text.parts) {
+      if (part.computed)
+        check_text(*part.computed, scope);
+    }
+  }
+
+  void check_download(const Transfer& transfer, const Job& job) {
+    const auto found = index_.find(transfer.job);
+    if (found == index_.end()) {
+      diagnostics_.add(transfer.where,
+                       fmt::format("unknown job {}", quoted(transfer.job)));
+      return;
+    }
+    const Job& maker = workflow_.jobs[found->second];
+    const bool is_needed = std::any_of(
+        job.needs.begin(), job.needs.end(),
+        [&](const Need& need) { return need.job == found->second; });
+    if (!is_needed)
+      diagnostics_.add(transfer.where,
+                       fmt::format("job {} is not in the needs of {}",
+                                   quoted(maker.id), quoted(job.id)));
+    std::vector<std::string_view> names;
+    for (const Step& step : maker.steps) {
+      if (step.transfer && step.transfer->is_upload)
+        names.push_back(step.transfer->name);
+    }
+    if (std::find(names.begin(), names.end(), transfer.name) == names.end())
+      diagnostics_.add(transfer.where,
+                       fmt::format("job {} uploads no artifact {}",
+                                   quoted(maker.id), quoted(transfer.name)),
+                       config::did_you_mean(transfer.name, names));
+  }
+
   void check_step(const Step& step, Scope& scope) {
     scope.has_status = true;
     check_condition(step.condition, scope);
     scope.has_status = false;
-    for (const NamedTemplate& variable : step.env)
-      check_text(variable.value, scope);
-    Names& env = context(scope, "env");
-    const std::size_t around = env.members.size();
+    check_variables(step.env, scope);
+    std::optional<Names> around;
+    if (!step.env.empty())
+      around = context(scope, "env");
     add_variables(scope, step.env);
     check_text(step.name, scope);
     check_text(step.working_directory, scope);
     check_text(step.run, scope);
-    env.members.erase(env.members.begin() + static_cast<std::ptrdiff_t>(around),
-                      env.members.end());
+    if (step.cache) {
+      check_text(step.cache->key, scope);
+      for (const auto* const texts :
+           {&step.cache->sources, &step.cache->generates}) {
+        for (const Template& text : *texts)
+          check_text(text, scope);
+      }
+    }
+    if (step.transfer) {
+      for (const Template& text : step.transfer->patterns)
+        check_text(text, scope);
+    }
+    if (around)
+      set_context(scope, std::move(*around));
+  }
+
+  static Names names_of_ended(const Job& needed) {
+    Names outputs = group("outputs", "output", {});
+    outputs.of = fmt::format(" of job {}", quoted(needed.id));
+    if (needed.call && needed.call->workflow == nullptr) {
+      outputs.open = true;  // It was wrong, and reported.
+    } else {
+      for (const std::string& output : output_names(needed))
+        outputs.members.push_back(leaf(output));
+    }
+    std::vector<Names> properties{leaf("result"), std::move(outputs)};
+    if (needed.approval != nullptr)
+      properties.push_back(approval_names(needed));
+    return group(needed.id, "property of a job", std::move(properties));
   }
 
   Names need_names(const Job& job, std::string_view name) {
     Names names = group(name, "job", {});
-    for (const Need& need : job.needs) {
-      const Job& needed = workflow_.jobs[need.job];
-      Names outputs = group("outputs", "output", {});
-      outputs.of = fmt::format(" of job {}", quoted(needed.id));
-      for (const NamedTemplate& output : needed.outputs)
-        outputs.members.push_back(leaf(output.name));
-      names.members.push_back(group(needed.id, "property of a job",
-                                    {leaf("result"), std::move(outputs)}));
+    std::vector<std::size_t> known;
+    for (const Need& need : job.needs)
+      known.push_back(need.job);
+    // Those hooks come after all jobs.
+    for (std::size_t i = 0; i < workflow_.jobs.size(); ++i) {
+      if (job.hook && *job.hook != Hook::on_start && !workflow_.jobs[i].hook)
+        known.push_back(i);
     }
+    for (const std::size_t i : known)
+      names.members.push_back(names_of_ended(workflow_.jobs[i]));
     names.explain = [this, &job](std::string_view wanted) {
       return index_.contains(std::string{wanted})
                  ? fmt::format("job {} is not in the needs of {}",
@@ -356,7 +625,7 @@ class Checker {
       if (!part.expression)
         continue;
       check(*part.expression, part.offset, scope, problems);
-      note_inputs(*part.expression, part.offset, text.where, text.text);
+      note_uses(*part.expression, part.offset, text.where, text.text);
     }
     report(problems, text.where, text.text, diagnostics_);
   }
@@ -368,14 +637,23 @@ class Checker {
     std::vector<Problem> problems;
     check(condition->expression, condition->offset, scope, problems);
     report(problems, condition->where, condition->text, diagnostics_);
-    note_inputs(condition->expression, condition->offset, condition->where,
-                condition->text);
+    note_uses(condition->expression, condition->offset, condition->where,
+              condition->text);
   }
 
-  /// Which inputs a run must be given is known once and for all from here.
-  void note_inputs(const Expression& expression, std::size_t offset,
-                   config::Span where, const std::string& text) {
+  /// What a run must be given is known once and for all from here.
+  void note_uses(const Expression& expression, std::size_t offset,
+                 config::Span where, const std::string& text) {
     for (const Expression::Node& node : expression.nodes()) {
+      if (node.kind == Expression::Kind::call &&
+          node.function == Function::hash_files)
+        note_files(texts_of(expression, node));
+      if (node.kind == Expression::Kind::path && node.path.size() > 1 &&
+          node.path[0] == "secrets")
+        note_secret(node.path[1]);
+      if (node.kind == Expression::Kind::path && node.path[0] == "run" &&
+          (node.path.size() == 1 || node.path[1] == "actor"))
+        workflow_.uses_actor = true;
       if (node.kind != Expression::Kind::path || node.path.size() < 2 ||
           node.path[0] != "inputs")
         continue;
@@ -387,11 +665,23 @@ class Checker {
     }
   }
 
+  void note_files(std::vector<std::string> patterns) {
+    auto& all = workflow_.hashed_files;
+    if (std::find(all.begin(), all.end(), patterns) == all.end())
+      all.push_back(std::move(patterns));
+  }
+
+  void note_secret(std::string_view name) {
+    for (Secret& secret : workflow_.secrets)
+      secret.is_used = secret.is_used || secret.name == name;
+  }
+
   Draft& draft_;
   Workflow& workflow_;
   Diagnostics& diagnostics_;
   std::map<std::string, std::size_t> index_;  ///< Jobs by name.
   std::set<std::string> noted_;               ///< Names of inputs.
+  std::vector<ServicePath> services_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace troupe::workflow {
 struct WrittenNeed {
   std::string job;
   When when = When::succeeded;
+  bool is_service = false;  ///< Then `job` is the path of it.
   config::Span where;
 };
 
@@ -22,17 +23,36 @@ struct WrittenGroup {
   config::Span where;
 };
 
+/// A file under a name for `uses`.
+struct WrittenInclude {
+  std::string name;
+  std::string path;    ///< As seen from the file; empty if it is wrong.
+  config::Span where;  ///< Of the path.
+};
+
+/// What a job calls as written; empty if it calls nothing.
+struct WrittenCall {
+  std::string uses;
+  config::Span where;
+};
+
 /// A workflow whose texts are parsed, but whose names are not yet checked.
 struct Draft {
   Workflow workflow;
   std::vector<std::vector<WrittenNeed>> needs;  ///< Of each job.
   std::vector<WrittenGroup> groups;             ///< Of each job.
+  std::vector<WrittenCall> calls;               ///< Of each job.
+  std::vector<WrittenInclude> includes;
 };
 
 /// Turns the tree of a file into a draft. What is wrong is reported, and the
 /// draft is then good for finding more errors only.
 [[nodiscard]] Draft decode(const config::Document& document,
                            config::Diagnostics& diagnostics);
+
+/// Checks what `job` gives to the file that it calls, and whether that can be
+/// called; `job.call` has the file.
+void check_call(const Job& job, config::Diagnostics& diagnostics);
 
 /// Resolves needs and groups, refuses cycles and checks the names in all
 /// expressions.

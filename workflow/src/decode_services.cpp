@@ -70,6 +70,7 @@ class ServicesDecoder : TextDecoder {
     std::map<std::string_view, std::size_t> index;
     std::vector<std::vector<std::size_t>>
         after;  ///< By child: who comes first.
+    std::vector<std::vector<std::string>> after_names;  ///< The same.
     std::size_t current = 0;
     /// Children that others want to have finished, and where they say so.
     std::map<std::size_t, config::Span> preparations;
@@ -86,15 +87,12 @@ class ServicesDecoder : TextDecoder {
     }
     read_restart_rules(fields, "services", most_restarts, group.strategy,
                        group.intensity, group.period);
-    read_word<OnGiveUp>(fields, "on-give-up", group.on_give_up,
-                        {{"escalate", OnGiveUp::escalate},
-                         {"hold", OnGiveUp::hold},
-                         {"stop", OnGiveUp::stop}});
+    read_word(fields, "on-give-up", group.on_give_up,
+              {OnGiveUp::escalate, OnGiveUp::hold, OnGiveUp::stop});
     read_positive(fields, "hold-for", group.hold_for);
-    read_word<AutoShutdown>(fields, "auto-shutdown", group.auto_shutdown,
-                            {{"never", AutoShutdown::never},
-                             {"any", AutoShutdown::any_significant},
-                             {"all", AutoShutdown::all_significant}});
+    read_word(fields, "auto-shutdown", group.auto_shutdown,
+              {AutoShutdown::never, AutoShutdown::any_significant,
+               AutoShutdown::all_significant});
     read_around(fields, around);
 
     const Entry* const children = fields.take("children");
@@ -176,6 +174,7 @@ class ServicesDecoder : TextDecoder {
     for (const Entry& child : entry.value.entries)
       level.index.emplace(child.key, level.index.size());
     level.after.resize(entry.value.entries.size());
+    level.after_names.resize(entry.value.entries.size());
     group.children.reserve(entry.value.entries.size());
     levels_.push_back(&level);
     for (const Entry& child : entry.value.entries) {
@@ -186,6 +185,8 @@ class ServicesDecoder : TextDecoder {
     levels_.pop_back();
     for (const auto& [i, where] : level.preparations)
       mark_preparation(group.children[i], where);
+    for (std::size_t i = 0; i < group.children.size(); ++i)
+      group.children[i].after = std::move(level.after_names[i]);
     sort(level, group);
   }
 
@@ -201,8 +202,7 @@ class ServicesDecoder : TextDecoder {
     read_restart(fields, node.restart);
     fields.read("significant", node.significant);
     check_significant(node, auto_shutdown);
-    for (const Dependency& dependency :
-         read_dependencies(fields.take("depends-on")))
+    for (const Dependency& dependency : read_dependencies(fields))
       resolve(dependency, node);
     Around own = around;
     if (is_group) {
@@ -464,26 +464,16 @@ class ServicesDecoder : TextDecoder {
   }
 
   void read_restart(Fields& fields, Restart& restart) {
-    read_word<Restart>(fields, "restart", restart,
-                       {{"permanent", Restart::permanent},
-                        {"transient", Restart::transient},
-                        {"temporary", Restart::temporary},
-                        {"always", Restart::permanent},
-                        {"on-failure", Restart::transient},
-                        {"no", Restart::temporary}});
-  }
-
-  template <class T>
-  void read_word(Fields& fields, std::string_view keyword, T& out,
-                 Words<T> words) {
-    if (const Entry* const entry = fields.take(keyword))
-      to_word(entry->value, keyword, out, words);
+    read_word(fields, "restart", restart,
+              {Restart::permanent, Restart::transient, Restart::temporary,
+               Restart::permanent, Restart::transient, Restart::temporary});
   }
 
   // -- What comes first ------------------------------------------------------
 
-  std::vector<Dependency> read_dependencies(const Entry* entry) {
+  std::vector<Dependency> read_dependencies(Fields& fields) {
     std::vector<Dependency> out;
+    const Entry* const entry = fields.take("depends-on");
     if (entry == nullptr)
       return out;
     const Node& node = entry->value;
@@ -492,10 +482,8 @@ class ServicesDecoder : TextDecoder {
         Dependency dependency{item.key, item.where};
         enum class Until : std::uint8_t { started, ready, finished };
         Until until = Until::ready;
-        to_word<Until>(item.value, "depends-on", until,
-                       {{"ready", Until::ready},
-                        {"started", Until::started},
-                        {"finished", Until::finished}});
+        to_word(item.value, fields.keyword("depends-on"), until,
+                {Until::ready, Until::started, Until::finished});
         dependency.finished = until == Until::finished;
         out.push_back(std::move(dependency));
       }
@@ -531,6 +519,7 @@ class ServicesDecoder : TextDecoder {
         return;
       }
       (*level)->after[(*level)->current].push_back(found->second);
+      (*level)->after_names[(*level)->current].push_back(dependency.name);
       if (dependency.finished)
         (*level)->preparations.emplace(found->second, dependency.where);
       return;

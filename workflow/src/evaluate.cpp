@@ -2,6 +2,7 @@
 #include <troupe/workflow/expression.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <fmt/format.h>
 #include <optional>
@@ -27,6 +28,8 @@ class Evaluation {
     values_.reserve(nodes.size());
     for (const Expression::Node& node : nodes) {
       values_.push_back(value_of(node));
+      if (no_json_)
+        return tl::unexpected{std::move(*no_json_)};
       if (too_long_)
         return failure(Errc::overloaded,
                        fmt::format("an expression makes a text of more than {}",
@@ -54,6 +57,12 @@ class Evaluation {
       case Kind::call:
         return node.function == Function::raw ? &argument(node, 0)
                                               : keep(call(node));
+      case Kind::member:
+        return follow(&argument(node, 0), node.path, 0);
+      case Kind::index:
+        return item(argument(node, 0), argument(node, 1));
+      case Kind::each:
+        return keep(each(node));
       case Kind::logical_not:
         return keep(!argument(node, 0).is_true());
       case Kind::logical_and:
@@ -88,9 +97,77 @@ class Evaluation {
       if (name == path.front())
         value = context;
     }
-    for (std::size_t i = 1; value != nullptr && i < path.size(); ++i)
+    return follow(value, path, 1);
+  }
+
+  /// What `path` leads to from its name `first` on.
+  const Value* follow(const Value* value, const std::vector<std::string>& path,
+                      std::size_t first) const {
+    for (std::size_t i = first; value != nullptr && i < path.size(); ++i)
       value = value->member(path[i]);
     return value == nullptr ? &null_ : value;
+  }
+
+  const Value* item(const Value& of, const Value& which) const {
+    const auto* const list = std::get_if<Value::List>(&of.data);
+    if (list == nullptr)
+      return follow(of.member(which.text()), {}, 0);
+    const auto number = spelled_number(which.text());
+    const bool is_there = number && *number >= 0 &&
+                          *number < static_cast<double>(list->size()) &&
+                          std::trunc(*number) == *number;
+    return is_there ? &(*list)[static_cast<std::size_t>(*number)] : &null_;
+  }
+
+  /// The items of a list or the values of an object.
+  static void append_parts(const Value& of, std::vector<const Value*>& parts) {
+    if (const auto* const list = std::get_if<Value::List>(&of.data)) {
+      for (const Value& part : *list)
+        parts.push_back(&part);
+    } else if (const auto* const object =
+                   std::get_if<Value::Object>(&of.data)) {
+      for (const auto& [name, part] : *object)
+        parts.push_back(&part);
+    }
+  }
+
+  /// `list.*.path`; of what another `.*` has found, all parts together.
+  Value each(const Expression::Node& node) {
+    std::vector<const Value*> parts;
+    append_parts(argument(node, 0), parts);
+    if (expression_.nodes()[node.arguments[0]].kind == Kind::each) {
+      std::vector<const Value*> deeper;
+      for (const Value* const part : parts)
+        append_parts(*part, deeper);
+      parts = std::move(deeper);
+    }
+    Value::List found;
+    for (const Value* const part : parts) {
+      const Value* const value = follow(part, node.path, 0);
+      if (value == &null_)
+        continue;
+      if (!charge(*value))
+        return {};
+      found.push_back(*value);
+    }
+    return Value{std::move(found)};
+  }
+
+  /// Counts a copy of `value` as a text of its size. False if that is too much.
+  bool charge(const Value& value) {
+    constexpr std::size_t least_bytes = 16;
+    std::size_t bytes = least_bytes;
+    if (const auto* const text = std::get_if<std::string>(&value.data))
+      bytes += text->size();
+    if (bytes > longest_text - appended_) {
+      too_long_ = true;
+      return false;
+    }
+    appended_ += bytes;
+    std::vector<const Value*> parts;
+    append_parts(value, parts);
+    return std::all_of(parts.begin(), parts.end(),
+                       [this](const Value* part) { return charge(*part); });
   }
 
   Value call(const Expression::Node& node) {
@@ -120,6 +197,10 @@ class Evaluation {
         append(text, argument(node, 0).json());
         return Value{std::move(text)};
       }
+      case Function::from_json:
+        return from_json(argument(node, 0));
+      case Function::hash_files:
+        return hash_files(node);
       case Function::raw:
         return argument(node, 0);
     }
@@ -180,6 +261,29 @@ class Evaluation {
     return Value{std::move(out)};
   }
 
+  /// What is no text is a value already.
+  Value from_json(const Value& written) {
+    const auto* const text = std::get_if<std::string>(&written.data);
+    if (text == nullptr)
+      return written;
+    if (!charge(written))
+      return {};
+    auto value = parse_json(*text);
+    if (value)
+      return std::move(*value);
+    no_json_ = std::move(value.error()).within("fromJSON()");
+    return {};
+  }
+
+  Value hash_files(const Expression::Node& node) const {
+    if (environment_.file_hashes == nullptr)
+      return {};
+    const auto found =
+        environment_.file_hashes->find(texts_of(expression_, node));
+    return found == environment_.file_hashes->end() ? Value{}
+                                                    : Value{found->second};
+  }
+
   void append(std::string& out, std::string_view text) {
     if (text.size() > longest_text - appended_) {
       too_long_ = true;
@@ -196,9 +300,18 @@ class Evaluation {
   const Value null_;
   std::size_t appended_ = 0;  ///< To all texts together.
   bool too_long_ = false;
+  std::optional<Error> no_json_;
 };
 
 }  // namespace
+
+std::vector<std::string> texts_of(const Expression& expression,
+                                  const Expression::Node& call) {
+  std::vector<std::string> texts;
+  for (const std::size_t argument : call.arguments)
+    texts.push_back(expression.nodes()[argument].literal.text());
+  return texts;
+}
 
 Result<Value> evaluate(const Expression& expression,
                        const Environment& environment) {

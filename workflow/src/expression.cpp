@@ -68,9 +68,9 @@ std::string unquoted(std::string_view spelled) {
 }
 
 Tokens tokenize(std::string_view text) {
-  constexpr std::array<std::string_view, 14> signs{
-      "&&", "||", "==", "!=", "<=", ">=", "!",
-      "<",  ">",  "(",  ")",  ",",  "[",  "]"};
+  constexpr std::array<std::string_view, 16> signs{
+      "&&", "||", "==", "!=", "<=", ">=", "!", "<",
+      ">",  "(",  ")",  ",",  "[",  "]",  ".", "*"};
   std::vector<Token> tokens;
   std::size_t at = 0;
   const auto push = [&](TokenKind kind, std::size_t length) {
@@ -112,10 +112,6 @@ Tokens tokenize(std::string_view text) {
       while (at + length < text.size() && continues_name(text[at + length]))
         ++length;
       push(TokenKind::name, length);
-      continue;
-    }
-    if (c == '.') {
-      push(TokenKind::sign, 1);
       continue;
     }
     bool found = false;
@@ -259,7 +255,7 @@ class Parser {
       negations.push_back(peek().offset);
       ++next_;
     }
-    Index operand = parse_primary();
+    Index operand = parse_parts();
     for (auto at = negations.rbegin(); operand && at != negations.rend();
          ++at) {
       Expression::Node node;
@@ -304,6 +300,83 @@ class Parser {
     return add(std::move(node));
   }
 
+  /// A value and what follows of it.
+  Index parse_parts() {
+    Index value = parse_primary();
+    while (value) {
+      const std::size_t offset = peek().offset;
+      if (take("."))
+        value = parse_member(*value, offset);
+      else if (take("["))
+        value = parse_index(*value, offset);
+      else
+        break;
+    }
+    return value;
+  }
+
+  /// What follows a dot.
+  Index parse_member(std::size_t value, std::size_t offset) {
+    if (take("*")) {
+      Expression::Node node;
+      node.kind = Kind::each;
+      node.offset = offset;
+      node.length = 2;
+      node.arguments = {value};
+      return add(std::move(node));
+    }
+    if (peek().kind != TokenKind::name)
+      return fail(unexpected_token());
+    const Token& token = tokens_[next_++];
+    return extend(value, std::string{token.spelled}, token);
+  }
+
+  Index parse_index(std::size_t value, std::size_t offset) {
+    if (peek().kind == TokenKind::text && tokens_[next_ + 1].spelled == "]") {
+      const Token& token = tokens_[next_];
+      next_ += 2;
+      return extend(value, token.text, token);
+    }
+    const Index index = parse_or();
+    if (!index)
+      return index;
+    if (!take("]"))
+      return fail(unexpected_token());
+    Expression::Node node;
+    node.kind = Kind::index;
+    node.offset = offset;
+    node.length = end_of_last() - offset;
+    node.arguments = {value, *index};
+    return add(std::move(node));
+  }
+
+  /// The member `name` of `value`, which grows if it is the last node and a
+  /// path: those are checked when a file is read.
+  Index extend(std::size_t value, std::string name, const Token& token) {
+    Expression::Node& last = nodes_[value];
+    const bool grows = value + 1 == nodes_.size() &&
+                       (last.kind == Kind::path || last.kind == Kind::each);
+    if (grows) {
+      last.path.push_back(std::move(name));
+      last.path_offsets.push_back(token.offset);
+      last.length = end_of_last() - last.offset;
+      return value;
+    }
+    Expression::Node node;
+    node.kind = Kind::member;
+    node.offset = token.offset;
+    node.length = token.spelled.size();
+    node.path.push_back(std::move(name));
+    node.path_offsets.push_back(token.offset);
+    node.arguments = {value};
+    return add(std::move(node));
+  }
+
+  std::size_t end_of_last() const {
+    const Token& last = tokens_[next_ - 1];
+    return last.offset + last.spelled.size();
+  }
+
   Index parse_name() {
     const Token token = peek();
     ++next_;
@@ -312,31 +385,9 @@ class Parser {
     Expression::Node node;
     node.kind = Kind::path;
     node.offset = token.offset;
+    node.length = token.spelled.size();
     node.path.emplace_back(token.spelled);
     node.path_offsets.push_back(token.offset);
-    for (;;) {
-      if (take(".")) {
-        if (peek().kind != TokenKind::name)
-          return fail(unexpected_token());
-        node.path.emplace_back(peek().spelled);
-      } else if (take("[")) {
-        if (peek().kind != TokenKind::text)
-          return fail({peek().offset,
-                       1,
-                       "only a 'text' can stand between [ and ]",
-                       {}});
-        node.path.push_back(peek().text);
-      } else {
-        break;
-      }
-      node.path_offsets.push_back(peek().offset);
-      const bool bracket = peek().kind == TokenKind::text;
-      ++next_;
-      if (bracket && !take("]"))
-        return fail(unexpected_token());
-    }
-    const Token& last = tokens_[next_ - 1];
-    node.length = last.offset + last.spelled.size() - token.offset;
     return add(std::move(node));
   }
 
@@ -374,8 +425,7 @@ class Parser {
       if (!take(")"))
         return fail(unexpected_token());
     }
-    const Token& last = tokens_[next_ - 1];
-    node.length = last.offset + last.spelled.size() - name.offset;
+    node.length = end_of_last() - name.offset;
     const std::size_t given = node.arguments.size();
     if (given < info->least_arguments || given > info->most_arguments)
       return fail({name.offset, node.length, wrong_count(*info, given), {}});

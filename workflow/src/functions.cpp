@@ -19,9 +19,9 @@ constexpr std::array<FunctionInfo, 13> functions{{
     {"format", Function::format, 1, many},
     {"join", Function::join, 1, 2},
     {"toJSON", Function::to_json, 1, 1},
+    {"fromJSON", Function::from_json, 1, 1},
     {"raw", Function::raw, 1, 1},
-    {"fromJSON", Function::raw, 1, 1, false},
-    {"hashFiles", Function::raw, 1, many, false},
+    {"hashFiles", Function::hash_files, 1, many},
 }};
 
 }  // namespace
@@ -42,6 +42,8 @@ bool is_status_function(Function function) {
     case Function::join:
     case Function::to_json:
     case Function::raw:
+    case Function::from_json:
+    case Function::hash_files:
       return false;
   }
   return false;

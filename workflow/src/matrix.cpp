@@ -30,8 +30,8 @@ Value to_value(const Node& node, Diagnostics& diagnostics) {
     case Node::Kind::scalar: {
       if (node.text.find("${{") != std::string::npos)
         diagnostics.add(node.where,
-                        "expressions in a matrix are not supported yet by "
-                        "this version");
+                        "an expression inside of a list is not supported yet "
+                        "by this version; make the list one expression");
       if (const auto flag = config::plain_bool(node))
         return Value{*flag};
       const auto number = config::plain_number(node);
@@ -150,19 +150,62 @@ void include(const std::vector<Combination>& added,
   }
 }
 
+void remove(const std::vector<Combination>& removed,
+            std::vector<Combination>& combinations) {
+  std::erase_if(combinations, [&](const Combination& combination) {
+    return std::any_of(
+        removed.begin(), removed.end(),
+        [&](const Combination& entry) { return is_part(entry, combination); });
+  });
+}
+
+tl::unexpected<Error> too_many_combinations() {
+  return failure(Errc::overloaded,
+                 fmt::format("the matrix has more than {} combinations",
+                             most_combinations));
+}
+
+/// As read_maps() of a file; null for none.
+Result<std::vector<Combination>> read_maps(
+    const Value* list, std::string_view name,
+    const std::vector<std::string_view>& keys) {
+  std::vector<Combination> maps;
+  if (list == nullptr)
+    return maps;
+  const auto* const items = std::get_if<Value::List>(&list->data);
+  if (items == nullptr)
+    return failure(Errc::invalid_argument,
+                   fmt::format("{}: expected a list of objects, got {}", name,
+                               ellipsize(printable(list->json()), 60)));
+  if (items->size() > most_combinations)
+    return too_many_combinations();
+  for (const Value& item : *items) {
+    const auto* const object = std::get_if<Value::Object>(&item.data);
+    if (object == nullptr || object->size() > most_lists)
+      return failure(
+          Errc::invalid_argument,
+          fmt::format("{}: expected an object of at most {} values, got {}",
+                      name, most_lists, ellipsize(printable(item.json()), 60)));
+    for (const auto& [key, value] : *object) {
+      if (!keys.empty() &&
+          std::find(keys.begin(), keys.end(), key) == keys.end())
+        return failure(Errc::invalid_argument,
+                       fmt::format("{}: unknown matrix key \"{}\"", name,
+                                   ellipsize(printable(key), 60)));
+      if (value.text().size() > longest_value)
+        return failure(Errc::overloaded, "a matrix value of more than 1 KiB");
+    }
+    maps.push_back(*object);
+  }
+  return maps;
+}
+
 }  // namespace
 
 std::vector<Combination> expand_matrix(const Node& node,
                                        Diagnostics& diagnostics) {
   if (node.kind != Node::Kind::mapping) {
-    const bool computed = node.kind == Node::Kind::scalar &&
-                          node.text.find("${{") != std::string::npos;
-    if (computed)
-      diagnostics.add(node.where,
-                      "an expression as a matrix is not supported yet by this "
-                      "version");
-    else
-      config::report_expected(node, "matrix", "a map of lists", diagnostics);
+    config::report_expected(node, "matrix", "a map of lists", diagnostics);
     return {};
   }
   std::vector<std::string_view> keys;
@@ -212,11 +255,7 @@ std::vector<Combination> expand_matrix(const Node& node,
     }
     combinations = std::move(longer);
   }
-  std::erase_if(combinations, [&](const Combination& combination) {
-    return std::any_of(
-        removed.begin(), removed.end(),
-        [&](const Combination& entry) { return is_part(entry, combination); });
-  });
+  remove(removed, combinations);
   include(added, combinations);
   if (combinations.size() > most_combinations) {
     diagnostics.add(node.where,
@@ -228,6 +267,75 @@ std::vector<Combination> expand_matrix(const Node& node,
     diagnostics.add(node.where, "the matrix has no combination");
     return {};
   }
+  return combinations;
+}
+
+bool has_expression(const Node& node) {
+  const auto in = [](const auto& child) { return has_expression(child); };
+  return node.text.find("${{") != std::string::npos ||
+         std::any_of(node.items.begin(), node.items.end(), in) ||
+         std::any_of(node.entries.begin(), node.entries.end(),
+                     [&](const Entry& entry) { return in(entry.value); });
+}
+
+Value matrix_value(const Node& node, Diagnostics& diagnostics) {
+  return to_value(node, diagnostics);
+}
+
+Result<std::vector<Combination>> expand_matrix(const Value& matrix) {
+  if (std::holds_alternative<Value::List>(matrix.data))
+    return read_maps(&matrix, "a list as a matrix", {});
+  const auto* const object = std::get_if<Value::Object>(&matrix.data);
+  if (object == nullptr)
+    return failure(Errc::invalid_argument,
+                   fmt::format("expected an object of lists or a list of "
+                               "objects, got {}",
+                               ellipsize(printable(matrix.json()), 60)));
+  std::vector<std::string_view> keys;
+  for (const auto& [key, value] : *object) {
+    if (key != "include" && key != "exclude")
+      keys.push_back(key);
+  }
+  if (keys.size() > most_lists)
+    return failure(Errc::overloaded,
+                   fmt::format("a matrix of more than {} lists", most_lists));
+  auto added = read_maps(matrix.member("include"), "include", {});
+  if (!added)
+    return added;
+  auto removed = read_maps(matrix.member("exclude"), "exclude", keys);
+  if (!removed)
+    return removed;
+  std::vector<Combination> combinations;
+  if (!keys.empty())
+    combinations = {{}};
+  for (const std::string_view key : keys) {
+    const Value& value = *matrix.member(key);
+    const auto* const list = std::get_if<Value::List>(&value.data);
+    if (list == nullptr)
+      return failure(Errc::invalid_argument,
+                     fmt::format("{}: expected a list, got {}",
+                                 ellipsize(printable(key), 60),
+                                 ellipsize(printable(value.json()), 60)));
+    for (const Value& item : *list) {
+      if (item.text().size() > longest_value)
+        return failure(Errc::overloaded, "a matrix value of more than 1 KiB");
+    }
+    if (!combinations.empty() &&
+        list->size() > most_combinations / combinations.size())
+      return too_many_combinations();
+    std::vector<Combination> longer;
+    for (const Combination& combination : combinations) {
+      for (const Value& item : *list) {
+        longer.push_back(combination);
+        longer.back().emplace_back(key, item);
+      }
+    }
+    combinations = std::move(longer);
+  }
+  remove(*removed, combinations);
+  include(*added, combinations);
+  if (combinations.size() > most_combinations)
+    return too_many_combinations();
   return combinations;
 }
 

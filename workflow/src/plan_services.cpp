@@ -8,8 +8,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -32,6 +35,31 @@ void for_each_text(const ServiceText& service, F visit) {
   }
 }
 
+void collect_ports(const ServiceText& service,
+                   std::vector<std::string>& names) {
+  for_each_text(service, [&](const Template& text) {
+    for (const Template::Part& part : text.parts) {
+      if (!part.expression)
+        continue;
+      for (const Expression::Node& node : part.expression->nodes()) {
+        if (node.kind == Expression::Kind::path && node.path.size() == 2 &&
+            node.path[0] == "port" &&
+            std::find(names.begin(), names.end(), node.path[1]) == names.end())
+          names.push_back(node.path[1]);
+      }
+    }
+  });
+}
+
+std::string child_path(const std::string& group, const std::string& id) {
+  return group.empty() ? id : group + "/" + id;
+}
+
+/// Of a copy in the group at `path`.
+std::string replica_id(const std::string& path, std::uint32_t number) {
+  return fmt::format("{}-{}", path.substr(path.rfind('/') + 1), number);
+}
+
 void put(Value::Object& object, const std::string& name, std::string value) {
   const auto known =
       std::find_if(object.begin(), object.end(),
@@ -44,14 +72,22 @@ void put(Value::Object& object, const std::string& name, std::string value) {
 
 class Planner {
  public:
-  Planner(const Workflow& workflow, const ServiceSurroundings& surroundings)
-      : workflow_{workflow}, surroundings_{surroundings} {}
+  Planner(const Workflow& workflow, const ServiceSurroundings& surroundings,
+          std::optional<std::set<std::string>> wanted)
+      : workflow_{workflow},
+        surroundings_{surroundings},
+        wanted_{std::move(wanted)} {}
 
   Result<service::GroupNode> run() {
-    if (auto read = read_files(workflow_.dotenv, file_variables_); !read)
+    if (surroundings_.dotenv)
+      file_variables_ = *surroundings_.dotenv;
+    else if (auto read = read_files(workflow_.dotenv, file_variables_); !read)
       return tl::unexpected{std::move(read.error())};
     for (const NamedTemplate& variable : workflow_.env) {
-      auto value = resolve(variable.value, {});
+      Environment around;
+      for (const auto& [name, value] : surroundings_.contexts)
+        around.contexts.emplace_back(name, &value);
+      auto value = resolve(variable.value, around);
       if (!value)
         return tl::unexpected{
             std::move(value.error()).within("env").within(variable.name)};
@@ -71,16 +107,17 @@ class Planner {
                            .hold_for = group.hold_for,
                            .auto_shutdown = group.auto_shutdown};
     for (const ServiceNode& node : group.children) {
-      auto child = plan(node, path.empty() ? node.id : path + "/" + node.id);
+      if (!is_wanted(child_path(path, node.id)))
+        continue;
+      auto child = plan(node, child_path(path, node.id));
       if (!child)
         return tl::unexpected{std::move(child.error())};
       out.children.push_back(std::move(*child));
     }
     if (group.replica) {
       out.replicas = group.replicas;
-      const std::string stem = path.substr(path.rfind('/') + 1);
       for (std::uint32_t i = 1; i <= group.most_replicas; ++i) {
-        const std::string id = fmt::format("{}-{}", stem, i);
+        const std::string id = replica_id(path, i);
         auto planned = plan(*group.replica, path + "/" + id, false, i);
         if (!planned)
           return tl::unexpected{std::move(planned.error())};
@@ -91,6 +128,10 @@ class Planner {
       }
     }
     return out;
+  }
+
+  [[nodiscard]] bool is_wanted(const std::string& path) const {
+    return !wanted_ || wanted_->contains(path);
   }
 
   Result<service::TreeNode> plan(const ServiceNode& node,
@@ -235,17 +276,7 @@ class Planner {
   /// Chooses the ports that `text` asks for.
   Result<void> learn_ports(const ServiceText& text) {
     std::vector<std::string> names;
-    for_each_text(text, [&](const Template& one) {
-      for (const Template::Part& part : one.parts) {
-        if (!part.expression)
-          continue;
-        for (const Expression::Node& node : part.expression->nodes()) {
-          if (node.kind == Expression::Kind::path && node.path.size() == 2 &&
-              node.path[0] == "port")
-            names.push_back(node.path[1]);
-        }
-      }
-    });
+    collect_ports(text, names);
     for (const std::string& name : names) {
       if (Value{ports_}.member(name) != nullptr)
         continue;
@@ -277,18 +308,94 @@ class Planner {
 
   const Workflow& workflow_;
   const ServiceSurroundings& surroundings_;
+  std::optional<std::set<std::string>> wanted_;  ///< Paths; nothing for all.
   Variables file_variables_;
   Value::Object workflow_env_;
   Value::Object ports_;
 };
 
+/// Adds a group or service with all in it.
+void want_all(const ServiceNode& node, const std::string& path,
+              std::set<std::string>& wanted) {
+  wanted.insert(path);
+  if (node.group) {
+    for (const ServiceNode& child : node.group->children)
+      want_all(child, child_path(path, child.id), wanted);
+  }
+}
+
+/// Adds what of `group` is needed for the services in `named`, that is the ways
+/// to them, and what these depend on, as a whole.
+void want(const ServiceGroup& group, const std::string& path,
+          const std::set<std::string>& named, std::set<std::string>& wanted) {
+  // In the order of their start, so what is depended on comes before.
+  for (auto node = group.children.rbegin(); node != group.children.rend();
+       ++node) {
+    const std::string own = child_path(path, node->id);
+    const auto inside = [&](const std::string& one) {
+      return one == own || one.starts_with(own + "/");
+    };
+    if (!wanted.contains(own) &&
+        std::none_of(named.begin(), named.end(), inside))
+      continue;
+    if (node->group && !node->group->replica && !wanted.contains(own))
+      want(*node->group, own, named, wanted);
+    else
+      want_all(*node, own, wanted);
+    wanted.insert(own);
+    for (const std::string& before : node->after)
+      wanted.insert(child_path(path, before));
+  }
+}
+
+void collect_ports(const ServiceGroup& group, std::vector<std::string>& names) {
+  if (group.replica)
+    collect_ports(*group.replica, names);
+  for (const ServiceNode& node : group.children) {
+    if (node.group)
+      collect_ports(*node.group, names);
+    else
+      collect_ports(*node.service, names);
+  }
+}
+
 }  // namespace
 
 Result<service::GroupNode> plan_services(
-    const Workflow& workflow, const ServiceSurroundings& surroundings) {
+    const Workflow& workflow, const ServiceSurroundings& surroundings,
+    const std::vector<std::string>* only) {
   if (workflow.services == nullptr)
     return failure(Errc::not_found, "the file has no \"services\"");
-  return Planner{workflow, surroundings}.run();
+  std::optional<std::set<std::string>> wanted;
+  if (only != nullptr)
+    want(*workflow.services, "", {only->begin(), only->end()},
+         wanted.emplace());
+  return Planner{workflow, surroundings, std::move(wanted)}.run();
+}
+
+std::vector<ServicePath> service_paths(const ServiceGroup& group,
+                                       const std::string& path) {
+  std::vector<ServicePath> out;
+  for (const ServiceNode& node : group.children) {
+    const std::string own = child_path(path, node.id);
+    out.push_back({own, node.group.has_value()});
+    if (!node.group)
+      continue;
+    auto inside = service_paths(*node.group, own);
+    std::move(inside.begin(), inside.end(), std::back_inserter(out));
+  }
+  if (group.replica) {
+    for (std::uint32_t i = 1; i <= group.replicas; ++i)
+      out.push_back({child_path(path, replica_id(path, i)), false});
+  }
+  return out;
+}
+
+std::vector<std::string> port_names(const Workflow& workflow) {
+  std::vector<std::string> names;
+  if (workflow.services != nullptr)
+    collect_ports(*workflow.services, names);
+  return names;
 }
 
 }  // namespace troupe::workflow

@@ -5,6 +5,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/config/diagnostics.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace troupe::workflow {
@@ -41,6 +42,23 @@ Problem unknown(const Names& names, std::string_view name) {
   return problem;
 }
 
+/// Why `names`, at which the path `path` ends, must not be shown; empty if
+/// nothing of it is secret.
+Problem secrecy(const Names& names, std::string_view name, const Scope& scope) {
+  Problem problem;
+  const bool has_secrets =
+      std::any_of(names.members.begin(), names.members.end(),
+                  [](const Names& member) { return !member.secret.empty(); });
+  if (has_secrets)
+    problem.message = fmt::format(
+        "{} as a whole has secrets in it; name one of them", quoted(name));
+  if (names.secret.empty() || scope.takes_secrets)
+    return problem;
+  problem.message = names.secret;
+  problem.hint = names.secret_hint;
+  return problem;
+}
+
 void check_path(const Expression::Node& node, std::size_t offset,
                 const Scope& scope, std::vector<Problem>& problems) {
   const Names* at = &scope.names;
@@ -52,6 +70,8 @@ void check_path(const Expression::Node& node, std::size_t offset,
       problem = unknown(*at, name);
     else if (!member->refusal.empty())
       problem.message = member->refusal;
+    else if (!member->secret.empty() || i + 1 == node.path.size())
+      problem = secrecy(*member, name, scope);
     if (!problem.message.empty()) {
       problem.offset = offset + node.path_offsets[i];
       problem.length = name.size();
@@ -79,6 +99,23 @@ void check(const Expression& expression, std::size_t offset, const Scope& scope,
                           "success(), failure(), always() and cancelled() can "
                           "only be used in \"if\"",
                           {}});
+    if (node.function == Function::hash_files) {
+      if (!scope.has_files)
+        problems.push_back({offset + node.offset,
+                            node.length,
+                            "hashFiles() is not supported yet for services by "
+                            "this version",
+                            {}});
+      for (const std::size_t argument : node.arguments) {
+        if (!std::holds_alternative<std::string>(nodes[argument].literal.data))
+          problems.push_back(
+              {offset + nodes[argument].offset,
+               nodes[argument].length,
+               "hashFiles() takes texts such as 'src/**', since files are "
+               "looked at before anything runs",
+               {}});
+      }
+    }
     if (node.function == Function::raw && i + 1 != nodes.size())
       problems.push_back({offset + node.offset,
                           node.length,

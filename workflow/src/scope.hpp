@@ -26,6 +26,10 @@ struct Names {
   std::string kind;
   std::string of;
   Explain explain;
+  /// Why it is refused where it could be seen, if it is secret, and what to do
+  /// instead. Empty if it is not.
+  std::string secret;
+  std::string secret_hint;
 };
 
 /// What is checked of expressions at one place.
@@ -33,6 +37,10 @@ struct Scope {
   Names names;  ///< Its members are the contexts.
   /// Whether success(), failure(), always() and cancelled() mean something.
   bool has_status = false;
+  /// Whether secrets may be used: only in variables of commands.
+  bool takes_secrets = false;
+  /// Whether files are looked at for hashFiles() before anything runs.
+  bool has_files = true;
 };
 
 /// Appends what is wrong with the names in `expression`, whose text starts at

@@ -168,15 +168,34 @@ void TextDecoder::read_restart_rules(Fields& fields, std::string_view whom,
                       "map belongs on a job",
                       whom));
     else
-      to_word<Strategy>(entry->value, "strategy", strategy,
-                        {{"one_for_one", Strategy::one_for_one},
-                         {"one_for_all", Strategy::one_for_all},
-                         {"rest_for_one", Strategy::rest_for_one}});
+      to_word(entry->value, fields.keyword("strategy"), strategy,
+              {Strategy::one_for_one, Strategy::one_for_all,
+               Strategy::rest_for_one});
   }
   auto restarts = static_cast<std::uint32_t>(intensity);
   fields.read("intensity", restarts, 0, most);
   intensity = static_cast<int>(restarts);
   read_positive(fields, "period", period);
+}
+
+std::optional<std::size_t> TextDecoder::find_word(
+    const Node& node, const config::Keyword& keyword) {
+  const auto text = config::to_text(node, keyword.name, diagnostics_);
+  if (!text)
+    return std::nullopt;
+  const auto found =
+      std::find(keyword.words.begin(), keyword.words.end(), *text);
+  if (found != keyword.words.end())
+    return static_cast<std::size_t>(found - keyword.words.begin());
+  const auto words = keyword.words.first(keyword.words.size() - 1);
+  diagnostics_.add(
+      node.where,
+      fmt::format("{}: expected {}{}{}, got {}", keyword.name,
+                  fmt::join(words, ", "), words.empty() ? "" : " or ",
+                  keyword.words.back(), quoted(*text)),
+      config::did_you_mean(*text,
+                           {keyword.words.begin(), keyword.words.end()}));
+  return std::nullopt;
 }
 
 Template TextDecoder::read_run(const Entry& entry,

@@ -1,16 +1,17 @@
 #pragma once
 
+#include <troupe/base/assert.hpp>
 #include <troupe/config/diagnostics.hpp>
 #include <troupe/config/document.hpp>
 #include <troupe/config/fields.hpp>
 #include <troupe/workflow/model.hpp>
 #include <troupe/workflow/template.hpp>
 
-#include <fmt/format.h>
+#include <cstddef>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace troupe::workflow {
@@ -20,10 +21,6 @@ namespace troupe::workflow {
 
 /// Shells that read quotes as POSIX does.
 [[nodiscard]] bool is_posix_shell(const std::vector<std::string>& words);
-
-/// What a word of the language means, with the other ways to spell it.
-template <class T>
-using Words = std::initializer_list<std::pair<std::string_view, T>>;
 
 /// Reads what all parts of a workflow file are made of: names, texts with
 /// expressions, variables, commands, rules for restarts. Reports what is wrong.
@@ -60,24 +57,20 @@ class TextDecoder {
   void read_positive(config::Fields& fields, std::string_view keyword,
                      Duration& out);
 
+  /// A word of the table's list for `keyword`, in the order of `meanings`.
   template <class T>
-  void to_word(const config::Node& node, std::string_view keyword, T& out,
-               Words<T> words) {
-    const auto text = config::to_text(node, keyword, diagnostics_);
-    if (!text)
-      return;
-    std::vector<std::string_view> known;
-    for (const auto& [word, value] : words) {
-      if (*text == word) {
-        out = value;
-        return;
-      }
-      known.push_back(word);
-    }
-    diagnostics_.add(node.where,
-                     fmt::format("{}: expected {}, got {}", keyword,
-                                 fmt::join(known, ", "), quoted(*text)),
-                     config::did_you_mean(*text, known));
+  void read_word(config::Fields& fields, std::string_view keyword, T& out,
+                 std::initializer_list<T> meanings) {
+    if (const config::Entry* const entry = fields.take(keyword))
+      to_word(entry->value, fields.keyword(keyword), out, meanings);
+  }
+
+  template <class T>
+  void to_word(const config::Node& node, const config::Keyword& keyword, T& out,
+               std::initializer_list<T> meanings) {
+    TROUPE_ASSERT(meanings.size() == keyword.words.size());
+    if (const auto i = find_word(node, keyword))
+      out = meanings.begin()[*i];
   }
 
   /// `strategy`, `intensity` (up to `most`) and `period` of the supervisor over
@@ -85,6 +78,10 @@ class TextDecoder {
   void read_restart_rules(config::Fields& fields, std::string_view whom,
                           std::uint32_t most, supervisor::Strategy& strategy,
                           int& intensity, Duration& period);
+
+  /// Which of the keyword's words `node` is; reports one that is none.
+  std::optional<std::size_t> find_word(const config::Node& node,
+                                       const config::Keyword& keyword);
 
   config::Diagnostics& diagnostics_;
 };

@@ -5,6 +5,7 @@
 ///
 ///   caf.hpp              the only header that includes <caf/..>: Actor,
 ///                        spawn, send, send_after, stop, kill, monitors
+///   process_stop.hpp     what a Ctrl-Z means to the watch over handlers
 ///   exit_reason.hpp      ExitReason: why an actor ended, as a value
 ///   command_request.hpp  what to run, when it counts as success, retries
 ///   outcome.hpp          how it ended, with every attempt and cause

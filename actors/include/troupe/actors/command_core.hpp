@@ -92,7 +92,7 @@ class CommandCore {
   [[nodiscard]] Actions start_attempt(WallTime now);
   [[nodiscard]] Wait wait(Duration delay);
   [[nodiscard]] bool may_retry(const Attempt& attempt) const;
-  [[nodiscard]] Duration delay_before_next();
+  [[nodiscard]] bool is_too_late(WallTime next) const;
   [[nodiscard]] Finish finish(const Attempt* last);
 
   std::shared_ptr<const CommandRequest> request_;
@@ -101,11 +101,22 @@ class CommandCore {
   State state_ = State::idle;
   WallTime attempt_started_;
   std::uint64_t wait_token_ = 0;
+  bool too_late_ = false;  ///< For another attempt.
 };
 
 /// What an attempt came to, with causes and notes for people.
 [[nodiscard]] Attempt judge(const CommandRequest& request, std::uint32_t number,
                             WallTime started, AttemptSeen seen, bool cancelled);
+
+/// Whether a policy lets an attempt that ended so be followed by another: not
+/// one that succeeded or was cancelled, nor, unless it has `only_if`, one whose
+/// program is not there.
+[[nodiscard]] bool is_worth_repeating(const RetryPolicy& retry,
+                                      const Attempt& attempt);
+
+/// How long to wait after so many `failures`, at least one.
+[[nodiscard]] Duration delay_after(const RetryPolicy& retry,
+                                   std::uint32_t failures, Random& random);
 
 /// What a shell would put into `$?` for it.
 [[nodiscard]] int exit_status_of(const Attempt& attempt);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/actors/cause_rule.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/process/command_spec.hpp>
 #include <troupe/process/output_sink.hpp>
@@ -20,6 +21,13 @@ struct RetryPolicy {
   double backoff = 2.0;  ///< At least 1.
   Duration max_delay = 1min;
   double jitter = 0.1;  ///< 0 to 1.
+  /// No further attempt starts later than that after the start of the first;
+  /// zero for no such limit.
+  Duration max_elapsed{0};
+  /// If there are any, only an end by one of these is followed by another
+  /// attempt; none is after one by one of `unless`.
+  std::vector<CauseRule> only_if{};
+  std::vector<CauseRule> unless{};
 
   friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
 };

@@ -43,6 +43,7 @@ enum class CauseKind : std::uint8_t {
   not_alive = 12,      ///< A service failed its live probe.
   watchdog = 13,       ///< A service did not report in time.
   out_of_memory = 14,  ///< More than its limit; `number` is the signal.
+  silence = 15,        ///< The attempt's limit on time without output.
 };
 
 /// The stable lower-case name: "exit_code".

@@ -9,15 +9,18 @@
 ///   pausable_clock.hpp  time that stands still while we are suspended
 ///   time.hpp      Duration and TimePoint, the only types for time
 ///   quantity.hpp  "30s", "64KiB", "50%": reading and printing them
+///   exit_status.hpp  what is exited with if a command has no status of its own
 ///   ids.hpp       Id<Tag>: identifiers that cannot be mixed up
 ///   text.hpp      quoting for a shell and for a terminal
 ///   shell_words.hpp  commands that need no shell
 ///   suggest.hpp   "did you mean"
 ///   random.hpp    a small generator that a core can own and a test can seed
+///   random_name.hpp  names that nothing else has
 ///   log.hpp       what Troupe says about itself, on standard error
 ///   overload.hpp  std::visit with lambdas
 #include <troupe/base/assert.hpp>
 #include <troupe/base/error.hpp>
+#include <troupe/base/exit_status.hpp>
 #include <troupe/base/ids.hpp>
 #include <troupe/base/log.hpp>
 #include <troupe/base/overload.hpp>
@@ -25,6 +28,7 @@
 #include <troupe/base/pausable_clock.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/random.hpp>
+#include <troupe/base/random_name.hpp>
 #include <troupe/base/shell_words.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>

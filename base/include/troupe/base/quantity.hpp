@@ -21,6 +21,11 @@ namespace troupe {
 /// "1.5s", "2m30s", "1h", "0s".
 [[nodiscard]] std::string format_duration(Duration value);
 
+/// The same for what is measured or guessed, with about three digits that
+/// matter: whole milliseconds below 10 s, tenths of a second below a minute,
+/// seconds below an hour, else minutes.
+[[nodiscard]] std::string rough_duration(Duration value);
+
 /// Reads a size in bytes: `4096`, `64KiB`, `1.5GiB`, `10MB`; binary units are
 /// 1024-based (KiB MiB GiB TiB, and the short K M G T), decimal ones 1000-based
 /// (kB KB MB GB TB). At most 8 EiB - 1.

@@ -22,6 +22,8 @@ struct Diagnostic {
   std::string message;  ///< A lower-case phrase without a full stop.
   std::string hint;     ///< `did you mean "timeout"?`, or empty.
   Severity severity = Severity::error;
+  /// What is wrong with another file that is named here: it is shown first.
+  std::string before{};
 
   friend bool operator==(const Diagnostic&, const Diagnostic&) = default;
 };
@@ -40,6 +42,9 @@ class Diagnostics {
   /// Notes an error. The second one about the same place is dropped: it is
   /// mostly a consequence of the first.
   void add(Span where, std::string message, std::string hint = {});
+  /// Notes that the file that is named at `where` is wrong, as `other` tells;
+  /// `message` says how it is named: "included here".
+  void add_behind(Span where, std::string message, const Diagnostics& other);
   /// Notes a warning, unless there is an error about the same place.
   void warn(Span where, std::string message, std::string hint = {});
 

@@ -29,6 +29,20 @@ enum class Type : std::uint8_t {
   custom,    ///< Read node by node; the keyword's doc says what it takes.
 };
 
+/// What a value of Type::custom may look like: a sum of these.
+namespace form {
+inline constexpr unsigned text = 1;
+inline constexpr unsigned boolean = 2;
+inline constexpr unsigned count = 4;
+inline constexpr unsigned duration = 8;
+inline constexpr unsigned map = 16;   ///< That the keyword's section describes.
+inline constexpr unsigned list = 32;  ///< Of the other forms, else of maps.
+inline constexpr unsigned named = 64;        ///< A map of the user's own names.
+inline constexpr unsigned any = 128;         ///< Not described further.
+inline constexpr unsigned nothing = 256;     ///< A key without a value.
+inline constexpr unsigned named_text = 512;  ///< Of `named`, also texts.
+}  // namespace form
+
 /// One word of a configuration language. Tables of these drive decoding,
 /// suggestions, the reference and the schema: there is no second list.
 struct Keyword {
@@ -41,6 +55,13 @@ struct Keyword {
   /// Words that the language has and this version has not are refused by name,
   /// so that nobody's words are ignored.
   bool supported = true;
+  /// The words that a text has to be one of, or may be besides its forms, in
+  /// the order in which the decoder knows them.
+  std::span<const std::string_view> words = {};
+  std::string_view fallback = {};  ///< The default as it would be written.
+  unsigned forms = 0;              ///< Of Type::custom; see form.
+  /// A second section that describes its maps.
+  std::string_view other_section = {};
 };
 
 /// The keywords that one kind of map takes.
@@ -64,6 +85,9 @@ class Fields {
 
   /// The entry of `keyword`, or null; for what has no single type.
   [[nodiscard]] const Entry* take(std::string_view keyword);
+
+  /// What the table says of `keyword`, which must be in the section.
+  [[nodiscard]] const Keyword& keyword(std::string_view name) const;
 
   void read(std::string_view keyword, std::string& out);
   void read(std::string_view keyword, bool& out);

@@ -18,6 +18,12 @@ struct CompiledTemplate;
 /// started with (MAX_ARG_STRLEN). The text for `sh -c` is one argument.
 inline constexpr std::size_t longest_word_bytes = 131071;
 
+/// What becomes of a command without replacement strings.
+enum class IfNone : std::uint8_t {
+  append,  ///< ` {}` is put behind it.
+  leave,   ///< It is the same for each job.
+};
+
 /// One job's command: exactly one of the two is not empty.
 struct RenderedCommand {
   std::vector<std::string> argv;  ///< To be executed without a shell.
@@ -37,7 +43,8 @@ struct RenderedCommand {
 ///   {2} {-1} {2.} {-1/}       the same of one value; -1 is the last
 ///   {#}  sequence number      {%}  slot number, both from 1
 ///
-/// Without any, ` {}` is appended. Two forms, as `parse` gets them:
+/// Without any, ` {}` is appended, unless `parse` is told not to. Two forms, as
+/// `parse` gets them:
 ///
 /// - **Several words** (`troupe map gzip -9 {}`) are an argument vector. No
 ///   shell ever sees them: `;`, `|` and `*` in them are text.
@@ -65,7 +72,7 @@ class CommandTemplate {
   ///
   /// Errors: invalid_argument, naming what is wrong and what to write instead.
   [[nodiscard]] static Result<CommandTemplate> parse(
-      std::span<const std::string> words);
+      std::span<const std::string> words, IfNone if_none = IfNone::append);
 
   /// Whether `render` gives shell text.
   [[nodiscard]] bool needs_shell() const;

@@ -13,6 +13,7 @@
 ///   circuit_breaker.hpp       no calls to what keeps failing
 ///   machine_sample.hpp        what /proc says about memory, pressure and load
 ///   memory_governor.hpp       no starts when the machine is short of memory
+///   resources.hpp             what work takes and a machine has, by name
 ///   adaptive_parallelism.hpp  how many commands at once: `-j auto`
 #include <troupe/flow_control/adaptive_parallelism.hpp>
 #include <troupe/flow_control/bounded_queue.hpp>
@@ -22,4 +23,5 @@
 #include <troupe/flow_control/drain_rate.hpp>
 #include <troupe/flow_control/machine_sample.hpp>
 #include <troupe/flow_control/memory_governor.hpp>
+#include <troupe/flow_control/resources.hpp>
 #include <troupe/flow_control/token_bucket.hpp>

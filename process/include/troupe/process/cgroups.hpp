@@ -32,6 +32,10 @@ namespace troupe::process {
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> cgroup_settings(
     const TreeLimits& limits);
 
+/// Kills all members of the group that `pid` is in, if that was made for a
+/// command whose warden is gone. Any thread; does not block.
+void kill_abandoned_group(pid_t pid);
+
 /// One group, empty at first. Any thread; no call blocks.
 class Cgroup {
  public:

@@ -24,10 +24,16 @@ struct AttemptId {
 /// It runs.
 struct AttemptStarted {
   int pid = 0;  ///< Of the leader, for people; never signal it.
+  /// By whoever had the warden before.
+  bool is_paused = false;
 };
 
 /// The warden that ran it is gone, and by its construction the command too.
 struct RunnerLost {
+  /// Or rather: another runner has taken over the warden. The command may go
+  /// on, and what becomes of it is told there.
+  bool cut_off = false;
+
   friend bool operator==(const RunnerLost&, const RunnerLost&) = default;
 };
 
@@ -80,6 +86,14 @@ class CommandRunner {
 
   /// Passes `signal` to the leader of the attempt and to nothing else.
   virtual void signal(AttemptId id, int signal) = 0;
+
+  /// Stops every process of the attempt (SIGSTOP) and the clocks of its limits
+  /// until resume() or stop(). Unknown or ended attempts are ignored; repeating
+  /// does nothing.
+  virtual void pause(AttemptId id) = 0;
+
+  /// Lets it go on. Ignored if it was not paused.
+  virtual void resume(AttemptId id) = 0;
 
   /// Drops the handler and what is remembered. A command that still runs is
   /// killed. Unknown attempts are ignored.

@@ -37,6 +37,20 @@ enum class Output : std::uint8_t {
   inherit = 1,  ///< To the stream of troupe itself, untouched.
   discard = 2,  ///< To /dev/null.
   merge = 3,    ///< Standard error only: to wherever standard output goes.
+  record = 4,   ///< To the file of `CommandSpec::record`, by the warden itself.
+};
+
+/// A file that gets output without its passing through troupe, so that it is
+/// complete whatever becomes of troupe (output_record.hpp). It is made at the
+/// first byte, readable for its owner only; the folder has to be there. Each
+/// attempt needs a file of its own.
+struct OutputRecord {
+  std::string path;  ///< Relative to the folder the warden was started in.
+  /// Of both streams; what comes after is counted but not kept. Zero for no
+  /// bound.
+  std::uint64_t most_bytes = 0;
+
+  friend bool operator==(const OutputRecord&, const OutputRecord&) = default;
 };
 
 /// Kernel limits of a command (setrlimit), inherited by all it starts; nullopt
@@ -93,6 +107,7 @@ struct CommandSpec {
   Stdin standard_input = StdinNull{};
   Output standard_output = Output::capture;
   Output standard_error = Output::capture;
+  OutputRecord record;  ///< For streams with Output::record.
 
   Limits limits;
   TreeLimits tree_limits;
@@ -107,6 +122,9 @@ struct CommandSpec {
 
   /// Wall-clock from start to the polite signal; zero for none.
   Duration time_limit{0};
+  /// Longest time without a byte of output, from the start on; zero for any.
+  /// Only while a stream of it is captured or recorded.
+  Duration silence_limit{0};
   /// From the polite signal to SIGKILL, on time-out and on stop.
   Duration grace = 2s;
   int polite_signal = SIGTERM;

@@ -15,7 +15,8 @@ struct ExitReport {
   int signal = 0;     ///< The signal that ended the leader, or zero.
   bool core_dumped = false;
 
-  bool timed_out = false;  ///< Its time limit passed and it was stopped.
+  bool timed_out = false;  ///< A time limit passed and it was stopped.
+  bool silent = false;     ///< Namely the one on time without output.
   bool stopped = false;    ///< Somebody asked for its end and it was stopped.
   bool killed = false;     ///< The polite signal was not enough.
   /// The kernel ended it because of its tree limit on memory.
@@ -32,8 +33,12 @@ struct ExitReport {
   Duration user{0};    ///< CPU time of the leader and what it waited for.
   Duration system{0};  ///< Likewise.
   std::uint64_t max_rss_bytes = 0;
-  std::uint64_t stdout_bytes = 0;  ///< Captured; zero if not captured.
+  /// Captured or recorded; zero if neither.
+  std::uint64_t stdout_bytes = 0;
   std::uint64_t stderr_bytes = 0;
+  /// Of these, how many are not in the record: it was full, or its file could
+  /// not be written.
+  std::uint64_t unrecorded_bytes = 0;
 
   friend bool operator==(const ExitReport&, const ExitReport&) = default;
 };

@@ -9,11 +9,14 @@
 ///   command_spec.hpp    what to run
 ///   command_runner.hpp  CommandRunner: start and stop it (the seam for fakes)
 ///   output_sink.hpp     where its captured bytes go, with back-pressure
+///   output_record.hpp   the file that the warden writes, and how to read it
 ///   exit_report.hpp     how it ended
 ///   output_digest.hpp   the last bytes of a stream and which texts were in it
 ///   cgroups.hpp         limits for a command and all that it starts
 ///   background.hpp      going on behind the back of a shell
-///   warden_runner.hpp   the CommandRunner that talks to a warden
+///   warden_runner.hpp   the CommandRunner that talks to a warden, also to one
+///                       that goes on without it
+///   leftovers.hpp       what is left when both were killed
 ///
 /// docs/design/process.md draws the warden's lanes and how trees are ended.
 #include <troupe/process/command_runner.hpp>

@@ -8,12 +8,14 @@
 ///   service_tree.hpp   services and the groups around them
 ///   service_core.hpp   what is decided about one incarnation, without actors
 ///   service_actor.hpp  the children of supervisors that perform it
+///   availability.hpp   what of a tree can be counted on
 ///   checker.hpp        asks a running service how it is: exec, HTTP, TCP
 ///   notify_socket.hpp  what services say by themselves (sd_notify)
 ///   what_if.hpp        what the death of a service would lead to
 ///   log_file.hpp       writes what a service prints into files that rotate
 ///   log_reader.hpp     reads them: the last lines, and what comes
 ///   file_watcher.hpp   tells when files have changed
+#include <troupe/service/availability.hpp>
 #include <troupe/service/checker.hpp>
 #include <troupe/service/file_watcher.hpp>
 #include <troupe/service/log_file.hpp>

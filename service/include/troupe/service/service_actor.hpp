@@ -42,6 +42,17 @@ struct ServiceNews {
   std::variant<ServiceLaunched, ServiceReady, ServiceTrouble, ServiceEnd> what;
 };
 
+/// To the listener, from the supervisor above: whether a service, or a group as
+/// a whole, is there. What the supervisor does next comes after it, and what a
+/// service tells of its end comes before.
+struct PresenceNews {
+  std::string path;
+  supervisor::Presence presence = supervisor::Presence::away;
+};
+
+/// To a service: end its processes as if they had crashed. For drills.
+struct CrashService {};
+
 /// To a service that was told to end: kill what is left of it at once.
 struct HurryUp {};
 
@@ -106,7 +117,7 @@ struct ServiceDeps {
   std::function<CommandId()> new_id;  ///< From any thread.
   const SuspendedTime& suspended;
   std::string notify_folder;  ///< Ours alone; for notify sockets.
-  actors::ActorRef listener;  ///< Gets ServiceNews.
+  actors::ActorRef listener;  ///< Gets ServiceNews and PresenceNews.
 };
 
 /// How many copies of each scalable group are wanted, by the group's name. The
@@ -141,6 +152,8 @@ class Scales {
 }  // namespace troupe::service
 
 TROUPE_LOCAL_MESSAGE(troupe::service::ServiceNews)
+TROUPE_LOCAL_MESSAGE(troupe::service::PresenceNews)
+TROUPE_LOCAL_MESSAGE(troupe::service::CrashService)
 TROUPE_LOCAL_MESSAGE(troupe::service::HurryUp)
 TROUPE_LOCAL_MESSAGE(troupe::service::DescribeService)
 TROUPE_LOCAL_MESSAGE(troupe::service::ServiceStatus)

@@ -16,6 +16,10 @@ namespace troupe::store {
 /// Counts from 1 in the order of submission, and is what people type.
 using JobId = Id<struct JobTag>;
 
+/// One execution of a workflow: jobs that are submitted one after the other, as
+/// its events lead to them. Counts from 1.
+using RunId = Id<struct RunTag>;
+
 /// One command of a job. Its tasks count from 0.
 struct TaskRef {
   JobId job;
@@ -60,7 +64,7 @@ enum class Outcome : std::uint8_t {
   failed = 2,
   timed_out = 3,
   cancelled = 4,
-  lost = 5,     ///< Started at most once, and nobody knows how it ended.
+  lost = 5,     ///< Nobody knows how it ended.
   skipped = 6,  ///< A job that it needs has not ended as it should.
 };
 
@@ -103,11 +107,15 @@ struct NewJob {
   std::string name{};
   std::vector<std::string> tags{};
   std::string group = "default";  ///< Has to be there.
+  /// What a task takes of a node while it runs, as whoever claims writes it:
+  /// tasks that take the same stand in one queue.
+  std::string resources{};
   Priority priority = Priority::normal;
   Delivery delivery = Delivery::at_least_once;
   std::string spec{};         ///< What all tasks have in common; any bytes.
   std::vector<Need> needs{};  ///< Jobs that are there; each once.
   WallTime not_before{};
+  RunId run{};  ///< That it is a part of; zero for none.
 
   friend bool operator==(const NewJob&, const NewJob&) = default;
 };
@@ -136,13 +144,26 @@ struct JobInfo {
   JobState state = JobState::open;
   JobCounts counts;
   std::uint64_t needs_left = 0;  ///< Jobs that it waits for.
+  bool is_held = false;          ///< See Store::hold().
+  bool is_cancelled = false;     ///< See Store::cancel().
   WallTime submitted;
   std::optional<WallTime> ended;
 
   friend bool operator==(const JobInfo&, const JobInfo&) = default;
 };
 
-/// How a task has ended.
+/// What can be changed of a job that has not ended; nullopt leaves it.
+struct JobEdit {
+  std::optional<std::string> name{};
+  std::optional<std::vector<std::string>> tags{};
+  std::optional<std::string> group{};
+  std::optional<std::string> resources{};
+  std::optional<Priority> priority{};
+  std::optional<std::string> spec{};  ///< For attempts that come.
+  std::optional<WallTime> not_before{};
+};
+
+/// How a task, or one attempt of it, has ended.
 struct TaskResult {
   TaskRef task;
   std::uint32_t attempt = 0;  ///< Zero if there was none.
@@ -150,14 +171,45 @@ struct TaskResult {
   int exit_status = 0;
   std::string detail{};  ///< For people and programs; any bytes.
   WallTime at;
+  std::optional<WallTime> started{};  ///< Of one that was not the last.
 
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
+};
+
+// Stored: append only, never renumber.
+enum class TaskState : std::uint8_t {
+  waiting = 1,      ///< To be claimed.
+  backing_off = 2,  ///< Until its next attempt is due.
+  claimed = 3,
+  started = 4,
+  ended = 5,
+};
+
+/// "backing_off".
+[[nodiscard]] std::string_view to_string(TaskState state);
+
+struct TaskInfo {
+  TaskRef task;
+  TaskState state = TaskState::waiting;
+  std::string argument{};
+  std::uint32_t attempt = 0;      ///< That runs, or was the last; zero if none.
+  std::optional<WallTime> due{};  ///< Of the next attempt, backing off.
+  std::optional<TaskResult> result{};  ///< If it has ended.
+
+  friend bool operator==(const TaskInfo&, const TaskInfo&) = default;
 };
 
 /// Work that a session has got.
 struct Claim {
   AttemptRef attempt;
-  std::string argument;
+  std::string argument{};
+  bool is_started = false;  ///< It may have had effects, see Store::start().
+  /// Of its earlier attempts, since it was submitted or retried by hand: those
+  /// that failed or timed out, and those that were lost.
+  std::uint32_t failures = 0;
+  std::uint32_t losses = 0;
+  /// When the first of these was started, as far as their completions say.
+  std::optional<WallTime> first_started{};
 
   friend bool operator==(const Claim&, const Claim&) = default;
 };
@@ -165,12 +217,13 @@ struct Claim {
 /// How an attempt has ended.
 struct Completion {
   AttemptRef attempt;
-  Outcome outcome = Outcome::success;  ///< Never skipped or lost.
+  Outcome outcome = Outcome::success;  ///< Never skipped.
   int exit_status = 0;
   std::string detail{};
   /// If the task is to be tried again: when. Not for what was started at most
   /// once.
   std::optional<WallTime> retry_at{};
+  std::optional<WallTime> started{};  ///< Kept if it is tried again.
 };
 
 enum class Recorded : std::uint8_t {
@@ -179,13 +232,109 @@ enum class Recorded : std::uint8_t {
   fenced = 3,   ///< The attempt is not this session's any more.
 };
 
-/// Jobs that share slots. "default" is always there.
+/// Jobs that share slots and a pace. "default" is always there.
 struct Group {
   std::string name;
-  std::uint32_t slots = 1;  ///< Tasks that run at once; at least 1.
-  bool is_held = false;     ///< Nothing of it is claimed.
+  std::uint32_t slots = 1;   ///< Tasks that run at once; at least 1.
+  bool is_held = false;      ///< Nothing of it is claimed.
+  std::uint32_t weight = 1;  ///< Its share beside other groups; at least 1.
+  std::uint32_t starts_per_minute = 0;  ///< Zero for as many as there are.
+  /// Failures in a row after which it pauses for `break_pause` and then tries
+  /// one task; zero for never.
+  std::uint32_t break_after = 0;
+  Duration break_pause = 30s;
 
   friend bool operator==(const Group&, const Group&) = default;
+};
+
+/// What of a group has not ended.
+struct GroupCounts {
+  std::uint64_t jobs = 0;
+  std::uint64_t waiting = 0;   ///< Tasks, as in JobCounts.
+  std::uint64_t retrying = 0;  ///< Likewise.
+  std::uint64_t running = 0;   ///< Likewise.
+
+  friend bool operator==(const GroupCounts&, const GroupCounts&) = default;
+};
+
+struct GroupInfo {
+  Group group;
+  GroupCounts counts;
+
+  friend bool operator==(const GroupInfo&, const GroupInfo&) = default;
+};
+
+/// Tasks that are alike to whoever hands them out wait in one queue.
+struct QueueId {
+  std::string group;
+  std::string resources{};
+
+  friend auto operator<=>(const QueueId&, const QueueId&) = default;
+};
+
+/// The job that comes next in a queue.
+struct QueueHead {
+  QueueId queue;
+  Priority priority = Priority::normal;
+  JobId job;
+
+  friend bool operator==(const QueueHead&, const QueueHead&) = default;
+};
+
+// -- Runs ---------------------------------------------------------------------
+
+// Stored: append only, never renumber.
+enum class RunState : std::uint8_t {
+  running = 1,
+  succeeded = 2,
+  failed = 3,
+  cancelled = 4,
+};
+
+/// "succeeded".
+[[nodiscard]] std::string_view to_string(RunState state);
+
+[[nodiscard]] bool has_ended(RunState state);
+
+/// What is to be run.
+struct NewRun {
+  /// As that of a job.
+  std::string request_id{};
+  std::string name{};
+  std::string spec{};  ///< All that is needed to begin it again; any bytes.
+
+  friend bool operator==(const NewRun&, const NewRun&) = default;
+};
+
+/// How far it is, for lists: whoever drives it says so.
+struct RunCounts {
+  std::uint64_t jobs = 0;    ///< Of the workflow, not of the queue.
+  std::uint64_t ended = 0;   ///< Of these.
+  std::uint64_t failed = 0;  ///< Likewise.
+
+  friend bool operator==(const RunCounts&, const RunCounts&) = default;
+};
+
+struct RunInfo {
+  RunId id;
+  NewRun run;  ///< In lists without `spec`.
+  RunState state = RunState::running;
+  RunCounts counts;
+  std::uint64_t events = 0;
+  WallTime submitted;
+  std::optional<WallTime> ended;
+
+  friend bool operator==(const RunInfo&, const RunInfo&) = default;
+};
+
+/// One thing that has happened to a run. What has happened in this order is all
+/// that there is to know of it.
+struct RunEvent {
+  std::uint64_t number = 0;  ///< Counts from 0.
+  std::string what{};        ///< Any bytes.
+  WallTime at;
+
+  friend bool operator==(const RunEvent&, const RunEvent&) = default;
 };
 
 }  // namespace troupe::store

@@ -17,6 +17,8 @@ class ModelStore : public Store {
   ModelStore() { groups_["default"] = {.name = "default"}; }
 
   Result<Submitted> open_job(const NewJob& job, WallTime now) override;
+  Result<std::optional<Submitted>> known(
+      const std::string& request_id) override;
   Result<void> append(JobId job, std::uint64_t chunk,
                       std::span<const std::string> arguments) override;
   Result<void> append_range(JobId job, std::uint64_t chunk,
@@ -26,7 +28,7 @@ class ModelStore : public Store {
   Result<SessionEnd> end_session(const SessionId& session,
                                  WallTime now) override;
   Result<std::vector<Claim>> claim(const SessionId& session,
-                                   const std::string& group,
+                                   const QueueId& queue,
                                    std::uint32_t limit) override;
   Result<std::vector<bool>> start(
       const SessionId& session, std::span<const AttemptRef> attempts) override;
@@ -35,39 +37,55 @@ class ModelStore : public Store {
       WallTime now) override;
   Result<void> release(const SessionId& session,
                        std::span<const AttemptRef> attempts) override;
-  Result<std::vector<AttemptRef>> claimed_by(const SessionId& session) override;
+  Result<std::vector<Claim>> claimed_by(const SessionId& session) override;
+  Result<std::vector<SessionId>> open_sessions() override;
   Result<std::uint64_t> wake(WallTime now, std::uint32_t limit) override;
   Result<std::optional<WallTime>> next_wake() override;
   Result<std::vector<AttemptRef>> cancel(JobId job, WallTime now) override;
   Result<void> hold(JobId job, bool is_held) override;
-  Result<std::uint64_t> retry(JobId job) override;
+  Result<void> edit(JobId job, const JobEdit& edit, WallTime now) override;
+  Result<std::uint64_t> retry(JobId job, Retry which) override;
   Result<void> forget(JobId job) override;
   Result<void> set_group(const Group& group) override;
+  Result<void> remove_group(const std::string& name) override;
+  Result<SubmittedRun> open_run(const NewRun& run, WallTime now) override;
+  Result<bool> add_event(RunId run, const RunEvent& event, RunState state,
+                         const RunCounts& counts) override;
+  Result<std::vector<JobId>> forget_run(RunId run) override;
+  Result<RunInfo> run(RunId run) override;
+  Result<std::vector<RunInfo>> runs(const RunFilter& filter,
+                                    std::uint32_t limit) override;
+  Result<std::vector<RunEvent>> events(RunId run, std::uint64_t from,
+                                       std::uint32_t limit) override;
+  Result<std::vector<RunInfo>> oldest_ended_runs(std::uint32_t limit) override;
+  Result<std::uint64_t> count_ended_runs() override;
   Result<JobInfo> job(JobId job) override;
   Result<std::vector<JobInfo>> jobs(const JobFilter& filter,
                                     std::uint32_t limit) override;
   Result<std::vector<TaskResult>> results(JobId job, std::uint64_t from,
                                           std::uint32_t limit) override;
-  Result<std::vector<Group>> groups() override;
-  Result<std::vector<std::string>> groups_with_work() override;
+  Result<std::vector<std::uint64_t>> tried(JobId job, std::uint64_t from,
+                                           std::uint32_t limit) override;
+  Result<TaskInfo> task(const TaskRef& task) override;
+  Result<std::vector<TaskResult>> attempts(const TaskRef& task) override;
+  Result<std::optional<WallTime>> next_due(JobId job) override;
+  Result<std::vector<GroupInfo>> groups() override;
+  Result<std::vector<QueueHead>> queues() override;
+  Result<std::vector<JobId>> oldest_ended(JobSet set,
+                                          std::uint32_t limit) override;
+  Result<std::uint64_t> count_ended() override;
 
  private:
-  enum class TaskState : std::uint8_t {
-    fresh,     ///< Never claimed.
-    again,     ///< May be claimed once more.
-    sleeping,  ///< Until `due`.
-    claimed,
-    started,
-    ended,
-  };
   struct Task {
     std::string argument;
-    TaskState state = TaskState::fresh;
+    TaskState state = TaskState::waiting;
     bool was_claimed = false;
     std::uint32_t attempt = 0;
     SessionId session;  ///< That has, or had, the attempt.
     WallTime due;
     TaskResult result;
+    std::vector<TaskResult> history;  ///< Of attempts that were not the last.
+    std::size_t forgiven = 0;  ///< So many of them do not count any more.
   };
   struct Job {
     NewJob job;
@@ -82,12 +100,21 @@ class ModelStore : public Store {
     WallTime submitted;
     std::optional<WallTime> ended;
   };
+  struct Run {
+    RunInfo info;
+    std::vector<RunEvent> events;
+  };
   using Jobs = std::map<JobId, Job>;
+  using Runs = std::map<RunId, Run>;
 
   Result<Jobs::iterator> find(JobId job);
+  Result<Runs::iterator> find(RunId run);
   Result<void> add(JobId job, std::uint64_t chunk,
                    std::span<const std::string> arguments);
   Task* held_by(const SessionId& session, const AttemptRef& attempt);
+  [[nodiscard]] static QueueId queue_of(const Job& job);
+  [[nodiscard]] static bool is_told(const Task& task);
+  [[nodiscard]] static Claim claim_of(TaskRef ref, const Task& task);
   [[nodiscard]] bool may_be_claimed(const Job& job) const;
   [[nodiscard]] static JobCounts count(const Job& job);
   [[nodiscard]] static JobInfo info(JobId id, const Job& job);
@@ -97,6 +124,8 @@ class ModelStore : public Store {
 
   Jobs jobs_;
   std::uint64_t last_job_ = 0;
+  Runs runs_;
+  std::uint64_t last_run_ = 0;
   std::map<std::string, Group> groups_;
   std::set<SessionId> open_;
   std::set<SessionId> ended_;

@@ -39,7 +39,11 @@ inline constexpr std::size_t longest_id = 64;  ///< Of sessions and requests.
 inline constexpr std::size_t most_tags = 64;
 inline constexpr std::size_t most_needs = 1000;
 inline constexpr std::size_t largest_spec = 1 << 20;
+inline constexpr std::size_t longest_resources = 256;
 inline constexpr std::uint64_t most_tasks = 10'000'000;  ///< Of one job.
+inline constexpr std::size_t largest_run_spec = 8 << 20;
+inline constexpr std::size_t largest_event = 8 << 20;
+inline constexpr std::uint64_t most_events = 1'000'000;  ///< Of one run.
 
 struct Submitted {
   JobId job;
@@ -47,6 +51,19 @@ struct Submitted {
   bool is_sealed = false;  ///< Nothing is left to be added.
 
   friend bool operator==(const Submitted&, const Submitted&) = default;
+};
+
+/// Which tasks of a job that has ended are to wait again.
+enum class Retry : std::uint8_t {
+  not_succeeded,  ///< All that did not succeed.
+  failed,         ///< Those that failed, timed out or were lost.
+};
+
+struct SubmittedRun {
+  RunId run;
+  bool is_new = false;  ///< Else it was there already.
+
+  friend bool operator==(const SubmittedRun&, const SubmittedRun&) = default;
 };
 
 /// What the end of a session led to.
@@ -57,12 +74,30 @@ struct SessionEnd {
   friend bool operator==(const SessionEnd&, const SessionEnd&) = default;
 };
 
+enum class JobSet : std::uint8_t {
+  all,
+  unended,
+  active,  ///< Something of it runs or waits for its next attempt.
+  ended,
+  failed,   ///< Ended as JobState::failed: the box of dead letters.
+  settled,  ///< Ended otherwise.
+};
+
 /// Which jobs are listed; all that is given has to hold.
 struct JobFilter {
   std::optional<std::string> group{};
   std::optional<std::string> tag{};
-  bool only_unended = false;
+  JobSet set = JobSet::all;
   JobId before{};  ///< Only older ones; zero for all.
+  /// Only jobs of this run; zero for those of none.
+  std::optional<RunId> run{};
+};
+
+enum class RunSet : std::uint8_t { all, unended, ended, failed };
+
+struct RunFilter {
+  RunSet set = RunSet::all;
+  RunId before{};  ///< Only older ones; zero for all.
 };
 
 /// The truth about jobs. Each call is one transaction: it happens as a whole or
@@ -80,9 +115,13 @@ class Store {
   /// Begins a job without tasks. It is the same job for the same request_id,
   /// whatever else is in `job`.
   ///
-  /// Errors: invalid_argument (a bound, or a need twice), not_found (a group or
-  /// a needed job).
+  /// Errors: invalid_argument (a bound, or a need twice), not_found (a group, a
+  /// needed job or the run).
   virtual Result<Submitted> open_job(const NewJob& job, WallTime now) = 0;
+
+  /// What open_job() would answer to this request if the job is there.
+  virtual Result<std::optional<Submitted>> known(
+      const std::string& request_id) = 0;
 
   /// Adds one task per argument to a job that is open. `chunk` counts from 0;
   /// one that was added before is ignored.
@@ -112,13 +151,13 @@ class Store {
   virtual Result<SessionEnd> end_session(const SessionId& session,
                                          WallTime now) = 0;
 
-  /// Up to `limit` tasks of `group` that may start, by priority and then in the
+  /// Up to `limit` tasks of `queue` that may start, by priority and then in the
   /// order of submission; those that are tried again come first in their job.
   /// None from a group that is held. Call wake() before.
   ///
   /// Errors: not_found (the group), permission_denied (no such session).
   virtual Result<std::vector<Claim>> claim(const SessionId& session,
-                                           const std::string& group,
+                                           const QueueId& queue,
                                            std::uint32_t limit) = 0;
 
   /// From now on these may have side effects. False for what the session does
@@ -128,19 +167,22 @@ class Store {
 
   /// Records how attempts have ended. For each, in order, whether it counts.
   ///
-  /// Errors: invalid_argument (lost, skipped, or a retry of what was started at
-  /// most once); then none is recorded.
+  /// Errors: invalid_argument (skipped, or a retry of what was started at most
+  /// once); then none is recorded.
   virtual Result<std::vector<Recorded>> complete(
       const SessionId& session, std::span<const Completion> completions,
       WallTime now) = 0;
 
-  /// Gives back what was claimed and not started. The attempt does not count.
+  /// Gives back what was claimed, and was never executed or may be once more,
+  /// whatever start() has said before. The attempt does not count.
   virtual Result<void> release(const SessionId& session,
                                std::span<const AttemptRef> attempts) = 0;
 
   /// What `session` has claimed, in order.
-  virtual Result<std::vector<AttemptRef>> claimed_by(
-      const SessionId& session) = 0;
+  virtual Result<std::vector<Claim>> claimed_by(const SessionId& session) = 0;
+
+  /// Those that have begun and not ended, by name.
+  virtual Result<std::vector<SessionId>> open_sessions() = 0;
 
   // -- Time ------------------------------------------------------------------
 
@@ -165,22 +207,76 @@ class Store {
   /// Errors: not_found.
   virtual Result<void> hold(JobId job, bool is_held) = 0;
 
-  /// Tasks of a job that has ended and that did not succeed wait again. Answers
-  /// how many. Jobs that need it are not looked at again.
+  /// Errors: not_found (the job, or a group); invalid_argument (it has ended,
+  /// or a bound).
+  virtual Result<void> edit(JobId job, const JobEdit& edit, WallTime now) = 0;
+
+  /// Tasks of a job that has ended wait again. Answers how many. Jobs that need
+  /// it are not looked at again.
   ///
-  /// Errors: not_found; invalid_argument (it has not ended).
-  virtual Result<std::uint64_t> retry(JobId job) = 0;
+  /// Errors: not_found (the job, or its group); invalid_argument (it has not
+  /// ended, or is of a run: that has counted on its end).
+  virtual Result<std::uint64_t> retry(JobId job, Retry which) = 0;
 
   /// Forgets a job that has ended, with its results. Its request_id is free.
   ///
-  /// Errors: not_found; invalid_argument (it has not ended).
+  /// Errors: not_found; invalid_argument (it has not ended, or is of a run,
+  /// which is forgotten as a whole).
   virtual Result<void> forget(JobId job) = 0;
 
   /// Adds or changes a group.
   ///
-  /// Errors: invalid_argument (no slots, or a name that is empty or longer than
-  /// longest_id).
+  /// Errors: invalid_argument (no slots, no weight, or a name that is empty or
+  /// longer than longest_id).
   virtual Result<void> set_group(const Group& group) = 0;
+
+  /// Errors: not_found; invalid_argument (it has jobs that have not ended, or
+  /// is "default").
+  virtual Result<void> remove_group(const std::string& name) = 0;
+
+  // -- Runs ------------------------------------------------------------------
+
+  /// Begins a run without events. It is the same run for the same request_id,
+  /// whatever else is in `run`.
+  ///
+  /// Errors: invalid_argument (a bound).
+  virtual Result<SubmittedRun> open_run(const NewRun& run, WallTime now) = 0;
+
+  /// Records what has happened to a run, and how it is after that; an end that
+  /// is not the last word takes it back. False, and nothing changes, for an
+  /// event that was recorded before.
+  ///
+  /// Errors: not_found; invalid_argument (a bound, or one before it is
+  /// missing).
+  virtual Result<bool> add_event(RunId run, const RunEvent& event,
+                                 RunState state, const RunCounts& counts) = 0;
+
+  /// Forgets a run that has ended with all its jobs, which it answers. Its
+  /// request_id and theirs are free.
+  ///
+  /// Errors: not_found; invalid_argument (it has not ended, or a job of it has
+  /// not).
+  virtual Result<std::vector<JobId>> forget_run(RunId run) = 0;
+
+  /// Errors: not_found.
+  virtual Result<RunInfo> run(RunId run) = 0;
+
+  /// The newest first, without what they run.
+  virtual Result<std::vector<RunInfo>> runs(const RunFilter& filter,
+                                            std::uint32_t limit) = 0;
+
+  /// In order, from the number `from` on.
+  ///
+  /// Errors: not_found.
+  virtual Result<std::vector<RunEvent>> events(RunId run, std::uint64_t from,
+                                               std::uint32_t limit) = 0;
+
+  /// Those that have ended, the longest ago first, without what they run.
+  virtual Result<std::vector<RunInfo>> oldest_ended_runs(
+      std::uint32_t limit) = 0;
+
+  /// How many those are.
+  virtual Result<std::uint64_t> count_ended_runs() = 0;
 
   // -- Looking ---------------------------------------------------------------
 
@@ -197,22 +293,58 @@ class Store {
   virtual Result<std::vector<TaskResult>> results(JobId job, std::uint64_t from,
                                                   std::uint32_t limit) = 0;
 
-  /// By name.
-  virtual Result<std::vector<Group>> groups() = 0;
+  /// The indices of tasks that have, or had, an attempt, in order, from `from`
+  /// on: what never ran costs nothing.
+  ///
+  /// Errors: not_found.
+  virtual Result<std::vector<std::uint64_t>> tried(JobId job,
+                                                   std::uint64_t from,
+                                                   std::uint32_t limit) = 0;
 
-  /// Groups with something that may be claimed, by name. Held ones are not.
-  virtual Result<std::vector<std::string>> groups_with_work() = 0;
+  /// Errors: not_found (the job, or the task).
+  virtual Result<TaskInfo> task(const TaskRef& task) = 0;
+
+  /// How its attempts have ended, in order; not the one that runs. One whose
+  /// session has ended is `lost` here, whatever came after that.
+  ///
+  /// Errors: not_found (the job).
+  virtual Result<std::vector<TaskResult>> attempts(const TaskRef& task) = 0;
+
+  /// When the first of its tasks that back off is due; nullopt if none does.
+  ///
+  /// Errors: not_found.
+  virtual Result<std::optional<WallTime>> next_due(JobId job) = 0;
+
+  /// By name.
+  virtual Result<std::vector<GroupInfo>> groups() = 0;
+
+  /// Queues with something that may be claimed, in order. None of groups that
+  /// are held.
+  virtual Result<std::vector<QueueHead>> queues() = 0;
+
+  /// Those of `set` that have ended and are of no run, the longest ago first.
+  virtual Result<std::vector<JobId>> oldest_ended(JobSet set,
+                                                  std::uint32_t limit) = 0;
+
+  /// How many those are.
+  virtual Result<std::uint64_t> count_ended() = 0;
 };
 
 /// Whether `job` keeps the bounds; not whether what it names is there.
 ///
 /// Errors: invalid_argument.
 [[nodiscard]] Result<void> check(const NewJob& job);
+[[nodiscard]] Result<void> check(const JobEdit& edit);
+[[nodiscard]] Result<void> check(const NewRun& run);
+[[nodiscard]] Result<void> check(const RunEvent& event);
 [[nodiscard]] Result<void> check(const Group& group);
 [[nodiscard]] Result<void> check(const SessionId& session);
 
 /// What the counts of a job that has no task left to do make of it.
 [[nodiscard]] JobState state_of_ended(const JobCounts& counts);
+
+/// Whether a run is in `set`.
+[[nodiscard]] bool is_in(RunState state, RunSet set);
 
 /// Whether a job that ended as `state` is what somebody has waited for.
 [[nodiscard]] bool satisfies(JobState state, When when);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,16 +37,22 @@ enum class Function : std::uint8_t {
   join,
   to_json,
   raw,
+  from_json,
+  hash_files,
 };
 
 /// A parsed expression: what stands between `${{` and `}}`, or an `if`.
-/// Immutable; evaluation is total except for the size of texts.
+/// Immutable; evaluation is total except for the size of texts and for texts
+/// that are no JSON.
 class Expression {
  public:
   enum class Kind : std::uint8_t {
     literal,
     path,  ///< steps.pull.outputs.rows
     call,
+    member,  ///< fromJSON(x).rows, of what is no path
+    index,   ///< matrix.list[0], steps[matrix.name]
+    each,    ///< list.*.name: the names in `path` of all items
     logical_not,
     logical_and,
     logical_or,
@@ -89,8 +96,13 @@ class Expression {
 ///     equality: order (('==' | '!=') order)*
 ///     order:   unary (('<' | '<=' | '>' | '>=') unary)*
 ///     unary:   '!' unary | primary
-///     primary: 'text' | number | true | false | null | '(' or ')'
-///              | name '(' or, ... ')' | name ('.' name | '[' 'text' ']')*
+///     primary: ('text' | number | true | false | null | '(' or ')'
+///              | name '(' or, ... ')' | name) part*
+///     part:    '.' name | '.' '*' | '[' or ']'
+///
+/// `list[0]` is the first item, `map['key']` and `map.key` the same member;
+/// what is not there is null. `list.*` is all items, or members of a map, and
+/// what follows it is looked up in each; those without it are left out.
 ///
 /// In a 'text' a quote is written twice. `&&` and `||` give the value of an
 /// operand, as in GitHub Actions: `inputs.env || 'staging'`. Nested at most 64
@@ -99,21 +111,32 @@ class Expression {
 [[nodiscard]] tl::expected<Expression, Problem> parse_expression(
     std::string_view text);
 
-/// What the names and status functions of an expression mean at a moment.
+/// What hashFiles() of these patterns is; null if it is not known. Files are
+/// looked at outside, before anything is evaluated.
+using FileHashes = std::map<std::vector<std::string>, std::string>;
+
+/// What the names and functions of an expression mean at a moment.
 struct Environment {
   /// Contexts by name: "env", "matrix", ... The values are not owned.
   std::vector<std::pair<std::string_view, const Value*>> contexts;
   bool success = true;
   bool failure = false;
   bool cancelled = false;
+  const FileHashes* file_hashes = nullptr;  ///< Not owned.
 };
+
+/// The arguments of a call of hashFiles(), which are texts as written.
+[[nodiscard]] std::vector<std::string> texts_of(const Expression& expression,
+                                                const Expression::Node& call);
 
 /// Longest text that an expression may make, in bytes.
 inline constexpr std::size_t longest_text = 1 << 20;
 
 /// The value of `expression`. A name without a value is null.
 ///
-/// Errors: overloaded, if a text would be longer than longest_text.
+/// Errors: overloaded, if a text would be longer than longest_text;
+/// invalid_argument, if fromJSON() gets a text that is no JSON. An operand of
+/// && or || whose value is not asked for can fail, too.
 [[nodiscard]] Result<Value> evaluate(const Expression& expression,
                                      const Environment& environment);
 

@@ -75,6 +75,8 @@ struct ServiceNode {
   supervisor::Restart restart = supervisor::Restart::permanent;
   std::optional<supervisor::Backoff> backoff;
   bool significant = false;
+  /// The children beside it that it, or what is in it, depends on.
+  std::vector<std::string> after;
   /// Something waits for its successful end.
   bool is_preparation = false;
   std::optional<ServiceText> service;
@@ -87,13 +89,32 @@ struct ServiceSurroundings {
   std::function<Result<std::uint16_t>(const std::string& name)> port_of;
   /// Reads a file of variables.
   std::function<Result<std::string>(const std::string& path)> read_file;
+  /// Contexts that the variables of the whole file may use besides.
+  std::vector<std::pair<std::string, Value>> contexts{};
+  /// What the files in `dotenv` of the whole file say, if they have been read.
+  std::optional<std::vector<std::pair<std::string, std::string>>> dotenv{};
 };
 
-/// The tree of services of `workflow`, with all values put in.
+/// The tree of services of `workflow`, with all values put in. If `only` is
+/// given, it has those services alone, named by their paths, with the groups
+/// that they are in and what they depend on.
 ///
 /// Errors: not_found (the file has no services, or a file of variables is
 /// missing); invalid_argument, naming the service.
 [[nodiscard]] Result<service::GroupNode> plan_services(
-    const Workflow& workflow, const ServiceSurroundings& surroundings);
+    const Workflow& workflow, const ServiceSurroundings& surroundings,
+    const std::vector<std::string>* only = nullptr);
+
+/// The paths of all that `group`, which is at `path`, has in it: groups, and
+/// services, copies by their numbers. Parents come before children.
+struct ServicePath {
+  std::string path;
+  bool is_group = false;
+};
+[[nodiscard]] std::vector<ServicePath> service_paths(
+    const ServiceGroup& group, const std::string& path = {});
+
+/// The names that services use in `${{ port.NAME }}`, each once.
+[[nodiscard]] std::vector<std::string> port_names(const Workflow& workflow);
 
 }  // namespace troupe::workflow

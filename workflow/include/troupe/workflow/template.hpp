@@ -39,6 +39,12 @@ struct Template {
   [[nodiscard]] bool empty() const { return text.empty(); }
 };
 
+/// A text under a name of the user's own: a variable or an output.
+struct NamedTemplate {
+  std::string name;
+  Template value;
+};
+
 /// What a template is for.
 enum class Usage : std::uint8_t {
   text,   ///< Values are put in as they are.

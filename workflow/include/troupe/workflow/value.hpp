@@ -1,5 +1,8 @@
 #pragma once
 
+#include <troupe/base/error.hpp>
+
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +46,18 @@ struct Value {
 
   friend bool operator==(const Value&, const Value&) = default;
 };
+
+/// How deep the lists and objects of parse_json() may be nested, and how many
+/// values there may be.
+inline constexpr std::size_t deepest_json = 32;
+inline constexpr std::size_t most_json_values = 100'000;
+
+/// The value that `text` spells in JSON. Of a name that comes twice in an
+/// object the later value counts.
+///
+/// Errors: invalid_argument, saying at which byte the text is no JSON;
+/// overloaded, if a limit is passed.
+[[nodiscard]] Result<Value> parse_json(std::string_view text);
 
 /// `==` of the language. A number equals a text that spells it, a boolean the
 /// text true or false, null the empty text; otherwise kinds differ. Texts are

@@ -1,10 +1,13 @@
-#include "machine.hpp"
+#include <troupe/node/machine.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
+#include <utility>
 
-namespace troupe::cli {
+namespace troupe::node {
 namespace {
 
 std::string read_file(const char* path) {
@@ -22,4 +25,14 @@ flow_control::MachineSample look_at_machine() {
           .load = flow_control::parse_loadavg(read_file("/proc/loadavg"))};
 }
 
-}  // namespace troupe::cli
+flow_control::Resources with_those_of_machine(flow_control::Resources said) {
+  constexpr std::uint64_t unit = flow_control::Resources::unit;
+  if (said.amount("cpu") == 0)
+    said.set("cpu", std::max(1U, std::thread::hardware_concurrency()) * unit);
+  const auto memory = look_at_machine().memory;
+  if (said.amount("mem") == 0 && memory)
+    said.set("mem", memory->total_bytes * unit);
+  return said;
+}
+
+}  // namespace troupe::node

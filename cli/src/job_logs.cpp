@@ -1,0 +1,330 @@
+#include "job_logs.hpp"
+
+#include "job_json.hpp"
+
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/wall_time.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <fmt/format.h>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace troupe::cli {
+namespace {
+
+constexpr std::size_t longest_piece = 64 << 10;
+
+/// So many tasks are followed at a time, each by a thread and a connection of
+/// its own; the next one begins when one of them has ended.
+constexpr std::uint64_t most_followed = 32;
+
+/// Until a task that waits is looked at again.
+constexpr Duration pause_of_following = 250ms;
+
+using Writer = std::function<void(std::string_view bytes)>;
+
+/// Reads the log of one task, over attempts and restarts of the node.
+class TaskLog {
+ public:
+  TaskLog(NodeCalls& calls, std::uint64_t job, std::uint64_t task,
+          const JobLogOptions& options)
+      : calls_{calls},
+        job_{fmt::format("{}", job)},
+        task_{fmt::format("{}", task)},
+        options_{options} {}
+
+  Result<void> read(const Writer& writer) {
+    while (true) {
+      const auto task = look();
+      if (!task)
+        return tl::unexpected{task.error()};
+      was_tried_ = task->attempt != 0;
+      const bool may_begin = options_.follow && task->state != "ended";
+      if (!was_tried_ && !may_begin && !options_.attempt)
+        return {};
+      const std::uint64_t attempt = options_.attempt.value_or(task->attempt);
+      if (attempt != attempt_)
+        printed_ = 0;
+      attempt_ = attempt;
+      auto read = read_attempt(writer);
+      const bool is_lost =
+          !read && may_come_back(read.error(), calls_.client());
+      // What has not begun has no log yet.
+      const bool is_missing =
+          !read && read.error().code == Errc::not_found && !options_.attempt;
+      if (!read && !is_lost && !is_missing)
+        return read;
+      // The end of a log cannot be asked for twice without a gap.
+      if (is_lost && options_.tail && printed_ != 0)
+        return read;
+      if (!is_lost &&
+          (!options_.follow || task->state == "ended" || has_ended(attempt))) {
+        tell_what_is_missing();
+        return {};
+      }
+      calls_.pause(pause_of_following);
+    }
+  }
+
+  /// Whether the task had an attempt when it was last looked at.
+  [[nodiscard]] bool was_tried() const { return was_tried_; }
+
+ private:
+  Result<QueueTask> look() {
+    const auto answer = calls_.get(node_target({"jobs", job_, "tasks", task_}));
+    if (!answer)
+      return tl::unexpected{answer.error()};
+    return task_from_json(*answer);
+  }
+
+  /// Whether nothing comes after `attempt`.
+  bool has_ended(std::uint64_t attempt) {
+    const auto task = look();
+    return options_.attempt.has_value() ||
+           (task && task->state == "ended" && task->attempt == attempt);
+  }
+
+  void tell_what_is_missing() {
+    const auto task = look();
+    if (!task)
+      return;
+    for (const TaskAttempt& attempt : task->attempts) {
+      if (attempt.number == attempt_ && attempt.unrecorded_bytes != 0)
+        complain(fmt::format("{} of the output of {}.{} were not kept",
+                             format_size(attempt.unrecorded_bytes), job_,
+                             task_));
+    }
+  }
+
+  Result<void> read_attempt(const Writer& writer) {
+    std::vector<std::pair<std::string, std::string>> query;
+    if (attempt_ != 0)
+      query.emplace_back("attempt", fmt::format("{}", attempt_));
+    if (options_.follow)
+      query.emplace_back("follow", "true");
+    if (options_.tail && printed_ == 0)
+      query.emplace_back("tail", fmt::format("{}", *options_.tail));
+    const bool as_record = options_.only.has_value() || options_.timestamps;
+    if (as_record)
+      query.emplace_back("format", "record");
+    if (printed_ == 0)
+      record_.emplace(options_.only, options_.timestamps);
+    std::uint64_t skip = printed_;
+    Result<void> parsed;
+    auto read = calls_.client().stream(
+        node_target({"jobs", job_, "tasks", task_, "log"}, query),
+        [&](std::string_view bytes) {
+          const auto known = std::min<std::uint64_t>(skip, bytes.size());
+          skip -= known;
+          bytes.remove_prefix(known);
+          printed_ += bytes.size();
+          parsed = as_record ? write_record(bytes, writer) : Result<void>{};
+          if (!as_record && !bytes.empty())
+            writer(bytes);
+          return parsed.has_value();
+        });
+    return parsed ? std::move(read) : std::move(parsed);
+  }
+
+  Result<void> write_record(std::string_view bytes, const Writer& writer) {
+    const auto text = record_->add(bytes);
+    if (!text)
+      return tl::unexpected{text.error()};
+    if (!text->empty())
+      writer(*text);
+    return {};
+  }
+
+  NodeCalls& calls_;
+  std::string job_;
+  std::string task_;
+  const JobLogOptions& options_;
+  bool was_tried_ = false;
+  std::uint64_t attempt_ = 0;
+  std::uint64_t printed_ = 0;  ///< Bytes of that attempt, as they were sent.
+  std::optional<RecordText> record_;
+};
+
+/// Prints all tasks of a job in their order, or follows several at a time.
+class AllTasks {
+ public:
+  AllTasks(NodeSession& session, const QueueJob& job,
+           const JobLogOptions& options)
+      : session_{session},
+        job_{job},
+        options_{options},
+        width_{name_of(job.tasks - 1).size()} {}
+
+  Result<void> print() {
+    const std::uint64_t readers =
+        options_.follow ? std::min(job_.tasks, most_followed) : 1;
+    std::vector<Result<void>> ends(readers);
+    {
+      std::vector<std::jthread> others;
+      for (std::uint64_t i = 1; i < readers; ++i)
+        others.emplace_back([this, &end = ends[i]] {
+          const auto client = session_.another();
+          NodeCalls calls{
+              *client, [this](Duration time) { session_.calls().pause(time); }};
+          end = take_tasks(calls);
+        });
+      ends[0] = take_tasks(session_.calls());
+    }
+    for (Result<void>& end : ends) {
+      if (!end)
+        return std::move(end);
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::string name_of(std::uint64_t task) const {
+    return fmt::format("{}.{}", job_.number, task);
+  }
+
+  Result<void> take_tasks(NodeCalls& calls) {
+    while (true) {
+      const std::uint64_t task = next_.fetch_add(1);
+      if (task >= job_.tasks)
+        return {};
+      LinePrefixer lines{fmt::format("{:<{}} | ", name_of(task), width_)};
+      TaskLog log{calls, job_.number, task, options_};
+      const auto read = log.read(
+          [&](std::string_view bytes) { return write(lines.add(bytes)); });
+      // An attempt that one task had need not be one of all.
+      if (!read && read.error().code != Errc::not_found)
+        return read;
+      write(lines.finish());
+      if (log.was_tried())
+        continue;
+      if (const auto passed = pass_untried(calls, task + 1); !passed)
+        return passed;
+    }
+  }
+
+  /// Where one task has not run, a million may follow that have not either.
+  Result<void> pass_untried(NodeCalls& calls, std::uint64_t from) {
+    const auto answer = calls.get(
+        node_target({"jobs", fmt::format("{}", job_.number), "tried"},
+                    {{"from", fmt::format("{}", from)}, {"limit", "1"}}));
+    // An older node cannot tell: then each is asked for.
+    if (!answer && answer.error().code == Errc::not_found)
+      return {};
+    if (!answer)
+      return tl::unexpected{answer.error()};
+    const auto tried = tried_from_json(*answer);
+    if (!tried)
+      return tl::unexpected{tried.error()};
+    const std::uint64_t next = tried->empty() ? job_.tasks : tried->front();
+    // Others may have come further.
+    std::uint64_t known = next_;
+    while (known < next && !next_.compare_exchange_weak(known, next)) {
+    }
+    return {};
+  }
+
+  /// Whole lines at once: those of different threads do not mix.
+  static void write(const std::string& lines) {
+    if (!lines.empty())
+      write_out(lines);
+  }
+
+  NodeSession& session_;
+  const QueueJob& job_;
+  const JobLogOptions& options_;
+  std::size_t width_;
+  std::atomic<std::uint64_t> next_{0};
+};
+
+}  // namespace
+
+Result<std::string> RecordText::add(std::string_view bytes) {
+  pending_ += bytes;
+  std::string_view rest = pending_;
+  if (!has_header_) {
+    const auto size = process::parse_record_header(rest);
+    if (!size)
+      return tl::unexpected{size.error()};
+    if (!*size)
+      return std::string{};
+    rest.remove_prefix(**size);
+    has_header_ = true;
+  }
+  std::string out;
+  while (true) {
+    const auto parsed = process::parse_record_frame(rest);
+    if (!parsed)
+      return tl::unexpected{parsed.error()};
+    if (!*parsed)
+      break;
+    print((*parsed)->frame, out);
+    rest.remove_prefix((*parsed)->size);
+  }
+  pending_.erase(0, pending_.size() - rest.size());
+  return out;
+}
+
+void RecordText::print(const process::RecordFrame& frame, std::string& out) {
+  if (frame.kind == process::RecordKind::gap || (only_ && frame.kind != *only_))
+    return;
+  if (!timestamps_) {
+    out += frame.bytes;
+    return;
+  }
+  std::string_view rest = frame.bytes;
+  while (!rest.empty()) {
+    if (!std::exchange(is_line_begun_, true))
+      out += format_wall_time(frame.time) + ' ';
+    const std::size_t newline = rest.find('\n');
+    const bool is_whole = newline != std::string_view::npos;
+    out += rest.substr(0, is_whole ? newline + 1 : newline);
+    rest.remove_prefix(is_whole ? newline + 1 : rest.size());
+    is_line_begun_ = !is_whole;
+  }
+}
+
+std::string LinePrefixer::add(std::string_view bytes) {
+  std::string lines;
+  while (!bytes.empty()) {
+    const std::size_t newline = bytes.find('\n');
+    const bool is_whole = newline != std::string_view::npos;
+    pending_ += bytes.substr(0, newline);
+    bytes.remove_prefix(is_whole ? newline + 1 : bytes.size());
+    if (!is_whole && pending_.size() < longest_piece)
+      break;
+    lines += prefix_ + pending_ + '\n';
+    pending_.clear();
+  }
+  return lines;
+}
+
+std::string LinePrefixer::finish() {
+  if (pending_.empty())
+    return {};
+  return prefix_ + std::exchange(pending_, {}) + '\n';
+}
+
+Result<void> print_job_log(NodeSession& session, const TaskName& name,
+                           const JobLogOptions& options) {
+  std::optional<std::uint64_t> task = name.task;
+  if (!task) {
+    const auto answer =
+        session.calls().get(node_target({"jobs", fmt::format("{}", name.job)}));
+    if (!answer)
+      return tl::unexpected{answer.error()};
+    const auto job = job_from_json(*answer);
+    if (!job)
+      return tl::unexpected{job.error()};
+    if (job->tasks == 0)
+      return {};
+    if (job->tasks != 1)
+      return AllTasks{session, *job, options}.print();
+    task = 0;
+  }
+  return TaskLog{session.calls(), name.job, *task, options}.read(write_out);
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,257 @@
+/// troupe node and troupe config: the daemon, and what it is configured with.
+#include "file_io.hpp"
+#include "state_folder.hpp"
+#include "subcommand.hpp"
+
+#include <troupe/base/log.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/node/daemon.hpp>
+#include <troupe/node/node_config.hpp>
+#include <troupe/process/background.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <functional>
+#include <optional>
+#include <unistd.h>
+#include <utility>
+
+namespace troupe::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct NodeCommandOptions {
+  std::string file;
+  std::string folder;
+  std::string socket;
+  bool detached = false;
+  bool upgrade = false;
+};
+
+/// "$XDG_CONFIG_HOME/troupe", or the same below the home; empty without one.
+std::string config_home() {
+  const char* const config_home = std::getenv("XDG_CONFIG_HOME");
+  const char* const home = std::getenv("HOME");
+  if (config_home != nullptr && config_home[0] == '/')
+    return std::string{config_home} + "/troupe";
+  if (home != nullptr && home[0] == '/')
+    return std::string{home} + "/.config/troupe";
+  return {};
+}
+
+node::ConfigDefaults config_defaults() {
+  const std::string config = config_home();
+  return {.folder = state_home_path() + "/troupe/node",
+          .socket = runtime_folder_path() + "/node.sock",
+          .workflow_folder = config.empty() ? "" : config + "/workflows"};
+}
+
+/// Makes what the places are in that nobody has chosen.
+Result<void> make_default_places(const node::NodeConfig& config) {
+  const node::ConfigDefaults defaults = config_defaults();
+  if (config.folder == defaults.folder && !has_state_home())
+    return failure(Errc::invalid_argument,
+                   "there is no home to keep the queue in; set HOME or "
+                   "XDG_STATE_HOME, or say --folder");
+  if (config.socket == defaults.socket) {
+    if (auto runtime = runtime_folder(); !runtime)
+      return tl::unexpected(std::move(runtime.error()));
+  }
+  return {};
+}
+
+/// The file that was given, or the one that everybody's nodes look for.
+std::string config_file(const std::string& given) {
+  if (!given.empty())
+    return given;
+  const char* const from_environment = std::getenv("TROUPE_CONFIG");
+  if (from_environment != nullptr && from_environment[0] != '\0')
+    return from_environment;
+  const std::string path = config_home() + "/troupe.yaml";
+  return fs::exists(path) ? path : std::string{};
+}
+
+Result<node::LoadedConfig> read_config(const NodeCommandOptions& o) {
+  const node::ConfigDefaults defaults = config_defaults();
+  const std::string file = config_file(o.file);
+  if (file.empty())
+    return node::default_config(defaults);
+  auto text = read_whole_file(file);
+  if (!text)
+    return tl::unexpected(std::move(text.error()));
+  return node::load_config(
+      std::make_shared<const config::Source>(file, std::move(*text)), defaults);
+}
+
+/// What was given on the command line wins.
+Result<node::NodeConfig> effective_config(const NodeCommandOptions& o) {
+  auto loaded = read_config(o);
+  if (!loaded)
+    return tl::unexpected(std::move(loaded.error()));
+  node::NodeConfig config = std::move(loaded->config);
+  if (!o.folder.empty())
+    config.folder = fs::absolute(o.folder);
+  if (!o.socket.empty())
+    config.socket = fs::absolute(o.socket);
+  return config;
+}
+
+/// See events_for_test().
+std::function<void()> end_after_events() {
+  const std::uint32_t last = events_for_test();
+  if (last == 0)
+    return {};
+  return [last, seen = std::uint32_t{0}]() mutable {
+    if (++seen == last)
+      ::_exit(exit_troupe_failed);
+  };
+}
+
+int serve(const Startup& startup, const NodeCommandOptions& o,
+          node::NodeConfig config, const std::function<void()>& on_up) {
+  raise_open_files();
+  if (!config.log_file.empty()) {
+    const auto logs =
+        log_to_file(config.log_file, config.log_size, config.log_files);
+    if (!logs) {
+      complain(logs.error().what);
+      return exit_troupe_failed;
+    }
+  }
+  auto daemon =
+      node::Daemon::start({.config = std::move(config),
+                           .version = TROUPE_VERSION,
+                           .program = own_program(),
+                           .signal_mask = startup.signal_mask,
+                           .upgrade = o.upgrade,
+                           .reload = [o] { return effective_config(o); },
+                           .on_event = end_after_events()});
+  if (!daemon) {
+    complain(daemon.error().what);
+    return exit_troupe_failed;
+  }
+  on_up();
+  (*daemon)->run();
+  return exit_ok;
+}
+
+int serve_detached(const Startup& startup, const NodeCommandOptions& o,
+                   node::NodeConfig config) {
+  std::error_code ignored;
+  fs::create_directories(config.folder, ignored);
+  // What goes wrong before there is a log.
+  const std::string output = config.folder + "/start.log";
+  if (config.log_file.empty())
+    config.log_file = config.folder + "/node.log";
+  auto side = process::split_into_background(output);
+  if (!side) {
+    complain(side.error().what);
+    return exit_troupe_failed;
+  }
+  if (const auto* foreground = std::get_if<process::ForegroundSide>(&*side)) {
+    if (foreground->await_up()) {
+      fmt::print("node is up (pid {}, {})\n", foreground->pid, config.socket);
+      return exit_ok;
+    }
+    const auto text = read_whole_file(output);
+    if (text && text->size() > foreground->output_start)
+      complain(fmt::format("the node did not come up:\n{}",
+                           text->substr(foreground->output_start)));
+    else
+      complain(
+          fmt::format("the node did not come up, and {} does not say why; "
+                      "is the disk full?",
+                      output));
+    return exit_troupe_failed;
+  }
+  auto& background = std::get<process::BackgroundSide>(*side);
+  return serve(startup, o, std::move(config),
+               [&background] { background.tell_up(); });
+}
+
+int check_config(const NodeCommandOptions& o, bool as_json) {
+  const auto loaded = read_config(o);
+  if (!loaded) {
+    complain(loaded.error().what);
+    return exit_bad_file;
+  }
+  if (as_json) {
+    nlohmann::ordered_json json = nlohmann::ordered_json::array();
+    for (const node::Setting& setting : loaded->settings)
+      json.push_back({{"name", setting.name},
+                      {"value", to_utf8(setting.value)},
+                      {"origin", to_utf8(setting.origin)}});
+    write_out(json.dump(2) + "\n");
+    return exit_ok;
+  }
+  for (const node::Setting& setting : loaded->settings)
+    write_out(
+        fmt::format("{:<20} {:<28} {}\n", setting.name,
+                    setting.value.empty() ? "\"\"" : printable(setting.value),
+                    printable(setting.origin)));
+  return exit_ok;
+}
+
+}  // namespace
+
+int run_node(const Startup& startup, std::vector<std::string> words) {
+  NodeCommandOptions o;
+  CLI::App app{
+      "Runs the node: it keeps the jobs that are submitted and runs them.\n\n"
+      "  troupe node -d\n"
+      "  troupe submit -- make test\n"
+      "  troupe list",
+      "troupe node"};
+  app.add_option("--config", o.file,
+                 "The configuration; by default $TROUPE_CONFIG or\n"
+                 "~/.config/troupe/troupe.yaml, if it is there")
+      ->type_name("FILE");
+  app.add_option("--folder", o.folder, "Where jobs and their output are kept")
+      ->type_name("FOLDER");
+  app.add_option("--socket", o.socket, "Where clients connect")
+      ->type_name("PATH");
+  app.add_flag("-d,--detach", o.detached, "Go on in the background");
+  app.add_flag("--upgrade", o.upgrade,
+               "Take the place of the node that runs; its commands\n"
+               "go on");
+  if (const auto code = parse(app, std::move(words)))
+    return *code;
+  auto config = effective_config(o);
+  if (!config) {
+    complain(config.error().what);
+    return exit_bad_file;
+  }
+  if (const auto made = make_default_places(*config); !made) {
+    complain(made.error().what);
+    return exit_troupe_failed;
+  }
+  if (o.detached)
+    return serve_detached(startup, o, std::move(*config));
+  return serve(startup, o, std::move(*config), [] {});
+}
+
+int run_config(const Startup&, std::vector<std::string> words) {
+  NodeCommandOptions o;
+  std::string what;
+  bool as_json = false;
+  CLI::App app{
+      "Checks the configuration of the node and prints what holds, and where\n"
+      "each value comes from.\n\n"
+      "  troupe config check",
+      "troupe config"};
+  app.add_option("WHAT", what, "check");
+  app.add_option("--config", o.file, "The configuration, as of troupe node")
+      ->type_name("FILE");
+  app.add_flag("--json", as_json, "As JSON");
+  if (const auto code = parse(app, std::move(words)))
+    return *code;
+  if (what != "check")
+    return usage_error("config: expected \"check\"");
+  return check_config(o, as_json);
+}
+
+}  // namespace troupe::cli

@@ -1,0 +1,704 @@
+#include "housekeeper.hpp"
+#include "job_watch.hpp"
+#include "node_lock.hpp"
+#include "operations.hpp"
+#include "run_driver_actor.hpp"
+#include "store_writer.hpp"
+#include "systemd.hpp"
+#include "trigger_actor.hpp"
+
+#include <troupe/api/http_client.hpp>
+#include <troupe/api/http_server.hpp>
+#include <troupe/base/log.hpp>
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/random_name.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/flow_control/token_bucket.hpp>
+#include <troupe/node/daemon.hpp>
+#include <troupe/node/machine.hpp>
+#include <troupe/node/signal_watcher.hpp>
+#include <troupe/process/leftovers.hpp>
+#include <troupe/process/warden_runner.hpp>
+#include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/supervisor/child_handle.hpp>
+#include <troupe/supervisor/supervisor.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <grp.h>
+#include <map>
+#include <random>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace troupe::node {
+namespace {
+
+using actors::ActorRef;
+
+constexpr std::size_t actor_threads = 2;
+constexpr Duration longest_sweep = 10s;
+constexpr Duration longest_upgrade = 1min;
+constexpr Duration longest_actor_end = 5s;
+constexpr std::size_t session_words = 3;
+/// A dispatcher that dies more often than that has a reason that stays.
+constexpr int dispatcher_restarts = 20;
+constexpr Duration dispatcher_period = 1min;
+
+std::uint32_t processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+flow_control::GovernorConfig governor(const NodeConfig& config) {
+  flow_control::GovernorConfig governor{.max_running = config.most_running};
+  if (config.memory_reserve != 0)
+    governor.memfree_bytes = config.memory_reserve;
+  if (config.max_load > 0)
+    governor.max_load = config.max_load;
+  return governor;
+}
+
+Result<void> make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error)
+    return tl::unexpected(
+        system_error(fmt::format("cannot make {}", path), error.value()));
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0)
+    return tl::unexpected(
+        system_error(fmt::format("cannot look at {}", path), errno));
+  if (info.st_uid != ::geteuid())
+    return failure(Errc::permission_denied,
+                   fmt::format("{} belongs to another user", path));
+  if (::chmod(path.c_str(), 0700) != 0)
+    return tl::unexpected(
+        system_error(fmt::format("cannot change {}", path), errno));
+  return {};
+}
+
+/// Of caches and artifacts of runs.
+std::string content_folder(const NodeConfig& config) {
+  return config.folder + "/content";
+}
+
+/// Is there while the node is paused, also over restarts.
+std::string held_file(const std::string& folder) { return folder + "/paused"; }
+
+/// Blocks until it would be so after a power cut as well.
+Result<void> keep_held(const std::string& folder, bool is_held) {
+  const std::string path = held_file(folder);
+  const OwnedFd file{
+      is_held ? ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)
+              : -1};
+  if (is_held && !file.is_open())
+    return tl::unexpected(
+        system_error(fmt::format("cannot make {}", path), errno));
+  if (!is_held && ::unlink(path.c_str()) != 0 && errno != ENOENT)
+    return tl::unexpected(
+        system_error(fmt::format("cannot remove {}", path), errno));
+  const OwnedFd names{
+      ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!names.is_open() || ::fsync(names.get()) != 0)
+    return tl::unexpected(
+        system_error(fmt::format("cannot sync {}", folder), errno));
+  return {};
+}
+
+Result<std::optional<api::HttpGroup>> socket_group(const NodeConfig& config) {
+  if (config.socket_group.empty())
+    return std::optional<api::HttpGroup>{};
+  // Called once, at the start.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe)
+  const group* const found = ::getgrnam(config.socket_group.c_str());
+  if (found == nullptr)
+    return failure(Errc::not_found,
+                   fmt::format("there is no group \"{}\" (socket-group)",
+                               printable(config.socket_group)));
+  return std::optional{api::HttpGroup{found->gr_gid, config.socket_group_role}};
+}
+
+/// What nodes before have left: their commands are ended, and what they had
+/// claimed waits again. `current` is the session that goes on.
+Result<void> end_other_sessions(store::Store& store,
+                                const store::SessionId& current) {
+  auto open = store.open_sessions();
+  if (!open)
+    return tl::unexpected(std::move(open.error()));
+  for (const store::SessionId& session : *open) {
+    if (session == current)
+      continue;
+    const auto swept = process::end_leftovers(session.value, longest_sweep);
+    if (!swept)
+      return tl::unexpected(swept.error());
+    if (swept->survivors != 0)
+      return failure(Errc::unavailable,
+                     fmt::format("{} processes of commands of a node before "
+                                 "this one cannot be ended",
+                                 swept->survivors));
+    const auto ended =
+        store.end_session(session, std::chrono::system_clock::now());
+    if (!ended)
+      return tl::unexpected(ended.error());
+    log(LogLevel::info,
+        fmt::format("session_ended killed={} queued_again={} lost={}",
+                    swept->killed, ended->queued_again, ended->lost));
+  }
+  return {};
+}
+
+/// The group "default" has as many slots as the configuration says; without a
+/// word there, as many as there are processors at first.
+Result<void> set_default_slots(store::Store& store, std::uint32_t slots,
+                               bool is_new) {
+  if (slots == 0 && !is_new)
+    return {};
+  auto groups = store.groups();
+  if (!groups)
+    return tl::unexpected(std::move(groups.error()));
+  for (const store::GroupInfo& info : *groups) {
+    if (info.group.name != "default")
+      continue;
+    store::Group group = info.group;
+    group.slots = slots != 0 ? slots : processors();
+    return store.set_group(group);
+  }
+  return {};
+}
+
+/// What commands of runs that nobody has submitted start with: our variables,
+/// without those by which our service manager knows us.
+std::map<std::string, std::string> own_environment() {
+  std::map<std::string, std::string> all;
+  for (char** one = environ; *one != nullptr; ++one) {
+    const std::string_view text{*one};
+    const std::size_t end = text.find('=');
+    if (end == std::string_view::npos || end == 0)
+      continue;
+    const std::string_view name = text.substr(0, end);
+    const bool is_of_manager = name == "NOTIFY_SOCKET" ||
+                               name.starts_with("WATCHDOG_") ||
+                               name.starts_with("LISTEN_") || name == "MAINPID";
+    if (!is_of_manager)
+      all.emplace(name, text.substr(end + 1));
+  }
+  return all;
+}
+
+/// Requests of each user, limited.
+class RequestRates {
+ public:
+  std::optional<Duration> admit(uid_t uid, std::uint32_t per_second) {
+    if (per_second == 0)
+      return std::nullopt;
+    if (per_second != per_second_) {
+      buckets_.clear();
+      per_second_ = per_second;
+    }
+    const TimePoint now = std::chrono::steady_clock::now();
+    auto& bucket =
+        buckets_
+            .try_emplace(
+                uid,
+                flow_control::TokenBucketConfig{
+                    .tokens = per_second, .per = 1s, .burst = per_second},
+                now)
+            .first->second;
+    if (bucket.try_take(1, now))
+      return std::nullopt;
+    return bucket.time_until(1, now).value_or(1s);
+  }
+
+ private:
+  std::uint32_t per_second_ = 0;
+  std::map<uid_t, flow_control::TokenBucket> buckets_;
+};
+
+/// Asks the node that has the folder to leave its commands and end, and waits
+/// for the lock.
+Result<OwnedFd> take_over_folder(const NodeConfig& config) {
+  auto client = api::HttpClient::connect(config.socket, 5s);
+  if (!client)
+    return tl::unexpected(std::move(client.error()).within("upgrade"));
+  const api::Json how{{"commands", "keep"}};
+  if (auto asked =
+          client->request(api::HttpMethod::post, "/v1/node/stop", &how, 5s);
+      !asked)
+    return tl::unexpected(std::move(asked.error()).within("upgrade"));
+  const TimePoint until = std::chrono::steady_clock::now() + longest_upgrade;
+  while (true) {
+    auto lock = lock_folder(config.folder);
+    if (lock || lock.error().code != Errc::already_exists ||
+        std::chrono::steady_clock::now() > until)
+      return lock;
+    std::this_thread::sleep_for(20ms);
+  }
+}
+
+}  // namespace
+
+/// In the order of construction; destroyed in reverse.
+struct Daemon::Parts {
+  explicit Parts(DaemonOptions given)
+      : options{std::move(given)},
+        config{std::make_shared<const NodeConfig>(options.config)},
+        actor_config{actor_threads},
+        system{actor_config} {}
+
+  DaemonOptions options;
+  std::shared_ptr<const NodeConfig> config;
+  SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
+  OwnedFd lock;
+  actors::SystemConfig actor_config;
+  actors::ActorSystem system;
+  boost::asio::io_context io{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
+      keep_running{io.get_executor()};
+  boost::asio::steady_timer stop_timer{io};
+  boost::asio::steady_timer watchdog{io};
+  std::unique_ptr<process::WardenRunner> runner;
+  std::unique_ptr<Housekeeper> housekeeper;
+  std::unique_ptr<StoreWriter> store;
+  std::shared_ptr<queue::DispatcherDeps> dispatcher_deps;
+  std::shared_ptr<RunDriverDeps> run_deps;
+  ActorRef dispatcher;  ///< A handle.
+  ActorRef run_driver;  ///< Likewise.
+  std::shared_ptr<TriggerDeps> trigger_deps;
+  ActorRef triggers;  ///< Likewise; null without a folder of workflows.
+  std::unique_ptr<WebhookServer> webhooks;
+  ActorRef tree;
+  std::shared_ptr<JobWatch> watch;
+  std::unique_ptr<NodeContext> context;
+  RequestRates rates;
+  std::unique_ptr<api::HttpServer> server;
+  std::optional<OnStop> stopping;
+
+  Result<void> take_folder();
+  Result<void> open_store();
+  Result<void> start_dispatcher();
+  Result<void> start_triggers();
+  Result<void> start_tree();
+  Result<void> listen();
+  void hold(bool is_held, queue::StoreAccess::Done done);
+  void stop(OnStop how);
+  void leave(std::size_t left);
+  void on_event();
+  void reload();
+  void feed_watchdog(Duration interval);
+  void end();
+};
+
+Result<void> Daemon::Parts::take_folder() {
+  if (auto made = make_folder(config->folder); !made)
+    return made;
+  auto locked = lock_folder(config->folder);
+  if (!locked && locked.error().code == Errc::already_exists && options.upgrade)
+    locked = take_over_folder(*config);
+  if (!locked)
+    return tl::unexpected(std::move(locked.error()));
+  lock = std::move(*locked);
+  return make_folder(config->folder + "/output");
+}
+
+Result<void> Daemon::Parts::open_store() {
+  auto opened = store::SqliteStore::open(config->folder + "/store.db");
+  if (!opened)
+    return tl::unexpected(std::move(opened.error()));
+  auto made = process::WardenRunner::create(
+      io, {.signal_mask = options.signal_mask,
+           .keep = process::KeepOptions{
+               .folder = config->folder,
+               .session = random_name(session_words),
+               .patience = config->orphan_time,
+               .on_cut_off = [this] { stop(OnStop::keep); }}});
+  if (!made)
+    return tl::unexpected(std::move(made.error()));
+  runner = std::move(*made);
+  const store::SessionId session{runner->session()};
+  if (auto ended = end_other_sessions(**opened, session); !ended)
+    return ended;
+  if (auto begun = (*opened)->open_session(session); !begun)
+    return begun;
+  if (auto set =
+          set_default_slots(**opened, config->slots, (*opened)->is_new());
+      !set)
+    return set;
+  store = std::make_unique<StoreWriter>(std::move(*opened));
+  housekeeper = std::make_unique<Housekeeper>(
+      *store, config->folder + "/output", content_folder(*config), *config);
+  return {};
+}
+
+Result<void> Daemon::Parts::start_dispatcher() {
+  auto handle = supervisor::spawn_handle(system, {.name = "dispatcher"});
+  if (!handle)
+    return tl::unexpected(std::move(handle.error()));
+  dispatcher = *handle;
+  auto runs_handle = supervisor::spawn_handle(system, {.name = "runs"});
+  if (!runs_handle)
+    return tl::unexpected(std::move(runs_handle.error()));
+  run_driver = *runs_handle;
+  const auto has_runs = std::make_shared<std::atomic<bool>>(true);
+  watch = std::make_shared<JobWatch>(
+      io, *store, dispatcher,
+      [driver = run_driver, has_runs](store::JobId job) {
+        if (*has_runs)
+          actors::send(driver, RunJobChanged{job});
+      });
+  const auto adopted = runner->adopted();
+  if (!adopted.empty())
+    log(LogLevel::info, fmt::format("adopted attempts={}", adopted.size()));
+  const std::string output = config->folder + "/output";
+  dispatcher_deps =
+      std::make_shared<queue::DispatcherDeps>(queue::DispatcherDeps{
+          .store = *store,
+          .runner = *runner,
+          .session = {runner->session()},
+          .dispatch = {.capacity = with_those_of_machine(config->resources),
+                       .most_running = config->most_running},
+          .governor = governor(*config),
+          .output_folder = output,
+          .output_limit = config->output_limit,
+          .seed = std::random_device{}(),
+          .adopted = {adopted.begin(), adopted.end()},
+          .on_change = [this](store::JobId job) { watch->changed(job); },
+          .on_recorded =
+              [this, output](const store::AttemptRef& attempt) {
+                housekeeper->take_record(queue::record_path(output, attempt));
+              },
+          .find_texts =
+              [this](const std::string& path, std::vector<std::string> texts,
+                     std::function<void(std::vector<bool>)> done) {
+                housekeeper->find_texts(path, std::move(texts),
+                                        std::move(done));
+              },
+          .sample = look_at_machine,
+          .has_disk_space =
+              [this] { return housekeeper->check_space().has_value(); },
+          .wall_now = std::chrono::system_clock::now});
+  run_deps = std::make_shared<RunDriverDeps>(RunDriverDeps{
+      .store = *store,
+      .dispatcher = dispatcher,
+      .output_folder = output,
+      .on_change = [this](store::JobId job) { watch->changed(job); },
+      .on_recorded = [this] { on_event(); },
+      .on_outputs_read =
+          [this](const std::string& path) { housekeeper->remove_file(path); },
+      .on_runs_expired =
+          [this](const std::vector<store::RunId>& runs) {
+            housekeeper->forget_runs(runs);
+          },
+      .wall_now = std::chrono::system_clock::now,
+      .content = {.program = options.program,
+                  .folder = content_folder(*config),
+                  .run = {}},
+      .has_runs = has_runs});
+  if (auto started = start_triggers(); !started)
+    return started;
+  return start_tree();
+}
+
+Result<void> Daemon::Parts::start_triggers() {
+  if (config->workflow_folder.empty())
+    return {};
+  auto handle = supervisor::spawn_handle(system, {.name = "triggers"});
+  if (!handle)
+    return tl::unexpected(std::move(handle.error()));
+  triggers = *handle;
+  if (!config->webhook_listen.empty()) {
+    auto listening = WebhookServer::listen(
+        io, config->webhook_listen,
+        [triggers = triggers](WebhookRequest request,
+                              WebhookServer::Done done) {
+          actors::send(triggers,
+                       TakeWebhook{std::make_shared<const WebhookRequest>(
+                                       std::move(request)),
+                                   std::move(done)});
+        });
+    if (!listening)
+      return tl::unexpected(std::move(listening.error()));
+    webhooks = std::move(*listening);
+    log(LogLevel::info,
+        fmt::format("webhooks_listen address={}", webhooks->address()));
+  }
+  trigger_deps = std::make_shared<TriggerDeps>(TriggerDeps{
+      .io = io,
+      .store = *store,
+      .run_driver = run_driver,
+      .workflow_folder = std::filesystem::path{config->workflow_folder + "/"}
+                             .lexically_normal()
+                             .parent_path()
+                             .string(),
+      .state_file = config->folder + "/triggers.json",
+      .webhook_address = webhooks ? webhooks->address() : "",
+      .environment = own_environment(),
+      .wall_now = std::chrono::system_clock::now,
+      .check_space = [this] { return housekeeper->check_space(); }});
+  return {};
+}
+
+/// On the store's thread.
+void Daemon::Parts::on_event() {
+  if (options.on_event)
+    options.on_event();
+  if (trigger_deps && *trigger_deps->waits_for_runs)
+    actors::send(triggers, RunsMoved{});
+}
+
+Result<void> Daemon::Parts::start_tree() {
+  supervisor::ChildSpec child{
+      .id = "dispatcher",
+      .start = [deps = dispatcher_deps](
+                   supervisor::StartContext& start) -> supervisor::StartResult {
+        return queue::spawn_dispatcher(start.supervisor(), deps);
+      },
+      .backoff = supervisor::Backoff{}};
+  supervisor::ChildSpec runs{
+      .id = "runs",
+      .start = [deps = run_deps](
+                   supervisor::StartContext& start) -> supervisor::StartResult {
+        return spawn_run_driver(start.supervisor(), deps);
+      },
+      .backoff = supervisor::Backoff{}};
+  std::vector<supervisor::ChildSpec> children{
+      supervisor::with_handle(std::move(child), dispatcher),
+      supervisor::with_handle(std::move(runs), run_driver)};
+  if (triggers) {
+    supervisor::ChildSpec starters{
+        .id = "triggers",
+        .start = [deps = trigger_deps](supervisor::StartContext& start)
+            -> supervisor::StartResult {
+          return spawn_triggers(start.supervisor(), deps);
+        },
+        .backoff = supervisor::Backoff{}};
+    children.push_back(supervisor::with_handle(std::move(starters), triggers));
+  }
+  auto started =
+      supervisor::spawn_supervisor(system, {.name = "node",
+                                            .intensity = dispatcher_restarts,
+                                            .period = dispatcher_period,
+                                            .children = std::move(children)});
+  if (!started)
+    return tl::unexpected(std::move(started.error()));
+  tree = *started;
+  return {};
+}
+
+Result<void> Daemon::Parts::listen() {
+  // It has atomics, which cannot be moved.
+  context.reset(new NodeContext{.io = io,
+                                .store = *store,
+                                .dispatcher = dispatcher,
+                                .run_driver = run_driver,
+                                .triggers = triggers,
+                                .watch = watch,
+                                .housekeeper = *housekeeper,
+                                .config = config,
+                                .output_folder = config->folder + "/output",
+                                .session = runner->session(),
+                                .version = options.version,
+                                .started = std::chrono::system_clock::now(),
+                                .stop = [this](OnStop how) {
+                                  boost::asio::post(io,
+                                                    [this, how] { stop(how); });
+                                }});
+  context->hold = [this](bool is_held, queue::StoreAccess::Done done) {
+    hold(is_held, std::move(done));
+  };
+  if (std::filesystem::exists(held_file(config->folder)))
+    actors::send(dispatcher, queue::HoldNode{true});
+  auto group = socket_group(*config);
+  if (!group)
+    return tl::unexpected(std::move(group.error()));
+  auto listening = api::HttpServer::listen(
+      io,
+      {.path = config->socket,
+       .group = *group,
+       .limits = {},
+       .admit =
+           [this](const api::Caller& caller) {
+             return rates.admit(caller.uid, config->requests_per_second);
+           }},
+      operations(*context));
+  if (!listening)
+    return tl::unexpected(std::move(listening.error()));
+  server = std::move(*listening);
+  return {};
+}
+
+void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {
+  // The disk is waited for where that is done anyway.
+  queue::call(
+      *store,
+      [folder = config->folder, is_held](store::Store&) {
+        return keep_held(folder, is_held);
+      },
+      [dispatcher = dispatcher, is_held,
+       done = std::move(done)](Result<void> kept) {
+        if (kept)
+          actors::send(dispatcher, queue::HoldNode{is_held});
+        done(std::move(kept));
+      });
+}
+
+void Daemon::Parts::stop(OnStop how) {
+  if (stopping) {
+    // Whoever asks twice is in a hurry.
+    io.stop();
+    return;
+  }
+  stopping = how;
+  notify_service_manager("STOPPING=1");
+  log(LogLevel::info, fmt::format("node_stops commands={}",
+                                  how == OnStop::keep ? "keep" : "end"));
+  server.reset();
+  webhooks.reset();
+  actors::send(dispatcher,
+               queue::EndWork{how == OnStop::keep, [this](std::size_t left) {
+                                boost::asio::post(
+                                    io, [this, left] { leave(left); });
+                              }});
+  stop_timer.expires_after(config->stop_time);
+  stop_timer.async_wait([this](const auto& error) {
+    if (!error)
+      io.stop();
+  });
+}
+
+/// The warden has `left` tasks that the next node needs; without any it is of
+/// no use. Those that have ended and could not be recorded are among them.
+void Daemon::Parts::leave(std::size_t left) {
+  if (left != 0 && stopping == OnStop::end)
+    log(LogLevel::error,
+        fmt::format("ends_not_recorded tasks={} kept_for={}", left,
+                    format_duration(config->orphan_time)));
+  stopping = left == 0 ? OnStop::end : OnStop::keep;
+  io.stop();
+}
+
+void Daemon::Parts::reload() {
+  notify_service_manager(
+      fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
+                  std::chrono::duration_cast<std::chrono::microseconds>(
+                      std::chrono::steady_clock::now().time_since_epoch())
+                      .count()));
+  auto next = options.reload();
+  if (!next) {
+    log(LogLevel::error, fmt::format("config_refused reason={}",
+                                     shell_quote(next.error().what)));
+    notify_service_manager("READY=1");
+    return;
+  }
+  for (const std::string_view name : need_restart(*config, *next))
+    log(LogLevel::warn, fmt::format("config_needs_restart setting={}", name));
+  const bool has_new_slots = next->slots != config->slots;
+  config = std::make_shared<const NodeConfig>(std::move(*next));
+  context->config = config;
+  housekeeper->configure(*config);
+  if (has_new_slots)
+    store->post(
+        [slots = config->slots](store::Store& tables) {
+          (void)set_default_slots(tables, slots, /*is_new=*/slots == 0);
+        },
+        [dispatcher = dispatcher](const Result<void>&) {
+          actors::send(dispatcher, queue::WorkArrived{});
+        });
+  if (triggers)
+    actors::send(triggers, ReloadTriggers{});
+  log(LogLevel::info, "config_reloaded");
+  notify_service_manager("READY=1");
+}
+
+/// Only while the dispatcher answers, too, are we alive.
+void Daemon::Parts::feed_watchdog(Duration interval) {
+  watchdog.expires_after(interval);
+  watchdog.async_wait([this, interval](const auto& error) {
+    if (error)
+      return;
+    actors::send(dispatcher, queue::AskSnapshot{[](const auto&) {
+                   notify_service_manager("WATCHDOG=1");
+                 }});
+    feed_watchdog(interval);
+  });
+}
+
+/// After the I/O loop has ended.
+void Daemon::Parts::end() {
+  // It listens on our loop, which is gone when it is destroyed.
+  signals.stop();
+  server.reset();
+  webhooks.reset();
+  for (const auto& actor : {tree, dispatcher, run_driver, triggers}) {
+    if (actor)
+      actors::stop(actor);
+  }
+  (void)actors::await_all_actors(system, longest_actor_end);
+  if (housekeeper)
+    housekeeper->stop();
+  store.reset();
+  // Only now does nobody send any more.
+  tree = nullptr;
+  dispatcher = nullptr;
+  run_driver = nullptr;
+  triggers = nullptr;
+  if (trigger_deps)
+    trigger_deps->run_driver = nullptr;
+  if (run_deps)
+    run_deps->dispatcher = nullptr;
+  if (context) {
+    context->dispatcher = nullptr;
+    context->run_driver = nullptr;
+    context->triggers = nullptr;
+  }
+  if (runner && stopping == OnStop::keep)
+    runner->leave();
+  else if (runner)
+    runner->close(1s);
+}
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_{std::move(parts)} {}
+
+Daemon::~Daemon() { parts_->end(); }
+
+Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
+  std::unique_ptr<Daemon> daemon{
+      new Daemon{std::make_unique<Parts>(std::move(options))}};
+  Parts& parts = *daemon->parts_;
+  // What has begun is ended by the destructor, in order.
+  for (const auto step : {&Parts::take_folder, &Parts::open_store,
+                          &Parts::start_dispatcher, &Parts::listen}) {
+    if (auto done = (parts.*step)(); !done) {
+      // What runs is not to pay for it.
+      if (parts.runner && !parts.runner->adopted().empty())
+        parts.stopping = OnStop::keep;
+      return tl::unexpected(std::move(done.error()));
+    }
+  }
+  return daemon;
+}
+
+void Daemon::run() {
+  Parts& parts = *parts_;
+  parts.signals.watch(parts.io, [&parts](const signalfd_siginfo& signal) {
+    if (signal.ssi_signo == SIGHUP)
+      parts.reload();
+    else
+      parts.stop(parts.config->on_stop);
+  });
+  if (const auto interval = watchdog_interval())
+    parts.feed_watchdog(*interval);
+  log(LogLevel::info,
+      fmt::format("node_started socket={}", shell_quote(parts.config->socket)));
+  notify_service_manager("READY=1");
+  parts.io.run();
+}
+
+}  // namespace troupe::node

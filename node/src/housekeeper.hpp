@@ -1,0 +1,112 @@
+#pragma once
+
+/// Looks after what piles up: output, jobs that have ended, space on the disk.
+#include "store_writer.hpp"
+
+#include <troupe/base/error.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/node/node_config.hpp>
+#include <troupe/store/job.hpp>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace troupe::node {
+
+/// Has a thread of its own for slow work on files. All methods from any thread.
+class Housekeeper {
+ public:
+  Housekeeper(StoreWriter& store, std::string output_folder,
+              std::string content_folder, const NodeConfig& config);
+  ~Housekeeper();
+  Housekeeper(const Housekeeper&) = delete;
+  Housekeeper& operator=(const Housekeeper&) = delete;
+
+  /// Ends the thread and leaves what is not done to the next one. The store may
+  /// go then, and only then; its last answers are ignored. Repeating does
+  /// nothing.
+  void stop();
+
+  /// From now on these bounds hold.
+  void configure(const NodeConfig& config);
+
+  /// Deletes the output of a job that was forgotten, some time.
+  void remove_output(store::JobId job);
+
+  /// Deletes the artifacts of a run that was forgotten, some time.
+  void remove_artifacts(store::RunId run);
+
+  /// Forgets runs that have ended, some time.
+  void forget_runs(const std::vector<store::RunId>& runs);
+
+  /// Deletes a file that is not counted as output, some time.
+  void remove_file(const std::string& path);
+
+  /// See queue::DispatcherDeps.
+  void find_texts(const std::string& record_path,
+                  std::vector<std::string> texts,
+                  std::function<void(std::vector<bool>)> done);
+
+  /// An attempt has ended, and its record is complete, if there is one: counts
+  /// it and makes it smaller.
+  void take_record(const std::string& record_path);
+
+  /// As of some seconds ago.
+  ///
+  /// Errors: overloaded (less space on the disk than is to stay free).
+  [[nodiscard]] Result<void> check_space() const;
+
+ private:
+  struct Ended {
+    std::uint64_t number = 0;  ///< Of a job or a run.
+    bool has_failed = false;
+    WallTime ended;
+  };
+  struct Old {
+    std::vector<Ended> oldest;
+    std::uint64_t count = 0;  ///< Of all that have ended.
+  };
+  struct OldJobs {
+    Old jobs;  ///< That belong to no run.
+    Old runs;
+  };
+
+  void look_later();
+  void look();
+  void look_at_space();
+  void look_at_jobs();
+  static Result<OldJobs> find_old(store::Store& store);
+  [[nodiscard]] std::vector<std::uint64_t> too_old(const Old& old) const;
+  void forget_old(const OldJobs& old);
+  void forget(std::vector<std::uint64_t> jobs, std::vector<std::uint64_t> runs);
+  void tidy();
+  void delete_output(store::JobId job);
+  void look_at_output();
+  void look_at_content();
+  [[nodiscard]] std::vector<store::JobId> jobs_with_output() const;
+
+  StoreWriter& store_;
+  std::string output_folder_;
+  std::string content_folder_;
+  TimePoint next_look_at_content_;  ///< Of the thread.
+  NodeConfig config_;               ///< Of the thread, as the next.
+  std::uint64_t output_bytes_ = 0;  ///< Of all records that are complete.
+  std::atomic<std::uint64_t> disk_reserve_{0};
+  std::atomic<std::uint64_t> disk_free_{UINT64_MAX};
+  std::atomic<bool> is_ending_{false};
+  boost::asio::io_context io_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
+      keep_running_{io_.get_executor()};
+  boost::asio::steady_timer timer_{io_};
+  std::thread thread_;
+};
+
+}  // namespace troupe::node

@@ -1,0 +1,99 @@
+#pragma once
+
+/// Jobs as docs/openapi.yaml has them, to and from JSON. Pure.
+#include <troupe/base/error.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/queue/dispatch_core.hpp>
+#include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/json_fields.hpp>
+#include <troupe/store/store.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace troupe::node {
+
+using queue::Json;
+
+/// What somebody submits.
+struct Submission {
+  store::NewJob job;
+  std::uint64_t count = 1;             ///< Tasks whose argument is empty.
+  std::vector<std::string> arguments;  ///< Or one task for each of these.
+  bool has_arguments = false;
+  bool is_open = false;  ///< More arguments follow.
+};
+
+/// What request ids of jobs of runs begin with, and no others.
+inline constexpr std::string_view run_request_prefix = "run/";
+
+/// Errors of all that read: invalid_argument, naming the key.
+[[nodiscard]] Result<Submission> submission_from_json(const Json& json,
+                                                      WallTime now);
+
+/// `before` is what the job runs now.
+[[nodiscard]] Result<store::JobEdit> edit_from_json(
+    const Json& json, const queue::JobSpec& before);
+
+/// `before` is the group as it is, or a new one.
+[[nodiscard]] Result<store::Group> group_from_json(const Json& json,
+                                                   store::Group before);
+
+struct Chunk {
+  std::uint64_t number = 0;
+  std::vector<std::string> arguments;
+};
+[[nodiscard]] Result<Chunk> chunk_from_json(const Json& json);
+
+/// A job as people are to see it.
+struct SeenJob {
+  store::JobInfo info;       ///< What is claimed and has not started waits.
+  std::uint64_t paused = 0;  ///< Tasks of those that run.
+};
+
+/// With what is at hand, which the dispatcher knows. All that is told of jobs
+/// and groups comes from these, so that no two answers differ.
+[[nodiscard]] SeenJob as_it_looks(
+    store::JobInfo job,
+    const std::map<store::JobId, queue::TasksAtHand>& at_hand);
+[[nodiscard]] store::GroupInfo as_it_looks(
+    store::GroupInfo group,
+    const std::map<std::string, queue::TasksAtHand>& at_hand);
+
+[[nodiscard]] Json to_json(const SeenJob& job, bool with_command);
+[[nodiscard]] Json to_json(const store::TaskResult& result);
+[[nodiscard]] Json to_json(const store::TaskInfo& task,
+                           const std::vector<store::TaskResult>& attempts);
+[[nodiscard]] Json to_json(const store::GroupInfo& group,
+                           flow_control::BreakerState breaker);
+[[nodiscard]] Json to_json(const flow_control::Resources& resources);
+
+[[nodiscard]] std::string_view to_string(store::Priority priority);
+/// The value of `priority`, if there is one.
+void read_priority(queue::JsonFields& fields, store::Priority& out);
+[[nodiscard]] std::string_view to_string(store::When when);
+[[nodiscard]] std::optional<store::JobSet> job_set(std::string_view name);
+
+/// What is known of why a job does not run (more).
+struct Circumstances {
+  store::JobInfo job;  ///< As it looks; likewise the needed ones.
+  std::uint64_t paused = 0;
+  struct Needed {
+    store::Need need;
+    std::optional<store::JobState> state;  ///< None: it is forgotten.
+  };
+  std::vector<Needed> needs;
+  std::optional<WallTime> next_due;  ///< Of tasks that back off.
+  store::GroupInfo group;
+  std::optional<store::JobId> ahead;  ///< A job before it in its queue.
+  std::optional<queue::Obstacle> obstacle;
+};
+
+/// The answer of /v1/jobs/{job}/why. `now` and `steady_now` are one moment.
+[[nodiscard]] Json explain(const Circumstances& seen, WallTime now,
+                           TimePoint steady_now);
+
+}  // namespace troupe::node

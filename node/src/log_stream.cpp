@@ -1,0 +1,160 @@
+#include "log_stream.hpp"
+
+#include <troupe/queue/dispatcher_actor.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <utility>
+
+namespace troupe::node {
+namespace {
+
+/// Between two looks at a file that grows.
+constexpr Duration look_interval = 50ms;
+/// Frames between two turns of others on the I/O thread.
+constexpr int most_at_once = 64;
+
+}  // namespace
+
+void LogStream::start(boost::asio::io_context& io, queue::StoreAccess& store,
+                      const std::string& output_folder,
+                      const LogRequest& request, std::uint32_t first,
+                      const api::HttpStream& stream) {
+  const auto log = std::make_shared<LogStream>(io, store, output_folder,
+                                               request, first, stream);
+  boost::asio::post(io, [log] { log->send(); });
+}
+
+LogStream::LogStream(boost::asio::io_context& io, queue::StoreAccess& store,
+                     std::string output_folder, const LogRequest& request,
+                     std::uint32_t first, api::HttpStream stream)
+    : io_{io},
+      store_{store},
+      output_folder_{std::move(output_folder)},
+      request_{request},
+      attempt_{first},
+      stream_{std::move(stream)},
+      timer_{io} {}
+
+void LogStream::write(const process::RecordFrame& frame) {
+  if (!request_.as_record) {
+    stream_.write(frame.bytes);
+    return;
+  }
+  if (!std::exchange(has_header_, true))
+    stream_.write(process::record_header());
+  stream_.write(process::record_frame_header(frame));
+  stream_.write(frame.bytes);
+}
+
+bool LogStream::open() {
+  if (reader_)
+    return true;
+  auto reader = process::RecordReader::open(queue::record_path(
+      output_folder_, {request_.task, std::max(attempt_, 1U)}));
+  if (!reader)
+    return false;
+  reader_.emplace(std::move(*reader));
+  return true;
+}
+
+void LogStream::send_tail() {
+  const auto lines = std::exchange(request_.tail, std::nullopt);
+  const auto pieces = reader_->tail(static_cast<std::size_t>(*lines));
+  if (!pieces)
+    return;
+  for (const process::RecordPiece& piece : *pieces)
+    write({.kind = piece.kind,
+           .time = piece.time,
+           .bytes = piece.bytes,
+           .unrecorded_bytes = piece.unrecorded_bytes});
+}
+
+void LogStream::send() {
+  if (stream_.is_over())
+    return;
+  if (!open()) {
+    at_end();
+    return;
+  }
+  if (request_.tail)
+    send_tail();
+  for (int i = 0; i < most_at_once && stream_.wants_more(); ++i) {
+    const auto frame = reader_->next();
+    // A damaged record ends where the damage begins.
+    if (!frame || !*frame) {
+      at_end();
+      return;
+    }
+    write(**frame);
+  }
+  if (stream_.wants_more())
+    boost::asio::post(io_, [self = shared_from_this()] { self->send(); });
+  else
+    stream_.on_drained([self = shared_from_this()] { self->send(); });
+}
+
+void LogStream::at_end() {
+  if (!request_.follow) {
+    stream_.end();
+    return;
+  }
+  if (!is_last_) {
+    ask_whether_ended();
+    return;
+  }
+  if (next_attempt_ == 0) {
+    stream_.end();
+    return;
+  }
+  attempt_ = std::exchange(next_attempt_, 0);
+  reader_.reset();
+  is_last_ = false;
+  look_again();
+}
+
+void LogStream::ask_whether_ended() {
+  queue::call(
+      store_,
+      [task = request_.task](store::Store& store) { return store.task(task); },
+      [self = shared_from_this()](Result<store::TaskInfo> task) {
+        boost::asio::post(
+            self->io_, [self, task = std::move(task)] { self->on_task(task); });
+      });
+}
+
+/// What is in the file now may be more than we have read: the end is known only
+/// once it is read again.
+void LogStream::on_task(const Result<store::TaskInfo>& task) {
+  if (!task) {
+    is_last_ = true;
+    send();
+    return;
+  }
+  const bool is_over = task->state == store::TaskState::ended ||
+                       task->state == store::TaskState::backing_off ||
+                       task->attempt != attempt_;
+  const bool stays = request_.attempt != 0;
+  is_last_ = is_over && (task->state == store::TaskState::ended || stays ||
+                         (attempt_ != 0 && task->attempt > attempt_));
+  if (attempt_ == 0 && task->attempt > 0) {
+    attempt_ = task->attempt;
+    is_last_ = task->state == store::TaskState::ended;
+  } else if (is_last_ && !stays && task->attempt > attempt_) {
+    next_attempt_ = attempt_ + 1;
+  }
+  if (is_last_)
+    send();
+  else
+    look_again();
+}
+
+void LogStream::look_again() {
+  timer_.expires_after(look_interval);
+  timer_.async_wait([self = shared_from_this()](const auto& error) {
+    if (!error)
+      self->send();
+  });
+}
+
+}  // namespace troupe::node

@@ -1,0 +1,313 @@
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/config/document.hpp>
+#include <troupe/config/fields.hpp>
+#include <troupe/node/node_config.hpp>
+
+#include <boost/asio/ip/address.hpp>
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <map>
+#include <utility>
+
+namespace troupe::node {
+namespace {
+
+using config::Diagnostics;
+using config::Entry;
+using config::Fields;
+using config::Keyword;
+using config::Node;
+using config::Section;
+using config::Type;
+
+constexpr std::uint32_t most_slots = 100'000;
+constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
+
+constexpr std::array<Keyword, 25> keywords{{
+    {"folder", Type::text, "Where jobs and their output are kept."},
+    {"socket", Type::text, "The unix socket that clients connect to."},
+    {"workflow-folder", Type::text, "Workflows whose triggers are armed."},
+    {"webhook-listen", Type::text, "Where webhooks are listened for."},
+    {"socket-group", Type::text, "A group that may connect, too."},
+    {"socket-group-role", Type::text, "What it may: read, operate or admin."},
+    {"slots", Type::count, "Tasks that the group default runs at once."},
+    {"most-running", Type::count, "Tasks of all groups that run at once."},
+    {"resources", Type::custom, "What tasks can take, by name."},
+    {"memory-reserve", Type::size, "Memory that is to stay free."},
+    {"max-load", Type::number, "Starts nothing that raises the load above it."},
+    {"queue-limit", Type::count, "Tasks that may wait."},
+    {"requests-per-second", Type::count, "Of each user."},
+    {"output-limit", Type::size, "Output that is kept of an attempt."},
+    {"output-total", Type::size, "Output that is kept of all jobs."},
+    {"disk-reserve", Type::size, "Space on the disk that is to stay free."},
+    {"keep-jobs", Type::count, "Jobs that are kept after their end."},
+    {"keep-age", Type::duration, "How long jobs are kept after their end."},
+    {"keep-failed-age", Type::duration, "The same for jobs that have failed."},
+    {"on-stop", Type::text, "What becomes of what runs: end or keep."},
+    {"stop-time", Type::duration, "How long the end of the node may take."},
+    {"orphan-time", Type::duration, "How long commands run on without a node."},
+    {"log-file", Type::text, "Where the node logs to."},
+    {"log-size", Type::size, "When that file is rotated."},
+    {"log-files", Type::count, "How many of them are kept."},
+}};
+
+const Section section{"node", "the configuration of a node", keywords};
+
+void read_size(Fields& fields, std::string_view name, std::uint64_t& out) {
+  const Entry* const entry = fields.take(name);
+  if (entry == nullptr)
+    return;
+  if (const auto size =
+          config::to_size(entry->value, name, fields.diagnostics()))
+    out = *size;
+}
+
+void read_count(Fields& fields, std::string_view name, std::uint64_t& out) {
+  const Entry* const entry = fields.take(name);
+  if (entry == nullptr)
+    return;
+  if (const auto count = config::to_count(entry->value, name, 0, most_count,
+                                          fields.diagnostics()))
+    out = *count;
+}
+
+/// One of a few words.
+template <class Value>
+void read_word(Fields& fields, std::string_view name,
+               const std::vector<std::pair<std::string_view, Value>>& words,
+               Value& out) {
+  const Entry* const entry = fields.take(name);
+  if (entry == nullptr)
+    return;
+  const auto text = config::to_text(entry->value, name, fields.diagnostics());
+  if (!text)
+    return;
+  std::string known;
+  for (const auto& [word, value] : words) {
+    if (*text == word) {
+      out = value;
+      return;
+    }
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", word);
+  }
+  config::report_expected(entry->value, name, "one of " + known,
+                          fields.diagnostics());
+}
+
+void read_resources(Fields& fields, flow_control::Resources& out) {
+  const Entry* const entry = fields.take("resources");
+  if (entry == nullptr)
+    return;
+  Diagnostics& diagnostics = fields.diagnostics();
+  if (entry->value.kind != Node::Kind::mapping) {
+    config::report_expected(entry->value, "resources",
+                            "names with amounts, such as gpu: 2", diagnostics);
+    return;
+  }
+  for (const Entry& item : entry->value.entries) {
+    const auto one = flow_control::Resources::parse(
+        fmt::format("{}={}", item.key, item.value.text));
+    if (one)
+      out.give_back(*one);
+    else
+      diagnostics.add(item.where, one.error().what);
+  }
+}
+
+void require_absolute(const Node& root, std::string_view name,
+                      const std::string& path, Diagnostics& diagnostics) {
+  const Node* const node = root.find(name);
+  if (node != nullptr && !path.empty() && !path.starts_with('/'))
+    config::report_expected(*node, name, "a path that begins with /",
+                            diagnostics);
+}
+
+NodeConfig decode(const Node& root, NodeConfig decoded,
+                  Diagnostics& diagnostics) {
+  Fields fields{root, section, diagnostics};
+  fields.read("folder", decoded.folder);
+  fields.read("socket", decoded.socket);
+  fields.read("workflow-folder", decoded.workflow_folder);
+  fields.read("webhook-listen", decoded.webhook_listen);
+  fields.read("socket-group", decoded.socket_group);
+  read_word<api::Role>(fields, "socket-group-role",
+                       {{"read", api::Role::read},
+                        {"operate", api::Role::operate},
+                        {"admin", api::Role::admin}},
+                       decoded.socket_group_role);
+  fields.read("slots", decoded.slots, 0, most_slots);
+  fields.read("most-running", decoded.most_running, 1, most_slots);
+  read_resources(fields, decoded.resources);
+  read_size(fields, "memory-reserve", decoded.memory_reserve);
+  fields.read("max-load", decoded.max_load, 0, 1e6);
+  read_count(fields, "queue-limit", decoded.queue_limit);
+  fields.read("requests-per-second", decoded.requests_per_second, 0, 1'000'000);
+  read_size(fields, "output-limit", decoded.output_limit);
+  read_size(fields, "output-total", decoded.output_total);
+  read_size(fields, "disk-reserve", decoded.disk_reserve);
+  read_count(fields, "keep-jobs", decoded.keep_jobs);
+  fields.read("keep-age", decoded.keep_age);
+  fields.read("keep-failed-age", decoded.keep_failed_age);
+  read_word<OnStop>(fields, "on-stop",
+                    {{"end", OnStop::end}, {"keep", OnStop::keep}},
+                    decoded.on_stop);
+  fields.read("stop-time", decoded.stop_time);
+  fields.read("orphan-time", decoded.orphan_time);
+  fields.read("log-file", decoded.log_file);
+  read_size(fields, "log-size", decoded.log_size);
+  fields.read("log-files", decoded.log_files, 1, 100);
+  fields.finish();
+  require_absolute(root, "folder", decoded.folder, diagnostics);
+  require_absolute(root, "socket", decoded.socket, diagnostics);
+  if (!decoded.webhook_listen.empty()) {
+    const auto address = parse_loopback(decoded.webhook_listen);
+    const Node* const node = root.find("webhook-listen");
+    if (!address && node != nullptr)
+      diagnostics.add(node->where, address.error().what);
+  }
+  require_absolute(root, "workflow-folder", decoded.workflow_folder,
+                   diagnostics);
+  require_absolute(root, "log-file", decoded.log_file, diagnostics);
+  return decoded;
+}
+
+std::string_view name_of(OnStop on_stop) {
+  switch (on_stop) {
+    case OnStop::end:
+      return "end";
+    case OnStop::keep:
+      return "keep";
+  }
+  return "end";
+}
+
+/// The values in the order of `keywords`.
+std::vector<std::string> values_of(const NodeConfig& c) {
+  const auto size = [](std::uint64_t bytes) {
+    constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+    return bytes % mib == 0 && bytes != 0 ? fmt::format("{}MiB", bytes / mib)
+                                          : fmt::format("{}", bytes);
+  };
+  const auto number = [](auto value) { return fmt::format("{}", value); };
+  return {c.folder,
+          c.socket,
+          c.workflow_folder,
+          c.webhook_listen,
+          c.socket_group,
+          std::string{to_string(c.socket_group_role)},
+          number(c.slots),
+          number(c.most_running),
+          c.resources.text(),
+          size(c.memory_reserve),
+          number(c.max_load),
+          number(c.queue_limit),
+          number(c.requests_per_second),
+          size(c.output_limit),
+          size(c.output_total),
+          size(c.disk_reserve),
+          number(c.keep_jobs),
+          format_duration(c.keep_age),
+          format_duration(c.keep_failed_age),
+          std::string{name_of(c.on_stop)},
+          format_duration(c.stop_time),
+          format_duration(c.orphan_time),
+          c.log_file,
+          size(c.log_size),
+          number(c.log_files)};
+}
+
+std::vector<Setting> settings_of(const NodeConfig& config, const Node& root,
+                                 std::string_view file) {
+  std::vector<Setting> settings;
+  auto values = values_of(config);
+  for (std::size_t i = 0; i < keywords.size(); ++i) {
+    std::string origin = "default";
+    for (const Entry& entry : root.entries) {
+      if (section.find(entry.key) == &keywords[i])
+        origin = fmt::format("{}:{}", file, entry.where.line);
+    }
+    settings.push_back({keywords[i].name, std::move(values[i]),
+                        std::move(origin), keywords[i].doc});
+  }
+  return settings;
+}
+
+NodeConfig with(const ConfigDefaults& defaults) {
+  NodeConfig config;
+  config.folder = defaults.folder;
+  config.socket = defaults.socket;
+  config.workflow_folder = defaults.workflow_folder;
+  return config;
+}
+
+}  // namespace
+
+Result<LoopbackAddress> parse_loopback(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const auto port = colon == std::string::npos
+                        ? parse_count("")
+                        : parse_count(text.substr(colon + 1));
+  std::string host = text.substr(0, std::min(colon, text.size()));
+  if (host.starts_with('[') && host.ends_with(']'))
+    host = host.substr(1, host.size() - 2);
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(host, error);
+  if (error || !port || *port > UINT16_MAX)
+    return failure(Errc::invalid_argument,
+                   fmt::format("webhook-listen: expected an address such as "
+                               "127.0.0.1:4100, got \"{}\"",
+                               printable(text)));
+  if (!address.is_loopback())
+    return failure(Errc::invalid_argument,
+                   fmt::format("webhook-listen: {} can be reached from "
+                               "outside; listen on 127.0.0.1 and put a proxy "
+                               "that speaks TLS before it",
+                               printable(host)));
+  return LoopbackAddress{host, static_cast<std::uint16_t>(*port)};
+}
+
+Result<LoadedConfig> load_config(std::shared_ptr<const config::Source> source,
+                                 const ConfigDefaults& defaults) {
+  Diagnostics diagnostics{source};
+  const auto document = config::read_yaml(source, diagnostics);
+  if (!document)
+    return tl::unexpected(diagnostics.error());
+  Node root = document->root;
+  if (root.kind == Node::Kind::null)
+    root.kind = Node::Kind::mapping;
+  LoadedConfig loaded;
+  loaded.config = decode(root, with(defaults), diagnostics);
+  if (diagnostics.errors() != 0)
+    return tl::unexpected(diagnostics.error());
+  loaded.settings = settings_of(loaded.config, root, source->name());
+  return loaded;
+}
+
+LoadedConfig default_config(const ConfigDefaults& defaults) {
+  NodeConfig config = with(defaults);
+  auto settings = settings_of(config, Node{}, "");
+  return {std::move(config), std::move(settings)};
+}
+
+std::vector<std::string_view> need_restart(const NodeConfig& now,
+                                           const NodeConfig& next) {
+  const auto before = values_of(now);
+  const auto after = values_of(next);
+  constexpr std::array<std::string_view, 10> live{
+      "slots",        "queue-limit",  "requests-per-second",
+      "output-total", "disk-reserve", "keep-jobs",
+      "keep-age",     "on-stop",      "keep-failed-age",
+      "stop-time"};
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < keywords.size(); ++i) {
+    if (before[i] != after[i] &&
+        std::find(live.begin(), live.end(), keywords[i].name) == live.end())
+      names.push_back(keywords[i].name);
+  }
+  return names;
+}
+
+}  // namespace troupe::node

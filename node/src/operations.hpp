@@ -1,0 +1,52 @@
+#pragma once
+
+/// What a node can be asked: the one table of all that is reachable from
+/// outside, as docs/openapi.yaml describes it.
+#include "housekeeper.hpp"
+#include "job_watch.hpp"
+#include "store_writer.hpp"
+
+#include <troupe/actors/caf.hpp>
+#include <troupe/api/http.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/node/node_config.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe::node {
+
+struct NodeCounters {
+  std::atomic<std::uint64_t> accepted{0};  ///< Jobs.
+  std::atomic<std::uint64_t> refused{0};   ///< Submissions.
+};
+
+/// What the operations work with; outlives them.
+struct NodeContext {
+  boost::asio::io_context& io;
+  StoreWriter& store;
+  actors::ActorRef dispatcher;  ///< A handle, the same over restarts.
+  actors::ActorRef run_driver;  ///< Likewise.
+  actors::ActorRef triggers;    ///< Likewise; null without workflow-folder.
+  std::shared_ptr<JobWatch> watch;
+  Housekeeper& housekeeper;
+  std::shared_ptr<const NodeConfig> config;  ///< I/O thread only.
+  std::string output_folder;
+  std::string session;
+  std::string version;
+  WallTime started;
+  std::function<void(OnStop)> stop;
+  /// I/O thread only; `done` on a thread of the store's.
+  std::function<void(bool is_held, queue::StoreAccess::Done done)> hold;
+  NodeCounters counters{};
+};
+
+[[nodiscard]] std::vector<api::Operation> operations(NodeContext& context);
+
+}  // namespace troupe::node

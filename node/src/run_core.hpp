@@ -1,0 +1,236 @@
+#pragma once
+
+/// One run of a workflow as a node drives it: what has happened goes in, what
+/// is to be submitted to the queue comes out.
+#include "run_spec.hpp"
+
+#include <troupe/node/step_secrets.hpp>
+#include <troupe/queue/job_spec.hpp>
+#include <troupe/workflow/content_argv.hpp>
+#include <troupe/workflow/hook.hpp>
+#include <troupe/workflow/plan.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace troupe::node {
+
+/// A step that was started, or passed over; for displays.
+struct StepView {
+  StepKey key;
+  std::string id;       ///< In the file; empty if it has none.
+  std::string name;     ///< For people; empty if it was never started.
+  std::string command;  ///< Resolved; empty if it is longer than 1 KiB.
+  std::optional<workflow::StepOutcome> outcome;  ///< None while it runs.
+  std::string reason;
+  store::JobId job;  ///< Of the queue; zero if there is none.
+  std::uint32_t attempts = 0;
+  int exit_status = 0;
+  Duration took{0};  ///< The last attempt.
+  WallTime started;
+  std::optional<WallTime> ended;
+};
+
+/// What somebody was asked before a job could run, and has said.
+struct ApprovalView {
+  std::string prompt{};
+  std::optional<workflow::ApprovalAnswer> answer{};
+  WallTime answered{};  ///< If there is an answer.
+};
+
+/// One variant of a job; for displays.
+struct InstanceView {
+  std::string job;
+  std::string label;
+  std::vector<std::string> needs;  ///< As `job` of others.
+  workflow::JobState state = workflow::JobState::pending;
+  std::string reason;
+  std::optional<WallTime> ready;  ///< All that it needs had ended.
+  std::optional<WallTime> started;
+  std::optional<WallTime> ended;
+  /// Of all rounds and restarts, in order.
+  std::vector<StepView> steps;
+  std::optional<ApprovalView> approval;  ///< None until it is asked for.
+};
+
+/// The run is what was submitted and what has happened to it since, in order:
+/// made anew and told all of it once more, a RunCore stands where the one
+/// before it stood. Pure: no clock, no store; owned by one actor.
+///
+/// A retry is another round of the plan. Of a job that has succeeded before,
+/// the results are told to the plan again instead of starting its steps.
+class RunCore {
+ public:
+  /// A step that has a job of the queue, or is to get one.
+  struct Running {
+    workflow::StartStep start;
+    store::JobId job;           ///< Zero until on_submitted().
+    bool is_cancelled = false;  ///< The plan wants its end.
+  };
+
+  /// What is to be done once the news are recorded. Each may be done twice.
+  struct Decision {
+    std::vector<StepKey> submit;
+    std::vector<StepKey> cancel;  ///< After that.
+    /// What people are to be told of; together with the record, once.
+    std::vector<workflow::NoticeOrder> notices;
+  };
+
+  /// A job that tells people something, and when it is to be submitted.
+  struct NoticeJob {
+    workflow::NoticeOrder::If condition = workflow::NoticeOrder::If::always;
+    store::NewJob job;
+  };
+
+  /// Errors: those of load_workflow_of() and workflow::Plan::make().
+  [[nodiscard]] static Result<RunCore> make(store::RunId run, RunSpec spec);
+
+  /// What the news lead to; nothing if they are none, which are not to be
+  /// recorded: a step that does not run any more, a limit that has not passed.
+  /// `at` is never taken to be before what was told last.
+  ///
+  /// Errors: invalid_argument (the run is in no state for it, or there is no
+  /// such job); nothing has changed then.
+  [[nodiscard]] Result<std::optional<Decision>> apply(const RunNews& news,
+                                                      WallTime at);
+
+  /// Tells all that was recorded, in order.
+  ///
+  /// Errors: corrupt (this cannot have happened to this run: another version
+  /// has understood the workflow in another way).
+  [[nodiscard]] Result<void> replay(std::span<const store::RunEvent> events);
+
+  /// Whether the plan is to be asked, at that time.
+  [[nodiscard]] std::optional<WallTime> next_deadline() const;
+
+  /// What runs, or is to run.
+  [[nodiscard]] const std::map<StepKey, Running>& running() const {
+    return running_;
+  }
+  void on_submitted(const StepKey& step, store::JobId job);
+
+  /// The job of the queue for a step that runs.
+  /// `content` is where the node keeps it; the run is this one.
+  [[nodiscard]] store::NewJob job_for(const StepKey& step,
+                                      workflow::ContentUse content) const;
+
+  /// The job of the queue for the `place`th notice of the event `number`, which
+  /// was told last. `program` is that of troupe.
+  [[nodiscard]] NoticeJob notice_job(const workflow::NoticeOrder& order,
+                                     std::uint64_t number, std::size_t place,
+                                     const std::string& program) const;
+
+  /// The concurrency group of runs that it has to be let into before it begins,
+  /// and before a retry; empty if there is none.
+  [[nodiscard]] const std::string& concurrency_group() const { return group_; }
+
+  [[nodiscard]] const std::vector<StepSecret>& secrets() const {
+    return secrets_;
+  }
+
+  [[nodiscard]] store::RunId run() const { return run_; }
+  [[nodiscard]] const RunSpec& spec() const { return spec_; }
+  [[nodiscard]] const workflow::Workflow& workflow() const {
+    return *workflow_;
+  }
+  /// What people call it: by its `run-name`, else as the workflow.
+  [[nodiscard]] const std::string& title() const {
+    return plan_.title().empty() ? workflow_->name : plan_.title();
+  }
+  /// How many events have been told: the number of the next one.
+  [[nodiscard]] std::uint64_t events() const { return events_; }
+  [[nodiscard]] WallTime last_event() const { return last_; }
+  [[nodiscard]] store::RunState state() const;
+  [[nodiscard]] store::RunCounts counts() const;
+  /// How many instances wait for approval.
+  [[nodiscard]] std::size_t awaiting() const;
+  [[nodiscard]] std::span<const InstanceView> instances() const {
+    return instances_;
+  }
+  /// The job that this one of instances() is a variant of.
+  [[nodiscard]] const workflow::Job& definition(std::size_t instance) const {
+    return *plan_.instances()[instance].definition;
+  }
+  /// What groups have decided, for people, with the time.
+  [[nodiscard]] const std::vector<std::pair<WallTime, std::string>>& notes()
+      const {
+    return notes_;
+  }
+
+ private:
+  /// An instance over all rounds: who has called it, the job and which of its
+  /// instances it is.
+  using Place = std::string;
+  /// Of each step that has ended, in this restart of the instance.
+  using Results = std::map<std::uint32_t, workflow::StepResult>;
+
+  RunCore(store::RunId run, RunSpec spec,
+          std::shared_ptr<const workflow::Workflow> workflow,
+          workflow::Plan plan);
+
+  [[nodiscard]] TimePoint plan_now() const;
+  void name_instances();
+  void recall(std::size_t instance);
+  [[nodiscard]] InstanceView& view(workflow::InstanceId id);
+  [[nodiscard]] std::string step_id(workflow::InstanceId instance,
+                                    std::size_t step) const;
+  Result<std::optional<Decision>> retry(const RunRetried& retried);
+  Result<std::optional<Decision>> note_answer(const RunAnswered& answered);
+  [[nodiscard]] std::map<Place, Results> results_to_keep(
+      const std::string& from) const;
+  [[nodiscard]] const Place& place_of(std::size_t instance) const;
+  Decision perform(workflow::Actions actions);
+  [[nodiscard]] store::Priority priority_of(const workflow::Job& job) const;
+  /// Has the command get the values of the secrets that it uses.
+  void add_secrets(workflow::StartStep& start, const std::string& program,
+                   queue::JobSpec& spec,
+                   std::map<std::string, std::string>& variables) const;
+  /// The start of a round and what comes of it.
+  Decision begin();
+  /// The end of a run that has not begun.
+  Decision leave_out();
+  void add_notices(const workflow::Actions& actions, Decision& decision) const;
+  void perform(const workflow::StartStep& start, Decision& decision,
+               workflow::Actions& more);
+  void perform(const workflow::CancelStep& cancel, Decision& decision);
+  void perform(const workflow::StepEnded& ended);
+  void perform(const workflow::JobStateChanged& changed);
+  void perform(const workflow::GroupDecided& decided);
+  void perform(const workflow::JobExpanded& expanded);
+  void perform(const workflow::ApprovalWanted& wanted, workflow::Actions& more);
+  [[nodiscard]] bool is_kept(std::size_t instance) const;
+
+  store::RunId run_;
+  RunSpec spec_;
+  std::shared_ptr<const workflow::Workflow> workflow_;
+  workflow::Plan plan_;
+  std::uint64_t events_ = 0;
+  bool has_begun_ = false;
+  WallTime last_{};
+  bool has_failed_to_begin_ = false;
+  std::string group_;
+  std::vector<StepSecret> secrets_;
+  std::uint32_t round_ = 0;
+  bool round_before_failed_ = false;
+  std::map<StepKey, Running> running_;
+  std::vector<InstanceView> instances_;
+  std::vector<Place> places_;            ///< Of each instance.
+  std::vector<std::uint32_t> restarts_;  ///< Of each instance.
+  std::vector<Results> results_;         ///< Likewise.
+  std::map<Place, Results> kept_;        ///< Of rounds before.
+  /// Of jobs that somebody has approved, in any round.
+  std::map<std::string, workflow::ApprovalAnswer> approved_;
+  /// As they were in rounds before, until this one has them, too.
+  std::map<Place, InstanceView> before_;
+  /// How the step that is being told to the plan has ended.
+  const RunStepEnded* told_ = nullptr;
+  std::vector<std::pair<WallTime, std::string>> notes_;
+};
+
+}  // namespace troupe::node

@@ -1,0 +1,1112 @@
+#include "run_driver_actor.hpp"
+
+#include "run_history.hpp"
+#include "step_end.hpp"
+
+#include <troupe/base/log.hpp>
+#include <troupe/base/random_name.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/node/approvers.hpp>
+#include <troupe/queue/dispatcher_actor.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <fmt/format.h>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+namespace troupe::node {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using store::JobId;
+using store::RunId;
+using store::Store;
+
+constexpr Duration store_pause = 1s;
+/// Jobs that are submitted in one transaction: others wait for the store.
+constexpr std::size_t most_at_once = 200;
+constexpr std::uint32_t runs_at_once = 1000;
+constexpr std::uint32_t events_at_once = 10'000;
+/// Among which the earlier runs of a workflow are looked for.
+constexpr std::uint32_t most_ended_runs = 200;
+/// Among which those are looked for that a workflow does not keep.
+constexpr std::uint32_t most_runs_to_expire = 2000;
+constexpr Duration longest_timer = 1h;
+constexpr std::size_t longest_run_name = 200;
+
+/// One transaction of a run.
+struct Write {
+  RunId run;
+  std::optional<store::RunEvent> event;
+  store::RunState state = store::RunState::running;
+  store::RunCounts counts;
+  std::vector<std::pair<StepKey, store::NewJob>> submit;
+  std::vector<StepKey> cancel;
+  /// Those that the event is to be told by.
+  std::vector<RunCore::NoticeJob> notices;
+  /// Of these steps, what they hand on of what they print.
+  std::map<StepKey, std::vector<workflow::PrintedOutput>> printed;
+  /// Of those who wait for the event to be recorded.
+  std::vector<std::function<void(Result<void>)>> done;
+};
+
+/// What has come of it.
+struct Outcome {
+  std::vector<std::pair<StepKey, JobId>> submitted;
+  std::vector<JobId> cancelled;
+  std::vector<store::AttemptRef> to_stop;
+  /// Steps that had ended, or cannot be submitted.
+  std::vector<RunStepEnded> ended;
+  bool has_notices = false;
+};
+
+// What comes back to the actor.
+
+struct RunsFound {
+  Result<std::vector<RunId>> runs;
+};
+struct EarlierFound {
+  std::shared_ptr<const RunSubmission> submission;
+  std::string name;  ///< Of the run.
+  std::function<void(Result<Json>)> done;
+  std::shared_ptr<Result<std::vector<KeptRun>>> earlier;
+};
+struct RunOpened {
+  std::shared_ptr<const RunSubmission> submission;
+  std::function<void(Result<Json>)> done;
+  Result<store::SubmittedRun> opened;
+};
+struct RunLoaded {
+  RunId run;
+  std::shared_ptr<Result<KeptRun>> kept;
+};
+struct RunWritten {
+  std::shared_ptr<const Write> write;
+  std::shared_ptr<Result<Outcome>> outcome;
+};
+struct EndSeen {
+  RunId run;
+  JobId job;
+  std::shared_ptr<Result<std::optional<RunStepEnded>>> end;
+};
+/// A run that waited for its concurrency group may begin.
+struct LetIn {
+  RunId run;
+};
+struct TryAgain {};
+struct RunTick {
+  RunId run;
+  std::uint64_t token = 0;
+};
+
+}  // namespace
+}  // namespace troupe::node
+
+TROUPE_LOCAL_MESSAGE(troupe::node::RunsFound)
+TROUPE_LOCAL_MESSAGE(troupe::node::EarlierFound)
+TROUPE_LOCAL_MESSAGE(troupe::node::RunOpened)
+TROUPE_LOCAL_MESSAGE(troupe::node::RunLoaded)
+TROUPE_LOCAL_MESSAGE(troupe::node::RunWritten)
+TROUPE_LOCAL_MESSAGE(troupe::node::EndSeen)
+TROUPE_LOCAL_MESSAGE(troupe::node::LetIn)
+TROUPE_LOCAL_MESSAGE(troupe::node::TryAgain)
+TROUPE_LOCAL_MESSAGE(troupe::node::RunTick)
+
+namespace troupe::node {
+namespace {
+
+/// Whether asking once more may help.
+bool may_pass(const Error& error) {
+  return error.code != Errc::invalid_argument && error.code != Errc::not_found;
+}
+
+// -- In the store's thread ---------------------------------------------------
+
+Result<std::vector<RunId>> find_open_runs(Store& store) {
+  std::vector<RunId> all;
+  store::RunFilter filter{.set = store::RunSet::unended};
+  while (true) {
+    const auto some = store.runs(filter, runs_at_once);
+    if (!some)
+      return tl::unexpected(some.error());
+    for (const store::RunInfo& run : *some)
+      all.push_back(run.id);
+    if (some->size() < runs_at_once)
+      return all;
+    filter.before = some->back().id;
+  }
+}
+
+Result<KeptRun> load(Store& store, RunId run) {
+  auto info = store.run(run);
+  if (!info)
+    return tl::unexpected(std::move(info.error()));
+  KeptRun kept{std::move(*info), {}};
+  while (true) {
+    auto some = store.events(run, kept.events.size(), events_at_once);
+    if (!some)
+      return tl::unexpected(std::move(some.error()));
+    const bool is_all = some->size() < events_at_once;
+    kept.events.insert(kept.events.end(),
+                       std::make_move_iterator(some->begin()),
+                       std::make_move_iterator(some->end()));
+    if (is_all)
+      return kept;
+  }
+}
+
+/// The last runs of the workflow at `file` that have ended, as far as the
+/// bounds on what is looked at let.
+Result<std::vector<KeptRun>> find_earlier(Store& store,
+                                          const std::string& file) {
+  std::vector<KeptRun> earlier;
+  const auto ended = store.runs({.set = store::RunSet::ended}, most_ended_runs);
+  if (!ended)
+    return tl::unexpected(ended.error());
+  std::size_t events = 0;
+  std::size_t bytes = 0;
+  for (const store::RunInfo& run : *ended) {
+    auto info = store.run(run.id);
+    if (!info)
+      return tl::unexpected(std::move(info.error()));
+    bytes += info->run.spec.size();
+    if (bytes > most_earlier_bytes)
+      break;
+    if (!is_spec_of(info->run.spec, file))
+      continue;
+    events += run.events;
+    if (events > most_earlier_events)
+      break;
+    auto kept = load(store, run.id);
+    if (!kept)
+      return tl::unexpected(std::move(kept.error()));
+    earlier.push_back(std::move(*kept));
+    if (earlier.size() == most_earlier_runs)
+      break;
+  }
+  return earlier;
+}
+
+/// The runs of the workflow at `file` that have ended and are not to be kept.
+Result<std::vector<RunId>> find_expired(Store& store, const std::string& file,
+                                        const workflow::Retention& retention,
+                                        WallTime now) {
+  const auto ended =
+      store.runs({.set = store::RunSet::ended}, most_runs_to_expire);
+  if (!ended)
+    return tl::unexpected(ended.error());
+  std::vector<RunId> expired;
+  std::uint32_t kept = 0;
+  for (const store::RunInfo& one : *ended) {
+    const auto run = store.run(one.id);
+    if (!run)
+      return tl::unexpected(run.error());
+    if (!is_spec_of(run->run.spec, file) || !run->ended)
+      continue;
+    const bool is_old =
+        retention.age != Duration{0} && now - *run->ended > retention.age;
+    if (is_old || (retention.runs != 0 && kept == retention.runs))
+      expired.push_back(one.id);
+    else
+      ++kept;
+  }
+  return expired;
+}
+
+/// Variables of whoever has submitted it that are secrets must not be kept.
+std::shared_ptr<const RunSubmission> leave_out_secrets(
+    std::shared_ptr<RunSubmission> submission, const RunCore& core) {
+  for (const StepSecret& secret : core.secrets()) {
+    if (secret.secret.source == workflow::SecretSource::environment)
+      submission->spec.environment.erase(secret.secret.key);
+  }
+  return submission;
+}
+
+/// The job of a step, made if it is not there.
+Result<store::Submitted> submit(Store& store, const store::NewJob& job,
+                                WallTime now) {
+  const auto opened = store.open_job(job, now);
+  if (!opened || opened->is_sealed)
+    return opened;
+  if (auto filled = store.append_range(opened->job, 0, 1); !filled)
+    return tl::unexpected(std::move(filled.error()));
+  if (auto sealed = store.seal(opened->job, now); !sealed)
+    return tl::unexpected(std::move(sealed.error()));
+  return opened;
+}
+
+/// Adds the end of a job to `outcome`, if it has ended.
+Result<void> add_end(Store& store, JobId job, const StepKey& step,
+                     const Write& write, const std::string& output_folder,
+                     Outcome& outcome) {
+  const auto printed = write.printed.find(step);
+  auto end = look_at_end(store, job, step,
+                         printed != write.printed.end()
+                             ? printed->second
+                             : std::vector<workflow::PrintedOutput>{},
+                         output_folder);
+  if (!end)
+    return tl::unexpected(std::move(end.error()));
+  if (*end)
+    outcome.ended.push_back(std::move(**end));
+  return {};
+}
+
+/// Whether the last run of the same name before this one, of those that were
+/// not cancelled, has failed.
+Result<bool> failed_before(Store& store, RunId run) {
+  constexpr std::uint32_t most_looked_at = 1000;
+  const auto own = store.run(run);
+  if (!own)
+    return tl::unexpected(own.error());
+  const auto others =
+      store.runs({.set = store::RunSet::ended, .before = run}, most_looked_at);
+  if (!others)
+    return tl::unexpected(others.error());
+  for (const store::RunInfo& other : *others) {
+    if (other.run.name == own->run.name &&
+        other.state != store::RunState::cancelled)
+      return other.state == store::RunState::failed;
+  }
+  return false;
+}
+
+/// Submits what tells people of the event. That this cannot be done is no
+/// reason not to record it.
+Result<void> submit_notices(Store& store, const Write& write, WallTime now,
+                            Outcome& outcome) {
+  using If = workflow::NoticeOrder::If;
+  for (const auto& [condition, job] : write.notices) {
+    if (condition != If::always) {
+      const auto failed = failed_before(store, write.run);
+      if (!failed)
+        return tl::unexpected(failed.error());
+      if (*failed != (condition == If::recovered))
+        continue;
+    }
+    const auto submitted = submit(store, job, now);
+    if (!submitted && may_pass(submitted.error()))
+      return tl::unexpected(submitted.error());
+    if (!submitted)
+      log(LogLevel::warn, fmt::format("notice_not_submitted run={} reason={}",
+                                      run_name(write.run),
+                                      shell_quote(submitted.error().what)));
+    outcome.has_notices = true;
+  }
+  return {};
+}
+
+Result<Outcome> perform(Store& store, const Write& write,
+                        const std::string& output_folder, WallTime now) {
+  if (write.event) {
+    const auto added =
+        store.add_event(write.run, *write.event, write.state, write.counts);
+    if (!added)
+      return tl::unexpected(added.error());
+  }
+  Outcome outcome;
+  if (auto told = submit_notices(store, write, now, outcome); !told)
+    return tl::unexpected(std::move(told.error()));
+  for (const auto& [step, job] : write.submit) {
+    const auto submitted = submit(store, job, now);
+    if (!submitted) {
+      if (may_pass(submitted.error()))
+        return tl::unexpected(submitted.error());
+      outcome.ended.push_back({.step = step,
+                               .kind = actors::OutcomeKind::failed,
+                               .exit_status = 125,
+                               .why = fmt::format("cannot be submitted: {}",
+                                                  submitted.error().what)});
+      continue;
+    }
+    outcome.submitted.emplace_back(step, submitted->job);
+    if (submitted->is_new)
+      continue;
+    if (auto seen =
+            add_end(store, submitted->job, step, write, output_folder, outcome);
+        !seen)
+      return tl::unexpected(std::move(seen.error()));
+  }
+  for (const StepKey& step : write.cancel) {
+    const auto known = store.known(request_id_of(write.run, step));
+    if (!known)
+      return tl::unexpected(known.error());
+    if (!*known)
+      continue;
+    const JobId job = (*known)->job;
+    const auto running = store.cancel(job, now);
+    if (!running)
+      return tl::unexpected(running.error());
+    outcome.cancelled.push_back(job);
+    outcome.to_stop.insert(outcome.to_stop.end(), running->begin(),
+                           running->end());
+    if (auto seen = add_end(store, job, step, write, output_folder, outcome);
+        !seen)
+      return tl::unexpected(std::move(seen.error()));
+  }
+  return outcome;
+}
+
+Result<std::vector<store::AttemptRef>> cancel_unread(Store& store, RunId run,
+                                                     WallTime now) {
+  const auto info = store.run(run);
+  if (!info)
+    return tl::unexpected(info.error());
+  if (info->ended)
+    return failure(Errc::invalid_argument,
+                   fmt::format("run {}: it has ended", run_name(run)));
+  const auto jobs = store.jobs({.set = store::JobSet::unended, .run = run},
+                               std::numeric_limits<std::uint32_t>::max());
+  if (!jobs)
+    return tl::unexpected(jobs.error());
+  std::vector<store::AttemptRef> running;
+  for (const store::JobInfo& job : *jobs) {
+    const auto tasks = store.cancel(job.id, now);
+    if (!tasks)
+      return tl::unexpected(tasks.error());
+    running.insert(running.end(), tasks->begin(), tasks->end());
+  }
+  const auto added =
+      store.add_event(run, {info->events, encode(RunNews{RunCancelled{}}), now},
+                      store::RunState::cancelled, info->counts);
+  if (!added)
+    return tl::unexpected(added.error());
+  return running;
+}
+
+// -- The actor ---------------------------------------------------------------
+
+class RunDriverActor {
+ public:
+  RunDriverActor(Actor* self, std::shared_ptr<const RunDriverDeps> deps)
+      : self_{self}, deps_{std::move(deps)} {}
+
+  Behavior make_behavior() {
+    *deps_->has_runs = true;
+    find_runs();
+    return {
+        [this](const RunsFound& m) { on_found(m); },
+        [this](const SubmitRun& m) { submit_run(m); },
+        [this](const EarlierFound& m) { on_earlier(m); },
+        [this](const RunOpened& m) { on_opened(m); },
+        [this](const RunLoaded& m) { on_loaded(m); },
+        [this](const ChangeRun& m) { change(m); },
+        [this](const AskRun& m) { show(m); },
+        [this](const AskAwaiting& m) { count_awaiting(m); },
+        [this](const RunWritten& m) { on_written(m); },
+        [this](RunJobChanged m) { look_at(m.job); },
+        [this](const EndSeen& m) { on_end(m); },
+        [this](RunTick m) { on_tick(m); },
+        [this](LetIn m) { let_in(m.run); },
+        [this](TryAgain) { try_again(); },
+    };
+  }
+
+ private:
+  struct Entry {
+    store::RunInfo info;                        ///< As it was loaded.
+    std::optional<RunCore> core;                ///< None while it is loaded.
+    std::deque<std::shared_ptr<Write>> writes;  ///< The first is under way.
+    bool is_writing = false;
+    std::uint64_t timer = 0;
+    /// Of those who want the core.
+    std::vector<std::function<void(Result<RunCore*>)>> waiting;
+  };
+
+  template <class F, class Wrap>
+  void ask(F work, Wrap wrap) {
+    queue::call(deps_->store, std::move(work),
+                [self = actors::ref_of(self_),
+                 wrap = std::move(wrap)](auto answer) mutable {
+                  actors::send(self, wrap(std::move(answer)));
+                });
+  }
+
+  /// Whatever it was is tried again.
+  void on_trouble(const Error& error) {
+    if (std::exchange(has_trouble_, true))
+      return;
+    log(LogLevel::error,
+        fmt::format("run_store_trouble reason={}", shell_quote(error.what)));
+    actors::send_after(self_, store_pause, TryAgain{});
+  }
+
+  void try_again() {
+    has_trouble_ = false;
+    if (!has_found_)
+      find_runs();
+    for (auto& [run, entry] : runs_)
+      write_next(entry);
+    for (const RunId run : std::exchange(unloaded_, {}))
+      load_run(run);
+    for (const JobId job : std::exchange(unseen_, {}))
+      look_at(job);
+  }
+
+  // -- Runs that go on --------------------------------------------------------
+
+  void find_runs() {
+    ask([](Store& store) { return find_open_runs(store); },
+        [](Result<std::vector<RunId>> runs) {
+          return RunsFound{std::move(runs)};
+        });
+  }
+
+  void on_found(const RunsFound& m) {
+    if (!m.runs) {
+      on_trouble(m.runs.error());
+      return;
+    }
+    has_found_ = true;
+    unknown_.insert(m.runs->begin(), m.runs->end());
+    for (const RunId run : *m.runs)
+      with_core(run, [](const Result<RunCore*>&) {});
+    note_runs();
+  }
+
+  void note_runs() { *deps_->has_runs = !has_found_ || !runs_.empty(); }
+
+  /// Calls `then` with the run, which is loaded if it is not at hand. What
+  /// `then` gets is valid for the call.
+  ///
+  /// Errors: not_found, corrupt, and those of reading its workflow.
+  void with_core(RunId run, std::function<void(Result<RunCore*>)> then) {
+    const auto [found, is_new] = runs_.try_emplace(run);
+    Entry& entry = found->second;
+    if (entry.core) {
+      then(&*entry.core);
+      return;
+    }
+    entry.waiting.push_back(std::move(then));
+    if (!is_new)
+      return;
+    note_runs();
+    load_run(run);
+  }
+
+  void load_run(RunId run) {
+    ask([run](Store& store) { return load(store, run); },
+        [run](Result<KeptRun> kept) {
+          return RunLoaded{run,
+                           std::make_shared<Result<KeptRun>>(std::move(kept))};
+        });
+  }
+
+  void on_loaded(const RunLoaded& m) {
+    const auto found = runs_.find(m.run);
+    if (found == runs_.end())
+      return;
+    Entry& entry = found->second;
+    if (!*m.kept && may_pass(m.kept->error())) {
+      unloaded_.insert(m.run);
+      on_trouble(m.kept->error());
+      return;
+    }
+    Result<RunCore> core =
+        *m.kept ? make_core(**m.kept) : tl::unexpected(m.kept->error());
+    if (!core) {
+      // Anybody may ask for a run that there is not.
+      if (core.error().code != Errc::not_found)
+        log(LogLevel::error,
+            fmt::format("run_cannot_go_on run={} reason={}", run_name(m.run),
+                        shell_quote(core.error().what)));
+      auto waiting = std::move(entry.waiting);
+      runs_.erase(found);
+      note_runs();
+      for (const auto& then : waiting)
+        then(tl::unexpected(core.error()));
+      note_known(m.run);
+      return;
+    }
+    entry.info = std::move((*m.kept)->info);
+    entry.core.emplace(std::move(*core));
+    if (entry.core->state() == store::RunState::running)
+      go_on(entry);
+    for (const auto& then : std::exchange(entry.waiting, {}))
+      then(&*entry.core);
+    note_known(m.run);
+    let_go(m.run);
+  }
+
+  /// Begins a run, or does once more what was to be done.
+  void go_on(Entry& entry) {
+    const std::string& group = entry.core->concurrency_group();
+    if (entry.core->events() == 0) {
+      if (group.empty())
+        tell(entry, RunBegun{});
+      else
+        want_in(entry.core->run());
+      return;
+    }
+    if (!group.empty())
+      restore_place(entry.core->run(), group);
+    RunCore::Decision again;
+    for (const auto& [step, running] : entry.core->running()) {
+      again.submit.push_back(step);
+      if (running.is_cancelled)
+        again.cancel.push_back(step);
+    }
+    add_writes(entry, std::nullopt, again, {});
+    set_timer(entry);
+  }
+
+  // -- Concurrency groups -----------------------------------------------------
+
+  /// Runs ask in their order, and not before all that were in are known.
+  void want_in(RunId run) {
+    want_in_.insert(run);
+    if (unknown_.empty() && has_found_)
+      ask_for_places();
+  }
+
+  void note_known(RunId run) {
+    if (unknown_.erase(run) != 0 && unknown_.empty())
+      ask_for_places();
+  }
+
+  void ask_for_places() {
+    for (const RunId run : std::exchange(want_in_, {}))
+      ask_for_place(run);
+  }
+
+  void ask_for_place(RunId run) {
+    using Decision = workflow::ConcurrencyGroups::Decision;
+    const auto found = runs_.find(run);
+    if (found == runs_.end() || !found->second.core ||
+        found->second.core->events() != 0)
+      return;
+    const RunCore& core = *found->second.core;
+    const std::string& group = core.concurrency_group();
+    const auto& limits = core.workflow().concurrency->limits;
+    const auto answer = groups_.ask(group, run.value, limits);
+    switch (answer.decision) {
+      case Decision::enter:
+        group_of_[run] = group;
+        let_in(run);
+        break;
+      case Decision::wait:
+        group_of_[run] = group;
+        waits_.insert(run);
+        break;
+      case Decision::skip:
+        tell(found->second,
+             RunRefused{fmt::format("{} is in use", group_text(group))});
+        break;
+      case Decision::fail:
+        tell(found->second,
+             RunRefused{fmt::format("{} is in use", group_text(group)), true});
+        break;
+      case Decision::queue_full:
+        tell(found->second,
+             RunRefused{fmt::format("{} has no room for one more: {} wait",
+                                    group_text(group), limits.queue),
+                        true});
+        break;
+    }
+    for (const std::uint64_t other : answer.cancel) {
+      const auto running = runs_.find(RunId{other});
+      if (running != runs_.end() && running->second.core)
+        tell(running->second, RunCancelled{});
+    }
+  }
+
+  static std::string group_text(const std::string& group) {
+    return fmt::format("concurrency group \"{}\"",
+                       ellipsize(printable(group), 60));
+  }
+
+  void restore_place(RunId run, const std::string& group) {
+    if (group_of_.emplace(run, group).second)
+      groups_.restore(group, run.value);
+  }
+
+  void let_in(RunId run) {
+    waits_.erase(run);
+    const auto found = runs_.find(run);
+    if (found != runs_.end() && found->second.core)
+      tell(found->second, RunBegun{});
+  }
+
+  /// Others may begin then.
+  void leave_group(RunId run) {
+    waits_.erase(run);
+    const auto place = group_of_.extract(run);
+    if (!place)
+      return;
+    for (const std::uint64_t next : groups_.leave(place.mapped(), run.value))
+      actors::send(self_, LetIn{RunId{next}});
+  }
+
+  /// Why a run that goes on does nothing; empty if it does.
+  std::string what_awaits(RunId run) const {
+    const auto waits = waits_.find(run);
+    if (waits == waits_.end())
+      return {};
+    const std::string& group = group_of_.at(run);
+    std::string others;
+    for (const auto& [other, its_group] : group_of_) {
+      if (its_group == group && !waits_.contains(other))
+        others +=
+            fmt::format("{}{}", others.empty() ? "" : ", ", run_name(other));
+    }
+    return fmt::format("waits for {}, which {} {} in", group_text(group),
+                       others,
+                       others.find(',') == std::string::npos ? "is" : "are");
+  }
+
+  /// A retry takes a place as a new run does, and does not wait for it.
+  Result<void> take_place_again(const RunCore& core) {
+    const std::string& group = core.concurrency_group();
+    if (group.empty() || group_of_.contains(core.run()))
+      return {};
+    auto limits = core.workflow().concurrency->limits;
+    limits.on_conflict = workflow::OnConflict::fail;
+    const auto answer = groups_.ask(group, core.run().value, limits);
+    if (answer.decision != workflow::ConcurrencyGroups::Decision::enter)
+      return failure(Errc::invalid_argument,
+                     fmt::format("{} is in use", group_text(group)));
+    group_of_[core.run()] = group;
+    return {};
+  }
+
+  /// Of a run that has ended nothing is kept here.
+  void let_go(RunId run) {
+    const auto found = runs_.find(run);
+    if (found == runs_.end())
+      return;
+    const Entry& entry = found->second;
+    if (!entry.core || !entry.writes.empty() || !entry.waiting.empty() ||
+        entry.core->state() == store::RunState::running)
+      return;
+    runs_.erase(found);
+    leave_group(run);
+    note_runs();
+  }
+
+  /// Has the runs forgotten that the workflow does not keep.
+  void expire_runs(const RunCore& core) {
+    const workflow::Retention retention = core.workflow().retention;
+    if (retention.runs == 0 && retention.age == Duration{0})
+      return;
+    queue::call(
+        deps_->store,
+        [file = core.spec().file, retention, now = deps_->wall_now()](
+            Store& store) { return find_expired(store, file, retention, now); },
+        [deps = deps_](const Result<std::vector<RunId>>& expired) {
+          if (expired && !expired->empty())
+            deps->on_runs_expired(*expired);
+        });
+  }
+
+  // -- What happens -----------------------------------------------------------
+
+  /// Tells the run what has happened, and has it recorded; `done` is called
+  /// then, or at once with what is wrong.
+  void tell(Entry& entry, const RunNews& news,
+            std::function<void(Result<void>)> done = {}) {
+    RunCore& core = *entry.core;
+    const std::uint64_t number = core.events();
+    auto decision = core.apply(news, deps_->wall_now());
+    if (!decision || !*decision) {
+      if (done)
+        done(decision ? Result<void>{} : tl::unexpected(decision.error()));
+      return;
+    }
+    add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
+               **decision, std::move(done));
+    set_timer(entry);
+  }
+
+  /// The event goes with the first of the jobs that it leads to; the rest
+  /// follows, and is found again if it does not come to that.
+  void add_writes(Entry& entry, std::optional<store::RunEvent> event,
+                  const RunCore::Decision& decision,
+                  std::function<void(Result<void>)> done) {
+    const RunCore& core = *entry.core;
+    auto write = std::make_shared<Write>();
+    const auto add = [&] {
+      write->run = core.run();
+      write->state = core.state();
+      write->counts = core.counts();
+      entry.writes.push_back(std::exchange(write, std::make_shared<Write>()));
+    };
+    for (std::size_t i = 0; event && i < decision.notices.size(); ++i)
+      write->notices.push_back(core.notice_job(
+          decision.notices[i], event->number, i, deps_->content.program));
+    write->event = std::move(event);
+    if (done)
+      write->done.push_back(std::move(done));
+    for (const StepKey& step : decision.submit) {
+      if (write->submit.size() == most_at_once)
+        add();
+      write->submit.emplace_back(step, core.job_for(step, deps_->content));
+      note_printed(core, step, *write);
+    }
+    write->cancel = decision.cancel;
+    for (const StepKey& step : decision.cancel)
+      note_printed(core, step, *write);
+    add();
+    write_next(entry);
+  }
+
+  static void note_printed(const RunCore& core, const StepKey& step,
+                           Write& write) {
+    const auto running = core.running().find(step);
+    if (running != core.running().end() &&
+        !running->second.start.printed.empty())
+      write.printed.emplace(step, running->second.start.printed);
+  }
+
+  void write_next(Entry& entry) {
+    if (entry.is_writing || entry.writes.empty() || has_trouble_)
+      return;
+    entry.is_writing = true;
+    std::shared_ptr<const Write> write = entry.writes.front();
+    queue::call(
+        deps_->store,
+        [write, folder = deps_->output_folder, now = deps_->wall_now()](
+            Store& store) { return perform(store, *write, folder, now); },
+        [self = actors::ref_of(self_), write,
+         deps = deps_](Result<Outcome> outcome) {
+          if (outcome && write->event && deps->on_recorded)
+            deps->on_recorded();
+          actors::send(self,
+                       RunWritten{write, std::make_shared<Result<Outcome>>(
+                                             std::move(outcome))});
+        });
+  }
+
+  void on_written(const RunWritten& m) {
+    const RunId run = m.write->run;
+    const auto found = runs_.find(run);
+    if (found == runs_.end())
+      return;
+    Entry& entry = found->second;
+    entry.is_writing = false;
+    const Result<Outcome>& outcome = *m.outcome;
+    if (!outcome && may_pass(outcome.error())) {
+      on_trouble(outcome.error());
+      return;
+    }
+    if (!outcome) {
+      give_up(run, outcome.error());
+      return;
+    }
+    entry.writes.pop_front();
+    for (const auto& done : m.write->done)
+      done({});
+    if (m.write->event && store::has_ended(m.write->state))
+      expire_runs(*entry.core);
+    for (const auto& [step, job] : outcome->submitted) {
+      entry.core->on_submitted(step, job);
+      steps_[job] = {run, step};
+    }
+    if (!m.write->submit.empty() || outcome->has_notices)
+      actors::send(deps_->dispatcher, queue::WorkArrived{});
+    if (!outcome->to_stop.empty())
+      actors::send(deps_->dispatcher, queue::StopTasks{outcome->to_stop});
+    for (const JobId job : outcome->cancelled)
+      deps_->on_change(job);
+    for (const RunStepEnded& ended : outcome->ended)
+      end_step(entry, ended);
+    write_next(entry);
+    let_go(run);
+  }
+
+  /// It cannot be recorded, and never will be.
+  void give_up(RunId run, const Error& error) {
+    log(LogLevel::error, fmt::format("run_cannot_go_on run={} reason={}",
+                                     run_name(run), shell_quote(error.what)));
+    const auto entry = runs_.extract(run);
+    for (const auto& write : entry.mapped().writes) {
+      for (const auto& done : write->done)
+        done(tl::unexpected(error));
+    }
+    std::erase_if(steps_,
+                  [&](const auto& step) { return step.second.first == run; });
+    leave_group(run);
+    note_runs();
+  }
+
+  void end_step(Entry& entry, const RunStepEnded& ended) {
+    steps_.erase(ended.job);
+    if (!entry.core->running().contains(ended.step))
+      return;
+    tell(entry, ended,
+         [deps = deps_, job = ended.job,
+          attempts = ended.attempts](const Result<void>& told) {
+           // Not before: what they say would be lost with the node.
+           for (std::uint32_t attempt = 1; told && attempt <= attempts;
+                ++attempt)
+             deps->on_outputs_read(
+                 queue::outputs_path(deps->output_folder, {{job, 0}, attempt}));
+         });
+  }
+
+  // -- Ends of jobs -----------------------------------------------------------
+
+  void look_at(JobId job) {
+    const auto found = steps_.find(job);
+    if (found == steps_.end())
+      return;
+    if (has_trouble_) {
+      unseen_.insert(job);
+      return;
+    }
+    const auto& [run, step] = found->second;
+    std::vector<workflow::PrintedOutput> printed;
+    if (const auto entry = runs_.find(run);
+        entry != runs_.end() && entry->second.core) {
+      const auto& running = entry->second.core->running();
+      if (const auto it = running.find(step); it != running.end())
+        printed = it->second.start.printed;
+    }
+    ask(
+        [job, step = step, printed = std::move(printed),
+         folder = deps_->output_folder](Store& store) {
+          return look_at_end(store, job, step, printed, folder);
+        },
+        [run = run, job](Result<std::optional<RunStepEnded>> end) {
+          return EndSeen{run, job,
+                         std::make_shared<Result<std::optional<RunStepEnded>>>(
+                             std::move(end))};
+        });
+  }
+
+  void on_end(const EndSeen& m) {
+    if (!*m.end) {
+      unseen_.insert(m.job);
+      on_trouble(m.end->error());
+      return;
+    }
+    const auto found = runs_.find(m.run);
+    if (found == runs_.end() || !found->second.core || !**m.end)
+      return;
+    end_step(found->second, ***m.end);
+    let_go(m.run);
+  }
+
+  // -- Time -------------------------------------------------------------------
+
+  void set_timer(Entry& entry) {
+    const auto deadline = entry.core->next_deadline();
+    const std::uint64_t token = ++last_timer_;
+    entry.timer = token;
+    if (!deadline)
+      return;
+    const Duration wait =
+        std::clamp<Duration>(*deadline - deps_->wall_now(), 1ms, longest_timer);
+    actors::send_after(self_, wait, RunTick{entry.core->run(), token});
+  }
+
+  void on_tick(RunTick m) {
+    const auto found = runs_.find(m.run);
+    if (found == runs_.end() || found->second.timer != m.token ||
+        !found->second.core)
+      return;
+    Entry& entry = found->second;
+    const auto deadline = entry.core->next_deadline();
+    if (deadline && *deadline <= deps_->wall_now())
+      tell(entry, RunTimePassed{});
+    else
+      set_timer(entry);
+  }
+
+  // -- What is asked ----------------------------------------------------------
+
+  void submit_run(const SubmitRun& m) {
+    auto submission = std::make_shared<RunSubmission>(*m.submission);
+    submission->spec.nonce = random_name(4);
+    // Whatever is wrong with it is told before anything is kept.
+    const auto core = RunCore::make(RunId{}, submission->spec);
+    if (!core) {
+      m.done(tl::unexpected(core.error()));
+      return;
+    }
+    for (const workflow::Job& job : core->workflow().jobs) {
+      const auto unknown = job.approval == nullptr
+                               ? std::nullopt
+                               : first_unknown(job.approval->approvers);
+      if (!unknown)
+        continue;
+      m.done(failure(Errc::invalid_argument,
+                     fmt::format("job {}: approvers: \"{}\" is neither a user "
+                                 "nor a group on this machine",
+                                 printable(job.id), printable(*unknown))));
+      return;
+    }
+    ask([file = m.submission->spec.file](
+            Store& store) { return find_earlier(store, file); },
+        [submission = leave_out_secrets(std::move(submission), *core),
+         name = ellipsize(printable(core->title()), longest_run_name),
+         done = m.done](Result<std::vector<KeptRun>> earlier) {
+          return EarlierFound{submission, name, done,
+                              std::make_shared<Result<std::vector<KeptRun>>>(
+                                  std::move(earlier))};
+        });
+  }
+
+  /// A run goes on as well if nothing can be learned for it.
+  void on_earlier(const EarlierFound& m) {
+    RunSpec spec = m.submission->spec;
+    if (*m.earlier)
+      spec.estimates = learn_from(std::move(**m.earlier), spec.file);
+    store::NewRun run = m.submission->run;
+    run.name = m.name;
+    run.spec = encode(spec);
+    if (run.spec.size() > store::largest_run_spec)
+      run.spec = encode(m.submission->spec);
+    ask(
+        [run = std::move(run), group = spec.group,
+         now = deps_->wall_now()](Store& store) -> Result<store::SubmittedRun> {
+          const auto groups = store.groups();
+          if (!groups)
+            return tl::unexpected(groups.error());
+          if (std::none_of(groups->begin(), groups->end(),
+                           [&](const store::GroupInfo& info) {
+                             return info.group.name == group;
+                           }))
+            return failure(Errc::not_found,
+                           fmt::format("no group {}", printable(group)));
+          return store.open_run(run, now);
+        },
+        [submission = m.submission,
+         done = m.done](Result<store::SubmittedRun> opened) {
+          return RunOpened{submission, done, std::move(opened)};
+        });
+  }
+
+  void on_opened(const RunOpened& m) {
+    if (!m.opened) {
+      m.done(tl::unexpected(m.opened.error()));
+      return;
+    }
+    const auto [run, is_new] = *m.opened;
+    with_core(run, [run = run, is_new = is_new,
+                    done = m.done](Result<RunCore*> core) {
+      if (!core) {
+        done(tl::unexpected(core.error()));
+        return;
+      }
+      done(Json{{"run", run.value},
+                {"is_new", is_new},
+                {"durability", "synced"},
+                {"state", store::to_string((*core)->state())},
+                {"jobs", (*core)->counts().jobs}});
+    });
+  }
+
+  void change(const ChangeRun& m) {
+    with_core(m.run, [this, m](Result<RunCore*> core) {
+      if (!core && core.error().code != Errc::not_found &&
+          std::holds_alternative<RunCancelled>(m.news)) {
+        end_unread(m);
+        return;
+      }
+      if (!core) {
+        m.done(tl::unexpected(core.error()));
+        return;
+      }
+      RunNews news = m.news;
+      if (std::holds_alternative<RunRetried>(news) &&
+          (*core)->state() != store::RunState::running) {
+        if (auto placed = take_place_again(**core); !placed) {
+          m.done(tl::unexpected(
+              std::move(placed.error())
+                  .within(fmt::format("run {}", run_name(m.run)))));
+          return;
+        }
+      }
+      if (m.check) {
+        if (auto checked = m.check(**core, news); !checked) {
+          m.done(tl::unexpected(std::move(checked.error())));
+          return;
+        }
+      }
+      tell(runs_.at(m.run), news,
+           [run = m.run, done = m.done](Result<void> told) {
+             if (!told && told.error().code == Errc::invalid_argument)
+               told = tl::unexpected(Error{told.error()}.within(
+                   fmt::format("run {}", run_name(run))));
+             done(std::move(told));
+           });
+    });
+    let_go(m.run);
+  }
+
+  /// Of a run that this version does not understand at least the jobs can be
+  /// ended.
+  void end_unread(const ChangeRun& m) {
+    queue::call(
+        deps_->store,
+        [run = m.run, now = deps_->wall_now()](Store& store) {
+          return cancel_unread(store, run, now);
+        },
+        [dispatcher = deps_->dispatcher,
+         done = m.done](const Result<std::vector<store::AttemptRef>>& running) {
+          if (running)
+            actors::send(dispatcher, queue::StopTasks{*running});
+          done(running ? Result<void>{} : tl::unexpected(running.error()));
+        });
+  }
+
+  void show(const AskRun& m) {
+    with_core(m.run, [this, m](Result<RunCore*> core) {
+      if (!core) {
+        m.done(tl::unexpected(core.error()));
+        return;
+      }
+      Json json = to_json(runs_.at(m.run).info, **core, m.page);
+      json["awaits"] = what_awaits(m.run);
+      m.done(std::move(json));
+    });
+    let_go(m.run);
+  }
+
+  void count_awaiting(const AskAwaiting& m) {
+    std::map<RunId, std::size_t> counts;
+    for (const auto& [run, entry] : runs_) {
+      const std::size_t count = entry.core ? entry.core->awaiting() : 0;
+      if (count > 0)
+        counts.emplace(run, count);
+    }
+    m.done(counts);
+  }
+
+  Actor* self_;
+  std::shared_ptr<const RunDriverDeps> deps_;
+  std::map<RunId, Entry> runs_;
+  /// Of jobs that have not ended, as far as is known here.
+  std::map<JobId, std::pair<RunId, StepKey>> steps_;
+  workflow::ConcurrencyGroups groups_;     ///< By the numbers of runs.
+  std::map<RunId, std::string> group_of_;  ///< Of those in it or waiting.
+  std::set<RunId> waits_;                  ///< Of these, those that wait.
+  std::set<RunId> want_in_;                ///< That have not asked yet.
+  std::set<RunId> unknown_;  ///< Of before the start, that are still loaded.
+  // To be looked at when the store is well:
+  std::set<RunId> unloaded_;
+  std::set<JobId> unseen_;
+  bool has_found_ = false;
+  bool has_trouble_ = false;
+  std::uint64_t last_timer_ = 0;
+};
+
+}  // namespace
+
+ActorRef spawn_run_driver(Actor* parent,
+                          std::shared_ptr<const RunDriverDeps> deps) {
+  // A workflow may be long, and so may a history.
+  if (deps->has_own_thread)
+    return actors::spawn_detached<RunDriverActor>(parent->system(),
+                                                  std::move(deps));
+  return actors::spawn<RunDriverActor>(parent, std::move(deps));
+}
+
+}  // namespace troupe::node

@@ -1,0 +1,95 @@
+#pragma once
+
+/// The actor that drives runs of workflows over the queue.
+#include "run_core.hpp"
+#include "run_json.hpp"
+
+#include <troupe/actors/caf.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/queue/store_access.hpp>
+#include <troupe/store/job.hpp>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace troupe::node {
+
+/// What a driver is given. Outlives it and those that replace it.
+struct RunDriverDeps {
+  queue::StoreAccess& store;
+  actors::ActorRef dispatcher;  ///< A handle.
+  std::string output_folder;    ///< Of the dispatcher.
+  /// A job has been cancelled; on any thread, must not block.
+  std::function<void(store::JobId)> on_change;
+  /// An event has been recorded; on the store's thread, before anything else
+  /// comes of it. May end the process, for tests.
+  std::function<void()> on_recorded;
+  /// A file of outputs has been read and is of no use any more; on any thread.
+  std::function<void(const std::string& path)> on_outputs_read;
+  /// These runs are not to be kept any longer; on any thread.
+  std::function<void(const std::vector<store::RunId>&)> on_runs_expired;
+  std::function<WallTime()> wall_now;
+  /// For caches, artifacts and notices of all runs.
+  workflow::ContentUse content;
+  /// To read a long workflow takes longer than a handler of others may wait;
+  /// tests have one thread for all.
+  bool has_own_thread = true;
+  /// Whether any run goes on: only then it wants to know of jobs.
+  std::shared_ptr<std::atomic<bool>> has_runs =
+      std::make_shared<std::atomic<bool>>(true);
+};
+
+// To the driver. `done` is called once, on any thread.
+
+struct SubmitRun {
+  std::shared_ptr<const RunSubmission> submission;
+  /// With the answer of submit_run.
+  std::function<void(Result<Json>)> done;
+};
+
+/// Cancels a run, or retries it, or answers what it asks.
+struct ChangeRun {
+  store::RunId run;
+  RunNews news;
+  /// When it is recorded.
+  std::function<void(Result<void>)> done;
+  /// Whether whoever asks may do so, and who that is; null if there is nothing
+  /// to ask. May block.
+  std::function<Result<void>(const RunCore&, RunNews&)> check{};
+};
+
+/// All that there is to show of a run.
+struct AskRun {
+  store::RunId run;
+  InstancePage page;
+  std::function<void(Result<Json>)> done;
+};
+
+/// Of the runs that go on, how many of their jobs wait for approval; those with
+/// none are left out.
+struct AskAwaiting {
+  std::function<void(const std::map<store::RunId, std::size_t>&)> done;
+};
+
+/// Something of a job has changed.
+struct RunJobChanged {
+  store::JobId job;
+};
+
+/// Starts the driver. It begins with the runs that have not ended: each is made
+/// anew from what the store knows of it, and what was to be done is done once
+/// more, which changes nothing where it was done before.
+[[nodiscard]] actors::ActorRef spawn_run_driver(
+    actors::Actor* parent, std::shared_ptr<const RunDriverDeps> deps);
+
+}  // namespace troupe::node
+
+TROUPE_LOCAL_MESSAGE(troupe::node::SubmitRun)
+TROUPE_LOCAL_MESSAGE(troupe::node::ChangeRun)
+TROUPE_LOCAL_MESSAGE(troupe::node::AskRun)
+TROUPE_LOCAL_MESSAGE(troupe::node::AskAwaiting)
+TROUPE_LOCAL_MESSAGE(troupe::node::RunJobChanged)

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <troupe/base/random.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/process/command_runner.hpp>
+#include <troupe/queue/dispatch_core.hpp>
+#include <troupe/queue/job_spec.hpp>
+#include <troupe/store/job.hpp>
+
+namespace troupe::queue {
+
+/// A task that was lost so often, with its node or its warden, is given up: it
+/// may be what ends them.
+inline constexpr std::uint32_t most_losses = 10;
+
+/// An attempt that has ended, and how.
+struct EndedAttempt {
+  const JobSpec& spec;
+  const store::Claim& claim;
+  store::Delivery delivery = store::Delivery::at_least_once;
+  bool is_cancelled = false;  ///< Somebody has asked for its end.
+  WallTime started;
+  WallTime ended;
+  /// See actors::AttemptSeen; if the spec has such texts.
+  std::vector<bool> texts_found{};
+};
+
+struct JudgedEnd {
+  store::Completion completion;
+  DispatchCore::End for_group = DispatchCore::End::neutral;
+};
+
+/// What is to be recorded of it: success or not, and whether and when it is
+/// tried again.
+[[nodiscard]] JudgedEnd judge(const EndedAttempt& attempt,
+                              const process::AttemptEnd& end, Random& random);
+
+/// The end of one that could not be started for a reason of ours: `why` says
+/// for people which. It is not tried again.
+[[nodiscard]] store::Completion refused(const store::AttemptRef& attempt,
+                                        store::Outcome outcome, int exit_status,
+                                        const std::string& why);
+
+}  // namespace troupe::queue

@@ -1,0 +1,168 @@
+#pragma once
+
+#include <troupe/actors/caf.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/flow_control/machine_sample.hpp>
+#include <troupe/flow_control/memory_governor.hpp>
+#include <troupe/process/command_runner.hpp>
+#include <troupe/queue/dispatch_core.hpp>
+#include <troupe/queue/store_access.hpp>
+#include <troupe/store/job.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace troupe::queue {
+
+/// What a dispatcher is given. Outlives it and those that replace it.
+struct DispatcherDeps {
+  StoreAccess& store;
+  process::CommandRunner& runner;
+  store::SessionId session;  ///< Open; nobody else claims with it.
+  DispatchCore::Config dispatch;
+  flow_control::GovernorConfig governor;
+  std::string output_folder;       ///< Is there; what is in it is ours.
+  std::uint64_t output_limit = 0;  ///< Bytes kept per attempt; 0 for all.
+  std::uint64_t seed = 0;
+  /// What of this session the runner knew before any dispatcher began: adopted.
+  std::set<process::AttemptId> adopted;
+  /// Whether a dispatcher of this process has taken over what there was. From
+  /// then on the runner knows all that runs.
+  std::shared_ptr<std::atomic<bool>> has_taken_over =
+      std::make_shared<std::atomic<bool>>(false);
+  /// Something of a job has changed; on any thread, must not block.
+  std::function<void(store::JobId)> on_change;
+  /// An attempt has ended and its record is complete; likewise.
+  std::function<void(const store::AttemptRef&)> on_recorded;
+  /// Tells, of each text, whether it is in the output that was recorded there,
+  /// in one stream; all are missing in one that cannot be read. Must not block;
+  /// `done` is called on any thread.
+  std::function<void(const std::string& record_path,
+                     std::vector<std::string> texts,
+                     std::function<void(std::vector<bool>)> done)>
+      find_texts;
+  std::function<flow_control::MachineSample()> sample;
+  std::function<bool()> has_disk_space;  ///< To start something new.
+  std::function<WallTime()> wall_now;
+};
+
+/// Where the output of an attempt is recorded.
+[[nodiscard]] std::string record_path(const std::string& output_folder,
+                                      const store::AttemptRef& attempt);
+/// Where an attempt hands on what others are to use; see JobSpec::has_outputs.
+[[nodiscard]] std::string outputs_path(const std::string& output_folder,
+                                       const store::AttemptRef& attempt);
+/// The folder of all output of a job.
+[[nodiscard]] std::string record_folder(const std::string& output_folder,
+                                        store::JobId job);
+
+/// The name of a task's attempt for a runner, and back. Tasks count to
+/// store::most_tasks and jobs to 2^40.
+[[nodiscard]] process::AttemptId to_attempt_id(const store::AttemptRef& ref);
+[[nodiscard]] store::AttemptRef to_attempt_ref(const process::AttemptId& id);
+
+// To the dispatcher.
+
+/// The store has, or may have, something new to start.
+struct WorkArrived {};
+
+/// A job was cancelled: these were claimed then.
+struct StopTasks {
+  std::vector<store::AttemptRef> attempts;
+};
+
+/// A job was held or edited: what was claimed of it and has not started goes
+/// back.
+struct JobChanged {
+  store::JobId job;
+};
+
+/// The same for a group.
+struct GroupChanged {
+  std::string group;
+};
+
+struct HoldNode {
+  bool is_held = false;
+};
+
+/// What runs is to stand still with the clocks of its limits, or to go on: of
+/// a job, of a group, or all. What has begun to end ends.
+struct PauseTasks {
+  bool is_paused = false;
+  std::optional<store::JobId> job{};
+  std::optional<std::string> group{};
+};
+
+struct CloseBreaker {
+  std::string group;
+};
+
+/// What keeps tasks of this queue from starting?
+struct AskObstacle {
+  store::QueueId queue;
+  std::function<void(Obstacle)> done;  ///< On any thread.
+};
+
+struct RunningTask {
+  store::AttemptRef attempt;
+  int pid = 0;  ///< Zero if it is about to start.
+  WallTime started;
+  bool is_paused = false;
+};
+
+struct DispatcherSnapshot {
+  std::vector<RunningTask> running;  ///< At most 1,000, in order.
+  std::uint32_t running_count = 0;
+  std::uint32_t claimed_ahead = 0;
+  std::map<store::JobId, TasksAtHand> jobs;
+  std::map<std::string, TasksAtHand> groups;
+  std::map<std::string, flow_control::BreakerState> breakers;
+  flow_control::Resources capacity;
+  flow_control::Resources free;
+  bool is_held = false;
+  bool has_store_trouble = false;
+  std::uint64_t started = 0;  ///< Attempts, since this dispatcher began.
+  std::uint64_t ended = 0;
+};
+
+struct AskSnapshot {
+  std::function<void(DispatcherSnapshot)> done;  ///< On any thread.
+};
+
+/// Start nothing more. With `keep` what runs goes on, without it is ended and
+/// waits again. `done` is called when all that is to be recorded is, or when
+/// the store has failed several times: what it was not told stays known to the
+/// runner, and the next dispatcher of this session tells it.
+struct EndWork {
+  bool keep = false;
+  /// On any thread; with how many tasks are left to the next one.
+  std::function<void(std::size_t left)> done;
+};
+
+/// Starts the dispatcher: it claims what the core lets start, runs it, and
+/// records how it ended. It begins with what its session has claimed already:
+/// it takes over what runs, whether another dispatcher or another node has
+/// started it.
+[[nodiscard]] actors::ActorRef spawn_dispatcher(
+    actors::Actor* parent, std::shared_ptr<const DispatcherDeps> deps);
+
+}  // namespace troupe::queue
+
+TROUPE_LOCAL_MESSAGE(troupe::queue::WorkArrived)
+TROUPE_LOCAL_MESSAGE(troupe::queue::StopTasks)
+TROUPE_LOCAL_MESSAGE(troupe::queue::JobChanged)
+TROUPE_LOCAL_MESSAGE(troupe::queue::GroupChanged)
+TROUPE_LOCAL_MESSAGE(troupe::queue::HoldNode)
+TROUPE_LOCAL_MESSAGE(troupe::queue::PauseTasks)
+TROUPE_LOCAL_MESSAGE(troupe::queue::CloseBreaker)
+TROUPE_LOCAL_MESSAGE(troupe::queue::AskObstacle)
+TROUPE_LOCAL_MESSAGE(troupe::queue::AskSnapshot)
+TROUPE_LOCAL_MESSAGE(troupe::queue::EndWork)

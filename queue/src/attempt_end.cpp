@@ -1,0 +1,122 @@
+#include <troupe/actors/command_core.hpp>
+#include <troupe/actors/outcome.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/queue/attempt_end.hpp>
+
+#include <fmt/format.h>
+
+namespace troupe::queue {
+namespace {
+
+using actors::Attempt;
+using actors::OutcomeKind;
+using store::Completion;
+using store::Outcome;
+
+Outcome to_outcome(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::success:
+      return Outcome::success;
+    case OutcomeKind::failed:
+    case OutcomeKind::crashed:
+      return Outcome::failed;
+    case OutcomeKind::timed_out:
+      return Outcome::timed_out;
+    case OutcomeKind::cancelled:
+      return Outcome::cancelled;
+    case OutcomeKind::lost:
+      return Outcome::lost;
+  }
+  return Outcome::failed;
+}
+
+DispatchCore::End for_group(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::success:
+      return DispatchCore::End::success;
+    case OutcomeKind::failed:
+    case OutcomeKind::timed_out:
+      return DispatchCore::End::failure;
+    case OutcomeKind::cancelled:
+    case OutcomeKind::lost:
+    case OutcomeKind::crashed:
+      return DispatchCore::End::neutral;
+  }
+  return DispatchCore::End::neutral;
+}
+
+double ms(Duration value) {
+  return std::chrono::duration<double, std::milli>(value).count();
+}
+
+/// The fields of an Attempt in docs/openapi.yaml that the store has no column
+/// for.
+std::string detail_of(const Attempt& attempt) {
+  Json json = Json::object();
+  if (!attempt.causes.empty())
+    json["cause"] = to_utf8(actors::describe(attempt.causes));
+  for (const actors::Cause& cause : attempt.causes)
+    json["causes"].push_back({{"kind", to_string(cause.kind)},
+                              {"number", cause.number},
+                              {"what", to_utf8(cause.what)}});
+  if (attempt.report) {
+    const process::ExitReport& report = *attempt.report;
+    json["wall_ms"] = ms(report.wall);
+    json["user_ms"] = ms(report.user);
+    json["system_ms"] = ms(report.system);
+    json["max_rss_bytes"] = report.max_rss_bytes;
+    json["output_bytes"] = report.stdout_bytes + report.stderr_bytes;
+    if (report.unrecorded_bytes > 0)
+      json["unrecorded_bytes"] = report.unrecorded_bytes;
+  }
+  if (!attempt.notes.empty())
+    json["notes"] = attempt.notes;
+  return json.dump();
+}
+
+/// When it is tried again, if it is.
+std::optional<WallTime> next_try(const EndedAttempt& ended,
+                                 const Attempt& attempt, Random& random) {
+  if (ended.is_cancelled || ended.delivery == store::Delivery::at_most_once)
+    return std::nullopt;
+  if (attempt.kind == OutcomeKind::lost)
+    return ended.claim.losses + 1 < most_losses ? std::optional{ended.ended}
+                                                : std::nullopt;
+  const actors::RetryPolicy& retry = ended.spec.request.retry;
+  const std::uint32_t failures = ended.claim.failures + 1;
+  if (failures >= retry.attempts || !actors::is_worth_repeating(retry, attempt))
+    return std::nullopt;
+  const WallTime next =
+      ended.ended + actors::delay_after(retry, failures, random);
+  const WallTime first = ended.claim.first_started.value_or(ended.started);
+  if (retry.max_elapsed > Duration{0} && next > first + retry.max_elapsed)
+    return std::nullopt;
+  return next;
+}
+
+}  // namespace
+
+JudgedEnd judge(const EndedAttempt& ended, const process::AttemptEnd& end,
+                Random& random) {
+  const Attempt attempt = actors::judge(
+      ended.spec.request, ended.claim.attempt.attempt, ended.started,
+      {.end = end, .ended = ended.ended, .texts_found = ended.texts_found},
+      ended.is_cancelled);
+  return {.completion = {.attempt = ended.claim.attempt,
+                         .outcome = to_outcome(attempt.kind),
+                         .exit_status = actors::exit_status_of(attempt),
+                         .detail = detail_of(attempt),
+                         .retry_at = next_try(ended, attempt, random),
+                         .started = ended.started},
+          .for_group = for_group(attempt.kind)};
+}
+
+Completion refused(const store::AttemptRef& attempt, Outcome outcome,
+                   int exit_status, const std::string& why) {
+  return {.attempt = attempt,
+          .outcome = outcome,
+          .exit_status = exit_status,
+          .detail = Json{{"cause", to_utf8(why)}}.dump()};
+}
+
+}  // namespace troupe::queue

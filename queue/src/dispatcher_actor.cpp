@@ -1,0 +1,1023 @@
+#include <troupe/base/exit_status.hpp>
+#include <troupe/base/log.hpp>
+#include <troupe/base/overload.hpp>
+#include <troupe/base/random.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/queue/attempt_end.hpp>
+#include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/queue/job_spec.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+#include <fmt/format.h>
+#include <utility>
+#include <variant>
+
+namespace troupe::queue {
+namespace {
+
+using actors::Actor;
+using actors::ActorRef;
+using actors::Behavior;
+using process::AttemptEnded;
+using process::AttemptEvent;
+using process::AttemptId;
+using process::AttemptStarted;
+using store::AttemptRef;
+using store::Claim;
+using store::Completion;
+using store::JobId;
+using store::Outcome;
+using store::QueueId;
+using store::Recorded;
+using store::SessionId;
+using store::Store;
+
+constexpr int index_bits = 24;
+static_assert(store::most_tasks < (std::uint64_t{1} << index_bits));
+
+/// Due jobs and retries that are looked at in one go.
+constexpr std::uint32_t most_woken = 10'000;
+/// Results that are recorded in one go.
+constexpr std::size_t most_recorded = 1000;
+/// Results that wait to be recorded before nothing more is started.
+constexpr std::size_t most_unrecorded = 10'000;
+constexpr Duration store_pause = 1s;
+/// Of the store in a row of pauses, before the rest is left to the next node.
+constexpr int most_failures_at_end = 3;
+constexpr Duration sample_interval = 1s;
+constexpr std::size_t most_listed = 1000;
+/// Specs that are kept beyond those of tasks at hand.
+constexpr std::size_t most_known_jobs = 256;
+
+/// What is known of a job whose tasks are at hand.
+struct KnownJob {
+  QueueId queue;
+  store::Delivery delivery = store::Delivery::at_least_once;
+  Result<JobCommand> command;
+  bool is_cancelled = false;
+};
+using KnownJobs = std::map<JobId, std::shared_ptr<const KnownJob>>;
+
+/// Gives the command what it is to get of our variables.
+void add_node_variables(JobSpec& spec) {
+  for (const auto& [name, ours] : spec.node_variables) {
+    // Nobody changes our variables.
+    if (const char* const value =
+            std::getenv(ours.c_str()))  // NOLINT(concurrency-mt-unsafe)
+      spec.request.spec.env.emplace_back(name, value);
+  }
+}
+
+KnownJob to_known(const store::JobInfo& info) {
+  auto spec = decode(info.job.spec);
+  if (spec)
+    add_node_variables(*spec);
+  return {.queue = {info.job.group, info.job.resources},
+          .delivery = info.job.delivery,
+          .command = spec ? JobCommand::make(std::move(*spec))
+                          : tl::unexpected(spec.error()),
+          .is_cancelled = info.is_cancelled};
+}
+
+/// Looks up those jobs of `claims` that are not in `known`.
+Result<std::vector<store::JobInfo>> look_up(Store& store,
+                                            const std::vector<Claim>& claims,
+                                            const std::set<JobId>& known) {
+  std::vector<store::JobInfo> found;
+  std::set<JobId> seen = known;
+  for (const Claim& claim : claims) {
+    if (!seen.insert(claim.attempt.task.job).second)
+      continue;
+    auto info = store.job(claim.attempt.task.job);
+    if (!info)
+      return tl::unexpected(std::move(info.error()));
+    found.push_back(std::move(*info));
+  }
+  return found;
+}
+
+/// Work, with what is to be known of its jobs.
+struct Work {
+  std::vector<Claim> claims;
+  std::vector<store::JobInfo> jobs;
+};
+
+struct Look {
+  std::vector<store::GroupInfo> groups;
+  std::vector<store::QueueHead> heads;
+  std::optional<WallTime> next_wake;
+};
+
+// What comes back to the actor.
+
+struct Inherited {
+  Result<Work> work;
+};
+struct Looked {
+  Result<Look> look;
+};
+struct Claimed {
+  Result<Work> work;
+};
+struct Begun {
+  std::vector<AttemptRef> attempts;
+  Result<std::vector<bool>> may_start;
+};
+struct ResultsRecorded {
+  std::vector<Completion> completions;
+  Result<std::vector<Recorded>> recorded;
+};
+struct GivenBack {
+  std::vector<AttemptRef> attempts;
+  Result<void> done;
+};
+struct News {
+  AttemptId id;
+  AttemptEvent event;
+};
+struct TextsFound {
+  AttemptRef attempt;
+  std::shared_ptr<const AttemptEnded> ended;
+  std::vector<bool> found;
+};
+struct LookAgain {
+  std::uint64_t token = 0;
+};
+struct TryStoreAgain {};
+struct SampleMachine {};
+
+}  // namespace
+}  // namespace troupe::queue
+
+TROUPE_LOCAL_MESSAGE(troupe::queue::Inherited)
+TROUPE_LOCAL_MESSAGE(troupe::queue::Looked)
+TROUPE_LOCAL_MESSAGE(troupe::queue::Claimed)
+TROUPE_LOCAL_MESSAGE(troupe::queue::Begun)
+TROUPE_LOCAL_MESSAGE(troupe::queue::ResultsRecorded)
+TROUPE_LOCAL_MESSAGE(troupe::queue::GivenBack)
+TROUPE_LOCAL_MESSAGE(troupe::queue::News)
+TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
+TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
+TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
+TROUPE_LOCAL_MESSAGE(troupe::queue::SampleMachine)
+
+namespace troupe::queue {
+namespace {
+
+class DispatcherActor {
+ public:
+  DispatcherActor(Actor* self, std::shared_ptr<const DispatcherDeps> deps)
+      : self_{self},
+        deps_{std::move(deps)},
+        is_first_{!*deps_->has_taken_over},
+        core_{deps_->dispatch},
+        governor_{deps_->governor},
+        random_{deps_->seed} {}
+
+  Behavior make_behavior() {
+    sample();
+    inherit();
+    return {
+        [this](const Inherited& m) { take_over(m); },
+        [this](const Looked& m) { on_looked(m); },
+        [this](const Claimed& m) { on_claimed(m); },
+        [this](const Begun& m) { on_begun(m); },
+        [this](const ResultsRecorded& m) { on_recorded(m); },
+        [this](const GivenBack& m) { on_given_back(m); },
+        [this](const News& m) { on_news(m); },
+        [this](const TextsFound& m) {
+          const auto found = tasks_.find(m.attempt);
+          if (found != tasks_.end())
+            end(found->second, *m.ended, m.found);
+        },
+        [this](LookAgain m) {
+          if (m.token == wake_token_)
+            look();
+        },
+        [this](TryStoreAgain) {
+          has_store_trouble_ = false;
+          record();
+          give_back();
+          begin_at_most_once();
+          look();
+        },
+        [this](SampleMachine) { sample(); },
+        [this](WorkArrived) { look(); },
+        [this](const StopTasks& m) {
+          for (const AttemptRef& attempt : m.attempts)
+            cancel(attempt);
+          record();
+        },
+        [this](JobChanged m) {
+          known_.erase(m.job);
+          give_back_if([&](const Claim& claim) {
+            return claim.attempt.task.job == m.job;
+          });
+          look();
+        },
+        [this](const GroupChanged& m) {
+          give_back_group(m.group);
+          look();
+        },
+        [this](HoldNode m) {
+          core_.hold(m.is_held);
+          start_all();
+          look();
+        },
+        [this](const PauseTasks& m) { pause(m); },
+        [this](const CloseBreaker& m) {
+          core_.close_breaker(m.group, actors::now(self_));
+          start_all();
+          look();
+        },
+        [this](const AskObstacle& m) {
+          Obstacle obstacle =
+              core_.obstacle(m.queue, room(), actors::now(self_));
+          if (obstacle.kind == Hindrance::memory && !deps_->has_disk_space())
+            obstacle.kind = Hindrance::disk;
+          m.done(std::move(obstacle));
+        },
+        [this](const AskSnapshot& m) { m.done(snapshot()); },
+        [this](const EndWork& m) { end_work(m); },
+    };
+  }
+
+ private:
+  /// A task at hand that has left `ready_`.
+  struct Task {
+    Claim claim;
+    std::shared_ptr<const KnownJob> job;
+    DispatchCore::Start slot;
+    WallTime started{};
+    int pid = 0;
+    bool is_cancelled = false;
+    bool is_launched = false;
+    bool is_paused = false;
+  };
+
+  // -- The store -------------------------------------------------------------
+
+  /// Calls the store; the answer comes back as a message that `wrap` makes.
+  template <class F, class Wrap>
+  void ask(F work, Wrap wrap) {
+    call(deps_->store, std::move(work),
+         [self = actors::ref_of(self_),
+          wrap = std::move(wrap)](auto answer) mutable {
+           actors::send(self, wrap(std::move(answer)));
+         });
+  }
+
+  /// Whatever it was will be tried again.
+  void on_trouble(const Error& error) {
+    if (!std::exchange(has_store_trouble_, true)) {
+      log(LogLevel::error,
+          fmt::format("store_trouble reason={}", shell_quote(error.what)));
+      actors::send_after(self_, store_pause, TryStoreAgain{});
+      if (is_ending_)
+        ++failures_at_end_;
+    }
+    check_end();
+  }
+
+  [[nodiscard]] std::set<JobId> known_jobs() const {
+    std::set<JobId> ids;
+    for (const auto& [id, job] : known_)
+      ids.insert(id);
+    return ids;
+  }
+
+  void know(const std::vector<store::JobInfo>& jobs) {
+    if (known_.size() > most_known_jobs)
+      std::erase_if(known_, [](const auto& entry) {
+        return entry.second.use_count() == 1;
+      });
+    for (const store::JobInfo& info : jobs)
+      known_[info.id] = std::make_shared<const KnownJob>(to_known(info));
+  }
+
+  // -- Taking over -----------------------------------------------------------
+
+  void inherit() {
+    ask(
+        [session = deps_->session](Store& store) -> Result<Work> {
+          auto claims = store.claimed_by(session);
+          if (!claims)
+            return tl::unexpected(std::move(claims.error()));
+          auto jobs = look_up(store, *claims, {});
+          if (!jobs)
+            return tl::unexpected(std::move(jobs.error()));
+          return Work{std::move(*claims), std::move(*jobs)};
+        },
+        [](Result<Work> work) { return Inherited{std::move(work)}; });
+  }
+
+  void take_over(const Inherited& m) {
+    if (!m.work) {
+      // Without knowing what runs, nothing can be done: ask again.
+      log(LogLevel::error, fmt::format("store_trouble reason={}",
+                                       shell_quote(m.work.error().what)));
+      quit(self_, {actors::ExitKind::crashed, m.work.error().what});
+      return;
+    }
+    know(m.work->jobs);
+    std::set<AttemptId> unknown =
+        is_first_ ? deps_->adopted : std::set<AttemptId>{};
+    for (const Claim& claim : m.work->claims) {
+      unknown.erase(to_attempt_id(claim.attempt));
+      adopt(claim);
+    }
+    // It was recorded, and its node had no time to say so.
+    for (const AttemptId& id : unknown)
+      deps_->runner.forget(id);
+    *deps_->has_taken_over = true;
+    is_ready_ = true;
+    begin_at_most_once();
+    record();
+    look();
+  }
+
+  void adopt(const Claim& claim) {
+    const auto& job = known_.at(claim.attempt.task.job);
+    const AttemptId id = to_attempt_id(claim.attempt);
+    const bool runs = !is_first_ || deps_->adopted.contains(id);
+    if (!runs && claim.is_started) {
+      // Whoever started it is gone, and so is what came of it.
+      unrecorded_.push_back(refused(claim.attempt, Outcome::lost,
+                                    status_troupe_failed,
+                                    "was lost with its node"));
+      return;
+    }
+    if (!runs && job->is_cancelled) {
+      unrecorded_.push_back(cancelled(claim.attempt));
+      return;
+    }
+    const AttemptRef attempt = claim.attempt;
+    Task& task = tasks_[attempt];
+    task = {.claim = claim,
+            .job = job,
+            .slot = core_.adopted(job->queue, actors::now(self_)),
+            .started = deps_->wall_now()};
+    // It was claimed, and whoever did that had no time to begin it.
+    if (job->delivery == store::Delivery::at_most_once && !claim.is_started)
+      to_begin_.push_back(attempt);
+    else
+      launch(task);
+    if (job->is_cancelled)
+      cancel(attempt);
+  }
+
+  // -- Finding work ----------------------------------------------------------
+
+  void look() {
+    if (!is_ready_ || is_ending_ || has_store_trouble_)
+      return;
+    if (is_looking_) {
+      look_again_ = true;
+      return;
+    }
+    is_looking_ = true;
+    look_again_ = false;
+    ask(
+        [now = deps_->wall_now()](Store& store) -> Result<Look> {
+          if (auto woken = store.wake(now, most_woken); !woken)
+            return tl::unexpected(std::move(woken.error()));
+          auto groups = store.groups();
+          auto heads = store.queues();
+          auto next = store.next_wake();
+          if (!groups || !heads || !next)
+            return tl::unexpected(!groups  ? groups.error()
+                                  : !heads ? heads.error()
+                                           : next.error());
+          return Look{std::move(*groups), std::move(*heads), *next};
+        },
+        [](Result<Look> look) { return Looked{std::move(look)}; });
+  }
+
+  void on_looked(const Looked& m) {
+    if (!m.look) {
+      is_looking_ = false;
+      on_trouble(m.look.error());
+      return;
+    }
+    std::vector<store::Group> groups;
+    for (const store::GroupInfo& info : m.look->groups)
+      groups.push_back(info.group);
+    const TimePoint now = actors::now(self_);
+    core_.set_groups(groups, now);
+    next_wake_ = m.look->next_wake;
+    const auto orders = is_ending_ ? std::vector<DispatchCore::ClaimOrder>{}
+                                   : core_.claims_for(m.look->heads, now);
+    if (orders.empty() || unrecorded_.size() > most_unrecorded) {
+      end_look();
+      return;
+    }
+    ask(
+        [session = deps_->session, orders,
+         known = known_jobs()](Store& store) -> Result<Work> {
+          Work work;
+          for (const DispatchCore::ClaimOrder& order : orders) {
+            auto claims = store.claim(session, order.queue, order.count);
+            if (!claims)
+              return tl::unexpected(std::move(claims.error()));
+            work.claims.insert(work.claims.end(), claims->begin(),
+                               claims->end());
+          }
+          auto jobs = look_up(store, work.claims, known);
+          if (!jobs)
+            return tl::unexpected(std::move(jobs.error()));
+          work.jobs = std::move(*jobs);
+          return work;
+        },
+        [](Result<Work> work) { return Claimed{std::move(work)}; });
+  }
+
+  void on_claimed(const Claimed& m) {
+    if (!m.work) {
+      is_looking_ = false;
+      on_trouble(m.work.error());
+      return;
+    }
+    know(m.work->jobs);
+    for (const Claim& claim : m.work->claims) {
+      // It may have been looked up before it was dropped for being edited.
+      const auto job = known_.find(claim.attempt.task.job);
+      if (job == known_.end() || is_ending_) {
+        returned_.push_back(claim.attempt);
+        continue;
+      }
+      const QueueId& queue = job->second->queue;
+      core_.claimed(queue, 1);
+      ready_[queue].push_back({claim, job->second});
+    }
+    give_back();
+    start_all();
+    end_look();
+  }
+
+  void end_look() {
+    is_looking_ = false;
+    if (look_again_)
+      look();
+    else
+      set_wake();
+    check_end();
+  }
+
+  /// The next time at which something changes by itself.
+  void set_wake() {
+    std::optional<Duration> delay;
+    const auto consider = [&](Duration wait) {
+      wait = std::clamp<Duration>(wait, 1ms, 1h);
+      delay = std::min(delay.value_or(wait), wait);
+    };
+    if (next_wake_)
+      consider(*next_wake_ - deps_->wall_now());
+    const TimePoint now = actors::now(self_);
+    if (const auto change = core_.next_change(now))
+      consider(*change - now);
+    if (delay)
+      actors::send_after(self_, *delay, LookAgain{++wake_token_});
+  }
+
+  // -- Starting --------------------------------------------------------------
+
+  [[nodiscard]] std::size_t room() const {
+    if (!deps_->has_disk_space())
+      return 0;
+    return governor_.may_start(core_.running());
+  }
+
+  void start_all() {
+    if (is_ending_ || has_store_trouble_)
+      return;
+    while (unrecorded_.size() <= most_unrecorded) {
+      const auto start = core_.start_next(room(), actors::now(self_));
+      if (!start)
+        break;
+      auto& waiting = ready_[start->queue];
+      auto [claim, job] = std::move(waiting.front());
+      waiting.pop_front();
+      begin(std::move(claim), std::move(job), *start);
+    }
+    begin_at_most_once();
+    // What could not be started has ended.
+    record();
+  }
+
+  void begin(Claim claim, std::shared_ptr<const KnownJob> job,
+             const DispatchCore::Start& slot) {
+    const AttemptRef attempt = claim.attempt;
+    Task& task = tasks_[attempt];
+    task = {.claim = std::move(claim),
+            .job = std::move(job),
+            .slot = slot,
+            .started = deps_->wall_now()};
+    deps_->on_change(attempt.task.job);
+    if (task.claim.losses >= most_losses)
+      give_up(task, Outcome::lost,
+              fmt::format("was lost {} times with its node or warden",
+                          task.claim.losses));
+    else if (task.job->delivery == store::Delivery::at_most_once)
+      to_begin_.push_back(attempt);
+    else
+      launch(task);
+  }
+
+  /// What runs at most once begins in the store before it does.
+  void begin_at_most_once() {
+    if (is_beginning_ || to_begin_.empty() || has_store_trouble_ || is_ending_)
+      return;
+    is_beginning_ = true;
+    ask([session = deps_->session, attempts = to_begin_](
+            Store& store) { return store.start(session, attempts); },
+        [attempts = to_begin_](Result<std::vector<bool>> may_start) {
+          return Begun{attempts, std::move(may_start)};
+        });
+  }
+
+  void on_begun(const Begun& m) {
+    is_beginning_ = false;
+    if (!m.may_start) {
+      if (is_ending_)
+        give_back_unbegun();
+      on_trouble(m.may_start.error());
+      return;
+    }
+    to_begin_.erase(
+        to_begin_.begin(),
+        to_begin_.begin() + static_cast<std::ptrdiff_t>(m.attempts.size()));
+    for (std::size_t i = 0; i < m.attempts.size(); ++i) {
+      const auto found = tasks_.find(m.attempts[i]);
+      if (found == tasks_.end())
+        continue;
+      if (!(*m.may_start)[i])
+        drop(found->second);
+      else if (found->second.is_cancelled)
+        give_up(found->second, Outcome::cancelled, "was cancelled");
+      else if (is_ending_)
+        give_back_task(found->second);
+      else
+        launch(found->second);
+    }
+    if (is_ending_)
+      give_back_unbegun();
+    begin_at_most_once();
+    record();
+    give_back();
+    check_end();
+  }
+
+  /// It has not run and shall not, for now.
+  void give_back_task(Task& task) {
+    returned_.push_back(task.claim.attempt);
+    leave(task);
+  }
+
+  void give_back_unbegun() {
+    for (const AttemptRef& attempt : std::exchange(to_begin_, {}))
+      give_back_task(tasks_.at(attempt));
+  }
+
+  void launch(Task& task) {
+    const AttemptRef attempt = task.claim.attempt;
+    if (!task.job->command) {
+      give_up(task, Outcome::failed, task.job->command.error().what);
+      return;
+    }
+    auto request = task.job->command->request_for(attempt, task.claim.argument);
+    if (!request) {
+      give_up(task, Outcome::failed, request.error().what);
+      return;
+    }
+    const std::uint64_t limit = task.job->command->spec().output_limit;
+    request->spec.record = {
+        .path = record_path(deps_->output_folder, attempt),
+        .most_bytes = limit != 0 ? limit : deps_->output_limit};
+    make_folder(request->spec.record.path);
+    if (task.job->command->spec().has_outputs)
+      request->spec.env.emplace_back(
+          "TROUPE_OUTPUT", outputs_path(deps_->output_folder, attempt));
+    task.is_launched = true;
+    ++started_;
+    const AttemptId id = to_attempt_id(attempt);
+    deps_->runner.start(
+        id,
+        std::make_shared<const process::CommandSpec>(std::move(request->spec)),
+        nullptr, [self = actors::ref_of(self_), id](const AttemptEvent& event) {
+          actors::send(self, News{id, event});
+        });
+    if (task.is_paused)
+      deps_->runner.pause(id);
+  }
+
+  void make_folder(const std::string& path) {
+    std::string folder = std::filesystem::path{path}.parent_path();
+    if (folder == made_folder_)
+      return;
+    // If it cannot be made, the output is not kept, and the result says so.
+    std::error_code ignored;
+    std::filesystem::create_directories(folder, ignored);
+    made_folder_ = std::move(folder);
+  }
+
+  // -- Ends ------------------------------------------------------------------
+
+  void on_news(const News& m) {
+    const auto found = tasks_.find(to_attempt_ref(m.id));
+    if (found == tasks_.end())
+      return;
+    Task& task = found->second;
+    std::visit(
+        Overload{[&](const AttemptStarted& started) {
+                   task.pid = started.pid;
+                   task.is_paused |= started.is_paused;
+                   task.started = deps_->wall_now();
+                   deps_->on_change(task.claim.attempt.task.job);
+                 },
+                 [&](const AttemptEnded& ended) { on_end(task, ended); }},
+        m.event);
+  }
+
+  void on_end(Task& task, const AttemptEnded& ended) {
+    const auto* const lost = std::get_if<process::RunnerLost>(&ended.how);
+    // Another node has it now, and will say what becomes of it.
+    if (lost != nullptr && lost->cut_off)
+      return;
+    const actors::SuccessCriteria& success =
+        task.job->command->spec().request.success;
+    std::vector<std::string> texts = success.output_contains;
+    texts.insert(texts.end(), success.output_not_contains.begin(),
+                 success.output_not_contains.end());
+    const AttemptRef attempt = task.claim.attempt;
+    if (texts.empty() ||
+        !std::holds_alternative<process::ExitReport>(ended.how))
+      end(task, ended, std::vector<bool>(texts.size()));
+    else
+      deps_->find_texts(
+          record_path(deps_->output_folder, attempt), std::move(texts),
+          [self = actors::ref_of(self_), attempt,
+           ended = std::make_shared<const AttemptEnded>(ended)](
+              std::vector<bool> found) {
+            actors::send(self, TextsFound{attempt, ended, std::move(found)});
+          });
+  }
+
+  void end(Task& task, const AttemptEnded& ended,
+           const std::vector<bool>& texts_found) {
+    if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
+      governor_.on_finished(report->max_rss_bytes);
+      if (is_ending_ && report->stopped && !task.is_cancelled &&
+          task.job->delivery == store::Delivery::at_least_once) {
+        interrupt(task);
+        return;
+      }
+    }
+    auto judged = judge({.spec = task.job->command->spec(),
+                         .claim = task.claim,
+                         .delivery = task.job->delivery,
+                         .is_cancelled = task.is_cancelled,
+                         .started = task.started,
+                         .ended = deps_->wall_now(),
+                         .texts_found = texts_found},
+                        ended.how, random_);
+    const std::string group = task.slot.queue.group;
+    finish(task, std::move(judged.completion), judged.for_group);
+    // What the breaker keeps here would look as if it ran.
+    if (core_.breaker(group) == flow_control::BreakerState::open)
+      give_back_group(group);
+    start_all();
+    record();
+    look();
+  }
+
+  /// It was ended because we are: it waits again as if it had never run.
+  void interrupt(Task& task) {
+    const AttemptRef attempt = task.claim.attempt;
+    std::error_code ignored;
+    std::filesystem::remove(record_path(deps_->output_folder, attempt),
+                            ignored);
+    std::filesystem::remove(outputs_path(deps_->output_folder, attempt),
+                            ignored);
+    deps_->runner.forget(to_attempt_id(attempt));
+    give_back_task(task);
+    give_back();
+  }
+
+  void give_up(Task& task, Outcome outcome, const std::string& why) {
+    finish(task,
+           refused(task.claim.attempt, outcome, status_troupe_failed, why),
+           DispatchCore::End::neutral);
+  }
+
+  void finish(Task& task, Completion completion, DispatchCore::End how) {
+    unrecorded_.push_back(std::move(completion));
+    leave(task, how);
+  }
+
+  /// It is not ours any more.
+  void drop(Task& task) {
+    deps_->runner.forget(to_attempt_id(task.claim.attempt));
+    leave(task);
+  }
+
+  void leave(Task& task, DispatchCore::End how = DispatchCore::End::neutral) {
+    ++ended_;
+    core_.ended(task.slot, how, actors::now(self_));
+    tasks_.erase(AttemptRef{task.claim.attempt});
+  }
+
+  static Completion cancelled(const AttemptRef& attempt) {
+    return refused(attempt, Outcome::cancelled, status_troupe_failed,
+                   "was cancelled");
+  }
+
+  void cancel(const AttemptRef& attempt) {
+    for (auto& [queue, claims] : ready_) {
+      const auto waiting = std::find_if(
+          claims.begin(), claims.end(),
+          [&](const auto& entry) { return entry.first.attempt == attempt; });
+      if (waiting == claims.end())
+        continue;
+      claims.erase(waiting);
+      core_.given_back(queue, 1);
+      unrecorded_.push_back(cancelled(attempt));
+      return;
+    }
+    const auto found = tasks_.find(attempt);
+    if (found == tasks_.end())
+      return;
+    Task& task = found->second;
+    task.is_cancelled = true;
+    if (task.is_launched)
+      stop(task);
+  }
+
+  void pause(const PauseTasks& m) {
+    for (auto& [attempt, task] : tasks_) {
+      const bool is_meant = (!m.job || attempt.task.job == *m.job) &&
+                            (!m.group || task.slot.queue.group == *m.group);
+      if (!is_meant || task.is_paused == m.is_paused || task.is_cancelled)
+        continue;
+      task.is_paused = m.is_paused;
+      deps_->on_change(attempt.task.job);
+      if (!task.is_launched)
+        continue;
+      if (m.is_paused)
+        deps_->runner.pause(to_attempt_id(attempt));
+      else
+        deps_->runner.resume(to_attempt_id(attempt));
+    }
+  }
+
+  void stop(const Task& task) {
+    const auto& spec = task.job->command->spec().request.spec;
+    deps_->runner.stop(to_attempt_id(task.claim.attempt),
+                       {.signal = spec.polite_signal, .grace = spec.grace});
+  }
+
+  // -- Recording -------------------------------------------------------------
+
+  void record() {
+    if (is_recording_ || unrecorded_.empty() || has_store_trouble_)
+      return;
+    is_recording_ = true;
+    const std::size_t count = std::min(unrecorded_.size(), most_recorded);
+    std::vector<Completion> batch{
+        std::make_move_iterator(unrecorded_.begin()),
+        std::make_move_iterator(unrecorded_.begin() +
+                                static_cast<std::ptrdiff_t>(count))};
+    unrecorded_.erase(unrecorded_.begin(),
+                      unrecorded_.begin() + static_cast<std::ptrdiff_t>(count));
+    auto shared = std::make_shared<std::vector<Completion>>(std::move(batch));
+    ask([session = deps_->session, shared, now = deps_->wall_now()](
+            Store& store) { return store.complete(session, *shared, now); },
+        [shared](Result<std::vector<Recorded>> recorded) {
+          return ResultsRecorded{std::move(*shared), std::move(recorded)};
+        });
+  }
+
+  void on_recorded(const ResultsRecorded& m) {
+    is_recording_ = false;
+    if (!m.recorded) {
+      unrecorded_.insert(unrecorded_.begin(), m.completions.begin(),
+                         m.completions.end());
+      on_trouble(m.recorded.error());
+      return;
+    }
+    for (std::size_t i = 0; i < m.completions.size(); ++i) {
+      const AttemptRef& attempt = m.completions[i].attempt;
+      if ((*m.recorded)[i] == Recorded::fenced)
+        log(LogLevel::warn, fmt::format("result_fenced task={}.{} attempt={}",
+                                        attempt.task.job.value,
+                                        attempt.task.index, attempt.attempt));
+      deps_->runner.forget(to_attempt_id(attempt));
+      deps_->on_recorded(attempt);
+      deps_->on_change(attempt.task.job);
+    }
+    record();
+    // What needed these may start now.
+    look();
+    check_end();
+  }
+
+  void give_back_if(const std::function<bool(const Claim&)>& matches) {
+    for (auto& [queue, claims] : ready_) {
+      for (auto it = claims.begin(); it != claims.end();) {
+        if (!matches(it->first)) {
+          ++it;
+          continue;
+        }
+        returned_.push_back(it->first.attempt);
+        core_.given_back(queue, 1);
+        it = claims.erase(it);
+      }
+    }
+    give_back();
+  }
+
+  void give_back_group(const std::string& group) {
+    for (auto& [queue, claims] : ready_) {
+      if (queue.group == group)
+        give_back_all(queue, claims);
+    }
+    give_back();
+  }
+
+  template <class Claims>
+  void give_back_all(const QueueId& queue, Claims& claims) {
+    for (const auto& [claim, job] : claims)
+      returned_.push_back(claim.attempt);
+    core_.given_back(queue, static_cast<std::uint32_t>(claims.size()));
+    claims.clear();
+  }
+
+  void give_back() {
+    if (is_giving_back_ || returned_.empty() || has_store_trouble_)
+      return;
+    is_giving_back_ = true;
+    ask([session = deps_->session, attempts = returned_](
+            Store& store) { return store.release(session, attempts); },
+        [attempts = returned_](Result<void> done) {
+          return GivenBack{attempts, std::move(done)};
+        });
+  }
+
+  void on_given_back(const GivenBack& m) {
+    is_giving_back_ = false;
+    if (!m.done) {
+      on_trouble(m.done.error());
+      return;
+    }
+    returned_.erase(
+        returned_.begin(),
+        returned_.begin() + static_cast<std::ptrdiff_t>(m.attempts.size()));
+    for (const AttemptRef& attempt : m.attempts)
+      deps_->on_change(attempt.task.job);
+    give_back();
+    look();
+    check_end();
+  }
+
+  // -- The end ---------------------------------------------------------------
+
+  void end_work(const EndWork& m) {
+    is_ending_ = true;
+    keeps_ = m.keep;
+    on_end_ = m.done;
+    for (auto& [queue, claims] : ready_)
+      give_back_all(queue, claims);
+    // Those that the store is being asked about come back with its answer.
+    if (!is_beginning_)
+      give_back_unbegun();
+    give_back();
+    if (!keeps_) {
+      for (auto& [attempt, task] : tasks_) {
+        if (task.is_launched)
+          stop(task);
+      }
+    }
+    check_end();
+  }
+
+  void check_end() {
+    const bool is_quiet = is_ending_ && on_end_ && !is_looking_ &&
+                          !is_recording_ && !is_giving_back_ &&
+                          !is_beginning_ && (keeps_ || tasks_.empty());
+    const std::size_t unwritten = unrecorded_.size() + returned_.size();
+    if (is_quiet &&
+        (unwritten == 0 || failures_at_end_ >= most_failures_at_end))
+      std::exchange(on_end_, nullptr)(tasks_.size() + unwritten);
+  }
+
+  // -- Looking at us ---------------------------------------------------------
+
+  void sample() {
+    (void)governor_.observe(deps_->sample(), core_.running());
+    actors::send_after(self_, sample_interval, SampleMachine{});
+    start_all();
+  }
+
+  [[nodiscard]] DispatcherSnapshot snapshot() const {
+    DispatcherSnapshot seen{.running_count = core_.running(),
+                            .claimed_ahead = core_.waiting_here(),
+                            .capacity = core_.capacity(),
+                            .free = core_.free(),
+                            .is_held = core_.is_held(),
+                            .has_store_trouble = has_store_trouble_,
+                            .started = started_,
+                            .ended = ended_};
+    for (const auto& [attempt, task] : tasks_) {
+      if (task.is_paused)
+        ++seen.jobs[attempt.task.job].paused;
+      if (seen.running.size() < most_listed)
+        seen.running.push_back(
+            {attempt, task.pid, task.started, task.is_paused});
+    }
+    for (const std::string& group : core_.groups())
+      seen.breakers[group] = core_.breaker(group);
+    for (const auto& [queue, claims] : ready_) {
+      for (const auto& [claim, job] : claims) {
+        const auto before = claim.attempt.attempt == 1 ? &TasksAtHand::waiting
+                                                       : &TasksAtHand::retrying;
+        ++(seen.jobs[claim.attempt.task.job].*before);
+        ++(seen.groups[queue.group].*before);
+      }
+    }
+    return seen;
+  }
+
+  Actor* self_;
+  std::shared_ptr<const DispatcherDeps> deps_;
+  bool is_first_;  ///< To take over what there was before this process.
+  DispatchCore core_;
+  flow_control::MemoryGovernor governor_;
+  Random random_;
+
+  KnownJobs known_;
+  using Waiting = std::deque<std::pair<Claim, std::shared_ptr<const KnownJob>>>;
+  std::map<QueueId, Waiting> ready_;
+  std::map<AttemptRef, Task> tasks_;
+  std::vector<AttemptRef> to_begin_;  ///< Of them, that run at most once.
+  std::deque<Completion> unrecorded_;
+  std::vector<AttemptRef> returned_;
+  std::string made_folder_;
+
+  bool is_ready_ = false;  ///< What was claimed before has been taken over.
+  bool is_looking_ = false;
+  bool look_again_ = false;
+  bool is_beginning_ = false;
+  bool is_recording_ = false;
+  bool is_giving_back_ = false;
+  bool has_store_trouble_ = false;
+  std::optional<WallTime> next_wake_;
+  std::uint64_t wake_token_ = 0;
+  std::uint64_t started_ = 0;
+  std::uint64_t ended_ = 0;
+
+  bool is_ending_ = false;
+  bool keeps_ = false;
+  int failures_at_end_ = 0;  ///< Of the store.
+  std::function<void(std::size_t)> on_end_;
+};
+
+}  // namespace
+
+std::string record_folder(const std::string& output_folder, JobId job) {
+  return fmt::format("{}/{}/{}", output_folder, job.value / 1000, job.value);
+}
+
+std::string record_path(const std::string& output_folder,
+                        const AttemptRef& attempt) {
+  const std::uint64_t index = attempt.task.index;
+  const std::string folder = record_folder(output_folder, attempt.task.job);
+  // So that no folder has more than some thousand entries.
+  if (index < 1000)
+    return fmt::format("{}/{}.{}", folder, index, attempt.attempt);
+  return fmt::format("{}/{}k/{}.{}", folder, index / 1000, index,
+                     attempt.attempt);
+}
+
+std::string outputs_path(const std::string& output_folder,
+                         const AttemptRef& attempt) {
+  return record_path(output_folder, attempt) + ".outputs";
+}
+
+AttemptId to_attempt_id(const AttemptRef& ref) {
+  return {CommandId{ref.task.job.value << index_bits | ref.task.index},
+          ref.attempt};
+}
+
+AttemptRef to_attempt_ref(const AttemptId& id) {
+  constexpr std::uint64_t mask = (std::uint64_t{1} << index_bits) - 1;
+  return {{JobId{id.command.value >> index_bits}, id.command.value & mask},
+          id.attempt};
+}
+
+ActorRef spawn_dispatcher(Actor* parent,
+                          std::shared_ptr<const DispatcherDeps> deps) {
+  return actors::spawn<DispatcherActor>(parent, std::move(deps));
+}
+
+}  // namespace troupe::queue

@@ -1,0 +1,145 @@
+#include "temp_dir.hpp"
+
+#include <troupe/content/artifact_store.hpp>
+#include <troupe/content/result_cache.hpp>
+#include <troupe/content/sha256.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <string>
+#include <vector>
+
+namespace troupe::content {
+namespace {
+
+using ::testing::ElementsAre;
+namespace fs = std::filesystem;
+
+const WallTime now = std::chrono::system_clock::now();
+
+class Artifacts : public ::testing::Test {
+ protected:
+  Artifact save(const std::string& run, const std::string& job,
+                const std::string& instance, const std::string& name,
+                const std::string& text, Duration retention = 1h) {
+    std::ofstream{folder.path() + "/file"} << text;
+    const auto lock = blobs.lock_to_add();
+    Artifact artifact{
+        .run = run,
+        .job = job,
+        .instance = instance,
+        .name = name,
+        .made = now,
+        .expires = now + retention,
+        .files = blobs.keep(*lock, {"file"}, folder.path(), Sync::no).value()};
+    EXPECT_TRUE(store.save(*lock, artifact));
+    return artifact;
+  }
+  std::vector<std::string> titles(const std::string& run) {
+    const auto all = store.all(run);
+    std::vector<std::string> titles;
+    for (const Artifact& one : *all)
+      titles.push_back(one.run + ":" + one.job + "." + one.name + ":" +
+                       one.instance);
+    return titles;
+  }
+
+  testing::TempDir folder;
+  BlobStore blobs = BlobStore::open(folder.path() + "/content").value();
+  ArtifactStore store{blobs};
+};
+
+TEST_F(Artifacts, AreFoundByRunJobAndName) {
+  const Artifact saved = save("r1", "build", "", "report", "text");
+  save("r1", "build", "", "other", "x");
+  save("r2", "build", "", "report", "y");
+  const auto found = store.find("r1", "build", "report").value();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].files, saved.files);
+  EXPECT_EQ(store.find("r3", "build", "report").error().code, Errc::not_found);
+}
+
+TEST_F(Artifacts, OfInstancesStandSideBySideAndTheLastOfEachStands) {
+  save("r1", "pull", "us", "csv", "1");
+  save("r1", "pull", "eu", "csv", "2");
+  const Artifact last = save("r1", "pull", "us", "csv", "3");
+  const auto found = store.find("r1", "pull", "csv").value();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].instance, "eu");
+  EXPECT_EQ(found[1].files, last.files);
+}
+
+TEST_F(Artifacts, OddNamesStayApartAndInTheFolder) {
+  save("../x", "a/b", "..", "c.d", "1");
+  save("..%2fx", "a/b", "", "c.d", "2");
+  EXPECT_THAT(titles(""), ElementsAre("..%2fx:a/b.c.d:", "../x:a/b.c.d:.."));
+  EXPECT_EQ(store.find("../x", "a/b", "c.d").value().size(), 1U);
+  EXPECT_FALSE(fs::exists(folder.path() + "/x"));
+}
+
+TEST_F(Artifacts, OfARunThatIsForgottenAreGone) {
+  save("r1", "a", "", "n", "1");
+  save("r2", "a", "", "n", "2");
+  ASSERT_TRUE(store.remove("r1"));
+  EXPECT_THAT(titles(""), ElementsAre("r2:a.n:"));
+  EXPECT_TRUE(store.remove("r9"));
+}
+
+TEST_F(Artifacts, AndTheirBytesGoWhenTheyHaveExpired) {
+  const Artifact old = save("r1", "a", "", "n", "old", 1h);
+  const Artifact young = save("r2", "a", "", "n", "young", 3h);
+  const auto removed = remove_old_content(blobs, {}, now + 2h).value();
+  EXPECT_EQ(removed.artifacts, 1U);
+  EXPECT_EQ(removed.bytes, 3U);
+  EXPECT_THAT(titles(""), ElementsAre("r2:a.n:"));
+  EXPECT_FALSE(blobs.has(old.files[0].hash));
+  EXPECT_TRUE(blobs.has(young.files[0].hash));
+}
+
+TEST_F(Artifacts, WhatAnArtifactNamesOutlivesAResultWithTheSameBytes) {
+  const Artifact artifact = save("r1", "a", "", "n", "text", 100h);
+  const ResultCache cache{blobs};
+  {
+    const auto lock = blobs.lock_to_add();
+    const CachedResult result{
+        .standard_output = blobs.keep(*lock, "out", Sync::no).value(),
+        .handed_on = {},
+        .files = artifact.files};
+    ASSERT_TRUE(cache.save(*lock, sha256_of("k"), result));
+  }
+  const auto removed =
+      remove_old_content(blobs, {.unused = 1h}, now + 2h).value();
+  EXPECT_EQ(removed.results, 1U);
+  EXPECT_EQ(removed.bytes, 3U);  // What it printed.
+  EXPECT_TRUE(blobs.has(artifact.files[0].hash));
+}
+
+TEST_F(Artifacts, ResultsThatTakeTooMuchGoTheOldestFirst) {
+  const ResultCache cache{blobs};
+  const auto add = [&](const std::string& key, std::chrono::seconds age) {
+    const auto lock = blobs.lock_to_add();
+    std::ofstream{folder.path() + "/file"} << key << std::string(100, 'x');
+    const CachedResult result{
+        .standard_output = blobs.keep(*lock, "", Sync::no).value(),
+        .handed_on = {},
+        .files = blobs.keep(*lock, {"file"}, folder.path(), Sync::no).value()};
+    ASSERT_TRUE(cache.save(*lock, sha256_of(key), result));
+    const std::string path = blobs.folder() + "/results/" +
+                             sha256_of(key).substr(0, 2) + "/" + sha256_of(key);
+    fs::last_write_time(path, fs::last_write_time(path) - age);
+  };
+  add("a", 30s);
+  add("b", 20s);
+  add("c", 10s);
+  const auto removed =
+      remove_old_content(blobs, {.result_bytes = 210}, now).value();
+  EXPECT_EQ(removed.results, 1U);
+  EXPECT_FALSE(cache.look_at(sha256_of("a")));
+  EXPECT_TRUE(cache.look_at(sha256_of("b")));
+  EXPECT_TRUE(cache.look_at(sha256_of("c")));
+}
+
+}  // namespace
+}  // namespace troupe::content

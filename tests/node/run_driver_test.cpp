@@ -1,0 +1,457 @@
+// The actor that drives runs: what it does to the store, and what is left of
+// that when it dies.
+#include "actor_test.hpp"
+#include "fake_store_access.hpp"
+#include "run_driver_actor.hpp"
+#include "temp_dir.hpp"
+
+#include <troupe/process/output_record.hpp>
+#include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/store/model_store.hpp>
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <functional>
+#include <gmock/gmock.h>
+
+namespace troupe::node {
+namespace {
+
+struct Bear {
+  std::function<actors::ActorRef(actors::Actor*)> make;
+};
+struct Born {
+  actors::ActorRef actor;
+};
+
+}  // namespace
+}  // namespace troupe::node
+
+TROUPE_LOCAL_MESSAGE(troupe::node::Bear)
+TROUPE_LOCAL_MESSAGE(troupe::node::Born)
+
+namespace troupe::node {
+namespace {
+
+using store::JobId;
+using store::RunId;
+using store::RunState;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class Nursery {
+ public:
+  explicit Nursery(actors::Actor* self) : self_{self} {}
+  actors::Behavior make_behavior() {
+    return {[this](const Bear& m) {
+      send(self_, sender_of(self_), Born{m.make(self_)});
+    }};
+  }
+
+ private:
+  actors::Actor* self_;
+};
+
+/// Remembers what a dispatcher is told.
+struct Told {
+  int work = 0;
+  std::vector<store::AttemptRef> stopped;
+};
+
+class FakeDispatcher {
+ public:
+  FakeDispatcher(actors::Actor*, Told* told) : told_{told} {}
+  actors::Behavior make_behavior() {
+    return {[this](queue::WorkArrived) { ++told_->work; },
+            [this](const queue::StopTasks& m) {
+              told_->stopped.insert(told_->stopped.end(), m.attempts.begin(),
+                                    m.attempts.end());
+            }};
+  }
+
+ private:
+  Told* told_;
+};
+
+constexpr const char* chain = R"(
+name: chain
+jobs:
+  a: { run: make a }
+  b: { needs: [a], run: make b }
+)";
+
+class RunDriverTest : public actors::ActorTest {
+ protected:
+  RunDriverTest() {
+    EXPECT_TRUE(access.store.open_session(session));
+    EXPECT_TRUE(access.store.set_group({.name = "default", .slots = 100}));
+    nursery = spawn<Nursery>();
+    dispatcher = spawn<FakeDispatcher>(&told);
+  }
+  ~RunDriverTest() override {
+    nursery = nullptr;
+    dispatcher = nullptr;
+  }
+
+  actors::ActorRef start() {
+    const auto deps = std::make_shared<const RunDriverDeps>(RunDriverDeps{
+        .store = access,
+        .dispatcher = dispatcher,
+        .output_folder = folder.path(),
+        .on_change = [](JobId) {},
+        .on_recorded = [this] { ++recorded; },
+        .on_outputs_read = [this](const std::string& p) { read.push_back(p); },
+        .on_runs_expired =
+            [this](const std::vector<RunId>& runs) {
+              expired.insert(expired.end(), runs.begin(), runs.end());
+            },
+        .wall_now = [this] { return wall_now(); },
+        .has_own_thread = false});
+    const Bear bear{[deps](actors::Actor* parent) {
+      return spawn_run_driver(parent, deps);
+    }};
+    return adopt(ask<Born>(nursery, bear)->actor);
+  }
+
+  Result<Json> submit(const actors::ActorRef& driver, const char* text,
+                      const std::string& request = "r") {
+    auto submission = std::make_shared<RunSubmission>();
+    submission->run.request_id = request;
+    submission->spec.file = "/w.yaml";
+    submission->spec.text = text;
+    submission->spec.folder = "/";
+    Result<Json> answer = failure(Errc::internal, "no answer");
+    tell(driver, SubmitRun{submission, [&](Result<Json> json) {
+                             answer = std::move(json);
+                           }});
+    return answer;
+  }
+
+  Result<void> change(const actors::ActorRef& driver, const RunNews& news,
+                      RunId which = RunId{1}) {
+    Result<void> answer = failure(Errc::internal, "no answer");
+    tell(driver, ChangeRun{which, news,
+                           [&](Result<void> did) { answer = std::move(did); }});
+    return answer;
+  }
+
+  Json show(const actors::ActorRef& driver) {
+    Result<Json> answer = failure(Errc::internal, "no answer");
+    tell(driver,
+         AskRun{run, {}, [&](Result<Json> json) { answer = std::move(json); }});
+    EXPECT_TRUE(answer) << answer.error().what;
+    return answer.value_or(Json());
+  }
+
+  /// Ends the job as a dispatcher does.
+  void end(JobId job, store::Outcome outcome) {
+    const auto claims = access.store.claim(session, {"default"}, 100);
+    for (const store::Claim& claim : *claims)
+      claimed[claim.attempt.task.job] = claim.attempt;
+    const store::Completion completion{.attempt = claimed.at(job),
+                                       .outcome = outcome};
+    EXPECT_TRUE(access.store.complete(session, {&completion, 1}, wall_now()));
+  }
+  void end(const actors::ActorRef& driver, JobId job, store::Outcome outcome) {
+    end(job, outcome);
+    tell(driver, RunJobChanged{job});
+  }
+
+  [[nodiscard]] std::vector<std::string> jobs() {
+    std::vector<std::string> names;
+    const auto found = access.store.jobs({.run = run}, 100);
+    for (const store::JobInfo& job : *found)
+      names.insert(names.begin(), job.job.name);
+    return names;
+  }
+  RunState state() { return state(run); }
+  RunState state(RunId which) { return access.store.run(which)->state; }
+  [[nodiscard]] bool has_begun(RunId which) {
+    return access.store.run(which)->events != 0;
+  }
+
+  testing::TempDir folder;
+  queue::FakeStoreAccess access;
+  const store::SessionId session{"mine"};
+  const RunId run{1};
+  Told told;
+  actors::ActorRef nursery;
+  actors::ActorRef dispatcher;
+  std::map<JobId, store::AttemptRef> claimed;
+  int recorded = 0;
+  std::vector<std::string> read;
+  std::vector<RunId> expired;
+};
+
+TEST_F(RunDriverTest, StepsBecomeJobsOneAfterTheOther) {
+  const auto driver = start();
+  const auto submitted = submit(driver, chain);
+  ASSERT_TRUE(submitted) << submitted.error().what;
+  EXPECT_EQ((*submitted)["run"], 1);
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  EXPECT_EQ(told.work, 1);
+  end(driver, JobId{1}, store::Outcome::success);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  end(driver, JobId{2}, store::Outcome::success);
+  EXPECT_EQ(state(), RunState::succeeded);
+  EXPECT_EQ(recorded, 3);
+  EXPECT_EQ(access.store.run(run)->counts, (store::RunCounts{2, 2, 0}));
+}
+
+TEST_F(RunDriverTest, ARunKeepsWhatEarlierRunsOfItsFileHaveTaught) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  advance(5s);
+  end(driver, JobId{1}, store::Outcome::success);
+  end(driver, JobId{2}, store::Outcome::failed);
+  EXPECT_TRUE(
+      decode_run_spec(access.store.run(run)->run.spec)->estimates.empty());
+  ASSERT_TRUE(submit(driver, chain, "again"));
+  const auto spec = decode_run_spec(access.store.run(RunId{2})->run.spec);
+  ASSERT_TRUE(spec);
+  EXPECT_THAT(spec->estimates.steps(),
+              ElementsAre(::testing::Pair(workflow::Estimates::Key{"a", "run"},
+                                          workflow::StepEstimate{5s})));
+}
+
+TEST_F(RunDriverTest, ASuccessorGoesOnAndSubmitsNothingTwice) {
+  auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  actors::kill(driver);
+  settle();
+  // It ends while nobody looks.
+  end(JobId{1}, store::Outcome::success);
+  driver = start();
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  actors::kill(driver);
+  settle();
+  driver = start();
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  end(driver, JobId{2}, store::Outcome::failed);
+  EXPECT_EQ(state(), RunState::failed);
+  EXPECT_THAT(*access.store.events(run, 0, 9), SizeIs(3));
+}
+
+TEST_F(RunDriverTest, ARunThatWasKeptAndNotBegunBegins) {
+  auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  const auto kept = access.store.run(run)->run;
+  actors::kill(driver);
+  settle();
+  ASSERT_TRUE(access.store.open_run(
+      {.request_id = "other", .name = "n", .spec = kept.spec}, wall_now()));
+  driver = start();
+  EXPECT_EQ(access.store.run(RunId{2})->events, 1U);
+}
+
+TEST_F(RunDriverTest, WhatTheStoreCannotTakeIsTriedAgain) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  end(JobId{1}, store::Outcome::success);
+  access.is_broken = true;
+  tell(driver, RunJobChanged{JobId{1}});
+  advance(2s);
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  access.is_broken = false;
+  advance(1100ms);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+}
+
+TEST_F(RunDriverTest, ACancelledRunEndsItsJobs) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, R"(
+jobs:
+  a: { run: make a }
+  b: { needs: [a], if: always(), run: make b }
+)"));
+  const auto claims = access.store.claim(session, {"default"}, 1);
+  EXPECT_TRUE(change(driver, RunCancelled{}));
+  EXPECT_THAT(told.stopped, ElementsAre((*claims)[0].attempt));
+  claimed[JobId{1}] = (*claims)[0].attempt;
+  end(driver, JobId{1}, store::Outcome::cancelled);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  // Nobody has claimed this one: its end comes with the second request.
+  EXPECT_TRUE(change(driver, RunCancelled{}));
+  EXPECT_EQ(state(), RunState::cancelled);
+  EXPECT_EQ(change(driver, RunCancelled{}).error().what,
+            "run r1: it has ended");
+}
+
+TEST_F(RunDriverTest, AStepThatCannotBeSubmittedHasFailed) {
+  const auto driver = start();
+  EXPECT_TRUE(access.store.set_group({.name = "g"}));
+  auto submission = std::make_shared<RunSubmission>();
+  submission->run.request_id = "r";
+  submission->spec.text = chain;
+  submission->spec.group = "g";
+  tell(driver, SubmitRun{submission, [](const Result<Json>&) {}});
+  const auto claims = access.store.claim(session, {"g"}, 1);
+  claimed[JobId{1}] = (*claims)[0].attempt;
+  end(JobId{1}, store::Outcome::success);
+  EXPECT_TRUE(access.store.remove_group("g"));
+  tell(driver, RunJobChanged{JobId{1}});
+  EXPECT_EQ(state(), RunState::failed);
+  EXPECT_EQ(show(driver)["instances"][1]["steps"][0]["reason"],
+            "cannot be submitted: no group g");
+}
+
+TEST_F(RunDriverTest, AnEndedRunIsShownAndRetried) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  end(driver, JobId{1}, store::Outcome::success);
+  end(driver, JobId{2}, store::Outcome::failed);
+  EXPECT_EQ(show(driver)["state"], "failed");
+  EXPECT_TRUE(change(driver, RunRetried{}));
+  EXPECT_EQ(state(), RunState::running);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b", "b"));
+  end(driver, JobId{3}, store::Outcome::success);
+  EXPECT_EQ(state(), RunState::succeeded);
+  EXPECT_EQ(show(driver)["instances"][1]["steps"].size(), 2U);
+}
+
+TEST_F(RunDriverTest, OutputsAreReadBeforeTheirFileIsGivenUp) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, R"(
+jobs:
+  a:
+    steps:
+      - { id: s, run: make a }
+      - { run: "echo ${{ steps.s.outputs.x }}" }
+)"));
+  const std::string path =
+      queue::outputs_path(folder.path(), {{JobId{1}, 0}, 1});
+  std::filesystem::create_directories(
+      std::filesystem::path{path}.parent_path());
+  folder.write(path.substr(folder.path().size() + 1), "x=it's\n");
+  end(driver, JobId{1}, store::Outcome::success);
+  EXPECT_THAT(read, ElementsAre(path));
+  EXPECT_EQ(show(driver)["instances"][0]["steps"][1]["name"],
+            "echo 'it'\\''s'");
+}
+
+TEST_F(RunDriverTest, WhatIsPrintedIsReadFromTheRecord) {
+  const auto driver = start();
+  ASSERT_TRUE(submit(driver, R"(
+jobs:
+  a: { run: make a, outputs: { x: { json: .x } } }
+  b: { needs: a, run: "echo ${{ jobs.a.outputs.x }}" }
+)"));
+  const std::string path =
+      queue::record_path(folder.path(), {{JobId{1}, 0}, 1});
+  std::filesystem::create_directories(
+      std::filesystem::path{path}.parent_path());
+  std::string record = process::record_header();
+  const auto add = [&](process::RecordKind kind, std::string_view bytes) {
+    const process::RecordFrame frame{.kind = kind, .bytes = bytes};
+    record += process::record_frame_header(frame);
+    record += bytes;
+  };
+  add(process::RecordKind::out, "{\"x\": ");
+  add(process::RecordKind::err, "noise\n");
+  add(process::RecordKind::out, "\"it's\"}\n");
+  folder.write(path.substr(folder.path().size() + 1), record);
+  end(driver, JobId{1}, store::Outcome::success);
+  EXPECT_EQ(show(driver)["instances"][1]["steps"][0]["name"],
+            "echo 'it'\\''s'");
+}
+
+TEST_F(RunDriverTest, ALimitPassesByTheCalendar) {
+  const auto driver = start();
+  ASSERT_TRUE(
+      submit(driver, "jobs: { a: { run: x, timeout: { total: 1h } } }"));
+  const auto claims = access.store.claim(session, {"default"}, 1);
+  advance(59min);
+  EXPECT_THAT(told.stopped, IsEmpty());
+  advance(2min);
+  EXPECT_THAT(told.stopped, ElementsAre((*claims)[0].attempt));
+}
+
+TEST_F(RunDriverTest, ARunThatThisVersionDoesNotUnderstandCanBeCancelled) {
+  auto driver = start();
+  ASSERT_TRUE(submit(driver, chain));
+  actors::kill(driver);
+  settle();
+  EXPECT_TRUE(access.store.add_event(run, {1, "{\"event\":\"new\"}", {}},
+                                     RunState::running, {2, 0, 0}));
+  driver = start();
+  EXPECT_EQ(change(driver, RunRetried{}).error().code, Errc::corrupt);
+  EXPECT_EQ(state(), RunState::running);
+  EXPECT_TRUE(change(driver, RunCancelled{}));
+  EXPECT_EQ(state(), RunState::cancelled);
+  EXPECT_EQ(access.store.job(JobId{1})->state, store::JobState::cancelled);
+}
+
+constexpr const char* alone = R"(
+concurrency: { group: etl, limit: 1, queue: 2 }
+jobs: { a: { run: make a } }
+hooks: { on-exit: make tidy }
+)";
+
+TEST_F(RunDriverTest, ARunWaitsForItsConcurrencyGroupAlsoAcrossDrivers) {
+  auto driver = start();
+  for (const char* const request : {"r1", "r2", "r3"})
+    ASSERT_TRUE(submit(driver, alone, request));
+  EXPECT_TRUE(has_begun(RunId{1}));
+  EXPECT_FALSE(has_begun(RunId{2}));
+  actors::kill(driver);
+  settle();
+  driver = start();
+  EXPECT_FALSE(has_begun(RunId{2}));
+  // The queue is full.
+  ASSERT_TRUE(submit(driver, alone, "r4"));
+  EXPECT_EQ(state(RunId{4}), RunState::failed);
+  // Who waits may go, and its hooks do not run.
+  EXPECT_TRUE(change(driver, RunCancelled{}, RunId{2}));
+  EXPECT_EQ(state(RunId{2}), RunState::cancelled);
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  EXPECT_FALSE(has_begun(RunId{3}));
+  end(driver, JobId{1}, store::Outcome::success);
+  end(driver, JobId{2}, store::Outcome::success);
+  EXPECT_EQ(state(RunId{1}), RunState::succeeded);
+  EXPECT_TRUE(has_begun(RunId{3}));
+  // A retry does not push in.
+  const auto retried = change(driver, RunRetried{"a"});
+  ASSERT_FALSE(retried);
+  EXPECT_EQ(retried.error().what,
+            "run r1: concurrency group \"etl\" is in use");
+}
+
+TEST_F(RunDriverTest, AGroupMaySkipFailOrReplaceRuns) {
+  const auto driver = start();
+  const auto with = [](const char* what) {
+    return fmt::format(
+        "concurrency: {{ group: g, on-conflict: {} }}\n"
+        "jobs: {{ a: {{ run: make a }} }}",
+        what);
+  };
+  ASSERT_TRUE(submit(driver, with("skip").c_str(), "r1"));
+  ASSERT_TRUE(submit(driver, with("skip").c_str(), "r2"));
+  EXPECT_EQ(state(RunId{2}), RunState::cancelled);
+  ASSERT_TRUE(submit(driver, with("fail").c_str(), "r3"));
+  EXPECT_EQ(state(RunId{3}), RunState::failed);
+  ASSERT_TRUE(submit(driver, with("cancel-running").c_str(), "r4"));
+  EXPECT_EQ(state(RunId{1}), RunState::cancelled);
+  EXPECT_TRUE(has_begun(RunId{4}));
+}
+
+TEST_F(RunDriverTest, RunsThatTheWorkflowDoesNotKeepExpire) {
+  const auto driver = start();
+  for (const std::uint64_t number : {1U, 2U, 3U}) {
+    ASSERT_TRUE(submit(driver,
+                       "retention: { runs: 2 }\njobs: { a: { run: make a } }",
+                       fmt::format("r{}", number)));
+    EXPECT_THAT(expired, IsEmpty());
+    end(driver, JobId{number}, store::Outcome::success);
+  }
+  EXPECT_THAT(expired, ElementsAre(RunId{1}));
+}
+
+TEST_F(RunDriverTest, AMistakeIsToldAndNothingIsKept) {
+  const auto driver = start();
+  EXPECT_EQ(submit(driver, "jobs: 7").error().code, Errc::invalid_argument);
+  EXPECT_THAT(*access.store.runs({}, 9), IsEmpty());
+}
+
+}  // namespace
+}  // namespace troupe::node

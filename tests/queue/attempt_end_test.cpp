@@ -1,0 +1,101 @@
+#include <troupe/queue/attempt_end.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace troupe::queue {
+namespace {
+
+using process::ExitReport;
+using process::RunnerLost;
+using store::Outcome;
+using ::testing::HasSubstr;
+
+class AttemptEnd : public ::testing::Test {
+ protected:
+  AttemptEnd() {
+    spec.words = {"x"};
+    spec.request.retry.attempts = 3;
+    spec.request.retry.jitter = 0;
+  }
+  JudgedEnd end_with(const process::AttemptEnd& end) {
+    return judge({.spec = spec,
+                  .claim = claim,
+                  .delivery = delivery,
+                  .is_cancelled = is_cancelled,
+                  .started = now,
+                  .ended = now},
+                 end, random);
+  }
+
+  JobSpec spec;
+  store::Claim claim{.attempt = {{store::JobId{1}, 0}, 1}};
+  store::Delivery delivery = store::Delivery::at_least_once;
+  bool is_cancelled = false;
+  WallTime now{std::chrono::hours{1000}};
+  Random random{1};
+};
+
+TEST_F(AttemptEnd, ASuccessIsRecordedWithWhatItTook) {
+  const auto end = end_with(ExitReport{.wall = 5ms, .stdout_bytes = 3});
+  EXPECT_EQ(end.completion.outcome, Outcome::success);
+  EXPECT_EQ(end.completion.retry_at, std::nullopt);
+  EXPECT_THAT(end.completion.detail, HasSubstr("\"wall_ms\":5.0"));
+  EXPECT_EQ(end.for_group, DispatchCore::End::success);
+}
+
+TEST_F(AttemptEnd, ACauseDecidesWhetherAFailureIsTriedAgain) {
+  spec.request.retry.only_if = {*actors::parse_cause_rule("exit:75")};
+  EXPECT_NE(end_with(ExitReport{.exit_code = 75}).completion.retry_at,
+            std::nullopt);
+  const auto other = end_with(ExitReport{.exit_code = 1});
+  EXPECT_EQ(other.completion.retry_at, std::nullopt);
+  EXPECT_THAT(other.completion.detail,
+              HasSubstr(R"("causes":[{"kind":"exit_code","number":1)"));
+}
+
+TEST_F(AttemptEnd, AFailureIsTriedAgainAfterAPauseThatGrows) {
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at, now + 1s);
+  claim.failures = 1;
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at, now + 2s);
+  claim.failures = 2;
+  const auto last = end_with(ExitReport{.exit_code = 1});
+  EXPECT_EQ(last.completion.retry_at, std::nullopt);
+  EXPECT_EQ(last.completion.outcome, Outcome::failed);
+  EXPECT_EQ(last.completion.exit_status, 1);
+}
+
+TEST_F(AttemptEnd, NothingIsTriedAgainTooLateAfterTheFirstStart) {
+  spec.request.retry.max_elapsed = 10s;
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at, now + 1s);
+  claim.first_started = now - 9s;
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at, now + 1s);
+  claim.first_started = now - 10s;
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at,
+            std::nullopt);
+}
+
+TEST_F(AttemptEnd, WhatWasLostComesBackAtOnceButNotForEver) {
+  EXPECT_EQ(end_with(RunnerLost{}).completion.retry_at, now);
+  claim.losses = most_losses - 1;
+  EXPECT_EQ(end_with(RunnerLost{}).completion.retry_at, std::nullopt);
+  EXPECT_EQ(end_with(RunnerLost{}).completion.outcome, Outcome::lost);
+}
+
+TEST_F(AttemptEnd, WhatRunsAtMostOnceIsNeverTriedAgain) {
+  delivery = store::Delivery::at_most_once;
+  EXPECT_EQ(end_with(RunnerLost{}).completion.retry_at, std::nullopt);
+  EXPECT_EQ(end_with(ExitReport{.exit_code = 1}).completion.retry_at,
+            std::nullopt);
+}
+
+TEST_F(AttemptEnd, WhatWasCancelledEndsAsThat) {
+  is_cancelled = true;
+  const auto end = end_with(ExitReport{.signal = 15, .stopped = true});
+  EXPECT_EQ(end.completion.outcome, Outcome::cancelled);
+  EXPECT_EQ(end.completion.retry_at, std::nullopt);
+  EXPECT_EQ(end.for_group, DispatchCore::End::neutral);
+}
+
+}  // namespace
+}  // namespace troupe::queue

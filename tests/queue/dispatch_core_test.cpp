@@ -1,0 +1,275 @@
+#include <troupe/queue/dispatch_core.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <map>
+#include <rapidcheck.h>
+
+namespace troupe::queue {
+namespace {
+
+using store::Group;
+using store::JobId;
+using store::Priority;
+using store::QueueHead;
+using store::QueueId;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+using Order = DispatchCore::ClaimOrder;
+
+constexpr std::size_t much_room = 1000;
+
+class DispatchCoreTest : public ::testing::Test {
+ protected:
+  explicit DispatchCoreTest(const char* capacity = "cpu=4,gpu=1")
+      : core{{.capacity = *flow_control::Resources::parse(capacity)}} {}
+
+  static QueueHead head(const QueueId& queue, std::uint64_t job = 1,
+                        Priority priority = Priority::normal) {
+    return {queue, priority, JobId{job}};
+  }
+  void groups(const std::vector<Group>& all) { core.set_groups(all, now); }
+  std::vector<Order> claim(const std::vector<QueueHead>& heads) {
+    auto orders = core.claims_for(heads, now);
+    for (const Order& order : orders)
+      core.claimed(order.queue, order.count);
+    return orders;
+  }
+  std::optional<DispatchCore::Start> start() {
+    return core.start_next(much_room, now);
+  }
+  Hindrance why(const QueueId& queue) {
+    return core.obstacle(queue, much_room, now).kind;
+  }
+
+  DispatchCore core;
+  TimePoint now{1h};
+};
+
+TEST_F(DispatchCoreTest, ClaimsWhatItsSlotsCanRun) {
+  groups({{.name = "a", .slots = 2}, {.name = "b", .slots = 3}});
+  EXPECT_THAT(claim({head({"a"}), head({"b"}, 2)}),
+              ElementsAre(Order{{"a"}, 2}, Order{{"b"}, 3}));
+  EXPECT_THAT(claim({head({"a"}), head({"b"}, 2)}), IsEmpty());
+}
+
+TEST_F(DispatchCoreTest, ASlotIsTakenUntilTheEnd) {
+  groups({{.name = "a", .slots = 1}});
+  claim({head({"a"})});
+  const auto first = start();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(why({"a"}), Hindrance::slots);
+  core.ended(*first, DispatchCore::End::success, now);
+  EXPECT_EQ(why({"a"}), Hindrance::none);
+  EXPECT_THAT(claim({head({"a"})}), ElementsAre(Order{{"a"}, 1}));
+}
+
+TEST_F(DispatchCoreTest, TheHigherPriorityAndThenTheOlderJobComesFirst) {
+  groups({{.name = "a", .slots = 1}});
+  EXPECT_THAT(claim({head({"a"}, 5), head({"a", "gpu=1"}, 9, Priority::high)}),
+              ElementsAre(Order{{"a", "gpu=1"}, 1}));
+}
+
+TEST_F(DispatchCoreTest, WhatIsTooLargeKeepsOnlyItsKindWaiting) {
+  groups({{.name = "a", .slots = 9}});
+  claim({head({"a", "gpu=1"}, 1)});
+  ASSERT_TRUE(start());
+  EXPECT_THAT(claim({head({"a", "gpu=1"}, 1), head({"a", "cpu=1"}, 2)}),
+              ElementsAre(Order{{"a", "cpu=1"}, 4}));
+  EXPECT_EQ(why({"a", "gpu=1"}), Hindrance::resources);
+  EXPECT_EQ(why({"a", "gpu=2"}), Hindrance::never_fits);
+}
+
+TEST_F(DispatchCoreTest, WhatWaitsForLongGetsItsTurn) {
+  groups({{.name = "a", .slots = 9}});
+  claim({head({"a", "cpu=1"}, 1)});
+  const auto small = start();
+  ASSERT_TRUE(small);
+  // All four processors are needed, and there is always a small task.
+  claim({head({"a", "cpu=4"}, 2), head({"a", "cpu=1"}, 3)});
+  now += 2min;
+  EXPECT_EQ(why({"a", "cpu=1"}), Hindrance::reserved);
+  EXPECT_EQ(start(), std::nullopt);
+  core.ended(*small, DispatchCore::End::success, now);
+  EXPECT_EQ(why({"a", "cpu=4"}), Hindrance::none);
+}
+
+TEST_F(DispatchCoreTest, GroupsGetStartsByTheirWeights) {
+  groups({{.name = "a", .slots = 500, .weight = 3},
+          {.name = "b", .slots = 500, .weight = 1}});
+  claim({head({"a"}), head({"b"}, 2)});
+  std::map<std::string, int> starts;
+  for (int i = 0; i < 400; ++i)
+    ++starts[start()->queue.group];
+  EXPECT_NEAR(starts["a"], 300, 2);
+}
+
+TEST_F(DispatchCoreTest, OneThatHadNothingToDoDoesNotSaveUp) {
+  groups({{.name = "a", .slots = 500}, {.name = "b", .slots = 500}});
+  claim({head({"a"})});
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(start());
+  claim({head({"a"}), head({"b"}, 2)});
+  int of_b = 0;
+  for (int i = 0; i < 100; ++i)
+    of_b += start()->queue.group == "b" ? 1 : 0;
+  EXPECT_NEAR(of_b, 50, 2);
+}
+
+TEST_F(DispatchCoreTest, AGroupStartsAsOftenAMinuteAsItMay) {
+  groups({{.name = "a", .slots = 9, .starts_per_minute = 60}});
+  claim({head({"a"})});
+  ASSERT_TRUE(start());
+  claim({head({"a"})});
+  EXPECT_EQ(start(), std::nullopt);
+  const auto obstacle = core.obstacle({"a"}, much_room, now);
+  EXPECT_EQ(obstacle.kind, Hindrance::rate);
+  EXPECT_EQ(obstacle.until, now + 1s);
+  EXPECT_EQ(core.next_change(now), now + 1s);
+  now += 1s;
+  EXPECT_TRUE(start());
+}
+
+TEST_F(DispatchCoreTest, AGroupThatFailsPausesAndTriesOne) {
+  groups({{.name = "a", .slots = 9, .break_after = 2, .break_pause = 30s}});
+  claim({head({"a"})});
+  const auto first = start();
+  const auto second = start();
+  core.ended(*first, DispatchCore::End::failure, now);
+  core.ended(*second, DispatchCore::End::failure, now);
+  EXPECT_EQ(core.breaker("a"), flow_control::BreakerState::open);
+  EXPECT_EQ(start(), std::nullopt);
+  EXPECT_EQ(why({"a"}), Hindrance::breaker);
+  now += 30s;
+  const auto probe = start();
+  ASSERT_TRUE(probe);
+  EXPECT_EQ(start(), std::nullopt);
+  EXPECT_EQ(why({"a"}), Hindrance::breaker);
+  core.ended(*probe, DispatchCore::End::success, now);
+  EXPECT_EQ(core.breaker("a"), flow_control::BreakerState::closed);
+  EXPECT_TRUE(start());
+}
+
+TEST_F(DispatchCoreTest, AProbeThatSaysNothingIsFollowedByAnother) {
+  groups({{.name = "a", .slots = 9, .break_after = 1, .break_pause = 30s}});
+  claim({head({"a"})});
+  core.ended(*start(), DispatchCore::End::failure, now);
+  now += 30s;
+  core.ended(*start(), DispatchCore::End::neutral, now);
+  EXPECT_TRUE(start());
+}
+
+TEST_F(DispatchCoreTest, AHeldGroupOrNodeStartsNothing) {
+  groups({{.name = "a", .slots = 9}});
+  claim({head({"a"})});
+  groups({{.name = "a", .slots = 9, .is_held = true}});
+  EXPECT_EQ(start(), std::nullopt);
+  EXPECT_EQ(why({"a"}), Hindrance::group_held);
+  groups({{.name = "a", .slots = 9}});
+  core.hold(true);
+  EXPECT_EQ(start(), std::nullopt);
+  EXPECT_EQ(why({"a"}), Hindrance::node_held);
+  EXPECT_THAT(core.claims_for({head({"a"})}, now), IsEmpty());
+  core.hold(false);
+  EXPECT_TRUE(start());
+}
+
+TEST_F(DispatchCoreTest, WithoutMemoryNothingStarts) {
+  groups({{.name = "a", .slots = 9}});
+  claim({head({"a"})});
+  EXPECT_EQ(core.start_next(0, now), std::nullopt);
+  EXPECT_EQ(core.obstacle({"a"}, 0, now).kind, Hindrance::memory);
+}
+
+TEST_F(DispatchCoreTest, ShortTasksAreClaimedAhead) {
+  groups({{.name = "a", .slots = 1}});
+  for (int i = 0; i < 50; ++i) {
+    claim({head({"a"})});
+    core.ended(*start(), DispatchCore::End::success, now);
+    now += 1ms;
+  }
+  claim({head({"a"})});
+  EXPECT_GT(core.waiting_here(), 10U);
+}
+
+TEST_F(DispatchCoreTest, WhatWasTakenOverCountsEvenBeyondTheBounds) {
+  groups({{.name = "a", .slots = 1}});
+  const auto first = core.adopted({"a", "gpu=1"}, now);
+  const auto second = core.adopted({"a", "gpu=1"}, now);
+  EXPECT_EQ(why({"a"}), Hindrance::slots);
+  core.ended(first, DispatchCore::End::success, now);
+  EXPECT_EQ(core.free().amount("gpu"), 0U);
+  core.ended(second, DispatchCore::End::success, now);
+  EXPECT_EQ(core.free(), core.capacity());
+}
+
+TEST(DispatchCoreProperty, NeverBeyondItsBoundsAndNeverStuck) {
+  EXPECT_TRUE(rc::check([] {
+    const auto below = [](int n) { return *rc::gen::inRange(0, n); };
+    DispatchCore core{
+        {.capacity = *flow_control::Resources::parse("cpu=3,gpu=1"),
+         .most_running = 5}};
+    TimePoint now{1h};
+    const std::vector<QueueId> queues{
+        {"a"}, {"a", "cpu=1"}, {"b", "cpu=2"}, {"b", "gpu=0.5"}};
+    std::map<QueueId, int> waiting;
+    for (const QueueId& queue : queues)
+      waiting[queue] = below(6);
+    std::vector<Group> groups{{.name = "a", .slots = 2},
+                              {.name = "b", .slots = 3, .break_after = 2}};
+    core.set_groups(groups, now);
+    std::vector<DispatchCore::Start> running;
+    const auto step = [&] {
+      std::vector<QueueHead> heads;
+      for (const auto& [queue, count] : waiting) {
+        if (count > 0)
+          heads.push_back({queue, Priority::normal, JobId{heads.size() + 1}});
+      }
+      for (const Order& order : core.claims_for(heads, now)) {
+        const int count =
+            std::min(waiting[order.queue], static_cast<int>(order.count));
+        waiting[order.queue] -= count;
+        core.claimed(order.queue, static_cast<std::uint32_t>(count));
+      }
+      while (auto one = core.start_next(much_room, now))
+        running.push_back(*one);
+      flow_control::Resources used;
+      std::map<std::string, unsigned> by_group;
+      for (const auto& one : running) {
+        used.give_back(*flow_control::Resources::parse(one.queue.resources));
+        ++by_group[one.queue.group];
+      }
+      RC_ASSERT(!core.capacity().lacks(used));
+      RC_ASSERT(by_group["a"] <= 2U && by_group["b"] <= 3U);
+      RC_ASSERT(running.size() <= 5U);
+      RC_ASSERT(core.running() == running.size());
+    };
+    const auto end_one = [&](DispatchCore::End how) {
+      const auto which =
+          static_cast<std::size_t>(below(static_cast<int>(running.size())));
+      core.ended(running[which], how, now);
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(which));
+    };
+    for (int i = below(40); i > 0; --i) {
+      step();
+      now += std::chrono::milliseconds{below(40'000)};
+      if (!running.empty())
+        end_one(static_cast<DispatchCore::End>(below(3)));
+    }
+    // From now on all goes well: everything has to end.
+    for (int i = 0; i < 200; ++i) {
+      step();
+      while (!running.empty())
+        end_one(DispatchCore::End::success);
+      now += 1min;
+    }
+    for (const auto& [queue, count] : waiting)
+      RC_ASSERT(count == 0);
+    RC_ASSERT(core.waiting_here() == 0U);
+    RC_ASSERT(core.free() == core.capacity());
+  }));
+}
+
+}  // namespace
+}  // namespace troupe::queue

@@ -1,0 +1,513 @@
+#include "actor_test.hpp"
+#include "fake_command_runner.hpp"
+#include "fake_store_access.hpp"
+#include "temp_dir.hpp"
+
+#include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/queue/job_spec.hpp>
+#include <troupe/store/model_store.hpp>
+
+#include <functional>
+#include <gmock/gmock.h>
+#include <utility>
+
+namespace troupe::queue {
+namespace {
+
+struct Bear {
+  std::function<actors::ActorRef(actors::Actor*)> make;
+};
+struct Born {
+  actors::ActorRef actor;
+};
+
+}  // namespace
+}  // namespace troupe::queue
+
+TROUPE_LOCAL_MESSAGE(troupe::queue::Bear)
+TROUPE_LOCAL_MESSAGE(troupe::queue::Born)
+
+namespace troupe::queue {
+namespace {
+
+using process::AttemptId;
+using store::AttemptRef;
+using store::JobId;
+using store::Outcome;
+using store::TaskState;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class Nursery {
+ public:
+  explicit Nursery(actors::Actor* self) : self_{self} {}
+  actors::Behavior make_behavior() {
+    return {[this](const Bear& m) {
+      send(self_, sender_of(self_), Born{m.make(self_)});
+    }};
+  }
+
+ private:
+  actors::Actor* self_;
+};
+
+class DispatcherTest : public actors::ActorTest {
+ protected:
+  DispatcherTest() {
+    EXPECT_TRUE(access.store.open_session(session));
+    EXPECT_TRUE(access.store.set_group({.name = "default", .slots = 2}));
+    nursery = spawn<Nursery>();
+  }
+
+  actors::ActorRef start() {
+    const auto deps = std::make_shared<const DispatcherDeps>(DispatcherDeps{
+        .store = access,
+        .runner = runner,
+        .session = session,
+        .dispatch = {},
+        .governor = {.max_running = 100},
+        .output_folder = folder.path(),
+        .adopted = adopted,
+        .has_taken_over = has_taken_over,
+        .on_change = [](JobId) {},
+        .on_recorded = [](const AttemptRef&) {},
+        .find_texts =
+            [this](const std::string&, const std::vector<std::string>& texts,
+                   const std::function<void(std::vector<bool>)>& done) {
+              looked_for = texts;
+              tell_texts = done;
+            },
+        .sample = [] { return flow_control::MachineSample{}; },
+        .has_disk_space = [this] { return has_space; },
+        .wall_now = [this] { return wall_now(); }});
+    const Bear bear{[deps](actors::Actor* parent) {
+      return spawn_dispatcher(parent, deps);
+    }};
+    return adopt(ask<Born>(nursery, bear)->actor);
+  }
+
+  JobId submit(std::uint64_t tasks, const std::string& command = "true",
+               store::NewJob job = {}) {
+    return submit_spec(
+        *command_from_json(Json{{"words", {command}}, {"retries", 1}}), tasks,
+        std::move(job));
+  }
+  JobId submit_spec(const JobSpec& spec, std::uint64_t tasks,
+                    store::NewJob job = {}) {
+    job.request_id = std::to_string(++requests);
+    job.spec = encode(spec);
+    const JobId id = access.store.open_job(job, wall_now())->job;
+    EXPECT_TRUE(access.store.append_range(id, 0, tasks));
+    EXPECT_TRUE(access.store.seal(id, wall_now()));
+    return id;
+  }
+  void submit_to(const actors::ActorRef& dispatcher, std::uint64_t tasks) {
+    submit(tasks);
+    tell(dispatcher, WorkArrived{});
+  }
+
+  static AttemptId id_of(JobId job, std::uint64_t index,
+                         std::uint32_t attempt = 1) {
+    return to_attempt_id({{job, index}, attempt});
+  }
+  void exit(const AttemptId& id, int code) {
+    runner.exit(id, code);
+    settle();
+  }
+  store::TaskInfo task(JobId job, std::uint64_t index = 0) {
+    return *access.store.task({job, index});
+  }
+  store::JobState state(JobId job) { return access.store.job(job)->state; }
+
+  testing::TempDir folder;
+  FakeStoreAccess access;
+  process::FakeCommandRunner runner;
+  store::SessionId session{"session"};
+  std::set<AttemptId> adopted;
+  std::shared_ptr<std::atomic<bool>> has_taken_over =
+      std::make_shared<std::atomic<bool>>(false);
+  bool has_space = true;
+  std::vector<std::string> looked_for;
+  std::function<void(std::vector<bool>)> tell_texts;
+  actors::ActorRef nursery;
+  int requests = 0;
+};
+
+TEST_F(DispatcherTest, StartsWhatWaitsAndRecordsHowItEnded) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 3);
+  const JobId job{1};
+  EXPECT_THAT(runner.started, ElementsAre(id_of(job, 0), id_of(job, 1)));
+  exit(id_of(job, 0), 0);
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  EXPECT_THAT(runner.started, SizeIs(3));
+  exit(id_of(job, 1), 0);
+  exit(id_of(job, 2), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+  EXPECT_EQ(runner.remembered(), 0U);
+}
+
+TEST_F(DispatcherTest, AFailureIsTriedAgainWhenItsTimeHasCome) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId job{1};
+  exit(id_of(job, 0), 3);
+  EXPECT_EQ(task(job).state, TaskState::backing_off);
+  advance(899ms);
+  EXPECT_THAT(runner.started, SizeIs(1));
+  advance(202ms);
+  EXPECT_THAT(runner.started, ElementsAre(id_of(job, 0), id_of(job, 0, 2)));
+  exit(id_of(job, 0, 2), 3);
+  EXPECT_EQ(state(job), store::JobState::failed);
+}
+
+TEST_F(DispatcherTest, WhatWasWrittenDecidesIfItIsAskedFor) {
+  const auto dispatcher = start();
+  JobSpec spec = *command_from_json(Json{{"words", {"true"}}});
+  spec.request.success.output_contains = {"done"};
+  spec.request.success.output_not_contains = {"ERROR"};
+  const JobId job = submit_spec(spec, 2);
+  tell(dispatcher, WorkArrived{});
+  exit(id_of(job, 0), 0);
+  EXPECT_THAT(looked_for, ElementsAre("done", "ERROR"));
+  EXPECT_FALSE(task(job).result);
+  tell_texts({true, false});
+  settle();
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  exit(id_of(job, 1), 0);
+  tell_texts({true, true});
+  settle();
+  EXPECT_EQ(task(job, 1).result->outcome, Outcome::failed);
+}
+
+TEST_F(DispatcherTest, WhatIsCancelledIsStoppedAndRecordedAsThat) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 3);
+  const JobId job{1};
+  tell(dispatcher, StopTasks{*access.store.cancel(job, wall_now())});
+  EXPECT_THAT(runner.stopped, SizeIs(2));
+  for (const AttemptId& id : runner.running())
+    runner.obey(id);
+  settle();
+  EXPECT_EQ(state(job), store::JobState::cancelled);
+  EXPECT_EQ(access.store.job(job)->counts.cancelled, 3U);
+}
+
+TEST_F(DispatcherTest, WhatRunsAtMostOnceBeginsInTheStoreFirst) {
+  const auto dispatcher = start();
+  submit(1, "true", {.delivery = store::Delivery::at_most_once});
+  runner.runs_at_once = false;
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(1));
+  EXPECT_EQ(task(JobId{1}).state, TaskState::started);
+}
+
+TEST_F(DispatcherTest, OneThatComesAfterACrashTakesOverWhatRuns) {
+  const auto first = start();
+  submit_to(first, 2);
+  const JobId job{1};
+  actors::kill(first);
+  settle();
+  exit(id_of(job, 0), 0);
+  const auto second = start();
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_THAT(runner.adopted, SizeIs(2));
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  exit(id_of(job, 1), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+}
+
+TEST_F(DispatcherTest, ANewNodeTakesOverWhatItsWardenRunsAndForgetsTheRest) {
+  submit(2);
+  const JobId job{1};
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 2), SizeIs(2));
+  for (const AttemptId& id : {id_of(job, 0), id_of(JobId{7}, 7)}) {
+    runner.start(id, nullptr, nullptr, [](const auto&) {});
+    adopted.insert(id);
+  }
+  start();
+  EXPECT_THAT(runner.adopted, ElementsAre(id_of(job, 0)));
+  EXPECT_THAT(runner.killed, ElementsAre(id_of(JobId{7}, 7)));
+  // The other one was claimed and never started.
+  EXPECT_THAT(runner.running(), ElementsAre(id_of(job, 0), id_of(job, 1)));
+}
+
+TEST_F(DispatcherTest, WhatMayHaveRunOnceIsLostWithItsWarden) {
+  submit(1, "true", {.delivery = store::Delivery::at_most_once});
+  const auto claims = access.store.claim(session, {"default"}, 1);
+  EXPECT_TRUE(access.store.start(session, {{claims->front().attempt}}));
+  start();
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_EQ(task(JobId{1}).result->outcome, Outcome::lost);
+}
+
+TEST_F(DispatcherTest, WhatRunsAtMostOnceAndWasOnlyClaimedBeginsInTheStore) {
+  submit(2, "true", {.delivery = store::Delivery::at_most_once});
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 2), SizeIs(2));
+  start();
+  EXPECT_THAT(runner.started, SizeIs(2));
+  // It is not to run again, whatever happens from now on.
+  EXPECT_TRUE(access.store.end_session(session, wall_now()));
+  EXPECT_EQ(access.store.job(JobId{1})->counts.lost, 2U);
+}
+
+TEST_F(DispatcherTest, WhatRunsAtMostOnceBeginsInTheStoreAfterACrashAsWell) {
+  submit(2, "true", {.delivery = store::Delivery::at_most_once});
+  *has_taken_over = true;
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 2), SizeIs(2));
+  start();
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_TRUE(access.store.end_session(session, wall_now()));
+  EXPECT_EQ(access.store.job(JobId{1})->counts.lost, 2U);
+}
+
+TEST_F(DispatcherTest, AFirstOneThatDiesEarlyLeavesItsTaskToTheNext) {
+  submit(1, "true", {.delivery = store::Delivery::at_most_once});
+  const auto claims = access.store.claim(session, {"default"}, 1);
+  EXPECT_TRUE(access.store.start(session, {{claims->front().attempt}}));
+  access.is_broken = true;
+  EXPECT_TRUE(exit_of(start()));
+  access.is_broken = false;
+  start();
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_EQ(task(JobId{1}).result->outcome, Outcome::lost);
+}
+
+TEST_F(DispatcherTest, WhatWasCancelledBeforeTheNodeDiedIsStoppedByTheNext) {
+  submit(2);
+  const JobId job{1};
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 2), SizeIs(2));
+  runner.start(id_of(job, 0), nullptr, nullptr, [](const auto&) {});
+  adopted.insert(id_of(job, 0));
+  EXPECT_TRUE(access.store.cancel(job, wall_now()));
+  start();
+  EXPECT_THAT(runner.stopped, SizeIs(1));
+  runner.obey(id_of(job, 0));
+  settle();
+  EXPECT_EQ(state(job), store::JobState::cancelled);
+}
+
+TEST_F(DispatcherTest, AResultThatCannotBeWrittenIsKeptUntilItCan) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId job{1};
+  access.is_broken = true;
+  exit(id_of(job, 0), 0);
+  advance(3s);
+  EXPECT_EQ(task(job).state, TaskState::claimed);
+  access.is_broken = false;
+  advance(2s);
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  EXPECT_EQ(runner.remembered(), 0U);
+}
+
+TEST_F(DispatcherTest, WithoutSpaceNothingStartsAndTheReasonIsTold) {
+  has_space = false;
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  EXPECT_THAT(runner.started, IsEmpty());
+  std::optional<Obstacle> seen;
+  tell(dispatcher, AskObstacle{{"default"}, [&](Obstacle obstacle) {
+                                 seen = std::move(obstacle);
+                               }});
+  EXPECT_EQ(seen->kind, Hindrance::disk);
+  has_space = true;
+  advance(2s);
+  EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, AtTheEndWhatRunsWaitsAgainAsIfItHadNotRun) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 3);
+  const JobId job{1};
+  bool is_done = false;
+  tell(dispatcher,
+       EndWork{.keep = false, .done = [&](std::size_t) { is_done = true; }});
+  EXPECT_FALSE(is_done);
+  for (const AttemptId& id : runner.running())
+    runner.obey(id);
+  settle();
+  EXPECT_TRUE(is_done);
+  EXPECT_EQ(task(job).state, TaskState::waiting);
+  EXPECT_EQ(task(job).attempt, 0U);
+  EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+}
+
+TEST_F(DispatcherTest, AtTheEndALookThatFailsIsNotWaitedFor) {
+  const auto dispatcher = start();
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  bool is_done = false;
+  tell(dispatcher,
+       EndWork{.keep = false, .done = [&](std::size_t) { is_done = true; }});
+  EXPECT_FALSE(is_done);
+  access.is_broken = true;
+  access.make_call();
+  settle();
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(DispatcherTest, AtTheEndWhatCouldNotBeginInTheStoreGoesBack) {
+  const auto dispatcher = start();
+  submit(1, "true", {.delivery = store::Delivery::at_most_once});
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  for (int look_and_claim = 0; look_and_claim < 2; ++look_and_claim) {
+    access.make_call();
+    settle();
+  }
+  bool is_done = false;
+  tell(dispatcher,
+       EndWork{.keep = false, .done = [&](std::size_t) { is_done = true; }});
+  access.is_broken = true;
+  access.make_call();
+  settle();
+  access.is_broken = false;
+  access.is_slow = false;
+  advance(2s);
+  EXPECT_TRUE(is_done);
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_EQ(task(JobId{1}).state, TaskState::waiting);
+}
+
+TEST_F(DispatcherTest, AtTheEndWhatCannotBeRecordedIsLeftToTheNext) {
+  const auto first = start();
+  submit_to(first, 2);
+  const JobId job{1};
+  access.is_broken = true;
+  exit(id_of(job, 0), 0);
+  std::optional<std::size_t> left;
+  tell(first, EndWork{.keep = false, .done = [&](std::size_t n) { left = n; }});
+  runner.obey(id_of(job, 1));
+  settle();
+  EXPECT_FALSE(left);
+  advance(4s);
+  EXPECT_EQ(left, 2U);
+  actors::kill(first);
+  settle();
+  access.is_broken = false;
+  start();
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  EXPECT_EQ(task(job, 1).attempt, 1U);
+}
+
+TEST_F(DispatcherTest, AtTheEndWhatRunsIsKeptIfThatIsWanted) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 3);
+  bool is_done = false;
+  tell(dispatcher,
+       EndWork{.keep = true, .done = [&](std::size_t) { is_done = true; }});
+  EXPECT_TRUE(is_done);
+  EXPECT_THAT(runner.stopped, IsEmpty());
+  EXPECT_THAT(*access.store.claimed_by(session), SizeIs(2));
+}
+
+TEST_F(DispatcherTest, WhatWaitsHereGoesBackWhenItsJobIsHeld) {
+  const auto dispatcher = start();
+  tell(dispatcher, HoldNode{true});
+  submit_to(dispatcher, 3);
+  EXPECT_THAT(runner.started, IsEmpty());
+  tell(dispatcher, HoldNode{false});
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_TRUE(access.store.hold(JobId{1}, true));
+  tell(dispatcher, JobChanged{JobId{1}});
+  exit(id_of(JobId{1}, 0), 0);
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_TRUE(access.store.hold(JobId{1}, false));
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(3));
+}
+
+TEST_F(DispatcherTest, WhatRunsOfAJobStandsStillUntilItIsResumed) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  submit_to(dispatcher, 1);
+  tell(dispatcher, PauseTasks{.is_paused = true, .job = JobId{1}});
+  EXPECT_THAT(runner.paused, ElementsAre(id_of(JobId{1}, 0)));
+  tell(dispatcher, PauseTasks{.is_paused = false, .job = JobId{1}});
+  EXPECT_THAT(runner.paused, IsEmpty());
+}
+
+TEST_F(DispatcherTest, WhatRunsOfAGroupStandsStillUntilAllIsResumed) {
+  const auto dispatcher = start();
+  EXPECT_TRUE(access.store.set_group({.name = "mail", .slots = 2}));
+  submit_to(dispatcher, 1);
+  const JobId mail = submit(1, "true", {.group = "mail"});
+  tell(dispatcher, WorkArrived{});
+  tell(dispatcher, PauseTasks{.is_paused = true, .group = "mail"});
+  EXPECT_THAT(runner.paused, ElementsAre(id_of(mail, 0)));
+  tell(dispatcher, PauseTasks{.is_paused = false});
+  EXPECT_THAT(runner.paused, IsEmpty());
+}
+
+TEST_F(DispatcherTest, WhatStoodStillForTheNodeBeforeStillDoes) {
+  const JobId job = submit(1);
+  const auto claims = access.store.claim(session, {"default", ""}, 1);
+  ASSERT_THAT(*claims, SizeIs(1));
+  const AttemptId id = id_of(job, 0);
+  adopted = {id};
+  runner.runs_at_once = false;
+  runner.start(id, nullptr, nullptr, [](const process::AttemptEvent&) {});
+  const auto dispatcher = start();
+  runner.tell(id, process::AttemptStarted{.pid = 4711, .is_paused = true});
+  settle();
+  std::uint64_t paused = 0;
+  tell(dispatcher, AskSnapshot{[&](const DispatcherSnapshot& seen) {
+         paused = seen.jobs.at(job).paused;
+       }});
+  EXPECT_EQ(paused, 1U);
+}
+
+TEST_F(DispatcherTest, WhatIsClaimedAheadIsToldByWhatItWasBefore) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId retried{1};
+  exit(id_of(retried, 0), 3);
+  has_space = false;
+  submit_to(dispatcher, 1);
+  advance(2s);
+  std::optional<DispatcherSnapshot> seen;
+  tell(dispatcher,
+       AskSnapshot{[&](DispatcherSnapshot now) { seen = std::move(now); }});
+  using AtHand = std::map<JobId, TasksAtHand>;
+  EXPECT_EQ(seen->jobs,
+            (AtHand{{retried, {.retrying = 1}}, {JobId{2}, {.waiting = 1}}}));
+  EXPECT_EQ(seen->groups.at("default"),
+            (TasksAtHand{.waiting = 1, .retrying = 1}));
+}
+
+TEST_F(DispatcherTest, AJobThatNobodyCanReadFailsAndNothingElse) {
+  store::NewJob bad;
+  bad.request_id = "bad";
+  bad.spec = "nonsense";
+  const JobId broken = access.store.open_job(bad, wall_now())->job;
+  EXPECT_TRUE(access.store.append_range(broken, 0, 1));
+  EXPECT_TRUE(access.store.seal(broken, wall_now()));
+  const JobId good = submit(1);
+  start();
+  EXPECT_EQ(state(broken), store::JobState::failed);
+  EXPECT_THAT(runner.started, ElementsAre(id_of(good, 0)));
+}
+
+TEST_F(DispatcherTest, WhatEndsItsWardenAgainAndAgainIsGivenUp) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId job{1};
+  for (std::uint32_t attempt = 1; attempt <= 10; ++attempt) {
+    ASSERT_THAT(runner.running(), ElementsAre(id_of(job, 0, attempt)));
+    runner.end(id_of(job, 0, attempt), process::RunnerLost{});
+    settle();
+    advance(10ms);
+  }
+  EXPECT_EQ(task(job).result->outcome, Outcome::lost);
+  EXPECT_THAT(runner.running(), IsEmpty());
+}
+
+TEST(AttemptIds, AreTheSameThereAndBack) {
+  const AttemptRef ref{{JobId{123'456'789}, store::most_tasks - 1}, 7};
+  EXPECT_EQ(to_attempt_ref(to_attempt_id(ref)), ref);
+}
+
+}  // namespace
+}  // namespace troupe::queue

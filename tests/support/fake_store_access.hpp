@@ -1,0 +1,42 @@
+#pragma once
+
+#include <troupe/base/error.hpp>
+#include <troupe/queue/store_access.hpp>
+#include <troupe/store/model_store.hpp>
+
+#include <deque>
+#include <utility>
+
+namespace troupe::queue {
+
+/// Makes each call at once, or when it is told to, or says that the disk is
+/// full.
+class FakeStoreAccess : public StoreAccess {
+ public:
+  void post(Work work, Done done) override {
+    calls_.push_back({std::move(work), std::move(done)});
+    if (!is_slow)
+      make_call();
+  }
+
+  /// The call that waits for the longest time.
+  void make_call() {
+    const auto [work, done] = std::move(calls_.front());
+    calls_.pop_front();
+    if (is_broken) {
+      done(failure(Errc::overloaded, "no space left on the disk"));
+      return;
+    }
+    work(store);
+    done({});
+  }
+
+  store::ModelStore store;
+  bool is_broken = false;
+  bool is_slow = false;
+
+ private:
+  std::deque<std::pair<Work, Done>> calls_;
+};
+
+}  // namespace troupe::queue

@@ -1,0 +1,90 @@
+#include "data_use.hpp"
+
+#include <algorithm>
+
+namespace troupe::workflow {
+namespace {
+
+class Search {
+ public:
+  explicit Search(const std::string& needed) : needed_{needed} {}
+
+  [[nodiscard]] bool in(const Expression& expression) const {
+    const auto& nodes = expression.nodes();
+    return std::any_of(nodes.begin(), nodes.end(), [this](const auto& node) {
+      if (node.kind != Expression::Kind::path ||
+          (node.path.front() != "needs" && node.path.front() != "jobs"))
+        return false;
+      // Without a name it may be any of them.
+      return node.path.size() == 1 || node.path[1] == needed_;
+    });
+  }
+  [[nodiscard]] bool in(const Template& text) const {
+    return std::any_of(text.parts.begin(), text.parts.end(),
+                       [this](const Template::Part& part) {
+                         return part.expression && in(*part.expression);
+                       });
+  }
+  [[nodiscard]] bool in(const std::vector<NamedTemplate>& texts) const {
+    return std::any_of(
+        texts.begin(), texts.end(),
+        [this](const NamedTemplate& text) { return in(text.value); });
+  }
+  [[nodiscard]] bool in(const std::optional<Condition>& condition) const {
+    return condition && in(condition->expression);
+  }
+  [[nodiscard]] bool in(const std::vector<Template>& texts) const {
+    return std::any_of(texts.begin(), texts.end(),
+                       [this](const Template& text) { return in(text); });
+  }
+  [[nodiscard]] bool in(const std::vector<Argument>& arguments) const {
+    return std::any_of(
+        arguments.begin(), arguments.end(),
+        [this](const Argument& argument) { return in(argument.value); });
+  }
+  [[nodiscard]] bool in(const Transfer& transfer) const {
+    return (!transfer.is_upload && transfer.job == needed_) ||
+           in(transfer.patterns);
+  }
+  [[nodiscard]] bool in(const StepCache& cache) const {
+    return in(cache.key) || in(cache.sources) || in(cache.generates);
+  }
+  [[nodiscard]] bool in(const Step& step) const {
+    return in(step.name) || in(step.run) || in(step.env) ||
+           in(step.working_directory) || in(step.condition) ||
+           (step.cache && in(*step.cache)) ||
+           (step.transfer && in(*step.transfer));
+  }
+  [[nodiscard]] bool in(const MatrixText& matrix) const {
+    return (matrix.whole && in(*matrix.whole)) ||
+           std::any_of(matrix.parts.begin(), matrix.parts.end(),
+                       [this](const MatrixText::Part& part) {
+                         return part.computed && in(*part.computed);
+                       });
+  }
+  [[nodiscard]] bool in(const Job& job) const {
+    return in(job.name) || in(job.env) || in(job.outputs) ||
+           in(job.condition) || in(job.placement.key) ||
+           (job.concurrency && in(job.concurrency->group)) ||
+           (job.call && (in(job.call->inputs) || in(job.call->secrets))) ||
+           (job.approval != nullptr && in(job.approval->prompt)) ||
+           (job.computed_matrix && in(*job.computed_matrix)) ||
+           in(job.placement.labels) ||
+           std::any_of(job.steps.begin(), job.steps.end(),
+                       [this](const Step& step) { return in(step); });
+  }
+
+ private:
+  const std::string& needed_;
+};
+
+}  // namespace
+
+bool uses_what_is_handed_on(const Job& job, const Job& needed) {
+  // always() and its kin are about how the jobs before have ended.
+  if (job.condition && job.condition->expression.asks_for_status())
+    return true;
+  return Search{needed.id}.in(job);
+}
+
+}  // namespace troupe::workflow

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <troupe/workflow/model.hpp>
+
+namespace troupe::workflow {
+
+/// Whether `job` uses something that it only has because it needs `needed`: an
+/// output, a result, or how it ended. What it reads of files is not known.
+[[nodiscard]] bool uses_what_is_handed_on(const Job& job, const Job& needed);
+
+}  // namespace troupe::workflow
