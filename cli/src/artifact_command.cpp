@@ -46,10 +46,12 @@ std::string files_text(std::size_t count) {
 
 /// "extract.csv", and of a matrix "extract.csv (eu-a)".
 std::string title_of(const Artifact& artifact) {
-  return artifact.instance.empty()
-             ? fmt::format("{}.{}", artifact.job, artifact.name)
-             : fmt::format("{}.{} ({})", artifact.job, artifact.name,
-                           artifact.instance);
+  std::string title = fmt::format("{}.{}", artifact.job, artifact.name);
+  if (!artifact.instance.empty())
+    title += fmt::format(" ({})", artifact.instance);
+  if (artifact.version > 1)
+    title += fmt::format(" version {}", artifact.version);
+  return title;
 }
 
 /// Whether it is a run of a node, such as r7.
@@ -129,8 +131,10 @@ Result<Artifact> keep_artifact(const PutOptions& o, Duration retention) {
                     .made = now,
                     .expires = now + retention,
                     .files = std::move(*files)};
-  if (auto saved = artifacts.save(*lock, artifact); !saved)
-    return tl::unexpected{std::move(saved.error())};
+  const auto saved = artifacts.save(*lock, artifact);
+  if (!saved)
+    return tl::unexpected{saved.error()};
+  artifact.version = *saved;
   return artifact;
 }
 
@@ -173,6 +177,7 @@ struct GetOptions {
   std::string run;
   std::string reference;
   std::string folder = ".";
+  std::optional<std::uint32_t> version;
 };
 
 Result<std::size_t> fetch(const GetOptions& o) {
@@ -183,7 +188,8 @@ Result<std::size_t> fetch(const GetOptions& o) {
   if (!blobs)
     return tl::unexpected{std::move(blobs.error())};
   const ArtifactStore artifacts{std::move(*blobs)};
-  const auto found = artifacts.find(o.run, reference->first, reference->second);
+  const auto found =
+      artifacts.find(o.run, reference->first, reference->second, o.version);
   if (!found)
     return tl::unexpected{found.error()};
   std::size_t count = 0;
@@ -210,6 +216,9 @@ int get_artifact(std::vector<std::string> words) {
   app.add_option("JOB.NAME", o.reference, "What they are called")->required();
   app.add_option("--into", o.folder, "The folder to make them in (.)")
       ->type_name("FOLDER");
+  app.add_option("--version", o.version, "That version, not the newest")
+      ->type_name("N")
+      ->check(CLI::Range(1U, UINT32_MAX));
   add_content_option(app, o.store);
   o.node.add_socket_to(app);
   if (const auto code = parse(app, std::move(words)))
@@ -233,6 +242,7 @@ Json to_json(const Artifact& artifact) {
           {"job", to_utf8(artifact.job)},
           {"instance", to_utf8(artifact.instance)},
           {"name", to_utf8(artifact.name)},
+          {"version", artifact.version},
           {"made", format_wall_time(artifact.made)},
           {"expires", format_wall_time(artifact.expires)},
           {"files", std::move(files)}};
@@ -290,6 +300,7 @@ int run_artifact(const Startup&, std::vector<std::string> words) {
         "  troupe artifact put RUN JOB.NAME PATTERN...\n\n"
         "Options:\n"
         "  --into FOLDER         get: the folder to make the files in (.)\n"
+        "  --version N           get: that version, not the newest\n"
         "  --instance TEXT       put: which of a matrix made them\n"
         "  --retention DURATION  put: how long they are kept (30d)\n"
         "  --json                list: as JSON\n"

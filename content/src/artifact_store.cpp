@@ -11,6 +11,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
+#include <map>
 #include <optional>
 #include <set>
 #include <sys/stat.h>
@@ -55,11 +56,20 @@ std::string folder_of(const BlobStore& blobs, const std::string& run,
                      file_name(name));
 }
 
+/// The first version has the name of the instance alone.
+std::string entry_path(const std::string& folder, const Artifact& artifact) {
+  std::string path = fmt::format("{}/{}", folder, file_name(artifact.instance));
+  if (artifact.version > 1)
+    path += fmt::format(".{}", artifact.version);
+  return path;
+}
+
 std::string to_bytes(const Artifact& artifact) {
   return Json{{"run", artifact.run},
               {"job", artifact.job},
               {"instance", artifact.instance},
               {"name", artifact.name},
+              {"version", artifact.version},
               {"made", format_wall_time(artifact.made)},
               {"expires", format_wall_time(artifact.expires)},
               {"files", to_json(artifact.files)}}
@@ -84,6 +94,7 @@ Result<Artifact> read_artifact(const std::string& path) {
                       .job = json.at("job").get<std::string>(),
                       .instance = json.at("instance").get<std::string>(),
                       .name = json.at("name").get<std::string>(),
+                      .version = json.value("version", std::uint32_t{1}),
                       .made = *made,
                       .expires = *expires,
                       .files = std::move(*files)};
@@ -119,7 +130,7 @@ std::vector<Artifact> read_all(const std::vector<std::string>& paths) {
       all.push_back(std::move(*artifact));
   }
   const auto order = [](const Artifact& one) {
-    return std::tie(one.run, one.job, one.name, one.instance);
+    return std::tie(one.run, one.job, one.name, one.instance, one.version);
   };
   std::sort(all.begin(), all.end(), [&](const Artifact& a, const Artifact& b) {
     return order(a) < order(b);
@@ -146,40 +157,51 @@ struct OldResult {
 
 }  // namespace
 
-Result<void> ArtifactStore::save(const BlobStore::Lock&,
-                                 const Artifact& artifact) const {
-  auto file = NewFile::make(
-      fmt::format("{}/{}",
-                  folder_of(blobs_, artifact.run, artifact.job, artifact.name),
-                  file_name(artifact.instance)),
-      entry_mode);
+Result<std::uint32_t> ArtifactStore::save(const BlobStore::Lock&,
+                                          Artifact artifact) const {
+  const std::string folder =
+      folder_of(blobs_, artifact.run, artifact.job, artifact.name);
+  // Those before it are never removed while anybody adds.
+  artifact.version = 1;
+  std::error_code error;
+  while (fs::exists(entry_path(folder, artifact), error))
+    ++artifact.version;
+  auto file = NewFile::make(entry_path(folder, artifact), entry_mode);
   if (!file)
     return tl::unexpected{std::move(file.error())};
   if (auto written = file->write(to_bytes(artifact)); !written)
-    return written;
-  return file->finish(/*is_synced=*/true);
+    return tl::unexpected{std::move(written.error())};
+  if (auto finished = file->finish(/*is_synced=*/true); !finished)
+    return tl::unexpected{std::move(finished.error())};
+  return artifact.version;
 }
 
 Result<std::vector<Artifact>> ArtifactStore::find(
-    const std::string& run, const std::string& job,
-    const std::string& name) const {
+    const std::string& run, const std::string& job, const std::string& name,
+    std::optional<std::uint32_t> version) const {
   const auto paths = files_below(folder_of(blobs_, run, job, name));
   if (!paths)
     return tl::unexpected{paths.error()};
-  if (paths->empty())
-    return failure(Errc::not_found,
-                   fmt::format("run {} has no artifact {}.{}", run, job, name));
-  std::vector<Artifact> found;
+  std::map<std::string, Artifact> newest;  // By instance.
   for (const std::string& path : *paths) {
     auto artifact = read_artifact(path);
     if (!artifact)
       return tl::unexpected{std::move(artifact.error())};
-    found.push_back(std::move(*artifact));
+    if (version && artifact->version != *version)
+      continue;
+    const auto [known, is_new] = newest.try_emplace(artifact->instance);
+    if (is_new || known->second.version < artifact->version)
+      known->second = std::move(*artifact);
   }
-  std::sort(found.begin(), found.end(),
-            [](const Artifact& a, const Artifact& b) {
-              return a.instance < b.instance;
-            });
+  if (newest.empty())
+    return failure(Errc::not_found,
+                   fmt::format("run {} has no artifact {}.{}{}", run, job, name,
+                               version && !paths->empty()
+                                   ? fmt::format(" of version {}", *version)
+                                   : ""));
+  std::vector<Artifact> found;
+  for (auto& [instance, artifact] : newest)
+    found.push_back(std::move(artifact));
   return found;
 }
 

@@ -68,7 +68,7 @@ _troupe() {
     lint) options='--strict --what-if-dies --json' ;;
     cached) options='--key --source --generates --max-age --success-codes --refresh
       --store' ;;
-    artifact) options='--into --instance --retention --store --socket --json' ;;
+    artifact) options='--into --version --instance --retention --store --socket --json' ;;
     test) options='--kill --expect --for --json' ;;
     schema) options='--format' ;;
     completion)

@@ -61,14 +61,22 @@ TEST_F(Artifacts, AreFoundByRunJobAndName) {
   EXPECT_EQ(store.find("r3", "build", "report").error().code, Errc::not_found);
 }
 
-TEST_F(Artifacts, OfInstancesStandSideBySideAndTheLastOfEachStands) {
-  save("r1", "pull", "us", "csv", "1");
+TEST_F(Artifacts, OfInstancesStandSideBySideAndHaveVersions) {
+  const Artifact first = save("r1", "pull", "us", "csv", "1");
   save("r1", "pull", "eu", "csv", "2");
   const Artifact last = save("r1", "pull", "us", "csv", "3");
   const auto found = store.find("r1", "pull", "csv").value();
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].instance, "eu");
   EXPECT_EQ(found[1].files, last.files);
+  EXPECT_EQ(found[1].version, 2U);
+  const auto old = store.find("r1", "pull", "csv", 1).value();
+  ASSERT_EQ(old.size(), 2U);
+  EXPECT_EQ(old[1].files, first.files);
+  EXPECT_EQ(store.find("r1", "pull", "csv", 2).value().size(), 1U);
+  EXPECT_EQ(store.find("r1", "pull", "csv", 3).error().what,
+            "run r1 has no artifact pull.csv of version 3");
+  EXPECT_EQ(titles("r1").size(), 3U);
 }
 
 TEST_F(Artifacts, OddNamesStayApartAndInTheFolder) {

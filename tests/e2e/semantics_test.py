@@ -332,8 +332,6 @@ class RunningAgain(RunTest, TroupeTest):
                 for job, attempt in ((first, 1), (first, 2), (second, 1))]
         self.assertEqual(kept, ["try 1\n", "try 2\n", "try 3\n"])
 
-    # The artifact of the later attempt takes the place of the earlier one.
-    @unittest.expectedFailure
     def test_a_retry_of_a_run_keeps_the_artifacts_of_each_attempt(self):
         run = self.run_to_end(
             "jobs: { a: { run: 'echo >> tries; wc -l < tries > out', "

@@ -5,6 +5,7 @@
 #include <troupe/content/blob_store.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct Artifact {
   std::string job;       ///< Its id.
   std::string instance;  ///< By its matrix: "eu-a"; empty without one.
   std::string name;
+  /// Counts those with the same run, job, instance and name from 1.
+  std::uint32_t version = 1;
   WallTime made{};
   WallTime expires{};  ///< Is removed some time after that.
   std::vector<StoredFile> files;
@@ -26,19 +29,19 @@ class ArtifactStore {
  public:
   explicit ArtifactStore(BlobStore blobs) : blobs_{std::move(blobs)} {}
 
-  /// Keeps it, instead of one with the same run, job, instance and name. It is
-  /// there after a power cut, too. Errors: those of the system.
-  [[nodiscard]] Result<void> save(const BlobStore::Lock& lock,
-                                  const Artifact& artifact) const;
+  /// Keeps it as the next version, which is answered. It is there after a power
+  /// cut, too. Errors: those of the system.
+  [[nodiscard]] Result<std::uint32_t> save(const BlobStore::Lock& lock,
+                                           Artifact artifact) const;
 
-  /// Those of one name, by instance, in their order. Errors: not_found (there
-  /// is none), corrupt.
+  /// Those of one name, by instance: of each its newest version, or the one
+  /// that is named. Errors: not_found (there is none), corrupt.
   [[nodiscard]] Result<std::vector<Artifact>> find(
-      const std::string& run, const std::string& job,
-      const std::string& name) const;
+      const std::string& run, const std::string& job, const std::string& name,
+      std::optional<std::uint32_t> version = {}) const;
 
-  /// All of a run, or of all runs if `run` is empty, by run, job, name and
-  /// instance. Those that cannot be read are left out.
+  /// All of a run, or of all runs if `run` is empty, by run, job, name,
+  /// instance and version. Those that cannot be read are left out.
   [[nodiscard]] Result<std::vector<Artifact>> all(const std::string& run) const;
 
   /// A run is forgotten.
