@@ -9,8 +9,8 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-build_limit=42m
-tests_limit=14m
+build_limit=40m
+tests_limit=19m
 
 scripts/install_packages.sh build test
 # shellcheck source=scripts/build_environment.sh

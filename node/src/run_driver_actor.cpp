@@ -1,5 +1,6 @@
 #include "run_driver_actor.hpp"
 
+#include "run_admission.hpp"
 #include "run_history.hpp"
 #include "step_end.hpp"
 
@@ -404,7 +405,7 @@ class RunDriverActor {
         [this](RunJobChanged m) { look_at(m.job); },
         [this](const EndSeen& m) { on_end(m); },
         [this](RunTick m) { on_tick(m); },
-        [this](LetIn m) { let_in(m.run); },
+        [this](LetIn m) { tell(m.run, RunBegun{}); },
         [this](TryAgain) { try_again(); },
     };
   }
@@ -465,7 +466,7 @@ class RunDriverActor {
       return;
     }
     has_found_ = true;
-    unknown_.insert(m.runs->begin(), m.runs->end());
+    admit(admission_.expect(*m.runs));
     for (const RunId run : *m.runs)
       with_core(run, [](const Result<RunCore*>&) {});
     note_runs();
@@ -522,7 +523,7 @@ class RunDriverActor {
       note_runs();
       for (const auto& then : waiting)
         then(tl::unexpected(core.error()));
-      note_known(m.run);
+      admit(admission_.on_known(m.run));
       return;
     }
     entry.info = std::move((*m.kept)->info);
@@ -531,7 +532,7 @@ class RunDriverActor {
       go_on(entry);
     for (const auto& then : std::exchange(entry.waiting, {}))
       then(&*entry.core);
-    note_known(m.run);
+    admit(admission_.on_known(m.run));
     let_go(m.run);
   }
 
@@ -542,11 +543,12 @@ class RunDriverActor {
       if (group.empty())
         tell(entry, RunBegun{});
       else
-        want_in(entry.core->run());
+        admit(admission_.ask(entry.core->run(), group,
+                             entry.core->workflow().concurrency->limits));
       return;
     }
     if (!group.empty())
-      restore_place(entry.core->run(), group);
+      admission_.restore(entry.core->run(), group);
     RunCore::Decision again;
     for (const auto& [step, running] : entry.core->running()) {
       again.submit.push_back(step);
@@ -559,121 +561,59 @@ class RunDriverActor {
 
   // -- Concurrency groups -----------------------------------------------------
 
-  /// Runs ask in their order, and not before all that were in are known.
-  void want_in(RunId run) {
-    want_in_.insert(run);
-    if (unknown_.empty() && has_found_)
-      ask_for_places();
+  void admit(const std::vector<RunAdmission::Decision>& decisions) {
+    for (const RunAdmission::Decision& decision : decisions) {
+      admit(decision);
+      for (const RunId other : decision.cancel)
+        tell(other, RunCancelled{});
+    }
   }
 
-  void note_known(RunId run) {
-    if (unknown_.erase(run) != 0 && unknown_.empty())
-      ask_for_places();
-  }
-
-  void ask_for_places() {
-    for (const RunId run : std::exchange(want_in_, {}))
-      ask_for_place(run);
-  }
-
-  void ask_for_place(RunId run) {
-    using Decision = workflow::ConcurrencyGroups::Decision;
-    const auto found = runs_.find(run);
-    if (found == runs_.end() || !found->second.core ||
-        found->second.core->events() != 0)
+  void admit(const RunAdmission::Decision& decision) {
+    using What = workflow::ConcurrencyGroups::Decision;
+    const auto found = runs_.find(decision.run);
+    if (found == runs_.end() || !found->second.core)
       return;
     const RunCore& core = *found->second.core;
-    const std::string& group = core.concurrency_group();
-    const auto& limits = core.workflow().concurrency->limits;
-    const auto answer = groups_.ask(group, run.value, limits);
-    switch (answer.decision) {
-      case Decision::enter:
-        group_of_[run] = group;
-        let_in(run);
+    const std::string group = group_text(core.concurrency_group());
+    switch (decision.what) {
+      case What::enter:
+        tell(found->second, RunBegun{});
         break;
-      case Decision::wait:
-        group_of_[run] = group;
-        waits_.insert(run);
+      case What::wait:
         break;
-      case Decision::skip:
+      case What::skip:
+        tell(found->second, RunRefused{fmt::format("{} is in use", group)});
+        break;
+      case What::fail:
         tell(found->second,
-             RunRefused{fmt::format("{} is in use", group_text(group))});
+             RunRefused{fmt::format("{} is in use", group), true});
         break;
-      case Decision::fail:
+      case What::queue_full:
         tell(found->second,
-             RunRefused{fmt::format("{} is in use", group_text(group)), true});
-        break;
-      case Decision::queue_full:
-        tell(found->second,
-             RunRefused{fmt::format("{} has no room for one more: {} wait",
-                                    group_text(group), limits.queue),
-                        true});
+             RunRefused{
+                 fmt::format("{} has no room for one more: {} wait", group,
+                             core.workflow().concurrency->limits.queue),
+                 true});
         break;
     }
-    for (const std::uint64_t other : answer.cancel) {
-      const auto running = runs_.find(RunId{other});
-      if (running != runs_.end() && running->second.core)
-        tell(running->second, RunCancelled{});
-    }
-  }
-
-  static std::string group_text(const std::string& group) {
-    return fmt::format("concurrency group \"{}\"",
-                       ellipsize(printable(group), 60));
-  }
-
-  void restore_place(RunId run, const std::string& group) {
-    if (group_of_.emplace(run, group).second)
-      groups_.restore(group, run.value);
-  }
-
-  void let_in(RunId run) {
-    waits_.erase(run);
-    const auto found = runs_.find(run);
-    if (found != runs_.end() && found->second.core)
-      tell(found->second, RunBegun{});
   }
 
   /// Others may begin then.
   void leave_group(RunId run) {
-    waits_.erase(run);
-    const auto place = group_of_.extract(run);
-    if (!place)
-      return;
-    for (const std::uint64_t next : groups_.leave(place.mapped(), run.value))
-      actors::send(self_, LetIn{RunId{next}});
-  }
-
-  /// Why a run that goes on does nothing; empty if it does.
-  std::string what_awaits(RunId run) const {
-    const auto waits = waits_.find(run);
-    if (waits == waits_.end())
-      return {};
-    const std::string& group = group_of_.at(run);
-    std::string others;
-    for (const auto& [other, its_group] : group_of_) {
-      if (its_group == group && !waits_.contains(other))
-        others +=
-            fmt::format("{}{}", others.empty() ? "" : ", ", run_name(other));
-    }
-    return fmt::format("waits for {}, which {} {} in", group_text(group),
-                       others,
-                       others.find(',') == std::string::npos ? "is" : "are");
+    for (const RunId next : admission_.leave(run))
+      actors::send(self_, LetIn{next});
   }
 
   /// A retry takes a place as a new run does, and does not wait for it.
   Result<void> take_place_again(const RunCore& core) {
     const std::string& group = core.concurrency_group();
-    if (group.empty() || group_of_.contains(core.run()))
+    if (group.empty() ||
+        admission_.enter_again(core.run(), group,
+                               core.workflow().concurrency->limits))
       return {};
-    auto limits = core.workflow().concurrency->limits;
-    limits.on_conflict = workflow::OnConflict::fail;
-    const auto answer = groups_.ask(group, core.run().value, limits);
-    if (answer.decision != workflow::ConcurrencyGroups::Decision::enter)
-      return failure(Errc::invalid_argument,
-                     fmt::format("{} is in use", group_text(group)));
-    group_of_[core.run()] = group;
-    return {};
+    return failure(Errc::invalid_argument,
+                   fmt::format("{} is in use", group_text(group)));
   }
 
   /// Of a run that has ended nothing is kept here.
@@ -722,6 +662,13 @@ class RunDriverActor {
     add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
                **decision, std::move(done));
     set_timer(entry);
+  }
+
+  /// The same of one that may be gone.
+  void tell(RunId run, const RunNews& news) {
+    const auto found = runs_.find(run);
+    if (found != runs_.end() && found->second.core)
+      tell(found->second, news);
   }
 
   /// The event goes with the first of the jobs that it leads to; the rest
@@ -1064,7 +1011,7 @@ class RunDriverActor {
         return;
       }
       Json json = to_json(runs_.at(m.run).info, **core, m.page);
-      json["awaits"] = what_awaits(m.run);
+      json["awaits"] = admission_.what_awaits(m.run);
       m.done(std::move(json));
     });
     let_go(m.run);
@@ -1085,11 +1032,7 @@ class RunDriverActor {
   std::map<RunId, Entry> runs_;
   /// Of jobs that have not ended, as far as is known here.
   std::map<JobId, std::pair<RunId, StepKey>> steps_;
-  workflow::ConcurrencyGroups groups_;     ///< By the numbers of runs.
-  std::map<RunId, std::string> group_of_;  ///< Of those in it or waiting.
-  std::set<RunId> waits_;                  ///< Of these, those that wait.
-  std::set<RunId> want_in_;                ///< That have not asked yet.
-  std::set<RunId> unknown_;  ///< Of before the start, that are still loaded.
+  RunAdmission admission_;
   // To be looked at when the store is well:
   std::set<RunId> unloaded_;
   std::set<JobId> unseen_;

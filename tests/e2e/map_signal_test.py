@@ -115,7 +115,7 @@ class Signals(TroupeTest):
     def test_jobs_get_the_polite_signal_first(self):
         running = self.start_four(
             "--signal", "USR1", job="trap 'echo cleaned {}; exit' USR1; "
-            f"touch trap{{}}; sleep {self.seconds} & wait")
+            f"sleep {self.seconds} & touch trap{{}}; wait")
         for number in (1, 2):
             wait_until((self.cwd / f"trap{number}").exists, what="the trap")
         running.signal(signal.SIGTERM)

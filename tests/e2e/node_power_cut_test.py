@@ -1,6 +1,7 @@
 """troupe node after a power cut: what was answered still holds, and what had been kept
 is there."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -37,7 +38,9 @@ class PowerCut(WithNode, TroupeTest):
     def kill_what_runs(self):
         left = processes_with(self.mark)
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            # It may have ended by itself since.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return left
 
     def is_held(self):

@@ -267,9 +267,6 @@ class WhatFollowsAFailure(Traced, TroupeTest):
 
 
 class ServicesUnderJobs(RunServices, TroupeTest):
-    # A restart of a service charges nothing: the attempt that it has broken is
-    # one of `attempts`.
-    @unittest.expectedFailure
     def test_an_attempt_lost_to_a_service_restart_charges_the_group_and_not_the_attempts(self):
         ended = self.run_flow(
             {"children": {"db": self.db}},

@@ -1,3 +1,5 @@
+#include "plan_script.hpp"
+
 #include <troupe/workflow/load.hpp>
 #include <troupe/workflow/plan.hpp>
 #include <troupe/workflow/services.hpp>
@@ -12,7 +14,6 @@ namespace troupe::workflow {
 namespace {
 
 using actors::OutcomeKind;
-using service::Availability;
 
 /// Services db, api, loaders/l and loaders/m before `jobs`.
 std::string file(const std::string& jobs) {
@@ -38,80 +39,14 @@ std::string error_of(const std::string& text) {
   return workflow.error().what.substr(0, workflow.error().what.find('\n'));
 }
 
-/// What a plan does, one word per action; "services" asks for them.
-class Script {
- public:
-  explicit Script(const std::string& jobs, PlanOptions options = {}) {
-    auto plan = Plan::make(load(jobs), std::move(options));
-    EXPECT_TRUE(plan) << plan.error().what;
-    plan_ = std::make_unique<Plan>(std::move(*plan));
-  }
-
-  std::string start() { return note(plan_->start(now)); }
-  std::string cancel() { return note(plan_->cancel(now)); }
-  std::string up(const std::string& service) {
-    return note(plan_->on_service({service, Availability::up, {}}, now));
-  }
-  std::string down(const std::string& service) {
-    return note(plan_->on_service({service, Availability::down, {}}, now));
-  }
-  std::string lose(const std::string& service) {
-    return note(plan_->on_service(
-        {service, Availability::lost, service + " gave up"}, now));
-  }
-  std::string end(std::uint64_t instance, std::size_t step,
-                  OutcomeKind kind = OutcomeKind::success) {
-    return note(
-        plan_->on_step_finished(InstanceId{instance}, step, {kind}, now));
-  }
-  std::string wait(Duration time) {
-    now += time;
-    return note(plan_->on_time(now));
-  }
-
-  [[nodiscard]] const Plan& plan() const { return *plan_; }
-
-  TimePoint now{};
-  std::vector<std::string> reasons;
-  std::vector<StartStep> started;
-
- private:
-  std::string note(const Actions& actions) {
-    std::string out;
-    for (const Action& action : actions) {
-      out += out.empty() ? "" : " ";
-      if (const auto* const a = std::get_if<StartStep>(&action)) {
-        started.push_back(*a);
-        out += fmt::format("+{}/{}", a->label, a->step);
-      } else if (const auto* const b = std::get_if<CancelStep>(&action)) {
-        out += fmt::format("!{}/{}", label(b->instance), b->step);
-      } else if (const auto* const c = std::get_if<StepEnded>(&action)) {
-        out += fmt::format("{}/{}={}", label(c->instance), c->step,
-                           to_string(c->outcome));
-      } else if (const auto* const d = std::get_if<JobStateChanged>(&action)) {
-        out += fmt::format("{}:{}", label(d->instance), to_string(d->state));
-        if (!d->reason.empty())
-          reasons.push_back(d->reason);
-      } else if (std::holds_alternative<StartServices>(action)) {
-        out += "services";
-      } else if (const auto* const e = std::get_if<RunFinished>(&action)) {
-        out += fmt::format("run:{}", to_string(e->result));
-      } else {
-        out += "?";
-      }
-    }
-    return out;
-  }
-
-  [[nodiscard]] std::string label(InstanceId id) const {
-    return plan_->instances()[id.value - 1].label;
-  }
-
-  std::unique_ptr<Plan> plan_;
+/// A plan with those services.
+struct NeededScript : Script {
+  explicit NeededScript(const std::string& jobs, PlanOptions options = {})
+      : Script{file(jobs), std::move(options)} {}
 };
 
 TEST(NeededServices, AreAskedForByTheFirstJobThatCouldRun) {
-  Script run{"  a: {run: x}\n  b: {run: x, needs: [a, services.db]}\n"};
+  NeededScript run{"  a: {run: x}\n  b: {run: x, needs: [a, services.db]}\n"};
   EXPECT_EQ(run.plan().services(), std::vector<std::string>{"db"});
   EXPECT_EQ(run.start(), "a:ready a:running +a/0");
   EXPECT_EQ(run.end(1, 0), "a/0=success a:succeeded services b:ready");
@@ -121,12 +56,12 @@ TEST(NeededServices, AreAskedForByTheFirstJobThatCouldRun) {
 }
 
 TEST(NeededServices, AreNotAskedForByAJobThatIsSkipped) {
-  Script run{"  a: {run: x, needs: services.db, if: \"false\"}\n"};
+  NeededScript run{"  a: {run: x, needs: services.db, if: \"false\"}\n"};
   EXPECT_EQ(run.start(), "a:skipped run:success");
 }
 
 TEST(NeededServices, MustAllBeUpBeforeAJobStarts) {
-  Script run{
+  NeededScript run{
       "  a: {run: x, needs: [services.db, {job: services.loaders, when: "
       "ready}]}\n"};
   EXPECT_EQ(run.plan().services(),
@@ -140,7 +75,7 @@ TEST(NeededServices, MustAllBeUpBeforeAJobStarts) {
 }
 
 TEST(NeededServices, MayRestartWhileAJobRuns) {
-  Script run{
+  NeededScript run{
       "  a: {run: x, needs: services.db}\n"
       "  b: {run: x, needs: [a, services.db]}\n"};
   (void)run.start();
@@ -150,10 +85,25 @@ TEST(NeededServices, MayRestartWhileAJobRuns) {
   EXPECT_EQ(run.up("db"), "b:running +b/0");
 }
 
+TEST(NeededServices, HaveTheirJobsStartedAgainByTheGroupIfThereIsOne) {
+  NeededScript run{
+      "  a: {run: x, needs: services.db, group: g, retries: 3}\n"
+      "groups: {g: {intensity: 1}}\n"};
+  (void)run.start();
+  (void)run.up("db");
+  EXPECT_EQ(run.down("db"), "!a/0");
+  EXPECT_EQ(run.end(1, 0, OutcomeKind::cancelled),
+            "a/0=failure a:failed g?a a:pending a:ready");
+  EXPECT_EQ(run.up("db"), "a:running +a/0");
+  // One that has succeeded all the same has.
+  EXPECT_EQ(run.down("db"), "!a/0");
+  EXPECT_EQ(run.end(1, 0), "a/0=success a:succeeded run:success");
+}
+
 TEST(NeededServices, FailTheJobsThatNeedThemWhenTheyAreLost) {
   PlanOptions options;
   options.max_parallel = 1;
-  Script run{
+  NeededScript run{
       "  a: {run: x, needs: services.db, retries: 3}\n"
       "  b: {run: x, needs: services.db, priority: low}\n"
       "  c: {run: x, needs: [{job: a, when: finished}, services.db]}\n"
@@ -168,12 +118,13 @@ TEST(NeededServices, FailTheJobsThatNeedThemWhenTheyAreLost) {
                              "waits for service db", "waits for service db",
                              "it needs service db: db gave up",
                              "it needs service db: db gave up",
+                             "it needs service db: db gave up",
                              "it needs service db: db gave up"}));
   EXPECT_EQ(run.end(4, 0), "d/0=success d:succeeded run:failure");
 }
 
 TEST(NeededServices, LetStepsLookAfterTheFailureThatTheirLossIs) {
-  Script run{
+  NeededScript run{
       "  a:\n"
       "    needs: services.db\n"
       "    retries: 2\n"
@@ -189,7 +140,7 @@ TEST(NeededServices, LetStepsLookAfterTheFailureThatTheirLossIs) {
 }
 
 TEST(NeededServices, AreNoReasonToFailForAJobThatSucceedsAllTheSame) {
-  Script run{"  a: {run: x, needs: services.db}\n"};
+  NeededScript run{"  a: {run: x, needs: services.db}\n"};
   (void)run.start();
   (void)run.up("db");
   EXPECT_EQ(run.lose("db"), "!a/0");
@@ -197,13 +148,13 @@ TEST(NeededServices, AreNoReasonToFailForAJobThatSucceedsAllTheSame) {
 }
 
 TEST(NeededServices, AreWaitedForAsLongAsTheLimitOfTheQueue) {
-  Script run{"  a: {run: x, needs: services.db, timeout: {queue: 5s}}\n"};
+  NeededScript run{"  a: {run: x, needs: services.db, timeout: {queue: 5s}}\n"};
   EXPECT_EQ(run.start(), "services a:ready");
   EXPECT_EQ(run.wait(5s), "a:timed_out run:failure");
 }
 
 TEST(NeededServices, DoNotHoldUpTheEndOfACancelledRun) {
-  Script run{"  a: {run: x, needs: services.db}\n"};
+  NeededScript run{"  a: {run: x, needs: services.db}\n"};
   (void)run.start();
   EXPECT_EQ(run.cancel(), "a:cancelled run:cancelled");
   EXPECT_EQ(run.up("db"), "");
@@ -212,7 +163,8 @@ TEST(NeededServices, DoNotHoldUpTheEndOfACancelledRun) {
 TEST(NeededServices, TellTheirPortsToJobs) {
   PlanOptions options;
   options.ports = {{"http", "8123"}};
-  Script run{"  a: {run: \"curl localhost:${{ port.http }}\"}\n", options};
+  NeededScript run{"  a: {run: \"curl localhost:${{ port.http }}\"}\n",
+                   options};
   EXPECT_EQ(run.start(), "a:ready a:running +a/0");
   EXPECT_EQ(run.started.front().line, "curl localhost:8123");
 }

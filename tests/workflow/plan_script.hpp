@@ -17,7 +17,7 @@ namespace troupe::workflow {
 /// "+pull" starts, "!pull" is to be stopped, "pull=failure" is a step's end,
 /// "a:failed" a state of a job, "a(prompt)" the wish for its approval, "g?a"
 /// the decision of a group about a ("g!a" to give up), "a*2" the two instances
-/// of a computed matrix, "run:success" the end.
+/// of a computed matrix, "services" the wish for them, "run:success" the end.
 class Script {
  public:
   explicit Script(std::string text, PlanOptions options = {}) {
@@ -32,6 +32,19 @@ class Script {
   std::string cancel() { return note(plan_->cancel(now)); }
   std::string refuse() { return note(plan_->refuse(now)); }
   std::string stop_starting() { return note(plan_->stop_starting(now)); }
+
+  std::string up(const std::string& service) {
+    return note(
+        plan_->on_service({service, service::Availability::up, {}}, now));
+  }
+  std::string down(const std::string& service) {
+    return note(
+        plan_->on_service({service, service::Availability::down, {}}, now));
+  }
+  std::string lose(const std::string& service) {
+    return note(plan_->on_service(
+        {service, service::Availability::lost, service + " gave up"}, now));
+  }
 
   std::string end(std::uint64_t instance, std::size_t step,
                   actors::OutcomeKind kind = actors::OutcomeKind::success,
@@ -101,6 +114,8 @@ class Script {
         out += fmt::format("{}({})",
                            plan_->instances()[w->instance.value - 1].label,
                            w->prompt);
+      } else if (std::holds_alternative<StartServices>(action)) {
+        out += "services";
       } else if (const auto* const e = std::get_if<RunFinished>(&action)) {
         out += fmt::format("run:{}", to_string(e->result));
       }

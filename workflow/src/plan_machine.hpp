@@ -203,6 +203,8 @@ class Plan::Machine {
   std::string lost_service_of(const Job& job) const;
   std::string missing_services_of(const Job& job) const;
   void lose_service(std::size_t job_index);
+  /// What runs of the job is stopped, and has failed, for that reason.
+  void stop_for_service(std::size_t job_index, const std::string& why);
   /// To be called when what limits a job by itself has changed.
   void update_place(std::size_t job_index);
   /// Lets those of its instances that are pending run, or ends them.

@@ -74,6 +74,10 @@ Actions Plan::Machine::on_service(const service::AvailabilityChange& change,
     update_place(job);
     if (change.state == Availability::lost)
       lose_service(job);
+    else if (before == Availability::up && change.state == Availability::down &&
+             workflow_->jobs[job].group)
+      stop_for_service(
+          job, fmt::format("service {} had to start again", change.service));
   }
   pump(now);
   return take_actions();
@@ -81,22 +85,30 @@ Actions Plan::Machine::on_service(const service::AvailabilityChange& change,
 
 void Plan::Machine::lose_service(std::size_t job_index) {
   const std::string why = lost_service_of(workflow_->jobs[job_index]);
+  stop_for_service(job_index, why);
   const auto instances = jobs_[job_index].instances;
   for (const std::size_t i : instances) {
-    if (instances_[i].state == JobState::ready) {
+    if (instances_[i].state == JobState::ready)
       end_instance(i, JobState::failed, why);
-    } else if (instances_[i].state == JobState::running &&
-               progress_[i].lost_service.empty()) {
-      progress_[i].lost_service = why;
-      progress_[i].stopped_for_service =
-          progress_[i].step_runs && !progress_[i].stop_asked;
-      if (called_.contains(i))
-        stop_running(i, /*hard=*/false);
-      else
-        stop_step(i);
-    } else if (progress_[i].waits_to_retry) {
+    else if (progress_[i].waits_to_retry)
       give_up_retry(i);
-    }
+  }
+}
+
+void Plan::Machine::stop_for_service(std::size_t job_index,
+                                     const std::string& why) {
+  const auto instances = jobs_[job_index].instances;
+  for (const std::size_t i : instances) {
+    if (instances_[i].state != JobState::running ||
+        !progress_[i].lost_service.empty())
+      continue;
+    progress_[i].lost_service = why;
+    progress_[i].stopped_for_service =
+        progress_[i].step_runs && !progress_[i].stop_asked;
+    if (called_.contains(i))
+      stop_running(i, /*hard=*/false);
+    else
+      stop_step(i);
   }
 }
 

@@ -282,10 +282,10 @@ struct PlanOptions {
 /// and keeps it until it ends.
 ///
 /// A job that needs services is ready without them, but does not start before
-/// all of them are up. While it runs they may come and go; when one is lost,
-/// its step is stopped and has failed, whatever its `continue-on-error` says,
-/// and so has the job, for which its `retry` does not count. Steps that look
-/// after a failure still run.
+/// all of them are up. While it runs they may come and go. When one is lost, or
+/// (for a job with a group) has to start again, its step is stopped and has
+/// failed, whatever its `continue-on-error` says, and so has the job, for which
+/// its `retry` does not count. Steps that look after a failure still run.
 ///
 /// A job that calls another file has a plan of that file's jobs in it, made
 /// when it starts and made anew when it starts again. It takes no place: each
