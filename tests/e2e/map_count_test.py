@@ -1,19 +1,21 @@
 """troupe map: as many jobs as somebody may have, all in one map."""
 
+import os
 import subprocess
 import threading
 import unittest
 
 from troupe_e2e import SANITIZED, TroupeTest, peak_memory_kib
 
-# A minute on two processors, nearly all of which the programs take.
-JOBS = 5_000 if SANITIZED else 100_000
+# Nearly all of the time is what the programs take: a minute on two slow
+# processors. More show nothing else, but can be asked for.
+JOBS = 5_000 if SANITIZED else int(os.environ.get("TROUPE_MAP_JOBS", "30000"))
 LIMIT_SECONDS = 600
 MOST_MEMORY_KIB = 64 << 10
 
 
 class Count(TroupeTest):
-    def test_a_hundred_thousand_jobs_come_in_order_and_take_no_memory(self):
+    def test_tens_of_thousands_of_jobs_come_in_order_and_take_no_memory(self):
         running = self.start_troupe("map", "-j", "8", "echo {}",
                                     "--keep-order", stdin=subprocess.PIPE)
         deadline = threading.Timer(LIMIT_SECONDS, running.process.kill)
