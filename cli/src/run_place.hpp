@@ -17,7 +17,7 @@ namespace troupe::cli {
 class RunPlace {
  public:
   /// What becomes of a run that has asked.
-  enum class Answer : std::uint8_t { enter, wait, skip, fail, queue_full };
+  using Answer = workflow::ConcurrencyGroups::Decision;
 
   /// Of the group `name`, below `folder`. Makes the folder of the group.
   /// Blocks, as all of this does: for main() before anything runs.
