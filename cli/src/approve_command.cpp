@@ -1,4 +1,5 @@
 /// troupe approve: yes or no to a job of a run that waits for it.
+#include "assignment.hpp"
 #include "queue_run_commands.hpp"
 
 #include <troupe/base/text.hpp>
@@ -25,16 +26,14 @@ Result<Json> body_of(const ApproveOptions& o) {
   if (!o.reason.empty())
     body["reason"] = to_utf8(o.reason);
   for (const std::string& input : o.inputs) {
-    const std::size_t equals = input.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return failure(Errc::invalid_argument,
-                     fmt::format("--input: expected NAME=VALUE, got \"{}\"",
-                                 printable(input)));
+    auto assignment = parse_assignment("--input", input);
+    if (!assignment)
+      return tl::unexpected{std::move(assignment.error())};
     if (!is_utf8(input))
       return failure(
           Errc::invalid_argument,
           fmt::format("--input is not UTF-8: \"{}\"", printable(input)));
-    body["inputs"][input.substr(0, equals)] = input.substr(equals + 1);
+    body["inputs"][assignment->first] = std::move(assignment->second);
   }
   return body;
 }

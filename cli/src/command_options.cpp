@@ -1,5 +1,7 @@
 #include "command_options.hpp"
 
+#include "assignment.hpp"
+
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/signal_name.hpp>
 #include <troupe/base/suggest.hpp>
@@ -234,17 +236,15 @@ Result<actors::CommandRequest> CommandOptions::resolve() const {
   spec.working_directory = working_directory;
   spec.clear_env = clear_env;
   for (const std::string& entry : env) {
-    const std::size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return failure(Errc::invalid_argument,
-                     fmt::format("--env: expected NAME=VALUE, got \"{}\"",
-                                 printable(entry)));
-    if (entry.substr(0, equals) == process::marker_name)
+    auto assignment = parse_assignment("--env", entry);
+    if (!assignment)
+      return tl::unexpected{std::move(assignment.error())};
+    if (assignment->first == process::marker_name)
       return failure(Errc::invalid_argument,
                      fmt::format("--env: {} is troupe's own: it marks the "
                                  "processes of a command",
                                  process::marker_name));
-    spec.env.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
+    spec.env.push_back(std::move(*assignment));
   }
   return request;
 }

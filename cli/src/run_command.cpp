@@ -1,4 +1,5 @@
 /// troupe run: a workflow, from its file to its end.
+#include "assignment.hpp"
 #include "batch.hpp"
 #include "content_folder.hpp"
 #include "past_runs.hpp"
@@ -52,13 +53,10 @@ Result<workflow::PlanOptions> plan_options(const RunOptions& o) {
   workflow::PlanOptions options;
   options.only_job = o.job;
   for (const std::string& input : o.inputs) {
-    const std::size_t equals = input.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return failure(Errc::invalid_argument,
-                     fmt::format("--input: expected NAME=VALUE, got \"{}\"",
-                                 printable(input)));
-    options.inputs.emplace_back(input.substr(0, equals),
-                                input.substr(equals + 1));
+    auto assignment = parse_assignment("--input", input);
+    if (!assignment)
+      return tl::unexpected{std::move(assignment.error())};
+    options.inputs.push_back(std::move(*assignment));
   }
   const auto slots = fanout::parse_job_slots(
       o.jobs.empty() ? "100%" : o.jobs,
