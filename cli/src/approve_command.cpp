@@ -49,10 +49,9 @@ int approve_job(const QueueContext& context, std::vector<std::string> words) {
       "troupe approve"};
   app.add_option("RUN", o.run, "The run (r7)");
   app.add_option("JOB", o.job, "The job of its workflow");
-  app.add_option("--input", o.inputs, "Set ${{ approval.NAME }}; repeatable")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option("--input", o.inputs,
+                          "Set ${{ approval.NAME }}; repeatable")
+               ->type_name("NAME=VALUE"));
   app.add_flag("--reject", o.reject, "Say no: the job fails");
   app.add_option("--reason", o.reason, "Why not")->type_name("TEXT");
   o.node.add_to(app);

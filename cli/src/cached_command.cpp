@@ -214,18 +214,14 @@ int run_cached(const Startup& startup, std::vector<std::string> words) {
   show_usage(app, "troupe cached [OPTIONS] [--] COMMAND [ARGUMENT...]");
   app.add_option("--key", o.key, "What else matters: another key, another run")
       ->type_name("TEXT");
-  app.add_option("--source", o.sources,
-                 "Files that it reads; may be repeated: src/**, !**/*.o")
-      ->type_name("PATTERN")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
-  app.add_option("--generates", o.generates,
-                 "Files that it makes, which are put back; may be repeated")
-      ->type_name("PATTERN")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
+  repeated(
+      app.add_option("--source", o.sources,
+                     "Files that it reads; may be repeated: src/**, !**/*.o")
+          ->type_name("PATTERN"));
+  repeated(
+      app.add_option("--generates", o.generates,
+                     "Files that it makes, which are put back; may be repeated")
+          ->type_name("PATTERN"));
   app.add_option("--max-age", o.max_age, "Run again what is older than that")
       ->type_name("DURATION");
   app.add_option("--success-codes", o.success_codes,

@@ -147,11 +147,9 @@ struct EditOptions {
 void add_options(CLI::App& app, EditOptions& o) {
   app.add_option("ID", o.job, "The job");
   app.add_option("--name", o.name, "What people call it")->type_name("NAME");
-  app.add_option("--tag", o.tags, "Its tags instead of those that it has")
-      ->type_name("TAG")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
+  repeated(
+      app.add_option("--tag", o.tags, "Its tags instead of those that it has")
+          ->type_name("TAG"));
   app.add_option("--group", o.group, "The group that it waits in")
       ->type_name("NAME");
   app.add_option("--priority", o.priority, "low, normal, high or critical")

@@ -1,6 +1,7 @@
 #include "command_options.hpp"
 
 #include "assignment.hpp"
+#include "subcommand.hpp"
 
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/signal_name.hpp>
@@ -89,19 +90,13 @@ void CommandOptions::add_to(CLI::App& app, const std::string& delay_names) {
       ->type_name(time);
   app.add_option("--cwd", working_directory, "Working directory")
       ->type_name("DIR");
-  app.add_option("--env", env, "Set a variable; may be repeated")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->allow_extra_args(false)  // Or it would eat the command's words.
-      ->take_all();
+  repeated(app.add_option("--env", env, "Set a variable; may be repeated")
+               ->type_name("NAME=VALUE"));
   app.add_flag("--clear-env", clear_env, "Start with an empty environment");
-  app.add_option("--limit", limits,
-                 "cpu=TIME, memory=SIZE, files=N, processes=N or "
-                 "file-size=SIZE; may be repeated")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->allow_extra_args(false)  // Or it would eat the command's words.
-      ->take_all();
+  repeated(app.add_option("--limit", limits,
+                          "cpu=TIME, memory=SIZE, files=N, processes=N or "
+                          "file-size=SIZE; may be repeated")
+               ->type_name("NAME=VALUE"));
   app.add_option("--umask", umask, "File mode mask")->type_name("MODE");
   app.add_option("--nice", nice, "Add to the niceness")->type_name("N");
 }

@@ -1,11 +1,13 @@
 /// troupe: one program, one subcommand per job. See subcommand.hpp.
 #include "deliver_notice.hpp"
+#include "run_services_command.hpp"
 #include "subcommand.hpp"
 #include "with_secrets.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/run_services.hpp>
 #include <troupe/node/step_secrets.hpp>
 #include <troupe/workflow/notify.hpp>
 
@@ -135,6 +137,8 @@ int run(std::vector<std::string> words) {
   // For our own runs and nodes, and not for people.
   if (name == workflow::deliver_command)
     return deliver_notice(startup, std::move(words));
+  if (name == node::run_services_command)
+    return run_services_of_run(startup, std::move(words));
   if (name == node::with_secrets_command)
     return with_secrets(startup, std::move(words));
   std::vector<std::string_view> names;

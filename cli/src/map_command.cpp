@@ -59,11 +59,9 @@ void add_options(CLI::App& app, MapOptions& o) {
                  "Jobs at once: N, N%, +N, -N or auto, which adapts (one per "
                  "core)")
       ->type_name("N");
-  app.add_option("-a,--arg-file", o.argument_files,
-                 "Read arguments from a file; may be repeated")
-      ->type_name("FILE")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option("-a,--arg-file", o.argument_files,
+                          "Read arguments from a file; may be repeated")
+               ->type_name("FILE"));
   app.add_flag("-0,--null", o.null_separated, "Arguments end in NUL");
   app.add_option("-d,--delimiter", o.delimiter, "Arguments end in this text")
       ->type_name("TEXT");

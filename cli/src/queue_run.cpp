@@ -26,6 +26,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t widest_name = 32;
 constexpr std::size_t widest_reason = 120;
 constexpr std::size_t longest_label = 60;
+/// What the log of its services is called beside those of jobs.
+constexpr std::string_view services_log = "services";
 
 // -- Reading -----------------------------------------------------------------
 
@@ -103,6 +105,15 @@ QueueRun run_in(const Json& json) {
   run.ended = time_of(json, "ended");
   for (const Json& job : value_of<Json>(json, "instances", Json::array()))
     run.instances.push_back(job_in(job));
+  const auto services = value_of<Json>(json, "services");
+  if (services.is_object()) {
+    if (const auto job = value_of<std::uint64_t>(services, "job"); job != 0)
+      run.services_job = job;
+    for (const Json& one : value_of<Json>(services, "states", Json::array()))
+      run.services.push_back({value_of<std::string>(one, "service"),
+                              value_of<std::string>(one, "state"),
+                              value_of<std::string>(one, "reason")});
+  }
   for (const Json& note : value_of<Json>(json, "notes", Json::array()))
     run.notes.push_back(value_of<std::string>(note, "what"));
   return run;
@@ -683,6 +694,13 @@ std::string describe_run(const QueueRun& run, WallTime now) {
   for (const RunJob* const job : by_job(run.instances))
     add_job(tree, *job, now);
   text += "jobs:\n" + tree.text();
+  if (!run.services.empty() && !run.has_ended()) {
+    Tree services;
+    for (const RunService& service : run.services)
+      services.add(0, service.path, service.state, "", service.reason);
+    text += fmt::format("services (troupe logs {} {}):\n{}",
+                        run_text(run.number), services_log, services.text());
+  }
   for (const std::string& note : run.notes)
     text += printable(note) + "\n";
   return text;
@@ -726,6 +744,9 @@ Result<std::vector<RunLog>> logs_of(const QueueRun& run, const std::string& job,
         logs.push_back({*one.job, instance.label, name_of(one)});
     }
   }
+  // Only if it is asked for: it goes on for as long as the run.
+  if (run.services_job && !has_job && job == services_log && step.empty())
+    return std::vector{RunLog{*run.services_job, job, "what they print"}};
   if (!has_job || (!step.empty() && logs.empty())) {
     const std::string& wanted = has_job ? step : job;
     const auto& all = has_job ? steps : names;

@@ -69,6 +69,13 @@ struct RunJob {
   [[nodiscard]] bool has_ended() const;
 };
 
+/// A service that jobs of the run need.
+struct RunService {
+  std::string path;
+  std::string state;
+  std::string reason;
+};
+
 struct QueueRun {
   std::uint64_t number = 0;
   std::string name;
@@ -85,6 +92,8 @@ struct QueueRun {
   std::optional<WallTime> submitted;
   std::optional<WallTime> ended;
   std::vector<RunJob> instances;
+  std::vector<RunService> services;           ///< Empty until they are started.
+  std::optional<std::uint64_t> services_job;  ///< Of the queue: it runs them.
   std::vector<std::string> notes;
 
   [[nodiscard]] bool has_ended() const { return state != "running"; }
@@ -120,7 +129,8 @@ struct RunLog {
 };
 
 /// The logs of `run`, or of one of its jobs, by name or label, or of one step
-/// of that, by id, name or number from 1.
+/// of that, by id, name or number from 1. A `job` "services", if there is none
+/// of this name, is what its services print.
 ///
 /// Errors: not_found, with a suggestion.
 [[nodiscard]] Result<std::vector<RunLog>> logs_of(const QueueRun& run,

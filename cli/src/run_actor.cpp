@@ -167,9 +167,7 @@ class RunActor {
         [this](SampleTick) { on_sample(); },
         [this](FrameTick) { on_frame_tick(); },
         [this](FrameWritten) { frame_waits_ = false; },
-        [this](const ServicesNews& m) {
-          std::visit([this](const auto& news) { on_service(news); }, m.what);
-        },
+        [this](const ServicesNews& m) { on_services(m.what); },
         [this](const ServicesOver& m) { on_services_over(m.end); },
         [this](RunWritten) {
           on_end_(*plan_.result());
@@ -562,23 +560,16 @@ class RunActor {
     order_->services->start(engine_, printer_, actors::ref_of(self_));
   }
 
-  void on_service(const supervisor::Report& report) {
-    apply(availability_->on_report(report));
+  void on_services(const StackNews& news) {
+    const auto changes = note_news(*availability_, news);
+    if (const auto* said = std::get_if<StackSaid>(&news))
+      tell(Notice{fmt::format("services: {}", printable(said->text))});
+    if (const auto* of_one = std::get_if<service::ServiceNews>(&news))
+      tell_state(*of_one);
+    apply(changes);
   }
 
-  void on_service(const service::PresenceNews& news) {
-    apply(availability_->on_presence(news.path, news.presence));
-  }
-
-  void on_service(const StackBlame& blame) {
-    availability_->on_blame(blame.group, blame.chain);
-  }
-
-  void on_service(const StackSaid& said) {
-    tell(Notice{fmt::format("services: {}", printable(said.text))});
-  }
-
-  void on_service(const service::ServiceNews& news) {
+  void tell_state(const service::ServiceNews& news) {
     using State = ServiceChanged::State;
     std::visit(Overload{[&](const service::ServiceLaunched& launched) {
                           tell_state(news.service, State::starting, {},
@@ -589,7 +580,6 @@ class RunActor {
                         },
                         [](const service::ServiceTrouble&) {},
                         [&](const service::ServiceEnd& end) {
-                          availability_->on_end(news.service, end);
                           tell_state(news.service, State::ended, describe(end));
                         }},
                news.what);

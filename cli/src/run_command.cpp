@@ -269,10 +269,9 @@ int execute(const Startup& startup, RunOrder order) {
 
 void add_options(CLI::App& app, RunOptions& o) {
   app.add_option("FILE", o.file, "The workflow; - is standard input");
-  app.add_option("--input", o.inputs, "Set ${{ inputs.NAME }}; repeatable")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->take_all();
+  repeated(
+      app.add_option("--input", o.inputs, "Set ${{ inputs.NAME }}; repeatable")
+          ->type_name("NAME=VALUE"));
   app.add_option("--job", o.job, "Run only this job and what it needs")
       ->type_name("JOB");
   app.add_option("-j,--jobs", o.jobs,
@@ -283,12 +282,10 @@ void add_options(CLI::App& app, RunOptions& o) {
                  "Whose output to print, once they have ended: none, failed "
                  "or all steps; default all")
       ->type_name("WHICH");
-  app.add_option("--approve", o.approve,
-                 "Say yes to the approval of a job, with its inputs; "
-                 "repeatable")
-      ->type_name("JOB[:NAME=VALUE]")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option("--approve", o.approve,
+                          "Say yes to the approval of a job, with its inputs; "
+                          "repeatable")
+               ->type_name("JOB[:NAME=VALUE]"));
   app.add_option("--resources", o.resources,
                  "What jobs with \"resources\" can take together: "
                  "gpu=1,mem=8GiB")

@@ -2,12 +2,16 @@
 
 #include "state_folder.hpp"
 
+#include <troupe/base/overload.hpp>
 #include <troupe/workflow/inputs.hpp>
 
 #include <boost/asio/post.hpp>
 
+#include <cstdint>
 #include <fmt/format.h>
+#include <map>
 #include <utility>
+#include <variant>
 
 namespace troupe::cli {
 namespace {
@@ -31,8 +35,10 @@ std::vector<std::pair<std::string, Value>> contexts_of(
 Result<std::shared_ptr<RunServices>> RunServices::make(
     const workflow::Workflow& workflow, const std::vector<std::string>& only,
     workflow::PlanOptions& options, std::vector<std::string>& notes) {
-  FreePorts ports;
-  options.ports.clear();
+  std::map<std::string, std::uint16_t> chosen;
+  for (const auto& [name, port] : std::exchange(options.ports, {}))
+    chosen[name] = static_cast<std::uint16_t>(std::stoul(port));
+  service::FreePorts ports{std::move(chosen)};
   for (const std::string& name : workflow::port_names(workflow)) {
     const auto port = ports.port_of(name);
     if (!port)
@@ -52,15 +58,17 @@ Result<std::shared_ptr<RunServices>> RunServices::make(
   return std::make_shared<RunServices>(std::move(*root), std::move(ports));
 }
 
-RunServices::RunServices(service::GroupNode root, FreePorts ports)
+RunServices::RunServices(service::GroupNode root, service::FreePorts ports)
     : root_{std::make_shared<const service::GroupNode>(std::move(root))},
       ports_{std::move(ports)} {}
 
-Result<void> RunServices::prepare(const std::string& run_folder) {
+Result<void> RunServices::prepare(const std::string& run_folder,
+                                  bool shows_output) {
   auto runtime = runtime_folder();
   if (!runtime)
     return tl::unexpected{std::move(runtime.error())};
   places_.notify_folder = std::move(*runtime);
+  places_.shows_output = shows_output;
   places_.log_folder = fmt::format("{}/{}", run_folder, service_log_folder);
   return make_log_folder(places_.log_folder);
 }
@@ -85,6 +93,28 @@ void RunServices::start(node::Engine& engine, const actors::ActorRef& printer,
 
 std::string RunServices::log_of(const std::string& service) const {
   return service_log_path(places_.log_folder, service);
+}
+
+service::AvailabilityCore::Changes note_news(service::AvailabilityCore& core,
+                                             const StackNews& news) {
+  using Changes = service::AvailabilityCore::Changes;
+  return std::visit(
+      Overload{[&](const supervisor::Report& m) { return core.on_report(m); },
+               [&](const service::PresenceNews& m) {
+                 return core.on_presence(m.path, m.presence);
+               },
+               [&](const StackBlame& m) {
+                 core.on_blame(m.group, m.chain);
+                 return Changes{};
+               },
+               [](const StackSaid&) { return Changes{}; },
+               [&](const service::ServiceNews& m) {
+                 if (const auto* end =
+                         std::get_if<service::ServiceEnd>(&m.what))
+                   core.on_end(m.service, *end);
+                 return Changes{};
+               }},
+      news);
 }
 
 void RunServices::post(std::function<void()> what) {

@@ -8,6 +8,7 @@
 #include <troupe/actors/caf.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/node/engine.hpp>
+#include <troupe/service/availability.hpp>
 #include <troupe/workflow/plan.hpp>
 
 #include <functional>
@@ -32,9 +33,9 @@ inline constexpr const char* service_log_folder = "services";
 /// Outlives the engine. What it does, it does on the I/O thread.
 class RunServices {
  public:
-  /// Plans those of `workflow` that are in `only`, and adds their ports to
-  /// `options`, from which they get inputs and the like. Null if `only` is
-  /// empty; ports are there for all jobs. `notes` gets what the user should
+  /// Plans those of `workflow` that are in `only`. Adds the ports to `options`
+  /// that are not there, and takes inputs and the like from it. Null if `only`
+  /// is empty; ports are there for all jobs. `notes` gets what the user should
   /// know. Blocks: for main().
   ///
   /// Errors: as plan_stack() and check_limits().
@@ -42,14 +43,16 @@ class RunServices {
       const workflow::Workflow& workflow, const std::vector<std::string>& only,
       workflow::PlanOptions& options, std::vector<std::string>& notes);
 
-  explicit RunServices(service::GroupNode root, FreePorts ports);
+  explicit RunServices(service::GroupNode root, service::FreePorts ports);
 
   [[nodiscard]] const service::GroupNode& root() const { return *root_; }
 
-  /// Makes the folder of their logs in that of the run. Blocks.
+  /// Makes the folder of their logs in that of the run. What they print is also
+  /// printed, if `shows_output`. Blocks.
   ///
   /// Errors: those of the system, naming what is missing.
-  [[nodiscard]] Result<void> prepare(const std::string& run_folder);
+  [[nodiscard]] Result<void> prepare(const std::string& run_folder,
+                                     bool shows_output = false);
 
   // For the actor of the run, from its thread.
 
@@ -71,11 +74,15 @@ class RunServices {
   void post(std::function<void()> what);
 
   std::shared_ptr<const service::GroupNode> root_;
-  FreePorts ports_;
+  service::FreePorts ports_;
   StackHost::Options places_;
   node::Engine* engine_ = nullptr;
   StackHost host_;
 };
+
+/// What has changed by the news for those who need a service.
+[[nodiscard]] service::AvailabilityCore::Changes note_news(
+    service::AvailabilityCore& core, const StackNews& news);
 
 }  // namespace troupe::cli
 

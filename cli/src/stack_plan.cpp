@@ -6,33 +6,13 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
-#include <netinet/in.h>
 #include <sstream>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 #include <variant>
 
 namespace troupe::cli {
 namespace {
-
-struct BoundPort {
-  OwnedFd socket;  ///< While it is open, nobody else gets the port.
-  std::uint16_t number = 0;
-};
-
-Result<BoundPort> bind_free_port() {
-  OwnedFd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (!socket.is_open() || ::bind(socket.get(), generic, length) != 0 ||
-      ::getsockname(socket.get(), generic, &length) != 0)
-    return tl::unexpected{system_error("no port is free", errno)};
-  return BoundPort{std::move(socket), ntohs(address.sin_port)};
-}
 
 Result<std::string> read_text_file(const std::string& path) {
   std::ifstream in{path, std::ios::binary};
@@ -75,19 +55,8 @@ Result<void> check_limits_of(const service::GroupNode& group,
 
 }  // namespace
 
-Result<std::uint16_t> FreePorts::port_of(const std::string& name) {
-  if (const auto known = ports_.find(name); known != ports_.end())
-    return known->second;
-  auto port = bind_free_port();
-  if (!port)
-    return tl::unexpected{std::move(port.error())};
-  held_.push_back(std::move(port->socket));
-  ports_[name] = port->number;
-  return port->number;
-}
-
 Result<service::GroupNode> plan_stack(const workflow::Workflow& workflow,
-                                      FreePorts& ports,
+                                      service::FreePorts& ports,
                                       workflow::ServiceSurroundings known,
                                       const std::vector<std::string>* only) {
   known.port_of = [&](const std::string& name) { return ports.port_of(name); };

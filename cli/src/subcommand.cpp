@@ -167,6 +167,10 @@ std::uint32_t count_in_environment(const char* name) {
 
 }  // namespace
 
+CLI::Option* repeated(CLI::Option* option) {
+  return option->expected(1)->allow_extra_args(false)->take_all();
+}
+
 std::uint32_t crashes_for_test() {
   return count_in_environment("TROUPE_TEST_CRASH_ACTORS");
 }

@@ -63,6 +63,10 @@ void show_usage(CLI::App& app, std::string usage);
 /// Whether `typed` is an option of `app` whose value is the next word.
 [[nodiscard]] bool takes_value(const CLI::App& app, const std::string& typed);
 
+/// Makes an option one that may be given again and again, each time with one
+/// value: the words after that are not its own.
+CLI::Option* repeated(CLI::Option* option);
+
 /// For tests of recovery: how many actors of each command shall die, from
 /// TROUPE_TEST_CRASH_ACTORS.
 [[nodiscard]] std::uint32_t crashes_for_test();

@@ -1,5 +1,7 @@
 #include "submit_options.hpp"
 
+#include "subcommand.hpp"
+
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
@@ -157,13 +159,6 @@ Result<Json> command_of(const SubmitOptions& o, const SubmittingShell& shell,
   if (!checked)
     return tl::unexpected{std::move(checked.error())};
   return command;
-}
-
-/// What may be repeated, each time with one value.
-CLI::Option* repeated(CLI::Option* option) {
-  return option->expected(1)
-      ->allow_extra_args(false)  // Or it would eat the command's words.
-      ->take_all();
 }
 
 void add_command_options(CLI::App& app, CommandOptions& o) {

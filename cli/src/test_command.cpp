@@ -218,17 +218,15 @@ int run_test(const Startup& startup, std::vector<std::string> words) {
       "ready within TIME, stays up, as predicted (by lint --what-if-dies).",
       "troupe test"};
   app.add_option("FILE", o.file, "The file with \"services\"");
-  app.add_option("--kill", o.kills,
-                 "Kill this service, so long after all are ready; repeatable")
-      ->type_name("NAME@TIME")
-      ->expected(1)
-      ->take_all();
-  app.add_option("--expect", o.expectations,
-                 "What has to come of it; repeatable. Default: as predicted,\n"
-                 "or stays up unless there is exactly one --kill")
-      ->type_name("WHAT")
-      ->expected(1)
-      ->take_all();
+  repeated(app.add_option(
+                  "--kill", o.kills,
+                  "Kill this service, so long after all are ready; repeatable")
+               ->type_name("NAME@TIME"));
+  repeated(app.add_option(
+                  "--expect", o.expectations,
+                  "What has to come of it; repeatable. Default: as predicted,\n"
+                  "or stays up unless there is exactly one --kill")
+               ->type_name("WHAT"));
   app.add_option("--for", o.longest,
                  "How long to wait after the last kill at most; default 10s")
       ->type_name("TIME");
@@ -240,7 +238,7 @@ int run_test(const Startup& startup, std::vector<std::string> words) {
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
-  FreePorts ports;
+  service::FreePorts ports;
   auto planned = plan_stack(*workflow, ports);
   ports.release();
   if (!planned) {

@@ -298,7 +298,7 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
-  FreePorts ports;
+  service::FreePorts ports;
   auto root = plan_stack(*workflow, ports);
   ports.release();
   if (!root) {

@@ -5,6 +5,7 @@
 #include "run_driver_actor.hpp"
 #include "store_writer.hpp"
 #include "systemd.hpp"
+#include "tree_log.hpp"
 #include "trigger_actor.hpp"
 
 #include <troupe/api/http_client.hpp>
@@ -88,6 +89,10 @@ Result<void> make_folder(const std::string& path) {
 /// Of caches and artifacts of runs.
 std::string content_folder(const NodeConfig& config) {
   return config.folder + "/content";
+}
+
+std::string services_folder(const NodeConfig& config) {
+  return config.folder + "/services";
 }
 
 /// Is there while the node is paused, also over restarts.
@@ -275,6 +280,7 @@ struct Daemon::Parts {
   ActorRef triggers;  ///< Likewise; null without a folder of workflows.
   std::unique_ptr<WebhookServer> webhooks;
   ActorRef tree;
+  ActorRef tree_log;  ///< Gets what its supervisor reports.
   std::shared_ptr<JobWatch> watch;
   std::unique_ptr<NodeContext> context;
   RequestRates rates;
@@ -333,7 +339,8 @@ Result<void> Daemon::Parts::open_store() {
     return set;
   store = std::make_unique<StoreWriter>(std::move(*opened));
   housekeeper = std::make_unique<Housekeeper>(
-      *store, config->folder + "/output", content_folder(*config), *config);
+      *store, config->folder + "/output", content_folder(*config),
+      services_folder(*config), *config);
   return {};
 }
 
@@ -400,6 +407,8 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .content = {.program = options.program,
                   .folder = content_folder(*config),
                   .run = {}},
+      .socket = config->socket,
+      .services_folder = services_folder(*config),
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;
@@ -481,11 +490,13 @@ Result<void> Daemon::Parts::start_tree() {
         .backoff = supervisor::Backoff{}};
     children.push_back(supervisor::with_handle(std::move(starters), triggers));
   }
-  auto started =
-      supervisor::spawn_supervisor(system, {.name = "node",
-                                            .intensity = dispatcher_restarts,
-                                            .period = dispatcher_period,
-                                            .children = std::move(children)});
+  tree_log = spawn_tree_log(system);
+  auto started = supervisor::spawn_supervisor(system,
+                                              {.name = "node",
+                                               .intensity = dispatcher_restarts,
+                                               .period = dispatcher_period,
+                                               .children = std::move(children)},
+                                              tree_log);
   if (!started)
     return tl::unexpected(std::move(started.error()));
   tree = *started;
@@ -636,7 +647,7 @@ void Daemon::Parts::end() {
   signals.stop();
   server.reset();
   webhooks.reset();
-  for (const auto& actor : {tree, dispatcher, run_driver, triggers}) {
+  for (const auto& actor : {tree, tree_log, dispatcher, run_driver, triggers}) {
     if (actor)
       actors::stop(actor);
   }
@@ -646,6 +657,7 @@ void Daemon::Parts::end() {
   store.reset();
   // Only now does nobody send any more.
   tree = nullptr;
+  tree_log = nullptr;
   dispatcher = nullptr;
   run_driver = nullptr;
   triggers = nullptr;

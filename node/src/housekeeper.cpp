@@ -75,10 +75,12 @@ std::vector<bool> texts_in_record(const std::string& path,
 }  // namespace
 
 Housekeeper::Housekeeper(StoreWriter& store, std::string output_folder,
-                         std::string content_folder, const NodeConfig& config)
+                         std::string content_folder,
+                         std::string services_folder, const NodeConfig& config)
     : store_{store},
       output_folder_{std::move(output_folder)},
       content_folder_{std::move(content_folder)},
+      services_folder_{std::move(services_folder)},
       next_look_at_content_{std::chrono::steady_clock::now() +
                             content_interval},
       config_{config} {
@@ -108,9 +110,10 @@ void Housekeeper::remove_output(store::JobId job) {
   boost::asio::post(io_, [this, job] { delete_output(job); });
 }
 
-void Housekeeper::remove_artifacts(store::RunId run) {
+void Housekeeper::remove_files_of(store::RunId run) {
   boost::asio::post(io_, [this, run] {
     std::error_code error;
+    fs::remove_all(fs::path{services_folder_} / run_name(run), error);
     if (!fs::exists(content_folder_, error))
       return;
     if (auto blobs = content::BlobStore::open(content_folder_))
@@ -350,7 +353,7 @@ void Housekeeper::forget(std::vector<std::uint64_t> jobs,
             continue;
           forgotten->insert(forgotten->end(), its_jobs->begin(),
                             its_jobs->end());
-          remove_artifacts(store::RunId{run});
+          remove_files_of(store::RunId{run});
         }
       },
       [this, forgotten](const Result<void>& done) {

@@ -25,7 +25,8 @@ namespace troupe::node {
 class Housekeeper {
  public:
   Housekeeper(StoreWriter& store, std::string output_folder,
-              std::string content_folder, const NodeConfig& config);
+              std::string content_folder, std::string services_folder,
+              const NodeConfig& config);
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -41,8 +42,9 @@ class Housekeeper {
   /// Deletes the output of a job that was forgotten, some time.
   void remove_output(store::JobId job);
 
-  /// Deletes the artifacts of a run that was forgotten, some time.
-  void remove_artifacts(store::RunId run);
+  /// Deletes the artifacts of a run that was forgotten, and the logs of its
+  /// services, some time.
+  void remove_files_of(store::RunId run);
 
   /// Forgets runs that have ended, some time.
   void forget_runs(const std::vector<store::RunId>& runs);
@@ -96,6 +98,7 @@ class Housekeeper {
   StoreWriter& store_;
   std::string output_folder_;
   std::string content_folder_;
+  std::string services_folder_;
   TimePoint next_look_at_content_;  ///< Of the thread.
   NodeConfig config_;               ///< Of the thread, as the next.
   std::uint64_t output_bytes_ = 0;  ///< Of all records that are complete.

@@ -1082,6 +1082,30 @@ void answer_run(const Ask& ask) {
   change_run(ask, std::move(answered), std::move(check));
 }
 
+/// What runs the services of a run asks for what it needs to know of it.
+void show_run_spec(const Ask& ask) {
+  const auto id = ask.run();
+  if (!id) {
+    ask.responder.fail(id.error());
+    return;
+  }
+  ask.by_store([id = *id](Store& store) -> Result<Json> {
+    auto run = store.run(id);
+    if (!run)
+      return error_of(std::move(run));
+    return Json{{"spec", run->run.spec}};
+  });
+}
+
+void note_services(const Ask& ask) {
+  auto told = services_from_json(ask.request.body);
+  if (!told) {
+    ask.responder.fail(told.error());
+    return;
+  }
+  change_run(ask, std::move(*told));
+}
+
 void forget_run(const Ask& ask) {
   const auto id = ask.run();
   if (!id) {
@@ -1103,7 +1127,7 @@ void forget_run(const Ask& ask) {
           node.housekeeper.remove_output(job);
           node.watch->changed(job);
         }
-        node.housekeeper.remove_artifacts(id);
+        node.housekeeper.remove_files_of(id);
         responder.succeed({{"jobs", jobs->size()}});
       });
 }
@@ -1243,6 +1267,11 @@ std::vector<Operation> operations(NodeContext& context) {
       "Run what has not succeeded once more", retry_run, small_body);
   add(post, "/v1/runs/{run}/jobs/{job}/answer", read,
       "Approve a job that waits for it, or reject it", answer_run, medium_body);
+
+  add(get, "/v1/runs/{run}/services", operate,
+      "What runs the services of a run needs to know", show_run_spec);
+  add(post, "/v1/runs/{run}/services", operate,
+      "Tell a run how its services are", note_services, large_body);
 
   add(get, "/v1/triggers", read, "What starts runs by itself, and when",
       list_triggers, 0, {"next"});

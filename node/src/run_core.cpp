@@ -25,6 +25,8 @@ using workflow::StepResult;
 /// What groups have decided; the last ones are kept.
 constexpr std::size_t most_notes = 100;
 constexpr std::size_t longest_name = 200;
+/// Each service has a limit of its own for its end.
+constexpr Duration longest_end_of_services = 10min;
 constexpr std::size_t longest_command = 1 << 10;  ///< That is shown.
 
 std::size_t index_of(InstanceId id) {
@@ -208,6 +210,8 @@ Result<std::optional<RunCore::Decision>> RunCore::apply(const RunNews& news,
           [&](const RunStepEnded& ended) -> Answer {
             if (running_.erase(ended.step) == 0)
               return std::nullopt;
+            if (ended.step.is_of_services())
+              return lose_services(ended);
             const InstanceId instance{ended.step.instance};
             StepResult result{ended.kind, ended.exit_status, ended.outputs,
                               ended.causes};
@@ -243,6 +247,9 @@ Result<std::optional<RunCore::Decision>> RunCore::apply(const RunNews& news,
             notes_.emplace_back(last_, refused.reason);
             has_failed_to_begin_ = refused.is_failure;
             return leave_out();
+          },
+          [&](const RunServicesTold& told) -> Answer {
+            return note_services(told);
           }},
       news);
   if (answer && *answer)
@@ -302,6 +309,7 @@ Result<std::optional<RunCore::Decision>> RunCore::retry(
   has_failed_to_begin_ = false;
   plan_ = std::move(*plan);
   ++round_;
+  services_.reset();
   kept_ = std::move(kept);
   // Where the plan has its instances may differ from where it had them.
   for (std::size_t i = 0; i < instances_.size(); ++i)
@@ -388,20 +396,21 @@ RunCore::Decision RunCore::perform(Actions actions) {
     Actions more;
     add_notices(actions, decision);
     for (const workflow::Action& action : actions)
-      std::visit(Overload{[&](const workflow::StartStep& start) {
-                            perform(start, decision, more);
-                          },
-                          [&](const workflow::CancelStep& cancel) {
-                            perform(cancel, decision);
-                          },
-                          [&](const workflow::ApprovalWanted& wanted) {
-                            perform(wanted, more);
-                          },
-                          [&](const workflow::RunFinished&) {},
-                          // check_runnable() lets no such file in.
-                          [&](const workflow::StartServices&) {},
-                          [&](const auto& other) { perform(other); }},
-                 action);
+      std::visit(
+          Overload{
+              [&](const workflow::StartStep& start) {
+                perform(start, decision, more);
+              },
+              [&](const workflow::CancelStep& cancel) {
+                perform(cancel, decision);
+              },
+              [&](const workflow::ApprovalWanted& wanted) {
+                perform(wanted, more);
+              },
+              [&](const workflow::RunFinished&) { end_services(decision); },
+              [&](const workflow::StartServices&) { start_services(decision); },
+              [&](const auto& other) { perform(other); }},
+          action);
     actions = std::move(more);
   }
   return decision;
@@ -544,6 +553,77 @@ Result<std::optional<RunCore::Decision>> RunCore::note_answer(
   return perform(std::move(*actions));
 }
 
+// -- Services ----------------------------------------------------------------
+
+void RunCore::start_services(Decision& decision) {
+  services_ = ServicesView{.key = StepKey::of_services(round_)};
+  for (const std::string& service : plan_.services())
+    services_->states[service] = {.service = service};
+  running_.emplace(services_->key, Running{});
+  decision.submit.push_back(services_->key);
+}
+
+/// Their own end takes a while, which nobody has to wait for.
+void RunCore::end_services(Decision& decision) {
+  if (!services_ || running_.erase(services_->key) == 0)
+    return;
+  services_->is_over = true;
+  decision.cancel.push_back(services_->key);
+}
+
+void RunCore::add_change(const service::AvailabilityChange& change,
+                         Actions& actions) {
+  const auto known = services_->states.find(change.service);
+  if (known == services_->states.end())
+    return;
+  known->second = change;
+  Actions more = plan_.on_service(change, plan_now());
+  actions.insert(actions.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+}
+
+Result<std::optional<RunCore::Decision>> RunCore::note_services(
+    const RunServicesTold& told) {
+  if (!services_ || services_->is_over || told.round != round_ ||
+      told.attempt < services_->attempt)
+    return refused("these services are not of the run any more");
+  const std::uint64_t known =
+      told.attempt == services_->attempt ? services_->told : 0;
+  if (told.from > known)
+    return refused(fmt::format("{} changes of its services were left out",
+                               told.from - known));
+  if (told.attempt == services_->attempt &&
+      told.from + told.changes.size() <= known)
+    return std::nullopt;
+  Actions actions;
+  if (services_->attempt != 0 && told.attempt != services_->attempt) {
+    for (const std::string& service : plan_.services())
+      add_change({.service = service}, actions);
+  }
+  services_->job = told.job;
+  services_->attempt = told.attempt;
+  services_->told = told.from + told.changes.size();
+  for (std::uint64_t n = known - told.from; n < told.changes.size(); ++n)
+    add_change(told.changes[static_cast<std::size_t>(n)], actions);
+  return perform(std::move(actions));
+}
+
+RunCore::Decision RunCore::lose_services(const RunStepEnded& ended) {
+  services_->is_over = true;
+  Actions actions;
+  for (const std::string& service : plan_.services()) {
+    // What was said about a service says more.
+    if (services_->states.at(service).state == service::Availability::lost)
+      continue;
+    add_change({service, service::Availability::lost,
+                ended.why.empty()
+                    ? "what has run the services has ended"
+                    : fmt::format("what has run the services: {}", ended.why)},
+               actions);
+  }
+  return perform(std::move(actions));
+}
+
 void RunCore::perform(const workflow::GroupDecided& decided) {
   notes_.emplace_back(
       last_,
@@ -566,6 +646,10 @@ void RunCore::on_submitted(const StepKey& step, store::JobId job) {
   if (found == running_.end())
     return;
   found->second.job = job;
+  if (step.is_of_services()) {
+    services_->job = job;
+    return;
+  }
   for (StepView& shown : view(InstanceId{step.instance}).steps) {
     if (shown.key == step)
       shown.job = job;
@@ -648,6 +732,32 @@ void RunCore::add_secrets(workflow::StartStep& start,
   // Within what its cache needs around it: that keeps what is printed.
   start.argv.insert(start.argv.begin(),
                     {program, std::string{with_secrets_command}});
+}
+
+store::NewJob RunCore::services_job(const std::string& program,
+                                    const std::string& socket,
+                                    const std::string& folder) const {
+  const std::string name = run_name(run_);
+  queue::JobSpec spec;
+  spec.words = {fmt::format("services of {}", name)};
+  spec.argv = {program, std::string{run_services_command}, name,
+               fmt::format("{}", round_), fmt::format("{}/{}", folder, name)};
+  process::CommandSpec& command = spec.request.spec;
+  command.working_directory = spec_.folder;
+  command.grace = longest_end_of_services;
+  std::map<std::string, std::string> variables = spec_.environment;
+  variables["TROUPE_RUN"] = name;
+  variables["TROUPE_SOCKET"] = socket;
+  command.clear_env = true;
+  command.env.assign(variables.begin(), variables.end());
+  store::NewJob job;
+  job.request_id = request_id_of(run_, StepKey::of_services(round_));
+  job.name = "services";
+  job.group = services_group;
+  job.priority = store::Priority::critical;
+  job.spec = queue::encode(spec);
+  job.run = run_;
+  return job;
 }
 
 RunCore::NoticeJob RunCore::notice_job(const workflow::NoticeOrder& order,

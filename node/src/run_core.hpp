@@ -6,10 +6,12 @@
 
 #include <troupe/node/step_secrets.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/service/availability.hpp>
 #include <troupe/workflow/content_argv.hpp>
 #include <troupe/workflow/hook.hpp>
 #include <troupe/workflow/plan.hpp>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +22,11 @@
 #include <vector>
 
 namespace troupe::node {
+
+/// The group of the queue for what runs the services of runs: nothing waits in
+/// it for a slot.
+inline constexpr const char* services_group = "run-services";
+inline constexpr std::uint32_t services_slots = 10'000;
 
 /// A step that was started, or passed over; for displays.
 struct StepView {
@@ -57,6 +64,17 @@ struct InstanceView {
   /// Of all rounds and restarts, in order.
   std::vector<StepView> steps;
   std::optional<ApprovalView> approval;  ///< None until it is asked for.
+};
+
+/// What runs the services of a run, in its last round; for displays.
+struct ServicesView {
+  StepKey key;
+  store::JobId job;  ///< Of the queue; zero if there is none yet.
+  std::uint32_t attempt = 0;
+  std::uint64_t told = 0;  ///< Changes that it has told, in this attempt.
+  bool is_over = false;
+  /// By path, those that jobs need.
+  std::map<std::string, service::AvailabilityChange> states;
 };
 
 /// The run is what was submitted and what has happened to it since, in order:
@@ -120,6 +138,13 @@ class RunCore {
   [[nodiscard]] store::NewJob job_for(const StepKey& step,
                                       workflow::ContentUse content) const;
 
+  /// The job of the queue that runs the services of this round, by `program`,
+  /// which says how they are to the node at `socket` and keeps their logs in a
+  /// folder of `folder`.
+  [[nodiscard]] store::NewJob services_job(const std::string& program,
+                                           const std::string& socket,
+                                           const std::string& folder) const;
+
   /// The job of the queue for the `place`th notice of the event `number`, which
   /// was told last. `program` is that of troupe.
   [[nodiscard]] NoticeJob notice_job(const workflow::NoticeOrder& order,
@@ -139,6 +164,10 @@ class RunCore {
   [[nodiscard]] const workflow::Workflow& workflow() const {
     return *workflow_;
   }
+  [[nodiscard]] std::shared_ptr<const workflow::Workflow> shared_workflow()
+      const {
+    return workflow_;
+  }
   /// What people call it: by its `run-name`, else as the workflow.
   [[nodiscard]] const std::string& title() const {
     return plan_.title().empty() ? workflow_->name : plan_.title();
@@ -152,6 +181,14 @@ class RunCore {
   [[nodiscard]] std::size_t awaiting() const;
   [[nodiscard]] std::span<const InstanceView> instances() const {
     return instances_;
+  }
+  /// None until they are started.
+  [[nodiscard]] const std::optional<ServicesView>& services() const {
+    return services_;
+  }
+  /// The paths of those that jobs of the run need.
+  [[nodiscard]] std::vector<std::string> needed_services() const {
+    return plan_.services();
   }
   /// The job that this one of instances() is a variant of.
   [[nodiscard]] const workflow::Job& definition(std::size_t instance) const {
@@ -182,6 +219,12 @@ class RunCore {
                                     std::size_t step) const;
   Result<std::optional<Decision>> retry(const RunRetried& retried);
   Result<std::optional<Decision>> note_answer(const RunAnswered& answered);
+  Result<std::optional<Decision>> note_services(const RunServicesTold& told);
+  Decision lose_services(const RunStepEnded& ended);
+  void add_change(const service::AvailabilityChange& change,
+                  workflow::Actions& actions);
+  void start_services(Decision& decision);
+  void end_services(Decision& decision);
   [[nodiscard]] std::map<Place, Results> results_to_keep(
       const std::string& from) const;
   [[nodiscard]] const Place& place_of(std::size_t instance) const;
@@ -228,6 +271,7 @@ class RunCore {
   std::map<std::string, workflow::ApprovalAnswer> approved_;
   /// As they were in rounds before, until this one has them, too.
   std::map<Place, InstanceView> before_;
+  std::optional<ServicesView> services_;
   /// How the step that is being told to the plan has ended.
   const RunStepEnded* told_ = nullptr;
   std::vector<std::pair<WallTime, std::string>> notes_;

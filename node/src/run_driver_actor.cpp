@@ -9,6 +9,8 @@
 #include <troupe/base/text.hpp>
 #include <troupe/node/approvers.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/service/free_ports.hpp>
+#include <troupe/workflow/services.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -243,6 +245,20 @@ Result<store::Submitted> submit(Store& store, const store::NewJob& job,
   return opened;
 }
 
+/// People may give it fewer slots, and remove it.
+Result<void> make_services_group(Store& store) {
+  const auto groups = store.groups();
+  if (!groups)
+    return tl::unexpected(groups.error());
+  const bool is_there = std::any_of(groups->begin(), groups->end(),
+                                    [](const store::GroupInfo& info) {
+                                      return info.group.name == services_group;
+                                    });
+  if (is_there)
+    return {};
+  return store.set_group({.name = services_group, .slots = services_slots});
+}
+
 /// Adds the end of a job to `outcome`, if it has ended.
 Result<void> add_end(Store& store, JobId job, const StepKey& step,
                      const Write& write, const std::string& output_folder,
@@ -260,21 +276,30 @@ Result<void> add_end(Store& store, JobId job, const StepKey& step,
   return {};
 }
 
-/// Whether the last run of the same name before this one, of those that were
-/// not cancelled, has failed.
+/// Whether the last run of the same file before this one, of those that were
+/// not cancelled, has failed. What has no path goes by its name.
 Result<bool> failed_before(Store& store, RunId run) {
-  constexpr std::uint32_t most_looked_at = 1000;
   const auto own = store.run(run);
   if (!own)
     return tl::unexpected(own.error());
+  const auto spec = decode_run_spec(own->run.spec);
+  if (!spec)
+    return tl::unexpected(spec.error());
   const auto others =
-      store.runs({.set = store::RunSet::ended, .before = run}, most_looked_at);
+      store.runs({.set = store::RunSet::ended, .before = run}, most_ended_runs);
   if (!others)
     return tl::unexpected(others.error());
-  for (const store::RunInfo& other : *others) {
-    if (other.run.name == own->run.name &&
-        other.state != store::RunState::cancelled)
-      return other.state == store::RunState::failed;
+  for (const store::RunInfo& one : *others) {
+    if (one.state == store::RunState::cancelled)
+      continue;
+    const auto other = store.run(one.id);
+    if (!other)
+      return tl::unexpected(other.error());
+    const bool is_same = spec->file.starts_with('/')
+                             ? is_spec_of(other->run.spec, spec->file)
+                             : one.run.name == own->run.name;
+    if (is_same)
+      return one.state == store::RunState::failed;
   }
   return false;
 }
@@ -316,6 +341,10 @@ Result<Outcome> perform(Store& store, const Write& write,
   if (auto told = submit_notices(store, write, now, outcome); !told)
     return tl::unexpected(std::move(told.error()));
   for (const auto& [step, job] : write.submit) {
+    if (step.is_of_services()) {
+      if (auto made = make_services_group(store); !made)
+        return tl::unexpected(std::move(made.error()));
+    }
     const auto submitted = submit(store, job, now);
     if (!submitted) {
       if (may_pass(submitted.error()))
@@ -380,6 +409,17 @@ Result<std::vector<store::AttemptRef>> cancel_unread(Store& store, RunId run,
   if (!added)
     return tl::unexpected(added.error());
   return running;
+}
+
+Result<void> choose_ports(const workflow::Workflow& workflow, RunSpec& spec) {
+  service::FreePorts ports;
+  for (const std::string& name : workflow::port_names(workflow)) {
+    const auto port = ports.port_of(name);
+    if (!port)
+      return tl::unexpected(port.error());
+    spec.ports.emplace_back(name, fmt::format("{}", *port));
+  }
+  return {};
 }
 
 // -- The actor ---------------------------------------------------------------
@@ -625,6 +665,9 @@ class RunDriverActor {
     if (!entry.core || !entry.writes.empty() || !entry.waiting.empty() ||
         entry.core->state() == store::RunState::running)
       return;
+    // Its end is of no interest any more.
+    if (const auto& services = entry.core->services())
+      steps_.erase(services->job);
     runs_.erase(found);
     leave_group(run);
     note_runs();
@@ -693,7 +736,7 @@ class RunDriverActor {
     for (const StepKey& step : decision.submit) {
       if (write->submit.size() == most_at_once)
         add();
-      write->submit.emplace_back(step, core.job_for(step, deps_->content));
+      write->submit.emplace_back(step, job_for(core, step));
       note_printed(core, step, *write);
     }
     write->cancel = decision.cancel;
@@ -701,6 +744,14 @@ class RunDriverActor {
       note_printed(core, step, *write);
     add();
     write_next(entry);
+  }
+
+  [[nodiscard]] store::NewJob job_for(const RunCore& core,
+                                      const StepKey& step) const {
+    return step.is_of_services()
+               ? core.services_job(deps_->content.program, deps_->socket,
+                                   deps_->services_folder)
+               : core.job_for(step, deps_->content);
   }
 
   static void note_printed(const RunCore& core, const StepKey& step,
@@ -875,6 +926,11 @@ class RunDriverActor {
     const auto core = RunCore::make(RunId{}, submission->spec);
     if (!core) {
       m.done(tl::unexpected(core.error()));
+      return;
+    }
+    if (auto chosen = choose_ports(core->workflow(), submission->spec);
+        !chosen) {
+      m.done(tl::unexpected(std::move(chosen.error())));
       return;
     }
     for (const workflow::Job& job : core->workflow().jobs) {

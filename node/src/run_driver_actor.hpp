@@ -35,6 +35,10 @@ struct RunDriverDeps {
   std::function<WallTime()> wall_now;
   /// For caches, artifacts and notices of all runs.
   workflow::ContentUse content;
+  /// Where commands reach the node, and where the services of runs have their
+  /// logs.
+  std::string socket{};
+  std::string services_folder{};
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;

@@ -64,6 +64,19 @@ Json to_json(const std::optional<ApprovalView>& seen,
   return json;
 }
 
+Json to_json(const std::optional<ServicesView>& services) {
+  if (!services)
+    return nullptr;
+  Json states = Json::array();
+  for (const auto& [path, change] : services->states)
+    states.push_back({{"service", path},
+                      {"state", to_string(change.state)},
+                      {"reason", change.why}});
+  return {{"job", services->job ? Json(services->job.value) : Json()},
+          {"has_ended", services->is_over},
+          {"states", std::move(states)}};
+}
+
 Json to_json(const InstanceView& instance, const workflow::Workflow& workflow) {
   Json approval;
   for (const workflow::Job& job : workflow.jobs) {
@@ -122,6 +135,7 @@ Json to_json(const store::RunInfo& run, const RunCore& core,
     instances.push_back(
         to_json(all[static_cast<std::size_t>(i)], core.workflow()));
   json["instances"] = std::move(instances);
+  json["services"] = to_json(core.services());
   Json notes = Json::array();
   for (const auto& [at, what] : core.notes())
     notes.push_back({{"at", format_wall_time(at)}, {"what", what}});

@@ -28,43 +28,6 @@ std::chrono::year_month_day day_of(const std::string& text) {
          std::chrono::day{day};
 }
 
-bool uses_run_id(const workflow::Template& text) {
-  const auto is_id = [](const workflow::Expression::Node& node) {
-    return node.kind == workflow::Expression::Kind::path &&
-           node.path == std::vector<std::string>{"run", "id"};
-  };
-  return std::any_of(
-      text.parts.begin(), text.parts.end(), [&](const auto& part) {
-        return part.expression &&
-               std::any_of(part.expression->nodes().begin(),
-                           part.expression->nodes().end(), is_id);
-      });
-}
-
-/// What of the workflow as a whole only troupe run obeys; null if there is
-/// nothing.
-const char* only_for_run(const workflow::Workflow& workflow) {
-  // It is called so before it has a number.
-  if (uses_run_id(workflow.run_name))
-    return "run.id in run-name";
-  return nullptr;
-}
-
-Result<void> check_runnable(const workflow::Workflow& workflow) {
-  const auto refuse = [](const std::string& what) {
-    return failure(Errc::unsupported, what);
-  };
-  if (workflow.services != nullptr)
-    return refuse(
-        fmt::format("{0} has services, which is not supported yet by a "
-                    "node; troupe run {0} starts them",
-                    printable(workflow.source->name())));
-  if (const char* const keyword = only_for_run(workflow))
-    return refuse(fmt::format(
-        "{} is not supported yet by a node; troupe run does", keyword));
-  return {};
-}
-
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 /// A list of lists of two, since the order is kept.
@@ -150,6 +113,12 @@ RunNews news_from_json(const Json& json) {
   if (kind == "refused")
     return RunRefused{json.at("reason").get<std::string>(),
                       json.at("is_failure").get<bool>()};
+  if (kind == "services") {
+    Json told = json;
+    told.erase("event");
+    auto read = services_from_json(told);
+    return read ? std::move(*read) : RunServicesTold{};
+  }
   RunStepEnded ended;
   const Json& step = json.at("step");
   ended.step = {
@@ -312,6 +281,8 @@ std::string encode(const RunSpec& spec) {
     json["files"] = spec.files;
   if (!spec.nonce.empty())
     json["nonce"] = spec.nonce;
+  if (!spec.ports.empty())
+    json["ports"] = pairs_to_json(spec.ports);
   if (!spec.estimates.empty())
     json["estimates"] = estimates_to_json(spec.estimates);
   return dump(json);
@@ -340,6 +311,8 @@ Result<RunSpec> decode_run_spec(const std::string& bytes) {
     spec.environment = json.at("env").get<std::map<std::string, std::string>>();
     spec.files = json.value("files", spec.files);
     spec.nonce = json.value("nonce", "");
+    if (json.contains("ports"))
+      spec.ports = pairs_from_json(json.at("ports"));
     if (json.contains("estimates"))
       spec.estimates = estimates_from_json(json.at("estimates"));
     return spec;
@@ -364,8 +337,6 @@ Result<std::shared_ptr<const workflow::Workflow>> load_workflow_of(
   if (!workflow)
     return workflow;
   for (const workflow::Workflow* const file : workflow::files_of(**workflow)) {
-    if (auto runnable = check_runnable(*file); !runnable)
-      return tl::unexpected(std::move(runnable.error()));
     if (auto checked = check_secret_uses(*file); !checked)
       return tl::unexpected(std::move(checked.error()));
   }
@@ -384,11 +355,15 @@ workflow::PlanOptions plan_options(store::RunId run, const RunSpec& spec) {
   options.file_hashes = spec.file_hashes;
   options.trigger = spec.trigger;
   options.estimate = spec.estimates.function();
+  options.ports = spec.ports;
   options.surroundings = {.today = day_of(spec.today), .folder = spec.folder};
   return options;
 }
 
-std::string run_name(store::RunId run) { return fmt::format("r{}", run.value); }
+std::string run_name(store::RunId run) {
+  return run ? fmt::format("r{}", run.value)
+             : fmt::format("r{}", store::run_number_mark);
+}
 
 std::string request_id_of(store::RunId run, const StepKey& step) {
   return fmt::format("{}{}/{}/{}/{}/{}", run_request_prefix, run.value,
@@ -429,6 +404,11 @@ std::string encode(const RunNews& news) {
                  return Json{{"event", "refused"},
                              {"reason", refused.reason},
                              {"is_failure", refused.is_failure}};
+               },
+               [](const RunServicesTold& told) {
+                 Json json = to_json(told);
+                 json["event"] = "services";
+                 return json;
                }},
       news));
 }

@@ -7,6 +7,7 @@
 #include <troupe/actors/outcome.hpp>
 #include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
+#include <troupe/node/run_services.hpp>
 #include <troupe/store/store.hpp>
 #include <troupe/workflow/history.hpp>
 #include <troupe/workflow/model.hpp>
@@ -55,6 +56,8 @@ struct RunSpec {
   workflow::Estimates estimates;
   std::string
       nonce{};  ///< Of the placeholders of its secrets; see step_secrets.hpp.
+  /// `port.NAME` of its services, chosen when it was submitted.
+  std::vector<std::pair<std::string, std::string>> ports{};
 
   friend bool operator==(const RunSpec&, const RunSpec&) = default;
 };
@@ -83,15 +86,15 @@ struct RunSubmission {
 
 /// The workflow of a run, if a node can run it.
 ///
-/// Errors: invalid_argument (as load_workflow()); unsupported (it has what
-/// only other commands can do).
+/// Errors: invalid_argument (as load_workflow()); unsupported (as
+/// check_secret_uses()).
 [[nodiscard]] Result<std::shared_ptr<const workflow::Workflow>>
 load_workflow_of(const RunSpec& spec);
 
 [[nodiscard]] workflow::PlanOptions plan_options(store::RunId run,
                                                  const RunSpec& spec);
 
-/// "r7".
+/// "r7"; of a run that has no number yet, with store::run_number_mark for it.
 [[nodiscard]] std::string run_name(store::RunId run);
 
 /// A step that a run has started, once: each start has a job of the queue.
@@ -100,6 +103,13 @@ struct StepKey {
   std::uint64_t instance = 0;  ///< As workflow::InstanceId.
   std::uint32_t step = 0;      ///< Index in the job.
   std::uint32_t restarts = 0;  ///< Of the instance, with its group.
+
+  /// It is none, but what runs the services of the round: no instance has the
+  /// number 0.
+  [[nodiscard]] static StepKey of_services(std::uint32_t round) {
+    return {.round = round};
+  }
+  [[nodiscard]] bool is_of_services() const { return instance == 0; }
 
   friend auto operator<=>(const StepKey&, const StepKey&) = default;
 };
@@ -160,8 +170,9 @@ struct RunRefused {
 };
 
 // Stored: append only.
-using RunNews = std::variant<RunBegun, RunStepEnded, RunTimePassed,
-                             RunCancelled, RunRetried, RunAnswered, RunRefused>;
+using RunNews =
+    std::variant<RunBegun, RunStepEnded, RunTimePassed, RunCancelled,
+                 RunRetried, RunAnswered, RunRefused, RunServicesTold>;
 
 /// Those of an attempt as the queue tells it; unknown kinds are left out.
 [[nodiscard]] std::vector<actors::Cause> causes_from_json(const Json& json);

@@ -189,13 +189,14 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   /// Goes on reading a stream that was left alone.
   void read_on(ReadStream& stream) {
     if (stream.pipe.is_open())
-      wait_readable(stream);
+      read_and_wait(stream);
   }
 
  private:
   [[nodiscard]] TimePoint now() const;
   [[nodiscard]] bool may_read(const ReadStream& stream) const;
   void read(ReadStream& stream);
+  void read_and_wait(ReadStream& stream);
   void take(ReadStream& stream, std::string_view bytes);
   void record_rest();
   void signal_tree(int signal);
@@ -637,14 +638,17 @@ void Attempt::on_leader_exited() {
 void Attempt::wait_readable(ReadStream& stream) {
   stream.pipe.async_wait(Descriptor::wait_read, [self = shared_from_this(),
                                                  &stream](error_code error) {
-    if (error)
-      return;
-    self->read(stream);
-    if (stream.pipe.is_open() && self->may_read(stream))
-      self->wait_readable(stream);
-    else if (stream.pipe.is_open())
-      self->lane_.read_later(self, stream);
+    if (!error)
+      self->read_and_wait(stream);
   });
+}
+
+void Attempt::read_and_wait(ReadStream& stream) {
+  read(stream);
+  if (stream.pipe.is_open() && may_read(stream))
+    wait_readable(stream);
+  else if (stream.pipe.is_open())
+    lane_.read_later(shared_from_this(), stream);
 }
 
 /// A record waits for nobody.
@@ -850,10 +854,14 @@ void Lane::claim(AttemptId id) {
 }
 
 void Lane::on_room() {
-  auto unread = std::move(unread_);
-  unread_.clear();
-  for (auto& [attempt, stream] : unread)
-    attempt->read_on(*stream);
+  auto unread = std::exchange(unread_, {});
+  auto next = unread.begin();
+  for (; next != unread.end() && !backed_up(); ++next)
+    next->first->read_on(*next->second);
+  // Whoever has filled the connection again waits behind those that had to
+  // wait for it.
+  unread_.insert(unread_.begin(), std::make_move_iterator(next),
+                 std::make_move_iterator(unread.end()));
 }
 
 void Lane::stop_all() {

@@ -27,8 +27,11 @@ void JsonFields::refuse(const char* key, const std::string& what) {
 }
 
 void JsonFields::add(Result<void> inner) {
-  if (!inner && !wrong_)
-    wrong_ = std::move(inner.error()).within(name_);
+  if (inner || wrong_)
+    return;
+  wrong_ = std::move(inner.error());
+  if (!name_.empty())
+    wrong_ = std::move(*wrong_).within(name_);
 }
 
 const JsonFields::Json* JsonFields::take(const char* key) {

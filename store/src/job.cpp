@@ -208,6 +208,14 @@ Result<void> check(const NewRun& run) {
   return check_length("the spec", run.spec, 0, largest_run_spec);
 }
 
+std::string with_number(std::string name, RunId run) {
+  const std::string number = fmt::format("{}", run.value);
+  for (std::size_t at = name.find(run_number_mark); at != std::string::npos;
+       at = name.find(run_number_mark, at))
+    name.replace(at, run_number_mark.size(), number);
+  return name;
+}
+
 Result<void> check(const RunEvent& event) {
   if (event.number >= most_events)
     return failure(Errc::invalid_argument,

@@ -550,6 +550,7 @@ Result<SubmittedRun> ModelStore::open_run(const NewRun& run, WallTime now) {
   }
   const RunId id{++last_run_};
   runs_[id].info = {.id = id, .run = run, .submitted = now};
+  runs_[id].info.run.name = with_number(run.name, id);
   return SubmittedRun{id, true};
 }
 

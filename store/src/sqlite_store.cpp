@@ -777,7 +777,10 @@ class SqliteStore::Tables {
         "n_failed, n_events, submitted) VALUES(?1, ?2, ?3, ?4, 0, 0, 0, 0, ?5)")
         .run(run.request_id, run.name, run.spec,
              static_cast<int>(RunState::running), to_stored(now));
-    return {RunId{static_cast<std::uint64_t>(database_.last_row())}, true};
+    const RunId id{static_cast<std::uint64_t>(database_.last_row())};
+    if (std::string name = with_number(run.name, id); name != run.name)
+      sql("UPDATE run SET name=?2 WHERE id=?1").run(id.value, name);
+    return {id, true};
   }
 
   bool add_event(RunId run, const RunEvent& event, RunState state,

@@ -101,6 +101,25 @@ TEST(QueueRun, LogsAreFoundByJobAndStep) {
             "\"get\"?");
 }
 
+TEST(QueueRun, ItsServicesAreShownWithTheirLog) {
+  const QueueRun run = read(R"json({"run":7,"name":"etl","state":"running",
+    "instances":[{"job":"load","label":"load","state":"running"}],
+    "services":{"job":4,"has_ended":false,"states":[
+      {"service":"db","state":"up","reason":""},
+      {"service":"web","state":"lost","reason":"it has given up"}]}})json");
+  EXPECT_THAT(describe_run(run, now),
+              ::testing::HasSubstr(R"(services (troupe logs r7 services):
+  db   up
+  web  lost    it has given up
+)"));
+  const auto logs = logs_of(run, "services", "");
+  ASSERT_TRUE(logs);
+  EXPECT_EQ(logs->at(0).job, 4U);
+  // They go on for as long as the run.
+  EXPECT_TRUE(logs_of(run, "", "")->empty());
+  EXPECT_FALSE(logs_of(etl(), "services", ""));
+}
+
 TEST(QueueRun, WhatIsNoRunIsCorrupt) {
   EXPECT_EQ(run_from_json(Json{{"job", 1}}).error().code, Errc::corrupt);
   EXPECT_EQ(runs_from_json(Json::object()).error().code, Errc::corrupt);

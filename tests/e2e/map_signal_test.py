@@ -113,9 +113,11 @@ class Signals(TroupeTest):
                     os.remove(self.cwd / name)
 
     def test_jobs_get_the_polite_signal_first(self):
+        # What has not become sleep yet would lose the signal in the trap.
         running = self.start_four(
             "--signal", "USR1", job="trap 'echo cleaned {}; exit' USR1; "
-            f"sleep {self.seconds} & touch trap{{}}; wait")
+            f"sleep {self.seconds} & until grep -q sleep /proc/$!/comm; do :; done; "
+            "touch trap{}; wait")
         for number in (1, 2):
             wait_until((self.cwd / f"trap{number}").exists, what="the trap")
         running.signal(signal.SIGTERM)

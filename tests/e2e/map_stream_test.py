@@ -170,6 +170,19 @@ class Output(Memory, TroupeTest):
         self.assert_exact(running.process.stdout)
         self.end(running)
 
+    def test_jobs_that_print_without_an_end_take_turns(self):
+        running = self.start_troupe("map", "-j4", "--line-buffer", "yes {}", ":::",
+                                    "a", "b", "c", "d", stdout=subprocess.PIPE)
+        lines = {b"a": 0, b"b": 0, b"c": 0, b"d": 0}
+        for _ in range(40):
+            piece = running.process.stdout.read(MIB)
+            for name in lines:
+                lines[name] += piece.count(name)
+        running.signal(15)
+        running.process.stdout.close()
+        running.process.wait(LONG)
+        self.assertGreater(min(lines.values()), sum(lines.values()) / 20, lines)
+
     def test_a_reader_that_waits_holds_a_job_back_by_line(self):
         running = self.start_much("--line-buffer")
         self.assertEqual(os.read(running.process.stdout.fileno(), 1), b"t")

@@ -240,7 +240,7 @@ class Surroundings(RunTest, TroupeTest):
         (self.cwd / "a.env").write_text("A=1\nB=1\n")
         (self.cwd / "in").write_text("text")
         run = self.submit_run(
-            "name: n\nrun-name: n by ${{ run.actor }}\ndotenv: a.env\nenv: { B: 2 }\n"
+            "name: n\nrun-name: ${{ run.id }} by ${{ run.actor }}\ndotenv: a.env\nenv: { B: 2 }\n"
             "jobs:\n"
             "  hold: { run: 'until test -e go; do sleep 0.02; done' }\n"
             "  a: { needs: [hold], run: \"echo $A $B ${{ hashFiles('in') }} "
@@ -254,7 +254,7 @@ class Surroundings(RunTest, TroupeTest):
         self.assertEqual((a, b), ("1", "2"))
         self.assertRegex(digest, "^[0-9a-f]{64}$")
         self.assertEqual(actor, pwd.getpwuid(os.getuid()).pw_name)
-        self.assertIn(f"n by {actor}", self.ok("list", "runs").out)
+        self.assertIn(f"{run} by {actor}", self.ok("list", "runs").out)
 
     def test_a_file_of_variables_that_is_missing_is_told_at_once(self):
         (self.cwd / "flow.yaml").write_text("dotenv: no.env\njobs: { a: { run: x } }")

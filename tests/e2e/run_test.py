@@ -262,6 +262,13 @@ class Inputs(Workflows, TroupeTest):
         self.assertIn(line, {f"prod {self.cwd}/in.csv {day}"
                              for day in (before, time.strftime("%Y-%m-%d"))})
 
+    def test_the_file_may_come_after_them(self):
+        (self.cwd / "flow.yaml").write_text(self.FLOW)
+        ended = self.troupe("run", "--input", "env=prod", "--input", "day=2026-05-01",
+                            "flow.yaml")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertIn(f"prod {self.cwd}/in.csv 2026-05-01\n", ended.out)
+
     def test_a_wrong_one_is_told_before_anything_runs(self):
         for words in [], ["--dry-run"]:
             ended = self.run_flow(self.FLOW, "--input", "env=prd", *words)

@@ -50,11 +50,11 @@ class Driven {
     events.push_back({events.size(), encode(news), now_});
     EXPECT_EQ(core.events(), events.size());
     for (const StepKey& step : (*decision)->submit) {
-      started.push_back(core.running().at(step).start.line);
+      started.push_back(line_of(step));
       core.on_submitted(step, JobId{++jobs_});
     }
     for (const StepKey& step : (*decision)->cancel)
-      cancelled.push_back(core.running().at(step).start.line);
+      cancelled.push_back(line_of(step));
     return true;
   }
 
@@ -90,8 +90,12 @@ class Driven {
   [[nodiscard]] std::vector<std::string> lines_running() const {
     std::vector<std::string> lines;
     for (const auto& [key, step] : core.running())
-      lines.push_back(step.start.line);
+      lines.push_back(line_of(key));
     return lines;
+  }
+  [[nodiscard]] std::string line_of(const StepKey& step) const {
+    return step.is_of_services() ? "services"
+                                 : core.running().at(step).start.line;
   }
   [[nodiscard]] JobState state(std::size_t instance) const {
     return core.instances()[instance].state;
@@ -350,12 +354,18 @@ TEST(RunCore, WhatANodeCannotRunIsRefused) {
                       "\"${{ format('{0}', secrets.K) }}\" } } }"),
               HasSubstr("job a: L: on a node, a secret can only be put in as "
                         "it is: ${{ secrets.NAME }}"));
-  EXPECT_THAT(refusal("run-name: ${{ run.id }}\njobs: { a: { run: x } }"),
-              HasSubstr("run.id in run-name is not supported yet by a node"));
   EXPECT_THAT(refusal("jobs: { a: { runn: x } }"),
               HasSubstr("/home/ada/etl.yaml:1"));
   EXPECT_THAT(refusal("jobs: { a: { run: \"${{ inputs.x }}\" } }"),
               HasSubstr("no value for the input \"x\""));
+}
+
+TEST(RunCore, ARunMayBeNamedByItsNumber) {
+  const RunSpec spec =
+      spec_of("run-name: night ${{ run.id }}\njobs: { a: { run: x } }");
+  EXPECT_EQ(RunCore::make(RunId{7}, spec)->title(), "night r7");
+  const std::string before = RunCore::make(RunId{}, spec)->title();
+  EXPECT_EQ(store::with_number(before, RunId{7}), "night r7");
 }
 
 TEST(RunCore, ADayIsThatOfTheSubmission) {
@@ -686,6 +696,215 @@ TEST(RunCoreCalls, ARetryFromAJobInThemRunsItAndWhatComesAfter) {
   ASSERT_TRUE(run.tell(RunRetried{"each"}));
   EXPECT_THAT(run.started, ElementsAre("pull 1", "pull 2"));
   EXPECT_EQ(labels(run.again()), labels(run.core));
+}
+
+// -- Services ----------------------------------------------------------------
+
+using service::Availability;
+
+constexpr const char* with_services = R"(
+services:
+  children:
+    db: { run: postgres, ready: { log: ready } }
+    web: { run: "serve ${{ port.http }}" }
+    unused: { run: sleep 9 }
+jobs:
+  a: { run: make a }
+  b: { needs: [a, services.db], run: make b }
+  c: { needs: [a, services.db, services.web], run: "make c ${{ port.http }}" }
+)";
+
+RunServicesTold told(std::uint64_t from,
+                     std::vector<service::AvailabilityChange> changes,
+                     std::uint32_t attempt = 1) {
+  return {0, JobId{101}, attempt, from, std::move(changes)};
+}
+
+service::AvailabilityChange up(const char* service) {
+  return {service, Availability::up, {}};
+}
+
+class DrivenWithServices : public Driven {
+ public:
+  explicit DrivenWithServices(std::string text = with_services)
+      : Driven{[&] {
+          RunSpec spec = spec_of(std::move(text));
+          spec.ports = {{"http", "4711"}};
+          return spec;
+        }()} {}
+
+  /// That of the queue which runs the services is over.
+  void end_services(const char* why) {
+    const StepKey key = StepKey::of_services(0);
+    tell(RunStepEnded{.step = key,
+                      .job = core.running().at(key).job,
+                      .kind = OutcomeKind::failed,
+                      .exit_status = 1,
+                      .attempts = 1,
+                      .why = why});
+  }
+};
+
+TEST(ServicesOfARun, StartWithTheFirstJobThatNeedsThem) {
+  DrivenWithServices run;
+  EXPECT_FALSE(run.core.services());
+  run.succeed("make a");
+  ASSERT_TRUE(run.core.services());
+  EXPECT_THAT(run.core.services()->states,
+              ElementsAre(Pair("db", ::testing::_), Pair("web", ::testing::_)));
+  EXPECT_THAT(run.lines_running(), ElementsAre("services"));
+}
+
+TEST(ServicesOfARun, AreRunByAJobInAGroupOfTheirOwn) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  const store::NewJob job =
+      run.core.services_job("/usr/bin/troupe", "/run/node.sock", "/srv/logs");
+  EXPECT_EQ(job.group, services_group);
+  EXPECT_EQ(job.run, RunId{7});
+  const auto spec = queue::decode(job.spec);
+  ASSERT_TRUE(spec);
+  EXPECT_THAT(spec->argv, ElementsAre("/usr/bin/troupe", "run-services", "r7",
+                                      "0", "/srv/logs/r7"));
+  EXPECT_THAT(spec->request.spec.env,
+              ::testing::Contains(Pair("TROUPE_SOCKET", "/run/node.sock")));
+}
+
+TEST(ServicesOfARun, LetJobsStartOnceTheyAreUp) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  EXPECT_TRUE(run.tell(told(0, {up("db")})));
+  EXPECT_THAT(run.lines_running(), ElementsAre("services", "make b"));
+  EXPECT_TRUE(run.tell(told(1, {up("web")})));
+  EXPECT_THAT(run.lines_running(),
+              ElementsAre("services", "make b", "make c 4711"));
+}
+
+TEST(ServicesOfARun, TellTheSameTwiceWithoutAnEffect) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  EXPECT_TRUE(run.tell(told(0, {up("db")})));
+  EXPECT_FALSE(run.tell(told(0, {up("db")})));
+  // What comes behind it is new.
+  EXPECT_TRUE(run.tell(told(0, {up("db"), up("web")})));
+  EXPECT_THAT(run.lines_running(),
+              ElementsAre("services", "make b", "make c 4711"));
+}
+
+TEST(ServicesOfARun, LeaveNoChangeOut) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  EXPECT_FALSE(run.core.apply(told(1, {up("web")}), {}));
+}
+
+TEST(ServicesOfARun, AreDownAgainWithAnotherAttempt) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.tell(told(0, {up("db"), up("web")}));
+  run.tell(told(0, {up("web")}, 2));
+  EXPECT_EQ(run.core.services()->states.at("db").state, Availability::down);
+  EXPECT_EQ(run.core.services()->states.at("web").state, Availability::up);
+  // What the attempt before says late is of no interest.
+  EXPECT_FALSE(run.core.apply(told(2, {up("db")}), {}));
+}
+
+TEST(ServicesOfARun, AreTheSameAfterARestartOfTheNode) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.tell(told(0, {up("db")}));
+  const RunCore again = run.again();
+  EXPECT_EQ(again.services()->told, 1U);
+  EXPECT_EQ(again.services()->states.at("db").state, Availability::up);
+  EXPECT_TRUE(again.running().contains(StepKey::of_services(0)));
+}
+
+TEST(ServicesOfARun, EndWithIt) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.tell(told(0, {up("db"), up("web")}));
+  run.succeed("make b");
+  EXPECT_THAT(run.cancelled, IsEmpty());
+  run.succeed("make c 4711");
+  EXPECT_THAT(run.cancelled, ElementsAre("services"));
+  EXPECT_EQ(run.core.state(), RunState::succeeded);
+  EXPECT_THAT(run.lines_running(), IsEmpty());
+  EXPECT_FALSE(run.core.apply(told(2, {up("db")}), {}));
+}
+
+TEST(ServicesOfARun, FailTheJobsThatNeedThemWhenTheyAreLost) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.tell(told(0, {up("db"), up("web")}));
+  run.tell(told(2, {{"web", Availability::lost, "it has given up"}}));
+  EXPECT_THAT(run.cancelled, ElementsAre("make c 4711"));
+  run.end("make c 4711", OutcomeKind::cancelled);
+  EXPECT_EQ(run.state(2), JobState::failed);
+  EXPECT_THAT(run.core.instances()[2].reason, HasSubstr("it has given up"));
+  run.succeed("make b");
+  EXPECT_EQ(run.core.state(), RunState::failed);
+}
+
+TEST(ServicesOfARun, AreLostWithWhatRunsThem) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.tell(told(0, {{"web", Availability::lost, "no disk"}}));
+  EXPECT_THAT(run.core.instances()[2].reason, HasSubstr("no disk"));
+  run.end_services("exited with 1");
+  EXPECT_EQ(run.state(1), JobState::failed);
+  EXPECT_THAT(run.core.instances()[1].reason,
+              HasSubstr("what has run the services: exited with 1"));
+  EXPECT_EQ(run.core.state(), RunState::failed);
+}
+
+TEST(ServicesOfARun, StartAnewWithARetry) {
+  DrivenWithServices run;
+  run.succeed("make a");
+  run.end_services("exited with 1");
+  ASSERT_EQ(run.core.state(), RunState::failed);
+  run.tell(RunRetried{});
+  EXPECT_THAT(run.lines_running(), ElementsAre("services"));
+  EXPECT_EQ(run.core.services()->key, StepKey::of_services(1));
+  EXPECT_FALSE(run.core.apply(told(0, {up("db")}), {}));
+  EXPECT_TRUE(run.tell(RunServicesTold{1, JobId{9}, 1, 0, {up("db")}}));
+  EXPECT_THAT(run.lines_running(), ElementsAre("services", "make b"));
+}
+
+TEST(ServicesOfARun, ThatNoJobNeedsAreNotStarted) {
+  DrivenWithServices run{R"(
+services: { children: { db: { run: postgres } } }
+jobs: { a: { run: make a } }
+)"};
+  run.succeed("make a");
+  EXPECT_FALSE(run.core.services());
+  EXPECT_EQ(run.core.state(), RunState::succeeded);
+}
+
+TEST(ServicesOfARun, AreToldAsJson) {
+  const RunServicesTold said{
+      2,
+      JobId{9},
+      3,
+      4,
+      {up("db"), {"web", Availability::lost, "no \"disk\""}}};
+  const auto read = services_from_json(to_json(said));
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(*read, said);
+  const auto news = decode_run_news(encode(RunNews{said}));
+  ASSERT_TRUE(news);
+  EXPECT_EQ(std::get<RunServicesTold>(*news), said);
+}
+
+TEST(ServicesOfARun, AreNotReadFromSomethingElse) {
+  const auto wrong = [](const char* text) {
+    const auto read = services_from_json(Json::parse(text));
+    return read ? std::string{} : read.error().what;
+  };
+  EXPECT_EQ(wrong(R"({"round":0,"from":0,"changes":[]})"),
+            "attempt: is missing");
+  EXPECT_EQ(wrong(R"({"attempt":1,"changes":{}})"), "changes: expected a list");
+  EXPECT_EQ(
+      wrong(R"({"attempt":1,"changes":[{"service":"db","state":"ready"}]})"),
+      "changes.state: expected down, up or lost");
 }
 
 }  // namespace

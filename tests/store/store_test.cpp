@@ -106,6 +106,16 @@ TEST_P(StoreTest, AnEventThatComesTwiceIsRecordedOnce) {
   EXPECT_EQ(store->run(run)->state, RunState::running);
 }
 
+TEST_P(StoreTest, TheNameOfARunMayHaveItsNumber) {
+  (void)store->open_run({.request_id = "r-1", .name = "one"}, now);
+  const std::string mark{run_number_mark};
+  const auto run = store->open_run(
+      {.request_id = "r-2", .name = "n" + mark + " or " + mark}, now);
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->run, RunId{2});
+  EXPECT_EQ(store->run(run->run)->run.name, "n2 or 2");
+}
+
 TEST_P(StoreTest, ARunThatHasEndedCanGoOn) {
   const RunId run = store->open_run({.request_id = "a"}, now)->run;
   EXPECT_TRUE(

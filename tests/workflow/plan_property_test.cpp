@@ -17,6 +17,8 @@ namespace {
 using actors::OutcomeKind;
 
 enum class If : std::uint8_t { absent, always, failure };
+/// What somebody says when a job needs approval.
+enum class Approvers : std::uint8_t { absent, agree, refuse };
 
 /// A job as the generator thinks of it.
 struct RandomJob {
@@ -31,6 +33,7 @@ struct RandomJob {
   Priority priority = Priority::normal;
   int estimate = 0;         ///< Seconds, of each variant.
   std::uint64_t takes = 0;  ///< Licences, each variant.
+  Approvers approvers = Approvers::absent;
 };
 
 constexpr std::uint64_t licences = 3;
@@ -50,7 +53,13 @@ std::vector<JobGroup> random_groups() {
 }
 
 /// Whether a job ran, and how it looks to those that need it.
-enum class Fate : std::uint8_t { success, failure, skipped };
+enum class Fate : std::uint8_t {
+  success,
+  failure,
+  refused,     ///< Somebody has said no, which is a failure.
+  overlooked,  ///< The same, and forgiven.
+  skipped
+};
 
 /// The longest path from each job to the end of the run, in seconds, by asking
 /// all that need it again and again.
@@ -71,11 +80,25 @@ int path_of(const std::vector<RandomJob>& jobs, std::size_t job,
   return longest + own;
 }
 
+bool has_run(Fate fate) {
+  return fate == Fate::success || fate == Fate::failure;
+}
+bool is_failure(Fate fate) {
+  return fate == Fate::failure || fate == Fate::refused;
+}
+
 bool is_met(When when, Fate fate) {
-  return when == When::finished ||
-         (when == When::succeeded && fate == Fate::success) ||
-         (when == When::failed && fate == Fate::failure) ||
-         (when == When::started && fate != Fate::skipped);
+  switch (when) {
+    case When::succeeded:
+      return fate == Fate::success || fate == Fate::overlooked;
+    case When::finished:
+      return true;
+    case When::failed:
+      return is_failure(fate);
+    case When::started:
+      return has_run(fate);
+  }
+  return false;
 }
 
 /// What happens to each job, from the rules alone: no queue, no time. Only for
@@ -96,11 +119,16 @@ std::vector<Fate> reference(const std::vector<RandomJob>& jobs) {
                       (job.condition == If::failure && failed);
     const bool fails =
         std::find(job.fails.begin(), job.fails.end(), true) != job.fails.end();
-    const Fate fate = !runs                    ? Fate::skipped
-                      : fails && !job.forgiven ? Fate::failure
-                                               : Fate::success;
+    const bool is_refused = job.approvers == Approvers::refuse;
+    Fate fate = Fate::success;
+    if (!runs)
+      fate = Fate::skipped;
+    else if (is_refused)
+      fate = job.forgiven ? Fate::overlooked : Fate::refused;
+    else if (fails && !job.forgiven)
+      fate = Fate::failure;
     fates.push_back(fate);
-    failed_before.push_back(failed || fate == Fate::failure);
+    failed_before.push_back(failed || is_failure(fate));
   }
   return fates;
 }
@@ -117,6 +145,11 @@ std::shared_ptr<const Workflow> build(const std::vector<RandomJob>& jobs,
   Workflow workflow;
   workflow.groups = std::move(groups);
   workflow.source = std::make_shared<config::Source>("f", "");
+  NotifyRule everybody;
+  everybody.on = {NoticeKind::success, NoticeKind::failure,
+                  NoticeKind::cancelled, NoticeKind::gave_up,
+                  NoticeKind::approval};
+  workflow.notify.push_back(std::move(everybody));
   std::vector<std::size_t> place(jobs.size());
   for (std::size_t i = 0; i < order.size(); ++i)
     place[order[i]] = i;
@@ -135,6 +168,8 @@ std::shared_ptr<const Workflow> build(const std::vector<RandomJob>& jobs,
     job.max_parallel = static_cast<std::uint32_t>(random.max_parallel);
     job.fail_fast = random.fail_fast;
     job.continue_on_error.any = random.forgiven;
+    if (random.approvers != Approvers::absent)
+      job.approval = std::make_shared<const Approval>();
     if (random.condition == If::always)
       job.condition = condition("always()");
     if (random.condition == If::failure)
@@ -176,6 +211,10 @@ std::vector<RandomJob> random_jobs(bool may_fail_fast) {
       job.fails.push_back(*rc::gen::inRange(0, 5) == 0);
     if (const auto group = *rc::gen::inRange<std::size_t>(0, 3); group < 2)
       job.group = group;
+    job.approvers =
+        *rc::gen::weightedElement<Approvers>({{8, Approvers::absent},
+                                              {2, Approvers::agree},
+                                              {1, Approvers::refuse}});
   }
   return jobs;
 }
@@ -214,10 +253,14 @@ class Driver {
   /// With `disturb`, somebody also cancels or stops the run at random.
   void run(bool disturb) {
     obey(plan_->start({}));
-    while (!running_.empty()) {
+    while (!running_.empty() || !asked_.empty()) {
       if (disturb && *rc::gen::inRange(0, 6) == 0)
         obey(*rc::gen::arbitrary<bool>() ? plan_->cancel({})
                                          : plan_->stop_starting({}));
+      if (answer_one())
+        continue;
+      if (running_.empty())
+        continue;
       const auto at = *rc::gen::inRange<std::size_t>(0, running_.size());
       auto it = running_.begin();
       std::advance(it, static_cast<std::ptrdiff_t>(at));
@@ -235,6 +278,14 @@ class Driver {
     // Every run ends, once, and nothing is left behind.
     RC_ASSERT(finished_ == 1);
     RC_ASSERT(plan_->result().has_value());
+    // People are told of each thing once.
+    for (const auto& [kind, result] :
+         {std::pair{NoticeKind::success, RunResult::success},
+          std::pair{NoticeKind::failure, RunResult::failure},
+          std::pair{NoticeKind::cancelled, RunResult::cancelled}})
+      RC_ASSERT(told_[kind] == (plan_->result() == result ? 1 : 0));
+    RC_ASSERT(told_[NoticeKind::approval] == times_asked_);
+    RC_ASSERT(told_[NoticeKind::gave_up] == times_given_up_);
     for (const Plan::Instance& instance : plan_->instances())
       RC_ASSERT(has_ended(instance.state));
     for (const JobGroup& group : groups_)
@@ -260,9 +311,38 @@ class Driver {
     return variant;
   }
 
+  /// Says what there is to say to one of the jobs that ask, if it is its turn.
+  bool answer_one() {
+    if (asked_.empty() || (!running_.empty() && *rc::gen::arbitrary<bool>()))
+      return false;
+    const std::size_t job = *asked_.begin();
+    asked_.erase(asked_.begin());
+    const bool waits =
+        std::any_of(states_.begin(), states_.end(), [&](const auto& one) {
+          return job_of(one.first) == job && one.second == JobState::awaiting;
+        });
+    auto actions =
+        plan_->answer(fmt::format("j{}", job),
+                      {.approved = jobs_[job].approvers == Approvers::agree,
+                       .who = "ada",
+                       .reason = {},
+                       .inputs = {}},
+                      {});
+    // Unless the run was cancelled meanwhile.
+    RC_ASSERT(actions.has_value() == waits);
+    if (actions)
+      obey(*actions);
+    return true;
+  }
+
   void obey(const Actions& actions) {
+    for (const NoticeOrder& order : notices_of(actions, *plan_))
+      ++told_[order.notice.kind];
+    std::set<std::size_t> asking;
     for (const Action& action : actions) {
       RC_ASSERT(finished_ == 0);
+      if (const auto* const wanted = std::get_if<ApprovalWanted>(&action))
+        asking.insert(job_of(wanted->instance));
       if (const auto* const start = std::get_if<StartStep>(&action))
         on_start(start->instance);
       else if (const auto* const stop = std::get_if<CancelStep>(&action))
@@ -270,10 +350,19 @@ class Driver {
       else if (const auto* const change = std::get_if<JobStateChanged>(&action))
         on_change(change->instance, change->state);
       else if (const auto* const decided = std::get_if<GroupDecided>(&action))
-        restarts_[decided->group] += decided->gave_up ? 0 : 1;
+        on_decision(*decided);
       else if (std::holds_alternative<RunFinished>(action))
         ++finished_;
     }
+    times_asked_ += static_cast<int>(asking.size());
+    asked_.merge(asking);
+  }
+
+  void on_decision(const GroupDecided& decided) {
+    if (decided.gave_up)
+      ++times_given_up_;
+    else
+      ++restarts_[decided.group];
   }
 
   void on_start(InstanceId id) {
@@ -331,13 +420,17 @@ class Driver {
     const std::size_t job = job_of(id);
     if (state == JobState::pending) {
       // With its group, or since it waits for one that starts again.
-      RC_ASSERT(jobs_[job].group || old == JobState::ready);
+      RC_ASSERT(jobs_[job].group || old == JobState::ready ||
+                old == JobState::awaiting);
       begun_.erase(id);
       if (has_ended(old))
         --ended_[job];
     } else {
-      RC_ASSERT(old < state);
+      RC_ASSERT(old < state || old == JobState::awaiting);
       RC_ASSERT(!has_ended(old));
+      // Nothing goes past those who have to agree.
+      RC_ASSERT(state != JobState::ready ||
+                jobs_[job].approvers != Approvers::refuse);
     }
     states_[id] = state;
     if (has_ended(state))
@@ -356,6 +449,10 @@ class Driver {
   std::set<InstanceId> begun_;
   std::map<std::size_t, std::size_t> place_;  ///< Of a job in the file.
   std::vector<int> paths_;                    ///< Of each job.
+  std::set<std::size_t> asked_;  ///< Jobs whose approval is to be answered.
+  std::map<NoticeKind, int> told_;
+  int times_asked_ = 0;
+  int times_given_up_ = 0;
   int finished_ = 0;
 };
 
@@ -367,8 +464,8 @@ TEST(PlanProperty, RunsExactlyTheJobsThatTheRulesSay) {
     const auto fates = reference(jobs);
     bool failed = false;
     for (std::size_t i = 0; i < jobs.size(); ++i) {
-      RC_ASSERT(driver.executed().contains(i) == (fates[i] != Fate::skipped));
-      failed = failed || fates[i] == Fate::failure;
+      RC_ASSERT(driver.executed().contains(i) == has_run(fates[i]));
+      failed = failed || is_failure(fates[i]);
     }
     RC_ASSERT(driver.plan().result() ==
               (failed ? RunResult::failure : RunResult::success));
@@ -454,7 +551,9 @@ class Twin {
 
 TEST(PlanProperty, DoesTheSameIfAJobCallsIt) {
   EXPECT_TRUE(rc::check("called or by itself", [] {
-    const auto jobs = random_jobs(true);
+    auto jobs = random_jobs(true);
+    for (RandomJob& job : jobs)  // It has tests of its own.
+      job.approvers = Approvers::absent;
     const auto workflow =
         build(jobs, random_groups(), random_order(jobs.size()));
     PlanOptions options{.max_parallel = *rc::gen::inRange<std::size_t>(1, 5)};

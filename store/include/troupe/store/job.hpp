@@ -297,10 +297,13 @@ enum class RunState : std::uint8_t {
 [[nodiscard]] bool has_ended(RunState state);
 
 /// What is to be run.
+/// Stands in the name of a run that has no number yet for "7", each time.
+inline constexpr std::string_view run_number_mark = "{run-number}";
+
 struct NewRun {
   /// As that of a job.
   std::string request_id{};
-  std::string name{};
+  std::string name{};  ///< May have run_number_mark in it.
   std::string spec{};  ///< All that is needed to begin it again; any bytes.
 
   friend bool operator==(const NewRun&, const NewRun&) = default;

@@ -336,6 +336,10 @@ class Store {
 [[nodiscard]] Result<void> check(const NewJob& job);
 [[nodiscard]] Result<void> check(const JobEdit& edit);
 [[nodiscard]] Result<void> check(const NewRun& run);
+
+/// `name` with the number of the run for each run_number_mark.
+[[nodiscard]] std::string with_number(std::string name, RunId run);
+
 [[nodiscard]] Result<void> check(const RunEvent& event);
 [[nodiscard]] Result<void> check(const Group& group);
 [[nodiscard]] Result<void> check(const SessionId& session);
