@@ -10,6 +10,8 @@ template auto dragonbox::to_decimal(float value) noexcept
     -> dragonbox::decimal_fp<float>;
 template auto dragonbox::to_decimal(double value) noexcept
     -> dragonbox::decimal_fp<double>;
+template locale_ref::locale_ref(const std::locale& locale);
+template auto locale_ref::get<std::locale>() const -> std::locale;
 template auto thousands_sep_impl(locale_ref locale)
     -> thousands_sep_result<char>;
 template auto decimal_point_impl(locale_ref locale) -> char;

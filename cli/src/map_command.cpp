@@ -285,7 +285,7 @@ tl::expected<void, Mistake> read_policies(const MapOptions& o, MapPlan& plan) {
     return usage("-j", slots.error());
   plan.most_slots = most_jobs_by_open_files();
   plan.core.slots = std::min(*slots, plan.most_slots);
-  if (plan.core.slots < *slots)
+  if (plan.core.slots < *slots && o.jobs != "0")
     complain(fmt::format(
         "{} jobs at once instead of {}: there can be no more open files (see "
         "ulimit -Hn)",

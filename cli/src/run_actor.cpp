@@ -148,8 +148,10 @@ class RunActor {
           perform(plan_.on_time(now()));
         },
         [this](StopStarting) {
-          if (plan_.result())
+          if (plan_.result()) {
+            cancel();
             return;
+          }
           tell(Notice{"stopping: what runs may finish; once more to end it"});
           perform(plan_.stop_starting(now()));
         },

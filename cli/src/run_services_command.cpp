@@ -12,6 +12,7 @@
 #include <troupe/node/run_services.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -26,6 +27,7 @@ namespace {
 
 /// For what is still to be told when the services have given up.
 constexpr Duration longest_farewell = 30s;
+constexpr Duration longest_wait_for_node = 1h;
 
 /// What the actor needs.
 struct HostDeps {
@@ -51,6 +53,7 @@ class ServicesHostActor {
         reporter_{spawn_services_reporter(
             self->system(), std::move(deps->client), std::move(deps->target),
             ServiceReports{std::move(deps->who)}, actors::ref_of(self))} {
+    send(self_, reporter_, ReportChanges{});
     services_.start(deps->engine, printer_, actors::ref_of(self_));
   }
 
@@ -124,6 +127,19 @@ Result<OwnedFd> await_those_before(const std::string& folder) {
   return lock;
 }
 
+/// The node may have been killed just after it has started us.
+Result<api::Json> ask_patiently(NodeCalls& node, const std::string& target) {
+  const TimePoint end =
+      std::chrono::steady_clock::now() + longest_wait_for_node;
+  for (int tries = 0;; ++tries) {
+    auto answer = node.get(target);
+    if (answer || answer.error().code != Errc::unavailable ||
+        std::chrono::steady_clock::now() >= end)
+      return answer;
+    node.pause(pause_after(tries));
+  }
+}
+
 int failed(const Error& error) {
   complain(error.what);
   return exit_troupe_failed;
@@ -142,7 +158,7 @@ int run_services_of_run(const Startup& startup,
   if (!session)
     return failed(session.error());
   const std::string target = node_target({"runs", run.substr(1), "services"});
-  const auto answer = session->calls().get(target);
+  const auto answer = ask_patiently(session->calls(), target);
   if (!answer)
     return failed(answer.error());
   auto of_run = node::services_of_run(run, *answer);

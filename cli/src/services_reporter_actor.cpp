@@ -116,7 +116,7 @@ void ServiceReports::add(const Changes& changes) {
 }
 
 std::optional<api::Json> ServiceReports::next() {
-  if (pending_.empty())
+  if (pending_.empty() && is_known_)
     return std::nullopt;
   if (asked_ == 0)
     asked_ = std::min(pending_.size(), most_told);
@@ -127,6 +127,7 @@ std::optional<api::Json> ServiceReports::next() {
 }
 
 void ServiceReports::acknowledge() {
+  is_known_ = true;
   pending_.erase(pending_.begin(),
                  pending_.begin() + static_cast<std::ptrdiff_t>(asked_));
   told_.from += std::exchange(asked_, 0);

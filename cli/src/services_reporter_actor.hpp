@@ -34,8 +34,9 @@ class ServiceReports {
   /// When too much is kept, only how each service is now stays.
   void add(const Changes& changes);
 
-  /// The body of the next request; none if the node knows all. The same once
-  /// more until it is acknowledged.
+  /// The body of the next request; none if the node knows all. The first one
+  /// says who is there, and may have no changes. The same once more until it is
+  /// acknowledged.
   [[nodiscard]] std::optional<api::Json> next();
   /// The node has what next() gave last.
   void acknowledge();
@@ -44,6 +45,7 @@ class ServiceReports {
   node::RunServicesTold told_;  ///< Without changes.
   Changes pending_;
   std::size_t asked_ = 0;  ///< Of pending_, by the last next().
+  bool is_known_ = false;
 };
 
 /// To the reporter: this has changed.

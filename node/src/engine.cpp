@@ -1,6 +1,7 @@
 #include "command_tree.hpp"
 #include "pool_actor.hpp"
 
+#include <troupe/actors/actor_loop.hpp>
 #include <troupe/actors/command_actor.hpp>
 #include <troupe/actors/store_actor.hpp>
 #include <troupe/flow_control/budget.hpp>
@@ -10,6 +11,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
 #include <random>
@@ -22,12 +24,23 @@ using actors::ActorRef;
 /// In the order of construction; destroyed in reverse. Whatever may hold a
 /// handle of an actor goes before the system.
 struct Engine::Parts {
-  explicit Parts(const EngineOptions& options)
-      : config{options.threads}, system{config}, budget{options.max_commands} {}
+  explicit Parts(const EngineOptions& options) : budget{options.max_commands} {}
 
-  actors::SystemConfig config;
-  actors::ActorSystem system;
+  void run_actors_at(TimePoint time) {
+    actor_timer.expires_at(time);
+    actor_timer.async_wait([this](const auto& error) {
+      if (!error)
+        loop.run();
+    });
+  }
+
   boost::asio::io_context io{1};
+  boost::asio::steady_timer actor_timer{io};
+  actors::ActorLoop loop{
+      {.wake = [this] { boost::asio::post(io, [this] { loop.run(); }); },
+       .wake_at = [this](TimePoint time) { run_actors_at(time); }}};
+  actors::LoopSystemConfig config{loop};
+  actors::ActorSystem system{config};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       keep_running{io.get_executor()};
   flow_control::Budget budget;
@@ -112,7 +125,7 @@ Result<void> Engine::shutdown(Duration limit) {
   actors::send(parts_->front, EngineEnding{});
   actors::stop(parts_->tree);
   parts_->tree = nullptr;
-  const bool ended = actors::await_all_actors(parts_->system, limit);
+  const bool ended = parts_->loop.await_all_actors(parts_->system, limit);
   parts_->runner->close(limit);
   if (!ended)
     return failure(Errc::timed_out,

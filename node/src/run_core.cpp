@@ -610,6 +610,7 @@ Result<std::optional<RunCore::Decision>> RunCore::note_services(
 
 RunCore::Decision RunCore::lose_services(const RunStepEnded& ended) {
   services_->is_over = true;
+  services_->job = ended.job;
   Actions actions;
   for (const std::string& service : plan_.services()) {
     // What was said about a service says more.
@@ -745,6 +746,7 @@ store::NewJob RunCore::services_job(const std::string& program,
   process::CommandSpec& command = spec.request.spec;
   command.working_directory = spec_.folder;
   command.grace = longest_end_of_services;
+  command.ends_its_tree = true;
   std::map<std::string, std::string> variables = spec_.environment;
   variables["TROUPE_RUN"] = name;
   variables["TROUPE_SOCKET"] = socket;

@@ -532,7 +532,10 @@ void Attempt::perform(const AttemptCore::Actions& actions) {
   for (const auto& action : actions) {
     switch (action.kind) {
       case Kind::signal_tree:
-        signal_tree(action.signal);
+        if (spec_.ends_its_tree)
+          pass_signal(action.signal);
+        else
+          signal_tree(action.signal);
         break;
       case Kind::kill_tree:
         kill_tree();

@@ -194,6 +194,7 @@ void fields(F& f,
   f(x.silence_limit);
   f(x.grace);
   f(x.polite_signal);
+  f(x.ends_its_tree);
 }
 
 template <class F, class T>

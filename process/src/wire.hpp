@@ -20,7 +20,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 5;
+inline constexpr std::uint32_t wire_version = 6;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.

@@ -124,6 +124,7 @@ Result<void> read_rest(const Json& json, JobSpec& spec) {
   spec.has_outputs = json.value("has_outputs", false);
   spec.node_variables = json.value("node_variables", spec.node_variables);
   CommandRequest& request = spec.request;
+  request.spec.ends_its_tree = json.value("ends_its_tree", false);
   request.retry.jitter = json.value("retry_jitter", request.retry.jitter);
   request.retry.max_elapsed =
       from_ms(json.value("retry_max_elapsed_ms", std::int64_t{0}));
@@ -227,6 +228,8 @@ std::string encode(const JobSpec& spec) {
     json["has_outputs"] = true;
   if (!spec.node_variables.empty())
     json["node_variables"] = spec.node_variables;
+  if (spec.request.spec.ends_its_tree)
+    json["ends_its_tree"] = true;
   const CommandRequest& request = spec.request;
   if (request.retry.jitter != actors::RetryPolicy{}.jitter)
     json["retry_jitter"] = request.retry.jitter;

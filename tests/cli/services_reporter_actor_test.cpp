@@ -35,7 +35,6 @@ ServiceReports reports() {
 
 TEST(ServiceReports, TellAllOnce) {
   ServiceReports all = reports();
-  EXPECT_FALSE(all.next());
   all.add(up("db"));
   EXPECT_EQ(all.next()->dump(),
             R"({"round":1,"job":7,"attempt":2,"from":0,)"
@@ -44,6 +43,13 @@ TEST(ServiceReports, TellAllOnce) {
   EXPECT_FALSE(all.next());
   all.add(up("web"));
   EXPECT_EQ(all.next()->at("from"), 1);
+}
+
+TEST(ServiceReports, SayWhoIsThereBeforeThereIsAnythingToTell) {
+  ServiceReports all = reports();
+  EXPECT_THAT(all.next()->at("changes"), SizeIs(0));
+  all.acknowledge();
+  EXPECT_FALSE(all.next());
 }
 
 TEST(ServiceReports, TellTheSameAgainUntilItIsKnownToHaveArrived) {

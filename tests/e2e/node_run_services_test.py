@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 import unittest
 from pathlib import Path
 
@@ -91,6 +92,20 @@ class Needed(NodeServices, TroupeTest):
         self.wait_for_end_of_services()
         self.assertEqual(self.states(run), ["cancelled"])
 
+    def test_they_end_by_their_own_rules_in_reverse_order_and_do_not_start_again(self):
+        run = self.submit_run(
+            "  a: { needs: services.api, run: 'true' }\n",
+            {"children": {
+                "db": {"run": self.service("db").replace("TERM", "INT"),
+                       "shutdown": {"signal": "SIGINT"}, "ready": {"exec": "grep -q db events"}},
+                "api": {"run": self.service("api", on_term="sleep 0.3; exit 0"),
+                        "depends-on": "db", "ready": {"exec": "grep -q api events"}}}})
+        self.ok("wait", run)
+        job = self.run_of(run)["services"]["job"]
+        self.node.wait_for_end(job)
+        self.assertEqual(self.events(), ["db starts", "api starts", "api ends", "db ends"])
+        self.assertNotIn("did not end", self.ok("logs", run, "services"))
+
     def test_a_service_that_gives_up_fails_the_job_and_says_why(self):
         run = self.submit_run(
             "  a: { needs: services.bad, run: 'true' }\n",
@@ -134,6 +149,23 @@ class Recovery(NodeServices, TroupeTest):
         self.ok("wait", run)
         self.wait_for_end_of_services()
         self.assertEqual(self.events(), ["db starts", "a", "b", "db ends"])
+
+    def test_a_node_that_dies_before_they_have_asked_it_is_waited_for(self):
+        run = self.submit_run("  a: { needs: services.db, run: 'true' }\n")
+        self.node.kill()
+        time.sleep(3)  # Longer than a node is looked for at a start.
+        self.node.start()
+        self.ok("wait", run)
+        self.assertEqual(self.states(run), ["succeeded"])
+
+    def test_the_log_of_those_that_never_were_ready_can_be_read(self):
+        run = self.submit_run(
+            "  a: { needs: services.s, run: 'true' }\n",
+            {"children": {"s": {"run": "echo why; " + self.idle, "ready": {"log": "never"}}}})
+        wait_until(lambda: self.troupe("logs", run, "services").out == "s | why\n", what="its log")
+        self.ok("cancel", run)
+        wait_until(lambda: self.run_of(run)["state"] == "cancelled", what="the end")
+        self.assertIn("s | why\n", self.ok("logs", run, "services"))
 
     def test_what_changes_while_the_node_is_away_is_told_to_the_next_one(self):
         run = self.submit_run(f"  a: {{ needs: services.db, run: '{GATE}' }}\n",

@@ -6,6 +6,7 @@ import unittest
 from pathlib import Path
 
 from stacks import Stacks, TroupeTest
+from troupe_e2e import wait_until
 
 
 class RunServices(Stacks):
@@ -53,6 +54,17 @@ class Needed(RunServices, TroupeTest):
         self.assertEqual(self.events(), ["db starts", "api starts", "a", "api ends",
                                          "db ends"])
         self.assertRegex(ended.err, r"services: db is ready after \d+ms")
+        self.assert_nothing_left()
+
+    def test_an_interrupt_while_services_end_kills_them(self):
+        self.flow({"children": {"s": {"run": self.service("s", on_term="sleep 60"),
+                                      "ready": {"exec": "grep -q starts events"},
+                                      "shutdown": {"timeout": "50s"}}}},
+                  {"a": {"needs": "services.s", "run": "true"}})
+        running = self.start_troupe("run", "flow.yaml")
+        wait_until(lambda: "s ends" in self.events(), what="the polite end")
+        running.signal(signal.SIGINT)
+        running.finish(within=20)
         self.assert_nothing_left()
 
     def test_services_start_with_the_first_job_that_needs_one_and_no_others_start(self):

@@ -9,7 +9,7 @@ namespace troupe::fanout {
 
 /// The most jobs that run at once, whatever is asked for: each takes a process
 /// and up to three descriptors.
-inline constexpr std::uint32_t most_job_slots = 4096;
+inline constexpr std::uint32_t most_job_slots = 20'000;
 
 /// Reads `-j`, as GNU parallel does: `8` jobs; `150%` of the cores, rounded up;
 /// `+2` or `-1` relative to them; `auto` or `100%` for one per core; `0` for as

@@ -24,7 +24,6 @@ struct EngineOptions {
   bool inherit_descriptors = false;
   /// Commands may be in the foreground of a terminal, see CommandSpec.
   bool foreground = false;
-  std::size_t threads = 2;  ///< That run actors.
   /// Commands in the engine at once, running, queued or waiting for a retry.
   std::uint64_t max_commands = 4096;
   /// For tests of recovery: actors of each command that are made to crash.

@@ -128,6 +128,8 @@ struct CommandSpec {
   /// From the polite signal to SIGKILL, on time-out and on stop.
   Duration grace = 2s;
   int polite_signal = SIGTERM;
+  /// The polite signal is for the first process alone, which ends the others.
+  bool ends_its_tree = false;
 
   friend bool operator==(const CommandSpec&, const CommandSpec&) = default;
 };
