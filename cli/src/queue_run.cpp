@@ -697,7 +697,9 @@ std::string describe_run(const QueueRun& run, WallTime now) {
   if (!run.services.empty() && !run.has_ended()) {
     Tree services;
     for (const RunService& service : run.services)
-      services.add(0, service.path, service.state, "", service.reason);
+      services.add(0, service.path,
+                   service.state == "down" ? "not ready" : service.state, "",
+                   service.reason);
     text += fmt::format("services (troupe logs {} {}):\n{}",
                         run_text(run.number), services_log, services.text());
   }

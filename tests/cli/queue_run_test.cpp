@@ -106,11 +106,13 @@ TEST(QueueRun, ItsServicesAreShownWithTheirLog) {
     "instances":[{"job":"load","label":"load","state":"running"}],
     "services":{"job":4,"has_ended":false,"states":[
       {"service":"db","state":"up","reason":""},
+      {"service":"mq","state":"down","reason":""},
       {"service":"web","state":"lost","reason":"it has given up"}]}})json");
   EXPECT_THAT(describe_run(run, now),
               ::testing::HasSubstr(R"(services (troupe logs r7 services):
   db   up
-  web  lost    it has given up
+  mq   not ready
+  web  lost         it has given up
 )"));
   const auto logs = logs_of(run, "services", "");
   ASSERT_TRUE(logs);
