@@ -50,6 +50,8 @@ ALLOWED = {
         "that of a process of its own, which posts once and ends",
     ("processes", "cli/src/deliver_notice.cpp"):
         "becomes the command: it starts no other process",
+    ("private-headers", "bench/micro_bench.cpp"):
+        "measures the protocol of the warden, which process keeps to itself",
     ("private-headers", "tests/fuzz/http_request_fuzz.cpp"):
         "feeds the reading of a request, which api keeps to itself",
     ("private-headers", "tests/fuzz/submission_fuzz.cpp"):
