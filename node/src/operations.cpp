@@ -984,17 +984,25 @@ void show_run(const Ask& ask) {
              }});
 }
 
-void show_workflow(const Ask& ask) {
+/// Answers with what `read` makes of the spec that is kept with a run.
+void answer_from_spec(const Ask& ask,
+                      Result<Json> (*read)(const std::string&)) {
   const auto id = ask.run();
   if (!id) {
     ask.responder.fail(id.error());
     return;
   }
-  ask.by_store([id = *id](Store& store) -> Result<Json> {
+  ask.by_store([id = *id, read](Store& store) -> Result<Json> {
     auto run = store.run(id);
     if (!run)
       return error_of(std::move(run));
-    const auto spec = decode_run_spec(run->run.spec);
+    return read(run->run.spec);
+  });
+}
+
+void show_workflow(const Ask& ask) {
+  answer_from_spec(ask, [](const std::string& bytes) -> Result<Json> {
+    const auto spec = decode_run_spec(bytes);
     if (!spec)
       return tl::unexpected(spec.error());
     Json json{{"file", spec->file}, {"text", spec->text}};
@@ -1084,16 +1092,8 @@ void answer_run(const Ask& ask) {
 
 /// What runs the services of a run asks for what it needs to know of it.
 void show_run_spec(const Ask& ask) {
-  const auto id = ask.run();
-  if (!id) {
-    ask.responder.fail(id.error());
-    return;
-  }
-  ask.by_store([id = *id](Store& store) -> Result<Json> {
-    auto run = store.run(id);
-    if (!run)
-      return error_of(std::move(run));
-    return Json{{"spec", run->run.spec}};
+  answer_from_spec(ask, [](const std::string& bytes) -> Result<Json> {
+    return Json{{"spec", bytes}};
   });
 }
 

@@ -245,16 +245,21 @@ Result<store::Submitted> submit(Store& store, const store::NewJob& job,
   return opened;
 }
 
-/// People may give it fewer slots, and remove it.
-Result<void> make_services_group(Store& store) {
+Result<bool> has_group(Store& store, const std::string& name) {
   const auto groups = store.groups();
   if (!groups)
     return tl::unexpected(groups.error());
-  const bool is_there = std::any_of(groups->begin(), groups->end(),
-                                    [](const store::GroupInfo& info) {
-                                      return info.group.name == services_group;
-                                    });
-  if (is_there)
+  return std::any_of(
+      groups->begin(), groups->end(),
+      [&](const store::GroupInfo& info) { return info.group.name == name; });
+}
+
+/// People may give it fewer slots, and remove it.
+Result<void> make_services_group(Store& store) {
+  const auto is_there = has_group(store, services_group);
+  if (!is_there)
+    return tl::unexpected(is_there.error());
+  if (*is_there)
     return {};
   return store.set_group({.name = services_group, .slots = services_slots});
 }
@@ -969,13 +974,10 @@ class RunDriverActor {
     ask(
         [run = std::move(run), group = spec.group,
          now = deps_->wall_now()](Store& store) -> Result<store::SubmittedRun> {
-          const auto groups = store.groups();
-          if (!groups)
-            return tl::unexpected(groups.error());
-          if (std::none_of(groups->begin(), groups->end(),
-                           [&](const store::GroupInfo& info) {
-                             return info.group.name == group;
-                           }))
+          const auto is_there = has_group(store, group);
+          if (!is_there)
+            return tl::unexpected(is_there.error());
+          if (!*is_there)
             return failure(Errc::not_found,
                            fmt::format("no group {}", printable(group)));
           return store.open_run(run, now);
