@@ -15,6 +15,7 @@ LaneConnection::LaneConnection(asio::io_context& io, int socket,
                                ConnectionOwner& owner)
     : io_{io}, owner_{owner}, socket_{io} {
   socket_.assign(asio::local::stream_protocol{}, socket);
+  socket_.non_blocking(true);
 }
 
 void LaneConnection::receive() {
@@ -65,20 +66,34 @@ void LaneConnection::send(AttemptId id, const wire::Message& message) {
 void LaneConnection::flush() {
   if (!in_flight_.empty() || pending_.empty() || closed_)
     return;
+  // Mostly there is room, and no turn of the loop is needed to hear of it.
+  error_code error;
+  const std::size_t sent = socket_.write_some(asio::buffer(pending_), error);
+  if (error && error != asio::error::would_block) {
+    lose();
+    return;
+  }
+  if (sent == pending_.size()) {
+    pending_.clear();
+    owner_.on_room();
+    return;
+  }
+  pending_.erase(0, sent);
   in_flight_.swap(pending_);
-  asio::async_write(socket_, asio::buffer(in_flight_),
-                    [self = shared_from_this()](error_code error, std::size_t) {
-                      self->in_flight_.clear();
-                      if (self->closed_)
-                        return;
-                      if (error) {
-                        self->lose();
-                        return;
-                      }
-                      self->flush();
-                      if (self->pending_.size() < low_mark_bytes)
-                        self->owner_.on_room();
-                    });
+  asio::async_write(
+      socket_, asio::buffer(in_flight_),
+      [self = shared_from_this()](error_code failed, std::size_t) {
+        self->in_flight_.clear();
+        if (self->closed_)
+          return;
+        if (failed) {
+          self->lose();
+          return;
+        }
+        if (self->pending_.size() < low_mark_bytes)
+          self->owner_.on_room();
+        self->flush();
+      });
 }
 
 void LaneConnection::lose() {

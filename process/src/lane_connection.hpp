@@ -18,7 +18,8 @@ class LaneConnection;
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
-  virtual void on_frame(const wire::Frame& frame) = 0;
+  /// May take what it needs out of `frame`.
+  virtual void on_frame(wire::Frame& frame) = 0;
   /// Less than `low_mark_bytes` wait to be sent.
   virtual void on_room() = 0;
   /// The runner has closed it or broken the protocol. Not called by close().

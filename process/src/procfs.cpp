@@ -91,6 +91,15 @@ std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid) {
   return children;
 }
 
+ThreadChildren::ThreadChildren(pid_t pid, pid_t tid)
+    : list_{::open(fmt::format("/proc/{}/task/{}/children", pid, tid).c_str(),
+                   O_RDONLY | O_CLOEXEC)} {}
+
+bool ThreadChildren::any() const {
+  char first = 0;
+  return ::pread(list_.get(), &first, 1, 0) > 0;
+}
+
 std::vector<pid_t> children_of(pid_t pid) {
   std::vector<pid_t> children;
   const std::string path = fmt::format("/proc/{}/task", pid);

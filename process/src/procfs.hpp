@@ -1,6 +1,8 @@
 #pragma once
 
 /// What /proc says about processes. Reads are short and never block on a disk.
+#include <troupe/base/owned_fd.hpp>
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -41,6 +43,19 @@ struct ProcessStat {
 
 /// The children of one thread, as /proc/PID/task/TID/children lists them.
 [[nodiscard]] std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid);
+
+/// For one who asks often whether a thread has any children at all: its list is
+/// opened once. From any thread.
+class ThreadChildren {
+ public:
+  /// Without such a thread, or descriptors, there are none for ever.
+  ThreadChildren(pid_t pid, pid_t tid);
+
+  [[nodiscard]] bool any() const;
+
+ private:
+  OwnedFd list_;
+};
 
 /// The children of all threads of a process.
 [[nodiscard]] std::vector<pid_t> children_of(pid_t pid);

@@ -18,23 +18,6 @@ bool has_nul(std::string_view text) {
   return text.find('\0') != std::string_view::npos;
 }
 
-std::vector<std::string> candidates_for(const std::string& program,
-                                        std::string_view path) {
-  if (program.find('/') != std::string::npos)
-    return {program};
-  std::vector<std::string> candidates;
-  while (true) {
-    const std::size_t colon = path.find(':');
-    const std::string_view folder = path.substr(0, colon);
-    // POSIX: an empty entry is the working directory.
-    candidates.push_back(
-        fmt::format("{}/{}", folder.empty() ? "." : folder, program));
-    if (colon == std::string_view::npos)
-      return candidates;
-    path.remove_prefix(colon + 1);
-  }
-}
-
 Result<void> check(const CommandSpec& spec) {
   if (spec.argv.empty())
     return failure(Errc::invalid_argument, "no command given");
@@ -77,10 +60,10 @@ Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
     return std::find(spec.unset_env.begin(), spec.unset_env.end(), name) !=
            spec.unset_env.end();
   };
-  std::string_view path = default_path;
+  image.search_path_ = default_path;
   const auto note_path = [&](std::string_view entry) {
     if (entry.starts_with("PATH="))
-      path = entry.substr(5);
+      image.search_path_ = entry.substr(5);
   };
 
   std::string mark = fmt::format("{}=", marker_name);
@@ -111,8 +94,25 @@ Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
   image.texts_.push_back(std::move(mark));
   image.env_.push_back(image.texts_.back().c_str());
   image.env_.push_back(nullptr);
-  image.candidates_ = candidates_for(spec.argv.front(), path);
   return image;
+}
+
+std::vector<std::string> ProgramImage::candidates() const {
+  const std::string_view program{argv_.front()};
+  if (program.find('/') != std::string_view::npos)
+    return {std::string{program}};
+  std::vector<std::string> candidates;
+  std::string_view path = search_path_;
+  while (true) {
+    const std::size_t colon = path.find(':');
+    const std::string_view folder = path.substr(0, colon);
+    // POSIX: an empty entry is the working directory.
+    candidates.push_back(
+        fmt::format("{}/{}", folder.empty() ? "." : folder, program));
+    if (colon == std::string_view::npos)
+      return candidates;
+    path.remove_prefix(colon + 1);
+  }
 }
 
 std::vector<const char*> ProgramImage::shell_argv(

@@ -23,11 +23,11 @@ class ProgramImage {
                                                   const char* const* inherited,
                                                   std::string_view marker);
 
+  /// PATH of the command's environment; the system's default without one.
+  [[nodiscard]] std::string_view search_path() const { return search_path_; }
   /// Files to try in turn: one if argv[0] has a slash, else one per entry of
-  /// PATH (of the command's environment; the system's default without one).
-  [[nodiscard]] const std::vector<std::string>& candidates() const {
-    return candidates_;
-  }
+  /// the search path.
+  [[nodiscard]] std::vector<std::string> candidates() const;
   [[nodiscard]] const char* const* argv() const { return argv_.data(); }
   [[nodiscard]] const char* const* env() const { return env_.data(); }
 
@@ -37,7 +37,7 @@ class ProgramImage {
       const std::string& file) const;
 
  private:
-  std::vector<std::string> candidates_;
+  std::string_view search_path_;
   std::vector<const char*> argv_;
   std::vector<const char*> env_;
   std::vector<std::string> texts_;  ///< Owns the "name=value" of `spec.env`.

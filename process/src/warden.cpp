@@ -155,6 +155,7 @@ class Warden {
         cgroups_{Cgroups::own_folder(), ::getppid()},
         context_{.main_io = io_,
                  .sweeper = sweeper_,
+                 .orphans = orphans_,
                  .cgroups = cgroups_,
                  .running = running_,
                  .launching = launching_,
@@ -222,6 +223,7 @@ class Warden {
   TreeSweeper sweeper_;
   Reaper reaper_;
   Cgroups cgroups_;
+  ThreadChildren orphans_{::getpid(), ::getpid()};
   LaneContext context_;
   KeptWarden::Lanes lanes_;
   std::vector<std::thread> threads_;

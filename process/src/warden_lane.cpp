@@ -4,6 +4,7 @@
 #include "child_setup.hpp"
 #include "lane_connection.hpp"
 #include "launcher.hpp"
+#include "program_finder.hpp"
 #include "program_image.hpp"
 #include "record_writer.hpp"
 #include "wire.hpp"
@@ -49,6 +50,10 @@ constexpr Duration launch_patience = 1min;
 constexpr Duration first_launch_pause = 5ms;
 constexpr Duration longest_launch_pause = 500ms;
 
+/// Longer ones, which are limits of commands, may end a tick later, and
+/// together with others.
+constexpr Duration exact_waits = 50ms;
+
 /// A command that fills the kernel's default pipe gets a larger one.
 constexpr int large_pipe_bytes = 1 << 20;
 
@@ -77,15 +82,7 @@ Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     return tl::unexpected(system_error("pipe", errno));
-  Pipe pipe{OwnedFd{ends[0]}, OwnedFd{ends[1]}};
-  ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
-  return pipe;
-}
-
-std::string in_directory(const CommandSpec& spec, const std::string& path) {
-  if (spec.working_directory.empty() || path.starts_with('/'))
-    return path;
-  return spec.working_directory + '/' + path;
+  return Pipe{OwnedFd{ends[0]}, OwnedFd{ends[1]}};
 }
 
 /// The descriptor to become the child's standard input; `holder` closes it.
@@ -126,28 +123,6 @@ bool lacks_room(const SpawnFailure& failure) {
          failure.error.code == Errc::overloaded;
 }
 
-/// The first candidate that can be executed, as a shell would pick it.
-Result<std::string> find_program(const CommandSpec& spec,
-                                 const ProgramImage& image) {
-  const auto& candidates = image.candidates();
-  const std::string& name = spec.argv.front();
-  if (name.empty())
-    return failure(Errc::not_found, "'': command not found");
-  if (name.find('/') != std::string::npos)
-    return candidates.front();
-  bool found_unusable = false;
-  for (const std::string& candidate : candidates) {
-    const std::string path = in_directory(spec, candidate);
-    if (::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0)
-      return candidate;
-    found_unusable = found_unusable || errno == EACCES;
-  }
-  if (found_unusable)
-    return failure(Errc::permission_denied,
-                   fmt::format("{}: permission denied", name));
-  return failure(Errc::not_found, fmt::format("{}: command not found", name));
-}
-
 class Lane;
 
 /// A stream that is read: captured for the runner, or recorded in a file.
@@ -183,6 +158,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void stand_still();
   void go_on();
   [[nodiscard]] pid_t leader() const { return tree_.leader; }
+  /// Of an attempt that could not be launched, which is of no use any more.
+  [[nodiscard]] CommandSpec take_spec() { return std::move(spec_); }
   /// A new runner does not know the attempt yet: what is captured has to wait.
   void disown() { is_claimed_ = false; }
   void claim() { is_claimed_ = true; }
@@ -293,6 +270,7 @@ class Lane final : public WardenLane, private ConnectionOwner {
 
   [[nodiscard]] const LaneContext& context() const { return context_; }
   [[nodiscard]] Executor executor() { return io_.get_executor(); }
+  [[nodiscard]] ProgramFinder& programs() { return programs_; }
   [[nodiscard]] std::array<char, wire::max_output>& scratch() {
     return scratch_;
   }
@@ -309,7 +287,7 @@ class Lane final : public WardenLane, private ConnectionOwner {
   [[nodiscard]] asio::io_context& io() { return io_; }
 
  private:
-  void on_frame(const wire::Frame& frame) override;
+  void on_frame(wire::Frame& frame) override;
   void on_room() override;
   void on_connection_lost(const LaneConnection& connection) override;
   void begin_connection(int socket, wire::Hello hello);
@@ -320,9 +298,10 @@ class Lane final : public WardenLane, private ConnectionOwner {
     return attempts_.contains(id) || postponed_.contains(id) ||
            ended_.contains(id);
   }
-  void start(AttemptId id, const CommandSpec& spec);
+  void start(AttemptId id, CommandSpec spec);
+  /// Leaves `spec` as it was if that fails.
   [[nodiscard]] std::optional<SpawnFailure> launch(AttemptId id,
-                                                   const CommandSpec& spec);
+                                                   CommandSpec& spec);
   void try_again_later(AttemptId id);
   void stop(AttemptId id, StopRequest request);
   void pause(AttemptId id, bool is_paused);
@@ -341,6 +320,7 @@ class Lane final : public WardenLane, private ConnectionOwner {
   std::map<AttemptId, Ended> ended_;  ///< Of a kept warden only.
   std::vector<std::pair<std::shared_ptr<Attempt>, ReadStream*>> unread_;
   PausableClock clock_;
+  ProgramFinder programs_;
   std::array<char, wire::max_output> scratch_;
 };
 
@@ -386,6 +366,7 @@ Result<OwnedFd> Attempt::make_stream(Stream which, Output kind) {
   if (error)
     return tl::unexpected(system_error("epoll", error.value()));
   (void)pipe->read.release();
+  stream->pipe.non_blocking(true);
   streams_.push_back(std::move(stream));
   return std::move(pipe->write);
 }
@@ -465,13 +446,13 @@ std::optional<SpawnFailure> Attempt::launch() {
                   system_error(fmt::format("cannot enter directory {}",
                                            spec_.working_directory),
                                errno));
-  const auto program = find_program(spec_, *image);
+  started_ = now();
+  const auto program = lane_.programs().find(spec_, *image, started_);
   if (!program)
     return failed(SpawnStage::exec, program.error());
 
   CloneLauncher launcher;
   Child child;
-  started_ = now();
   context.launching.fetch_add(1);
   error_code error = launcher.launch(child, program->c_str(), image->argv(),
                                      image->env(), setup);
@@ -563,7 +544,9 @@ void Attempt::set_timer(TimePoint at) {
   wake_at_ = at;
   if (clock_.paused() || lane_.paused())
     return;
-  timer_.expires_after(at - now());
+  const TimePoint real_now = std::chrono::steady_clock::now();
+  const TimePoint due = real_now + (at - now());
+  timer_.expires_at(due - real_now < exact_waits ? due : end_of_tick(due));
   timer_.async_wait([self = shared_from_this()](error_code error) {
     if (error)
       return;
@@ -720,8 +703,7 @@ void Attempt::close_stream(ReadStream& stream) {
 
 void Attempt::probe_tree() {
   // The usual case, and the cheap one: nobody is left behind at all.
-  const pid_t self_pid = ::getpid();
-  if (children_of_thread(self_pid, self_pid).empty()) {
+  if (!lane_.context().orphans.any()) {
     perform(core_.on_probed(true, now()));
     return;
   }
@@ -883,13 +865,13 @@ void Lane::stop_all() {
   });
 }
 
-void Lane::on_frame(const wire::Frame& frame) {
+void Lane::on_frame(wire::Frame& frame) {
   const auto attempt = attempts_.find(frame.id);
   const bool runs = attempt != attempts_.end();
   std::visit(
-      Overload{[&](const wire::Start& m) {
+      Overload{[&](wire::Start& m) {
                  if (!knows(frame.id))
-                   start(frame.id, m.spec);
+                   start(frame.id, std::move(m.spec));
                },
                [&](const wire::Stop& m) { stop(frame.id, m.request); },
                [&](const wire::Signal& m) {
@@ -930,23 +912,24 @@ void Lane::pause(AttemptId id, bool is_paused) {
   }
 }
 
-void Lane::start(AttemptId id, const CommandSpec& spec) {
+void Lane::start(AttemptId id, CommandSpec spec) {
   context_.running.fetch_add(1);
   auto failed = launch(id, spec);
   if (!failed)
     return;
-  postponed_.try_emplace(id, executor(), spec);
+  postponed_.try_emplace(id, executor(), std::move(spec));
   if (lacks_room(*failed))
     try_again_later(id);
   else
     give_up(id, std::move(*failed));
 }
 
-std::optional<SpawnFailure> Lane::launch(AttemptId id,
-                                         const CommandSpec& spec) {
-  auto attempt = std::make_shared<Attempt>(*this, id, spec);
-  if (auto failed = attempt->launch())
+std::optional<SpawnFailure> Lane::launch(AttemptId id, CommandSpec& spec) {
+  auto attempt = std::make_shared<Attempt>(*this, id, std::move(spec));
+  if (auto failed = attempt->launch()) {
+    spec = attempt->take_spec();
     return failed;
+  }
   attempts_.emplace(id, attempt);
   attempt->begin();
   if (paused())

@@ -3,6 +3,7 @@
 /// One of the warden's spawner loops: a thread, its io_context, one connection
 /// to the runner and the attempts that came through it. Lanes share nothing but
 /// the sweeper, which is reached by posting to the main thread.
+#include "procfs.hpp"
 #include "tree_sweeper.hpp"
 #include "wire.hpp"
 
@@ -23,7 +24,8 @@ namespace troupe::process {
 /// What all lanes of a warden know. Read-only but for the counters.
 struct LaneContext {
   boost::asio::io_context& main_io;
-  TreeSweeper& sweeper;  ///< Main thread only.
+  TreeSweeper& sweeper;           ///< Main thread only.
+  const ThreadChildren& orphans;  ///< The children of the main thread.
   Cgroups& cgroups;
   std::atomic<int>& running;  ///< Attempts of all lanes that have not ended.
   /// Of which: between clone and exec, where a child has all our descriptors.

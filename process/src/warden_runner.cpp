@@ -43,8 +43,8 @@ constexpr Duration warden_period = 1min;
 constexpr Duration death_limit = 1s;
 
 /// Looks at what a kept warden has left behind, and for how long.
-constexpr Duration sweep_pause = 5ms;
-constexpr Duration sweep_limit = 5s;
+constexpr Duration leftovers_sweep_pause = 5ms;
+constexpr Duration leftovers_sweep_limit = 5s;
 
 /// Everything here is touched by the I/O thread only; the public methods post.
 class Runner final : public WardenRunner,
@@ -157,7 +157,7 @@ class Runner final : public WardenRunner,
     if (state_ != State::left)
       await_warden(warden_, limit);
     if (is_kept)
-      (void)end_leftovers(session_, sweep_limit);
+      (void)end_leftovers(session_, leftovers_sweep_limit);
     if (state_ != State::left)
       state_ = State::down;
   }
@@ -202,6 +202,7 @@ class Runner final : public WardenRunner,
           generation_{generation},
           reader_{std::move(link.reader)} {
       socket_.assign(asio::local::stream_protocol{}, link.socket.release());
+      socket_.non_blocking(true);
     }
 
     /// Frames may have come already.
@@ -267,13 +268,20 @@ class Runner final : public WardenRunner,
     void flush() {
       if (!in_flight_.empty() || pending_.empty())
         return;
+      // Mostly there is room, and no turn of the loop is needed to hear of it.
+      // A broken socket is noticed, and reported once, by the reader.
+      error_code error;
+      const std::size_t sent =
+          socket_.write_some(asio::buffer(pending_), error);
+      pending_.erase(0, sent);
+      if (pending_.empty() || (error && error != asio::error::would_block))
+        return;
       in_flight_.swap(pending_);
       asio::async_write(
           socket_, asio::buffer(in_flight_),
-          [self = shared_from_this()](error_code error, std::size_t) {
+          [self = shared_from_this()](error_code failed, std::size_t) {
             self->in_flight_.clear();
-            // A broken socket is noticed, and reported once, by the reader.
-            if (!error)
+            if (!failed)
               self->flush();
           });
     }
@@ -571,7 +579,7 @@ class Runner final : public WardenRunner,
 
   void begin_sweep() {
     leftovers_.emplace(session_);
-    sweep_deadline_ = std::chrono::steady_clock::now() + sweep_limit;
+    sweep_deadline_ = std::chrono::steady_clock::now() + leftovers_sweep_limit;
     sweep_on();
   }
 
@@ -582,7 +590,7 @@ class Runner final : public WardenRunner,
       recovered();
       return;
     }
-    sweep_timer_.expires_after(sweep_pause);
+    sweep_timer_.expires_after(leftovers_sweep_pause);
     sweep_timer_.async_wait([this](error_code stopped) {
       if (!stopped)
         sweep_on();

@@ -5,10 +5,10 @@
 namespace troupe::process {
 namespace {
 
-using Action = AttemptCore::Action;
-using Actions = AttemptCore::Actions;
-using Kind = Action::Kind;
-using State = AttemptCore::State;
+using AttemptAction = AttemptCore::Action;
+using AttemptActions = AttemptCore::Actions;
+using AttemptKind = AttemptAction::Kind;
+using AttemptState = AttemptCore::State;
 
 constexpr TimePoint start{};
 
@@ -20,38 +20,40 @@ CommandSpec limited() {
   return spec;
 }
 
-Action timer(TimePoint at) { return {.kind = Kind::set_timer, .at = at}; }
-const Action probe{.kind = Kind::probe_tree};
-const Action kill{.kind = Kind::kill_tree};
-const Action finish{.kind = Kind::finish};
-Action signal(int number) {
-  return {.kind = Kind::signal_tree, .signal = number};
+AttemptAction timer(TimePoint at) {
+  return {.kind = AttemptKind::set_timer, .at = at};
+}
+const AttemptAction probe{.kind = AttemptKind::probe_tree};
+const AttemptAction kill{.kind = AttemptKind::kill_tree};
+const AttemptAction finish{.kind = AttemptKind::finish};
+AttemptAction signal(int number) {
+  return {.kind = AttemptKind::signal_tree, .signal = number};
 }
 
 TEST(AttemptCore, EndsAtOnceWhenStreamsAreClosedAndNobodyIsLeft) {
   AttemptCore core{CommandSpec{}, 2};
-  EXPECT_EQ(core.on_started(start), Actions{});
-  EXPECT_EQ(core.on_stream_closed(start), Actions{});
-  EXPECT_EQ(core.on_stream_closed(start), Actions{});
-  EXPECT_EQ(core.on_leader_exited(start), Actions{probe});
-  EXPECT_EQ(core.on_probed(true, start), Actions{finish});
+  EXPECT_EQ(core.on_started(start), AttemptActions{});
+  EXPECT_EQ(core.on_stream_closed(start), AttemptActions{});
+  EXPECT_EQ(core.on_stream_closed(start), AttemptActions{});
+  EXPECT_EQ(core.on_leader_exited(start), AttemptActions{probe});
+  EXPECT_EQ(core.on_probed(true, start), AttemptActions{finish});
   EXPECT_FALSE(core.verdict().timed_out);
 }
 
 TEST(AttemptCore, AwaitsACommandThatClosedItsStreamsAndRunsOn) {
   AttemptCore core{CommandSpec{}, 1};
-  EXPECT_EQ(core.on_stream_closed(start), Actions{});
-  EXPECT_EQ(core.state(), State::running);
+  EXPECT_EQ(core.on_stream_closed(start), AttemptActions{});
+  EXPECT_EQ(core.state(), AttemptState::running);
 }
 
 TEST(AttemptCore, SignalsAtTheLimitAndKillsAfterTheGrace) {
   AttemptCore core{limited(), 0};
-  EXPECT_EQ(core.on_started(start), Actions{timer(start + 10s)});
-  EXPECT_EQ(core.on_timer(start + 9999ms), Actions{timer(start + 10s)});
+  EXPECT_EQ(core.on_started(start), AttemptActions{timer(start + 10s)});
+  EXPECT_EQ(core.on_timer(start + 9999ms), AttemptActions{timer(start + 10s)});
   EXPECT_EQ(core.on_timer(start + 10s),
-            (Actions{signal(SIGTERM), timer(start + 12s)}));
-  EXPECT_EQ(core.on_timer(start + 12s), Actions{kill});
-  EXPECT_EQ(core.on_tree_killed(start + 12s), Actions{finish});
+            (AttemptActions{signal(SIGTERM), timer(start + 12s)}));
+  EXPECT_EQ(core.on_timer(start + 12s), AttemptActions{kill});
+  EXPECT_EQ(core.on_tree_killed(start + 12s), AttemptActions{finish});
   EXPECT_TRUE(core.verdict().timed_out);
   EXPECT_TRUE(core.verdict().killed);
 }
@@ -60,28 +62,28 @@ TEST(AttemptCore, LetsDescendantsUseAllOfTheGraceAfterTheLeaderHasGone) {
   AttemptCore core{limited(), 0};
   (void)core.on_started(start);
   (void)core.on_timer(start + 10s);
-  EXPECT_EQ(core.on_leader_exited(start + 10s), Actions{probe});
+  EXPECT_EQ(core.on_leader_exited(start + 10s), AttemptActions{probe});
   EXPECT_EQ(core.on_probed(false, start + 10s),
-            Actions{timer(start + 10s + 1ms)});
-  EXPECT_EQ(core.on_timer(start + 11s), Actions{probe});
-  EXPECT_EQ(core.on_probed(true, start + 11s), Actions{finish});
+            AttemptActions{timer(start + 10s + 1ms)});
+  EXPECT_EQ(core.on_timer(start + 11s), AttemptActions{probe});
+  EXPECT_EQ(core.on_probed(true, start + 11s), AttemptActions{finish});
   EXPECT_FALSE(core.verdict().killed);
 }
 
 TEST(AttemptCore, DrainsForAHundredMillisecondsAndThenKillsWhatHoldsTheOutput) {
   AttemptCore core{CommandSpec{}, 1};
   (void)core.on_started(start);
-  EXPECT_EQ(core.on_leader_exited(start), Actions{probe});
-  EXPECT_EQ(core.on_probed(false, start), Actions{timer(start + 1ms)});
-  EXPECT_EQ(core.on_timer(start + 1ms), Actions{probe});
+  EXPECT_EQ(core.on_leader_exited(start), AttemptActions{probe});
+  EXPECT_EQ(core.on_probed(false, start), AttemptActions{timer(start + 1ms)});
+  EXPECT_EQ(core.on_timer(start + 1ms), AttemptActions{probe});
   EXPECT_EQ(core.on_probed(false, start + 99ms),
-            Actions{timer(start + drain_time)});
-  EXPECT_EQ(core.on_timer(start + drain_time), Actions{kill});
+            AttemptActions{timer(start + drain_time)});
+  EXPECT_EQ(core.on_timer(start + drain_time), AttemptActions{kill});
   EXPECT_TRUE(core.verdict().output_held);
   EXPECT_FALSE(core.verdict().killed) << "the command itself was not killed";
   EXPECT_EQ(core.on_tree_killed(start + 101ms),
-            Actions{timer(start + 101ms + settle_time)});
-  EXPECT_EQ(core.on_stream_closed(start + 102ms), Actions{finish});
+            AttemptActions{timer(start + 101ms + settle_time)});
+  EXPECT_EQ(core.on_stream_closed(start + 102ms), AttemptActions{finish});
 }
 
 TEST(AttemptCore, WaitsForOthersThatAreBeingStartedAndMayHoldTheOutput) {
@@ -90,8 +92,9 @@ TEST(AttemptCore, WaitsForOthersThatAreBeingStartedAndMayHoldTheOutput) {
   (void)core.on_leader_exited(start);
   (void)core.on_probed(true, start);
   EXPECT_EQ(core.on_timer(start + drain_time, true),
-            Actions{timer(start + drain_time + 32ms)});
-  EXPECT_EQ(core.on_stream_closed(start + drain_time + 20ms), Actions{finish});
+            AttemptActions{timer(start + drain_time + 32ms)});
+  EXPECT_EQ(core.on_stream_closed(start + drain_time + 20ms),
+            AttemptActions{finish});
   EXPECT_FALSE(core.verdict().output_held);
 }
 
@@ -101,7 +104,7 @@ TEST(AttemptCore, DoesNotWaitForOthersForEver) {
   (void)core.on_leader_exited(start);
   (void)core.on_probed(true, start);
   EXPECT_EQ(core.on_timer(start + drain_time + launch_time, true),
-            Actions{kill});
+            AttemptActions{kill});
   EXPECT_TRUE(core.verdict().output_held);
 }
 
@@ -112,7 +115,8 @@ TEST(AttemptCore, ClosesAStreamThatAStrangerStillHolds) {
   (void)core.on_probed(true, start);
   (void)core.on_timer(start + drain_time);
   (void)core.on_tree_killed(start + drain_time);
-  EXPECT_EQ(core.on_timer(start + drain_time + settle_time), Actions{finish});
+  EXPECT_EQ(core.on_timer(start + drain_time + settle_time),
+            AttemptActions{finish});
   EXPECT_TRUE(core.verdict().output_held);
 }
 
@@ -120,7 +124,7 @@ TEST(AttemptCore, KillsAtOnceWhenStoppedWithoutGrace) {
   AttemptCore core{limited(), 0};
   (void)core.on_started(start);
   EXPECT_EQ(core.on_stop({.signal = SIGKILL, .grace = Duration{0}}, start),
-            Actions{kill});
+            AttemptActions{kill});
   EXPECT_TRUE(core.verdict().stopped);
   EXPECT_FALSE(core.verdict().timed_out);
 }
@@ -129,21 +133,22 @@ TEST(AttemptCore, ASecondStopCanOnlyShortenTheGrace) {
   AttemptCore core{limited(), 0};
   (void)core.on_started(start);
   (void)core.on_stop({.signal = SIGTERM, .grace = 2s}, start);
-  EXPECT_EQ(core.on_stop({.signal = SIGTERM, .grace = 5s}, start), Actions{});
+  EXPECT_EQ(core.on_stop({.signal = SIGTERM, .grace = 5s}, start),
+            AttemptActions{});
   EXPECT_EQ(core.on_stop({.signal = SIGINT, .grace = 1s}, start),
-            (Actions{signal(SIGINT), timer(start + 1s)}));
+            (AttemptActions{signal(SIGINT), timer(start + 1s)}));
 }
 
 TEST(AttemptCore, IgnoresEverythingOnceItHasEnded) {
   AttemptCore core{limited(), 0};
   (void)core.on_started(start);
   (void)core.on_leader_exited(start);
-  ASSERT_EQ(core.on_probed(true, start), Actions{finish});
-  EXPECT_EQ(core.on_stop({}, start), Actions{});
-  EXPECT_EQ(core.on_timer(start + 1h), Actions{});
-  EXPECT_EQ(core.on_probed(true, start), Actions{});
-  EXPECT_EQ(core.on_leader_exited(start), Actions{});
-  EXPECT_EQ(core.on_tree_killed(start), Actions{});
+  ASSERT_EQ(core.on_probed(true, start), AttemptActions{finish});
+  EXPECT_EQ(core.on_stop({}, start), AttemptActions{});
+  EXPECT_EQ(core.on_timer(start + 1h), AttemptActions{});
+  EXPECT_EQ(core.on_probed(true, start), AttemptActions{});
+  EXPECT_EQ(core.on_leader_exited(start), AttemptActions{});
+  EXPECT_EQ(core.on_tree_killed(start), AttemptActions{});
 }
 
 CommandSpec talking() {
@@ -154,11 +159,11 @@ CommandSpec talking() {
 
 TEST(AttemptCore, StopsWhatIsSilentForTooLong) {
   AttemptCore core{talking(), 1};
-  EXPECT_EQ(core.on_started(start), Actions{timer(start + 3s)});
+  EXPECT_EQ(core.on_started(start), AttemptActions{timer(start + 3s)});
   core.on_output(start + 2s);
-  EXPECT_EQ(core.on_timer(start + 3s), Actions{timer(start + 5s)});
+  EXPECT_EQ(core.on_timer(start + 3s), AttemptActions{timer(start + 5s)});
   EXPECT_EQ(core.on_timer(start + 5s),
-            (Actions{signal(SIGTERM), timer(start + 7s)}));
+            (AttemptActions{signal(SIGTERM), timer(start + 7s)}));
   EXPECT_TRUE(core.verdict().timed_out);
   EXPECT_TRUE(core.verdict().silent);
 }
@@ -167,9 +172,9 @@ TEST(AttemptCore, WatchesBothLimits) {
   CommandSpec spec = talking();
   spec.time_limit = 4s;
   AttemptCore core{spec, 1};
-  EXPECT_EQ(core.on_started(start), Actions{timer(start + 3s)});
+  EXPECT_EQ(core.on_started(start), AttemptActions{timer(start + 3s)});
   core.on_output(start + 2s);
-  EXPECT_EQ(core.on_timer(start + 3s), Actions{timer(start + 4s)});
+  EXPECT_EQ(core.on_timer(start + 3s), AttemptActions{timer(start + 4s)});
   (void)core.on_timer(start + 4s);
   EXPECT_TRUE(core.verdict().timed_out);
   EXPECT_FALSE(core.verdict().silent);
@@ -177,12 +182,12 @@ TEST(AttemptCore, WatchesBothLimits) {
 
 TEST(AttemptCore, ExpectsNoOutputFromClosedStreams) {
   AttemptCore without{talking(), 0};
-  EXPECT_EQ(without.on_started(start), Actions{});
+  EXPECT_EQ(without.on_started(start), AttemptActions{});
   AttemptCore core{talking(), 1};
   (void)core.on_started(start);
   (void)core.on_stream_closed(start + 1s);
-  EXPECT_EQ(core.on_timer(start + 3s), Actions{});
-  EXPECT_EQ(core.state(), State::running);
+  EXPECT_EQ(core.on_timer(start + 3s), AttemptActions{});
+  EXPECT_EQ(core.state(), AttemptState::running);
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 namespace troupe::process {
 namespace {
 
-using Kind = KeepCore::Action::Kind;
-using Actions = KeepCore::Actions;
-using State = KeepCore::State;
+using KeepKind = KeepCore::Action::Kind;
+using KeepActions = KeepCore::Actions;
+using KeepState = KeepCore::State;
 
 constexpr Duration patience = 10s;
 
@@ -23,57 +23,59 @@ KeepCore leaving_core() {
 TEST(KeepCore, WaitsForItsFirstRunnerAsForAnyOther) {
   KeepCore core{patience};
   EXPECT_EQ(core.on_begin(at(1s)),
-            (Actions{{.kind = Kind::set_timer, .at = at(11s)}}));
-  EXPECT_EQ(core.on_timer(at(11s)), (Actions{{.kind = Kind::stop_all}}));
-  EXPECT_EQ(core.state(), State::leaving);
+            (KeepActions{{.kind = KeepKind::set_timer, .at = at(11s)}}));
+  EXPECT_EQ(core.on_timer(at(11s)),
+            (KeepActions{{.kind = KeepKind::stop_all}}));
+  EXPECT_EQ(core.state(), KeepState::leaving);
 }
 
 TEST(KeepCore, PatienceBeginsAnewWithEachLoss) {
   KeepCore core{patience};
   (void)core.on_begin(at(0s));
-  EXPECT_EQ(core.on_connected(), Actions{});
-  EXPECT_EQ(core.on_timer(at(10s)), Actions{});
+  EXPECT_EQ(core.on_connected(), KeepActions{});
+  EXPECT_EQ(core.on_timer(at(10s)), KeepActions{});
   EXPECT_EQ(core.on_alone(at(20s)),
-            (Actions{{.kind = Kind::set_timer, .at = at(30s)}}));
+            (KeepActions{{.kind = KeepKind::set_timer, .at = at(30s)}}));
   EXPECT_EQ(core.on_timer(at(29s)),
-            (Actions{{.kind = Kind::set_timer, .at = at(30s)}}));
-  EXPECT_EQ(core.on_timer(at(30s)), (Actions{{.kind = Kind::stop_all}}));
+            (KeepActions{{.kind = KeepKind::set_timer, .at = at(30s)}}));
+  EXPECT_EQ(core.on_timer(at(30s)),
+            (KeepActions{{.kind = KeepKind::stop_all}}));
 }
 
 TEST(KeepCore, ARunnerThatComesWhileItLeavesMakesItStay) {
   KeepCore core = leaving_core();
-  EXPECT_EQ(core.on_connected(), Actions{});
-  EXPECT_EQ(core.on_empty(), Actions{});
-  EXPECT_EQ(core.state(), State::attended);
+  EXPECT_EQ(core.on_connected(), KeepActions{});
+  EXPECT_EQ(core.on_empty(), KeepActions{});
+  EXPECT_EQ(core.state(), KeepState::attended);
 }
 
 TEST(KeepCore, LeavesWhenTheLastCommandHasEnded) {
   KeepCore core = leaving_core();
-  EXPECT_EQ(core.on_empty(),
-            (Actions{{.kind = Kind::refuse}, {.kind = Kind::exit}}));
-  EXPECT_EQ(core.on_empty(), Actions{});
-  EXPECT_EQ(core.on_connected(), Actions{});
-  EXPECT_EQ(core.state(), State::ended);
+  EXPECT_EQ(core.on_empty(), (KeepActions{{.kind = KeepKind::refuse},
+                                          {.kind = KeepKind::exit}}));
+  EXPECT_EQ(core.on_empty(), KeepActions{});
+  EXPECT_EQ(core.on_connected(), KeepActions{});
+  EXPECT_EQ(core.state(), KeepState::ended);
 }
 
 TEST(KeepCore, ToldToEndItDoesNotComeBack) {
   KeepCore core{patience};
   (void)core.on_begin(at(0s));
   (void)core.on_connected();
-  EXPECT_EQ(core.on_told_to_end(),
-            (Actions{{.kind = Kind::refuse}, {.kind = Kind::stop_all}}));
-  EXPECT_EQ(core.on_told_to_end(), Actions{});
-  EXPECT_EQ(core.on_alone(at(1s)), Actions{});
-  EXPECT_EQ(core.on_connected(), Actions{});
-  EXPECT_EQ(core.on_empty(), (Actions{{.kind = Kind::exit}}));
+  EXPECT_EQ(core.on_told_to_end(), (KeepActions{{.kind = KeepKind::refuse},
+                                                {.kind = KeepKind::stop_all}}));
+  EXPECT_EQ(core.on_told_to_end(), KeepActions{});
+  EXPECT_EQ(core.on_alone(at(1s)), KeepActions{});
+  EXPECT_EQ(core.on_connected(), KeepActions{});
+  EXPECT_EQ(core.on_empty(), (KeepActions{{.kind = KeepKind::exit}}));
 }
 
 TEST(KeepCore, StaysAsLongAsItIsAttended) {
   KeepCore core{patience};
   (void)core.on_begin(at(0s));
   (void)core.on_connected();
-  EXPECT_EQ(core.on_empty(), Actions{});
-  EXPECT_EQ(core.on_timer(at(1h)), Actions{});
+  EXPECT_EQ(core.on_empty(), KeepActions{});
+  EXPECT_EQ(core.on_timer(at(1h)), KeepActions{});
 }
 
 }  // namespace
