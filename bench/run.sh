@@ -10,6 +10,7 @@
 #   output    how much output per second, how fair, and readers that do not read
 #   latency   from the end of a command to the start of the next one
 #   scaling   whether a command costs more if there are many others
+#   engine    what scheduling costs without commands, and timers
 #
 # Without a theme all of them, with their defaults. OPTIONs are those of
 # bench/theme_THEME.py; with --program nothing is built. Results are kept in
@@ -17,7 +18,7 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-themes=(map node start output latency scaling)
+themes=(map node start output latency scaling engine)
 
 usage() {
   sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' bench/run.sh
@@ -28,7 +29,8 @@ build() {
   # shellcheck source=scripts/build_environment.sh
   . scripts/build_environment.sh
   cmake --preset release
-  cmake --build --preset release --target troupe -- -j "$jobs" </dev/null
+  cmake --build --preset release --target troupe schedule_bench timer_bench \
+    -- -j "$jobs" </dev/null
 }
 
 case ${1:-} in

@@ -50,6 +50,8 @@ ALLOWED = {
         "that of a process of its own, which posts once and ends",
     ("processes", "cli/src/deliver_notice.cpp"):
         "becomes the command: it starts no other process",
+    ("private-headers", "bench/schedule_bench.cpp"):
+        "measures the threads of a node, which node keeps to itself",
     ("private-headers", "bench/micro_bench.cpp"):
         "measures the protocol of the warden, which process keeps to itself",
     ("private-headers", "tests/fuzz/http_request_fuzz.cpp"):

@@ -123,7 +123,9 @@ class LoopScheduler final : public caf::scheduler::abstract_coordinator {
     }
     if (!ready_.empty())
       wake();
-    const auto next = clock_.next();
+    auto next = clock_.next();
+    if (next)
+      next = end_of_tick(*next);
     if (next && next != wakes_at_)
       loop_.hooks_.wake_at(*next);
     wakes_at_ = next;
@@ -132,6 +134,8 @@ class LoopScheduler final : public caf::scheduler::abstract_coordinator {
  protected:
   void stop() override {
     stop_actors();
+    // Whoever is to get a message later is held until then.
+    clock_.cancel_all();
     const std::lock_guard lock{mutex_};
     ready_.insert(ready_.end(), arrived_.begin(), arrived_.end());
     arrived_.clear();

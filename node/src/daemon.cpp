@@ -1,3 +1,4 @@
+#include "actor_host.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
 #include "node_lock.hpp"
@@ -24,7 +25,6 @@
 #include <troupe/supervisor/child_handle.hpp>
 #include <troupe/supervisor/supervisor.hpp>
 
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -45,7 +45,6 @@ namespace {
 
 using actors::ActorRef;
 
-constexpr std::size_t actor_threads = 2;
 constexpr Duration longest_sweep = 10s;
 constexpr Duration longest_upgrade = 1min;
 constexpr Duration longest_actor_end = 5s;
@@ -254,19 +253,15 @@ Result<OwnedFd> take_over_folder(const NodeConfig& config) {
 struct Daemon::Parts {
   explicit Parts(DaemonOptions given)
       : options{std::move(given)},
-        config{std::make_shared<const NodeConfig>(options.config)},
-        actor_config{actor_threads},
-        system{actor_config} {}
+        config{std::make_shared<const NodeConfig>(options.config)} {}
 
   DaemonOptions options;
   std::shared_ptr<const NodeConfig> config;
   SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
   OwnedFd lock;
-  actors::SystemConfig actor_config;
-  actors::ActorSystem system;
-  boost::asio::io_context io{1};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
-      keep_running{io.get_executor()};
+  ActorHost host;
+  boost::asio::io_context& io = host.io();
+  actors::ActorSystem& system = host.system();
   boost::asio::steady_timer stop_timer{io};
   boost::asio::steady_timer watchdog{io};
   std::unique_ptr<process::WardenRunner> runner;
@@ -651,7 +646,7 @@ void Daemon::Parts::end() {
     if (actor)
       actors::stop(actor);
   }
-  (void)actors::await_all_actors(system, longest_actor_end);
+  (void)host.loop().await_all_actors(system, longest_actor_end);
   if (housekeeper)
     housekeeper->stop();
   store.reset();

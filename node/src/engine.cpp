@@ -1,17 +1,13 @@
+#include "actor_host.hpp"
 #include "command_tree.hpp"
 #include "pool_actor.hpp"
 
-#include <troupe/actors/actor_loop.hpp>
 #include <troupe/actors/command_actor.hpp>
 #include <troupe/actors/store_actor.hpp>
 #include <troupe/flow_control/budget.hpp>
 #include <troupe/node/engine.hpp>
 #include <troupe/process/warden_runner.hpp>
 #include <troupe/supervisor/supervisor.hpp>
-
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
 #include <random>
@@ -26,23 +22,7 @@ using actors::ActorRef;
 struct Engine::Parts {
   explicit Parts(const EngineOptions& options) : budget{options.max_commands} {}
 
-  void run_actors_at(TimePoint time) {
-    actor_timer.expires_at(time);
-    actor_timer.async_wait([this](const auto& error) {
-      if (!error)
-        loop.run();
-    });
-  }
-
-  boost::asio::io_context io{1};
-  boost::asio::steady_timer actor_timer{io};
-  actors::ActorLoop loop{
-      {.wake = [this] { boost::asio::post(io, [this] { loop.run(); }); },
-       .wake_at = [this](TimePoint time) { run_actors_at(time); }}};
-  actors::LoopSystemConfig config{loop};
-  actors::ActorSystem system{config};
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
-      keep_running{io.get_executor()};
+  ActorHost host;
   flow_control::Budget budget;
   std::atomic<std::uint64_t> last_id{0};
   std::unique_ptr<process::WardenRunner> runner;
@@ -60,9 +40,9 @@ Engine::~Engine() { (void)shutdown(); }
 Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   auto parts = std::make_unique<Parts>(options);
   auto runner = process::WardenRunner::create(
-      parts->io, {.signal_mask = options.signal_mask,
-                  .inherit_descriptors = options.inherit_descriptors,
-                  .in_our_group = options.foreground});
+      parts->host.io(), {.signal_mask = options.signal_mask,
+                         .inherit_descriptors = options.inherit_descriptors,
+                         .in_our_group = options.foreground});
   if (!runner)
     return tl::unexpected(std::move(runner.error()));
   parts->runner = std::move(*runner);
@@ -70,9 +50,10 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
                                                .seed = std::random_device{}(),
                                                .crashes = options.crashes});
   parts->state = std::make_shared<actors::StoreState>();
-  parts->front = spawn_front(parts->system, parts->state);
+  parts->front = spawn_front(parts->host.system(), parts->state);
   auto tree = supervisor::spawn_supervisor(
-      parts->system, command_tree(parts->state, *parts->deps, parts->front));
+      parts->host.system(),
+      command_tree(parts->state, *parts->deps, parts->front));
   if (!tree)
     return tl::unexpected(std::move(tree.error()));
   parts->tree = std::move(*tree);
@@ -80,13 +61,13 @@ Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options) {
   return std::unique_ptr<Engine>{new Engine{std::move(parts)}};
 }
 
-boost::asio::io_context& Engine::io() { return parts_->io; }
+boost::asio::io_context& Engine::io() { return parts_->host.io(); }
 
-actors::ActorSystem& Engine::system() { return parts_->system; }
+actors::ActorSystem& Engine::system() { return parts_->host.system(); }
 
-void Engine::run() { parts_->io.run(); }
+void Engine::run() { parts_->host.io().run(); }
 
-void Engine::stop() { parts_->io.stop(); }
+void Engine::stop() { parts_->host.io().stop(); }
 
 Result<CommandId> Engine::submit(
     std::shared_ptr<const actors::CommandRequest> request,
@@ -125,7 +106,8 @@ Result<void> Engine::shutdown(Duration limit) {
   actors::send(parts_->front, EngineEnding{});
   actors::stop(parts_->tree);
   parts_->tree = nullptr;
-  const bool ended = parts_->loop.await_all_actors(parts_->system, limit);
+  const bool ended =
+      parts_->host.loop().await_all_actors(parts_->host.system(), limit);
   parts_->runner->close(limit);
   if (!ended)
     return failure(Errc::timed_out,

@@ -146,6 +146,7 @@ struct LookAgain {
   std::uint64_t token = 0;
 };
 struct TryStoreAgain {};
+struct PaceOver {};
 struct SampleMachine {};
 
 }  // namespace
@@ -161,6 +162,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::News)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
 TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
+TROUPE_LOCAL_MESSAGE(troupe::queue::PaceOver)
 TROUPE_LOCAL_MESSAGE(troupe::queue::SampleMachine)
 
 namespace troupe::queue {
@@ -177,7 +179,6 @@ class DispatcherActor {
         random_{deps_->seed} {}
 
   Behavior make_behavior() {
-    sample();
     inherit();
     return {
         [this](const Inherited& m) { take_over(m); },
@@ -201,6 +202,11 @@ class DispatcherActor {
           record();
           give_back();
           begin_at_most_once();
+          look();
+        },
+        [this](PaceOver) {
+          is_paced_ = false;
+          record();
           look();
         },
         [this](SampleMachine) { sample(); },
@@ -269,6 +275,16 @@ class DispatcherActor {
          });
   }
 
+  /// After the last time, `last`; if so, its turn will come.
+  [[nodiscard]] bool is_too_soon(TimePoint last) {
+    const Duration left = last + deps_->store_pace - actors::now(self_);
+    if (left <= Duration{0})
+      return false;
+    if (!std::exchange(is_paced_, true))
+      actors::send_after(self_, left, PaceOver{});
+    return true;
+  }
+
   /// Whatever it was will be tried again.
   void on_trouble(const Error& error) {
     if (!std::exchange(has_store_trouble_, true)) {
@@ -333,6 +349,7 @@ class DispatcherActor {
       deps_->runner.forget(id);
     *deps_->has_taken_over = true;
     is_ready_ = true;
+    sample();
     begin_at_most_once();
     record();
     look();
@@ -377,6 +394,10 @@ class DispatcherActor {
       look_again_ = true;
       return;
     }
+    // What is here is enough for a while.
+    if (core_.waiting_here() > 0 && is_too_soon(looked_at_))
+      return;
+    looked_at_ = actors::now(self_);
     is_looking_ = true;
     look_again_ = false;
     ask(
@@ -452,7 +473,10 @@ class DispatcherActor {
       ready_[queue].push_back({claim, job->second});
     }
     give_back();
-    start_all();
+    if (is_sampling_)
+      start_all();
+    else
+      sample();
     end_look();
   }
 
@@ -586,25 +610,23 @@ class DispatcherActor {
       give_up(task, Outcome::failed, task.job->command.error().what);
       return;
     }
-    auto request = task.job->command->request_for(attempt, task.claim.argument);
-    if (!request) {
-      give_up(task, Outcome::failed, request.error().what);
+    auto command = task.job->command->command_for(attempt, task.claim.argument);
+    if (!command) {
+      give_up(task, Outcome::failed, command.error().what);
       return;
     }
     const std::uint64_t limit = task.job->command->spec().output_limit;
-    request->spec.record = {
-        .path = record_path(deps_->output_folder, attempt),
-        .most_bytes = limit != 0 ? limit : deps_->output_limit};
-    make_folder(request->spec.record.path);
+    command->record = {.path = record_path(deps_->output_folder, attempt),
+                       .most_bytes = limit != 0 ? limit : deps_->output_limit};
+    make_folder(command->record.path);
     if (task.job->command->spec().has_outputs)
-      request->spec.env.emplace_back(
-          "TROUPE_OUTPUT", outputs_path(deps_->output_folder, attempt));
+      command->env.emplace_back("TROUPE_OUTPUT",
+                                outputs_path(deps_->output_folder, attempt));
     task.is_launched = true;
     ++started_;
     const AttemptId id = to_attempt_id(attempt);
     deps_->runner.start(
-        id,
-        std::make_shared<const process::CommandSpec>(std::move(request->spec)),
+        id, std::make_shared<const process::CommandSpec>(std::move(*command)),
         nullptr, [self = actors::ref_of(self_), id](const AttemptEvent& event) {
           actors::send(self, News{id, event});
         });
@@ -612,14 +634,15 @@ class DispatcherActor {
       deps_->runner.pause(id);
   }
 
-  void make_folder(const std::string& path) {
-    std::string folder = std::filesystem::path{path}.parent_path();
+  /// That of a file.
+  void make_folder(std::string_view path) {
+    const std::string_view folder = path.substr(0, path.rfind('/'));
     if (folder == made_folder_)
       return;
     // If it cannot be made, the output is not kept, and the result says so.
     std::error_code ignored;
     std::filesystem::create_directories(folder, ignored);
-    made_folder_ = std::move(folder);
+    made_folder_ = folder;
   }
 
   // -- Ends ------------------------------------------------------------------
@@ -782,6 +805,11 @@ class DispatcherActor {
   void record() {
     if (is_recording_ || unrecorded_.empty() || has_store_trouble_)
       return;
+    // While others run, more results will come.
+    if (!is_ending_ && !tasks_.empty() && unrecorded_.size() < most_recorded &&
+        is_too_soon(recorded_at_))
+      return;
+    recorded_at_ = actors::now(self_);
     is_recording_ = true;
     const std::size_t count = std::min(unrecorded_.size(), most_recorded);
     std::vector<Completion> batch{
@@ -913,9 +941,12 @@ class DispatcherActor {
 
   // -- Looking at us ---------------------------------------------------------
 
+  /// A node that has nothing to do does not look, either.
   void sample() {
     (void)governor_.observe(deps_->sample(), core_.running());
-    actors::send_after(self_, sample_interval, SampleMachine{});
+    is_sampling_ = core_.running() > 0 || core_.waiting_here() > 0;
+    if (is_sampling_)
+      actors::send_after(self_, sample_interval, SampleMachine{});
     start_all();
   }
 
@@ -965,6 +996,7 @@ class DispatcherActor {
   std::string made_folder_;
 
   bool is_ready_ = false;  ///< What was claimed before has been taken over.
+  bool is_sampling_ = false;
   bool is_looking_ = false;
   bool look_again_ = false;
   bool is_beginning_ = false;
@@ -973,6 +1005,9 @@ class DispatcherActor {
   bool has_store_trouble_ = false;
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;
+  bool is_paced_ = false;  ///< PaceOver is on its way.
+  TimePoint looked_at_{};
+  TimePoint recorded_at_{};
   std::uint64_t started_ = 0;
   std::uint64_t ended_ = 0;
 

@@ -279,35 +279,34 @@ Result<JobCommand> JobCommand::make(JobSpec spec) {
   return JobCommand{std::move(spec), std::move(*words)};
 }
 
-Result<CommandRequest> JobCommand::request_for(
+Result<process::CommandSpec> JobCommand::command_for(
     const store::AttemptRef& attempt, const std::string& argument) const {
-  CommandRequest request = spec_.request;
+  process::CommandSpec command = spec_.request.spec;
   const std::uint64_t index = attempt.task.index;
   const std::string value =
       spec_.array ? fmt::format("{}", spec_.array->from +
                                           spec_.array->step *
                                               static_cast<std::int64_t>(index))
                   : argument;
-  auto& env = request.spec.env;
+  auto& env = command.env;
   env.emplace_back("TROUPE_JOB", fmt::format("{}", attempt.task.job.value));
   env.emplace_back("TROUPE_TASK", fmt::format("{}", index));
   env.emplace_back("TROUPE_ATTEMPT", fmt::format("{}", attempt.attempt));
   if (!template_) {
-    request.spec.argv =
+    command.argv =
         spec_.argv.empty() ? argv_without_template(spec_.words) : spec_.argv;
-    return request;
+    return command;
   }
   env.emplace_back("TROUPE_ARGUMENT", value);
   auto rendered =
       template_->render({.seq = index + 1, .values = {value}}, /*slot=*/1);
   if (!rendered)
     return tl::unexpected(std::move(rendered.error()));
-  request.spec.argv =
-      rendered->shell_text.empty()
-          ? std::move(rendered->argv)
-          : std::vector<std::string>{"/bin/sh", "-c",
-                                     std::move(rendered->shell_text)};
-  return request;
+  command.argv = rendered->shell_text.empty()
+                     ? std::move(rendered->argv)
+                     : std::vector<std::string>{
+                           "/bin/sh", "-c", std::move(rendered->shell_text)};
+  return command;
 }
 
 std::string text_of(const JobSpec& spec) {

@@ -30,7 +30,7 @@ tl::unexpected<Error> no_group(const std::string& name) {
   return failure(Errc::not_found, fmt::format("no group {}", name));
 }
 
-bool is_in(const JobInfo& job, JobSet set) {
+bool is_job_in(const JobInfo& job, JobSet set) {
   switch (set) {
     case JobSet::all:
       return true;
@@ -735,7 +735,7 @@ Result<std::vector<JobInfo>> ModelStore::jobs(const JobFilter& filter,
          std::find(tags.begin(), tags.end(), *filter.tag) == tags.end()))
       continue;
     JobInfo listed = info(id, job);
-    if (is_in(listed, filter.set))
+    if (is_job_in(listed, filter.set))
       found.push_back(std::move(listed));
   }
   return found;
@@ -859,7 +859,7 @@ Result<std::vector<JobId>> ModelStore::oldest_ended(JobSet set,
                                                     std::uint32_t limit) {
   std::vector<std::pair<WallTime, JobId>> ended;
   for (const auto& [id, job] : jobs_) {
-    if (job.ended && !job.job.run && is_in(info(id, job), set))
+    if (job.ended && !job.job.run && is_job_in(info(id, job), set))
       ended.emplace_back(*job.ended, id);
   }
   std::sort(ended.begin(), ended.end());

@@ -32,7 +32,7 @@ Errc code_of(int result) {
               sqlite3_errmsg(database)};
 }
 
-void check(sqlite3* database, int result) {
+void check_result(sqlite3* database, int result) {
   if (result != SQLITE_OK)
     fail(database);
 }
@@ -42,9 +42,9 @@ void check(sqlite3* database, int result) {
 Statement::Statement(sqlite3* database, std::string_view sql)
     : database_{database} {
   sqlite3_stmt* statement = nullptr;
-  check(database,
-        sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()),
-                           SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
+  check_result(database, sqlite3_prepare_v3(
+                             database, sql.data(), static_cast<int>(sql.size()),
+                             SQLITE_PREPARE_PERSISTENT, &statement, nullptr));
   statement_.reset(statement);
 }
 
@@ -68,19 +68,20 @@ std::string Statement::bytes(int column) const {
                          : std::string{data, static_cast<std::size_t>(size)};
 }
 
-void Statement::bind_bytes(int index, std::string_view value) {
+void Statement::bind_bytes(int index, std::string_view value,
+                           sqlite3_destructor_type lifetime) {
   // A null pointer would be NULL.
-  check(database_, sqlite3_bind_blob64(statement_.get(), index,
-                                       value.empty() ? "" : value.data(),
-                                       value.size(), SQLITE_TRANSIENT));
+  check_result(database_, sqlite3_bind_blob64(statement_.get(), index,
+                                              value.empty() ? "" : value.data(),
+                                              value.size(), lifetime));
 }
 
 void Statement::bind_number(int index, std::int64_t value) {
-  check(database_, sqlite3_bind_int64(statement_.get(), index, value));
+  check_result(database_, sqlite3_bind_int64(statement_.get(), index, value));
 }
 
 void Statement::bind_null(int index) {
-  check(database_, sqlite3_bind_null(statement_.get(), index));
+  check_result(database_, sqlite3_bind_null(statement_.get(), index));
 }
 
 Database::Database(const std::string& path) {
@@ -96,8 +97,8 @@ Database::Database(const std::string& path) {
 }
 
 void Database::execute(const char* sql) {
-  check(database_.get(),
-        sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr));
+  check_result(database_.get(),
+               sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr));
 }
 
 std::int64_t Database::number(std::string_view sql) {

@@ -22,10 +22,7 @@ class Statement {
   /// Forgets the run before and sets ?1, ?2, ..
   template <class... Values>
   Statement& bind(const Values&... values) {
-    sqlite3_reset(statement_.get());
-    int index = 0;
-    (bind_one(++index, values), ...);
-    return *this;
+    return bind_all(SQLITE_TRANSIENT, values...);
   }
   /// Gives up rows that were not read: until then the look at the database
   /// goes on.
@@ -39,7 +36,8 @@ class Statement {
   }
   template <class... Values>
   void run(const Values&... values) {
-    bind(values...).run();
+    // They stay for as long as it runs, and need not be copied.
+    bind_all(SQLITE_STATIC, values...).run();
   }
 
   [[nodiscard]] std::int64_t number(int column) const {
@@ -57,21 +55,32 @@ class Statement {
     }
   };
 
+  template <class... Values>
+  Statement& bind_all([[maybe_unused]] sqlite3_destructor_type lifetime,
+                      const Values&... values) {
+    sqlite3_reset(statement_.get());
+    int index = 0;
+    (bind_one(++index, values, lifetime), ...);
+    return *this;
+  }
   template <class T>
-  void bind_one(int index, const T& value) {
+  void bind_one(int index, const T& value,
+                [[maybe_unused]] sqlite3_destructor_type lifetime) {
     if constexpr (std::is_convertible_v<const T&, std::string_view>)
-      bind_bytes(index, value);
+      bind_bytes(index, value, lifetime);
     else
       bind_number(index, static_cast<std::int64_t>(value));
   }
   template <class T>
-  void bind_one(int index, const std::optional<T>& value) {
+  void bind_one(int index, const std::optional<T>& value,
+                sqlite3_destructor_type lifetime) {
     if (value)
-      bind_one(index, *value);
+      bind_one(index, *value, lifetime);
     else
       bind_null(index);
   }
-  void bind_bytes(int index, std::string_view value);
+  void bind_bytes(int index, std::string_view value,
+                  sqlite3_destructor_type lifetime);
   void bind_number(int index, std::int64_t value);
   void bind_null(int index);
 

@@ -17,7 +17,7 @@ namespace troupe::store {
 namespace {
 
 constexpr std::int64_t application_id = 0x54727065;  // "Trpe"
-constexpr std::int64_t newest_schema = 3;
+constexpr std::int64_t newest_schema = 4;
 constexpr int pages_given_back = 1000;  ///< At a time; 4 MB.
 
 // What each version has added; a file of an older one gets what it lacks.
@@ -85,7 +85,9 @@ DROP INDEX job_ended;
 CREATE INDEX job_ended ON job(ended, id) WHERE ended IS NOT NULL AND run=0;
 )";
 constexpr const char* schema_3 = "ALTER TABLE attempt ADD COLUMN started INT;";
-constexpr const char* schemas[] = {schema_1, schema_2, schema_3};
+/// What is running is little: the index cost more than looking at all of it.
+constexpr const char* schema_4 = "DROP INDEX running_session;";
+constexpr const char* schemas[] = {schema_1, schema_2, schema_3, schema_4};
 static_assert(std::size(schemas) == newest_schema);
 
 std::int64_t to_stored(WallTime time) {
@@ -269,7 +271,7 @@ class SqliteStore::Tables {
   template <class F>
   auto act(F work) -> Result<decltype(work())> {
     try {
-      database_.execute(in_batch_ ? "SAVEPOINT call" : "BEGIN IMMEDIATE");
+      sql(in_batch_ ? "SAVEPOINT call" : "BEGIN IMMEDIATE").run();
       if constexpr (std::is_void_v<decltype(work())>) {
         work();
         end();
@@ -513,14 +515,14 @@ class SqliteStore::Tables {
     std::vector<Recorded> recorded;
     for (const Completion& completion : completions) {
       const AttemptRef& attempt = completion.attempt;
-      if (!held(session, attempt)) {
+      if (!take_running(session, attempt)) {
         recorded.push_back(was_of(session, attempt) ? Recorded::already
                                                     : Recorded::fenced);
         continue;
       }
       recorded.push_back(Recorded::yes);
       Row& job = row(attempt.task.job);
-      stop_running(job, attempt.task);
+      --job.counts.running;
       if (completion.retry_at && !job.cancelled) {
         add_timer(*completion.retry_at, attempt, /*is_job=*/false,
                   session.value);
@@ -539,10 +541,10 @@ class SqliteStore::Tables {
 
   void release(const SessionId& session, std::span<const AttemptRef> attempts) {
     for (const AttemptRef& attempt : attempts) {
-      if (!held(session, attempt))
+      if (!take_running(session, attempt))
         continue;
       Row& job = row(attempt.task.job);
-      stop_running(job, attempt.task);
+      --job.counts.running;
       add_again(job, {attempt.task, attempt.attempt - 1}, "");
       ++(attempt.attempt == 1 ? job.counts.waiting : job.counts.retrying);
     }
@@ -1298,7 +1300,7 @@ class SqliteStore::Tables {
       keep(row);
     touched_.clear();
     let_go();
-    database_.execute(in_batch_ ? "RELEASE call" : "COMMIT");
+    sql(in_batch_ ? "RELEASE call" : "COMMIT").run();
   }
 
   void let_go() {
@@ -1353,20 +1355,40 @@ class SqliteStore::Tables {
       --job.again;
       --(attempt.attempt == 0 ? job.counts.waiting : job.counts.retrying);
       ++attempt.attempt;
-      add_claim(job, attempt, session, claims);
+      add_running(job, attempt, session);
+      claims.push_back(claim_of(attempt));
     }
-    while (claims.size() < limit && job.next < job.counts.tasks) {
-      --job.counts.waiting;
-      add_claim(job, {{job.id, job.next++}, 1}, session, claims);
+    claim_next(job, session, limit - claims.size(), claims);
+  }
+
+  /// Of those that were never claimed before.
+  void claim_next(Row& job, const SessionId& session, std::uint64_t limit,
+                  std::vector<Claim>& claims) {
+    const std::uint64_t from = job.next;
+    job.next += std::min(limit, job.counts.tasks - from);
+    job.counts.waiting -= job.next - from;
+    // Many have none.
+    auto& arguments =
+        sql("SELECT idx, argument FROM argument WHERE job=?1 AND idx>=?2 AND "
+            "idx<?3 ORDER BY idx");
+    bool has_argument = arguments.bind(job.id.value, from, job.next).step();
+    for (std::uint64_t index = from; index < job.next; ++index) {
+      const AttemptRef attempt{{job.id, index}, 1};
+      add_running(job, attempt, session);
+      claims.push_back({.attempt = attempt});
+      if (!has_argument ||
+          static_cast<std::uint64_t>(arguments.number(0)) != index)
+        continue;
+      claims.back().argument = arguments.bytes(1);
+      has_argument = arguments.step();
     }
   }
 
-  void add_claim(Row& job, const AttemptRef& attempt, const SessionId& session,
-                 std::vector<Claim>& claims) {
+  void add_running(Row& job, const AttemptRef& attempt,
+                   const SessionId& session) {
     ++job.counts.running;
     sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
         .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
-    claims.push_back(claim_of(attempt));
   }
 
   Claim claim_of(const AttemptRef& attempt) {
@@ -1434,6 +1456,16 @@ class SqliteStore::Tables {
     if (started && *started &&
         row(completion.attempt.task.job).delivery == Delivery::at_most_once)
       refuse(Errc::invalid_argument, "started at most once");
+  }
+
+  /// Ends an attempt that the session holds; false if it does not hold it. The
+  /// count of the job is the caller's.
+  bool take_running(const SessionId& session, const AttemptRef& attempt) {
+    sql("DELETE FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+        "session=?4")
+        .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
+             session.value);
+    return database_.changes() > 0;
   }
 
   void stop_running(Row& job, const TaskRef& task) {

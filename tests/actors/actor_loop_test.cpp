@@ -120,6 +120,22 @@ TEST_F(ActorLoopTest, ItIsWokenWhenTheFirstTimerIsDue) {
   kill(soon);
 }
 
+/// Or else the system would wait for the thread of the actor for ever.
+TEST_F(ActorLoopTest, ATimerDoesNotKeepAnActorWithAThreadOfItsOwn) {
+  const ActorRef sleeper = spawn_detached<Sleeper>(system, 1h);
+  while (!wakes_at)
+    loop.run();
+  kill(sleeper);
+}
+
+TEST_F(ActorLoopTest, ItIsWokenAtTheEndOfATickOnly) {
+  const ActorRef sleeper = spawn<Sleeper>(system, 1h);
+  run_until_idle();
+  ASSERT_TRUE(wakes_at);
+  EXPECT_EQ(wakes_at->time_since_epoch() % tick, Duration{0});
+  kill(sleeper);
+}
+
 TEST_F(ActorLoopTest, WhatIsDueIsDelivered) {
   const ActorRef sleeper = spawn<Sleeper>(system, Duration{0});
   run_until_idle();

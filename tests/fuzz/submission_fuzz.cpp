@@ -20,7 +20,7 @@ void read(const Json& json) {
     TROUPE_ASSERT(submission->count <= store::most_tasks);
     const auto command = queue::JobCommand::make(*spec);
     TROUPE_ASSERT(command.has_value());
-    (void)command->request_for({{store::JobId{1}, 7}, 1}, "a b");
+    (void)command->command_for({{store::JobId{1}, 7}, 1}, "a b");
     (void)to_json(SeenJob{{.id = store::JobId{1}, .job = submission->job}},
                   true);
   } else {

@@ -40,7 +40,9 @@ TEST_F(AttemptEnd, ASuccessIsRecordedWithWhatItTook) {
   const auto end = end_with(ExitReport{.wall = 5ms, .stdout_bytes = 3});
   EXPECT_EQ(end.completion.outcome, Outcome::success);
   EXPECT_EQ(end.completion.retry_at, std::nullopt);
-  EXPECT_THAT(end.completion.detail, HasSubstr("\"wall_ms\":5.0"));
+  EXPECT_EQ(end.completion.detail,
+            R"({"wall_ms":5,"user_ms":0,"system_ms":0,"max_rss_bytes":0,)"
+            R"("output_bytes":3})");
   EXPECT_EQ(end.for_group, DispatchCore::End::success);
 }
 
@@ -52,6 +54,9 @@ TEST_F(AttemptEnd, ACauseDecidesWhetherAFailureIsTriedAgain) {
   EXPECT_EQ(other.completion.retry_at, std::nullopt);
   EXPECT_THAT(other.completion.detail,
               HasSubstr(R"("causes":[{"kind":"exit_code","number":1)"));
+  const auto json = Json::parse(other.completion.detail);
+  EXPECT_TRUE(json.contains("cause"));
+  EXPECT_TRUE(json.contains("wall_ms"));
 }
 
 TEST_F(AttemptEnd, AFailureIsTriedAgainAfterAPauseThatGrows) {

@@ -68,6 +68,7 @@ class DispatcherTest : public actors::ActorTest {
         .dispatch = {},
         .governor = {.max_running = 100},
         .output_folder = folder.path(),
+        .store_pace = store_pace,
         .adopted = adopted,
         .has_taken_over = has_taken_over,
         .on_change = [](JobId) {},
@@ -78,7 +79,11 @@ class DispatcherTest : public actors::ActorTest {
               looked_for = texts;
               tell_texts = done;
             },
-        .sample = [] { return flow_control::MachineSample{}; },
+        .sample =
+            [this] {
+              ++samples;
+              return flow_control::MachineSample{};
+            },
         .has_disk_space = [this] { return has_space; },
         .wall_now = [this] { return wall_now(); }});
     const Bear bear{[deps](actors::Actor* parent) {
@@ -127,7 +132,9 @@ class DispatcherTest : public actors::ActorTest {
   std::set<AttemptId> adopted;
   std::shared_ptr<std::atomic<bool>> has_taken_over =
       std::make_shared<std::atomic<bool>>(false);
+  Duration store_pace{0};
   bool has_space = true;
+  int samples = 0;
   std::vector<std::string> looked_for;
   std::function<void(std::vector<bool>)> tell_texts;
   actors::ActorRef nursery;
@@ -315,6 +322,50 @@ TEST_F(DispatcherTest, WithoutSpaceNothingStartsAndTheReasonIsTold) {
   has_space = true;
   advance(2s);
   EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(DispatcherTest, ResultsThatComeOneAfterTheOtherAreRecordedTogether) {
+  store_pace = 10ms;
+  advance(1s);
+  const auto dispatcher = start();
+  submit_to(dispatcher, 5);
+  const JobId job{1};
+  exit(id_of(job, 0), 0);
+  EXPECT_TRUE(task(job, 0).result);
+  exit(id_of(job, 1), 0);
+  exit(id_of(job, 2), 0);
+  EXPECT_FALSE(task(job, 1).result);
+  EXPECT_FALSE(task(job, 2).result);
+  advance(10ms);
+  EXPECT_TRUE(task(job, 1).result);
+  EXPECT_TRUE(task(job, 2).result);
+}
+
+TEST_F(DispatcherTest, WhatEndsAsTheLastIsRecordedAtOnce) {
+  store_pace = 10ms;
+  advance(1s);
+  const auto dispatcher = start();
+  submit_to(dispatcher, 2);
+  const JobId job{1};
+  exit(id_of(job, 0), 0);
+  exit(id_of(job, 1), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+}
+
+TEST_F(DispatcherTest, LooksAtTheMachineOnlyWhileThereIsSomethingToDo) {
+  const auto dispatcher = start();
+  const int at_first = samples;
+  advance(10s);
+  EXPECT_EQ(samples, at_first);
+  submit_to(dispatcher, 1);
+  EXPECT_EQ(samples, at_first + 1);
+  advance(2s);
+  EXPECT_GE(samples, at_first + 3);
+  exit(id_of(JobId{1}, 0), 0);
+  advance(1s);
+  const int at_last = samples;
+  advance(10s);
+  EXPECT_EQ(samples, at_last);
 }
 
 TEST_F(DispatcherTest, AtTheEndWhatRunsWaitsAgainAsIfItHadNotRun) {

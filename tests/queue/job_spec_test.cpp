@@ -80,8 +80,8 @@ TEST(JobSpec, WhatTheStoreCannotHaveWrittenIsCorrupt) {
 TEST(JobCommand, OneWordIsShellTextAndSeveralAreNot) {
   const auto argv = [](const char* json) {
     return JobCommand::make(read(json))
-        ->request_for({{store::JobId{1}, 0}, 1}, "")
-        ->spec.argv;
+        ->command_for({{store::JobId{1}, 0}, 1}, "")
+        ->argv;
   };
   EXPECT_THAT(argv(R"({"words":["a | b"]})"),
               ElementsAre("/bin/sh", "-c", "a | b"));
@@ -93,30 +93,29 @@ TEST(JobCommand, OneWordIsShellTextAndSeveralAreNot) {
 TEST(JobCommand, WhatIsToBeExecutedIsNotReadAsShellText) {
   JobSpec spec = read(R"({"words":["for people"]})");
   spec.argv = {"/a program; rm"};
-  const auto request =
-      JobCommand::make(spec)->request_for({{store::JobId{7}, 0}, 1}, "");
-  EXPECT_THAT(request->spec.argv, ElementsAre("/a program; rm"));
+  const auto command =
+      JobCommand::make(spec)->command_for({{store::JobId{7}, 0}, 1}, "");
+  EXPECT_THAT(command->argv, ElementsAre("/a program; rm"));
 }
 
 TEST(JobCommand, TheArgumentOfATaskStandsForItsReplacementString) {
   JobSpec spec = read(R"({"words":["gzip","{}"]})");
   spec.has_arguments = true;
-  const auto request =
-      JobCommand::make(spec)->request_for({{store::JobId{7}, 3}, 2}, "a b;c");
-  EXPECT_THAT(request->spec.argv, ElementsAre("gzip", "a b;c"));
-  EXPECT_THAT(request->spec.env, Contains(Pair("TROUPE_JOB", "7")));
-  EXPECT_THAT(request->spec.env, Contains(Pair("TROUPE_TASK", "3")));
-  EXPECT_THAT(request->spec.env, Contains(Pair("TROUPE_ATTEMPT", "2")));
-  EXPECT_THAT(request->spec.env, Contains(Pair("TROUPE_ARGUMENT", "a b;c")));
+  const auto command =
+      JobCommand::make(spec)->command_for({{store::JobId{7}, 3}, 2}, "a b;c");
+  EXPECT_THAT(command->argv, ElementsAre("gzip", "a b;c"));
+  EXPECT_THAT(command->env, Contains(Pair("TROUPE_JOB", "7")));
+  EXPECT_THAT(command->env, Contains(Pair("TROUPE_TASK", "3")));
+  EXPECT_THAT(command->env, Contains(Pair("TROUPE_ATTEMPT", "2")));
+  EXPECT_THAT(command->env, Contains(Pair("TROUPE_ARGUMENT", "a b;c")));
 }
 
 TEST(JobCommand, TheArgumentOfAnArrayIsItsNumber) {
   JobSpec spec = read(R"({"words":["sim","{}"]})");
   spec.array = ArrayRange{10, 5};
-  EXPECT_THAT(JobCommand::make(spec)
-                  ->request_for({{store::JobId{1}, 2}, 1}, "")
-                  ->spec.argv,
-              ElementsAre("sim", "20"));
+  EXPECT_THAT(
+      JobCommand::make(spec)->command_for({{store::JobId{1}, 2}, 1}, "")->argv,
+      ElementsAre("sim", "20"));
 }
 
 TEST(JobCommand, AnArrayWithoutReplacementStringIsTheSameForEachTask) {
@@ -124,8 +123,8 @@ TEST(JobCommand, AnArrayWithoutReplacementStringIsTheSameForEachTask) {
     JobSpec spec = read(json);
     spec.array = ArrayRange{10, 5};
     return JobCommand::make(spec)
-        ->request_for({{store::JobId{1}, 2}, 1}, "")
-        ->spec.argv;
+        ->command_for({{store::JobId{1}, 2}, 1}, "")
+        ->argv;
   };
   EXPECT_THAT(argv(R"({"words":["sleep 0.05"]})"),
               ElementsAre("sleep", "0.05"));

@@ -90,7 +90,8 @@ TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
       open()->open_job({.request_id = "r", .name = "n"}, now)->job;
   sqlite3* file = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &file), SQLITE_OK);
-  // As it was before there were runs, and times in attempts.
+  // As it was before there were runs, and times in attempts, and with an index
+  // that is not there any more.
   EXPECT_EQ(sqlite3_exec(file,
                          "DROP INDEX job_ended; DROP INDEX job_run;"
                          "ALTER TABLE job DROP COLUMN run;"
@@ -98,6 +99,8 @@ TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
                          "IS NOT NULL;"
                          "DROP TABLE run; DROP TABLE run_event;"
                          "ALTER TABLE attempt DROP COLUMN started;"
+                         "CREATE INDEX running_session ON running(session, "
+                         "job, idx);"
                          "PRAGMA user_version=1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK)

@@ -19,8 +19,9 @@ class ActorLoop {
   struct Hooks {
     /// Has run() called soon, on the thread of the loop. From any thread.
     std::function<void()> wake;
-    /// Has run() called at that time, and not at an earlier one any more. From
-    /// the thread of the loop.
+    /// Has run() called at that time, and not at an earlier one any more. It
+    /// is the end of a tick, so that timers that are due together cost one
+    /// call. From the thread of the loop.
     std::function<void(TimePoint)> wake_at;
   };
 

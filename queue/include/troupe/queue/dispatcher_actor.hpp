@@ -31,6 +31,11 @@ struct DispatcherDeps {
   std::string output_folder;       ///< Is there; what is in it is ours.
   std::uint64_t output_limit = 0;  ///< Bytes kept per attempt; 0 for all.
   std::uint64_t seed = 0;
+  /// Of results that come one after the other so many are recorded together,
+  /// and so is what is claimed ahead: each transaction costs a sync of the
+  /// disk. What comes alone is recorded at once. Until then the runner
+  /// remembers it.
+  Duration store_pace = 20ms;
   /// What of this session the runner knew before any dispatcher began: adopted.
   std::set<process::AttemptId> adopted;
   /// Whether a dispatcher of this process has taken over what there was. From

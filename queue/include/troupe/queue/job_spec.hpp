@@ -70,7 +70,7 @@ class JobCommand {
   /// and TROUPE_ARGUMENT in its environment.
   ///
   /// Errors: invalid_argument (too long with this argument).
-  [[nodiscard]] Result<actors::CommandRequest> request_for(
+  [[nodiscard]] Result<process::CommandSpec> command_for(
       const store::AttemptRef& attempt, const std::string& argument) const;
 
  private:
