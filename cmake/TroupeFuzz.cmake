@@ -25,5 +25,6 @@ function(troupe_fuzz name)
     set_tests_properties(fuzz.${name} PROPERTIES LABELS unit TIMEOUT 60
       ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}")
   endif()
+  set_target_properties(${name}_fuzz PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(${name}_fuzz PRIVATE ${FUZZ_LINKS} troupe::warnings)
 endfunction()

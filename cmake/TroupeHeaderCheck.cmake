@@ -25,6 +25,7 @@ function(troupe_header_check part)
     return()
   endif()
   add_library(troupe_${part}_header_check OBJECT EXCLUDE_FROM_ALL ${sources})
+  set_target_properties(troupe_${part}_header_check PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(troupe_${part}_header_check
                         PRIVATE troupe::${part} troupe::warnings)
   if(NOT TARGET header_check)

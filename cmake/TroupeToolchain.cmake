@@ -4,12 +4,14 @@
 #   TROUPE_SANITIZE   "address,undefined", "thread" or empty
 #   TROUPE_COVERAGE   instrument for gcov
 #   TROUPE_FUZZ       instrument for libFuzzer and offer tests/fuzz (clang)
+#   TROUPE_UNITY      compile the sources of a target in batches
 include_guard(GLOBAL)
 include(CTest)
 
 option(TROUPE_WERROR "Treat warnings as errors" OFF)
 option(TROUPE_COVERAGE "Instrument for gcov" OFF)
 option(TROUPE_FUZZ "Instrument for libFuzzer" OFF)
+option(TROUPE_UNITY "Compile the sources of a target in batches" OFF)
 set(TROUPE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -22,6 +24,20 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
 endif()
 
+# Most of the time of a compiler goes into headers, above all CAF's: ten
+# sources that are compiled as one pay for them once. For builds of everything:
+# when one file has changed, its batch is compiled again.
+if(TROUPE_UNITY)
+  set(CMAKE_UNITY_BUILD ON)
+  if(NOT CMAKE_UNITY_BUILD_BATCH_SIZE)
+    set(CMAKE_UNITY_BUILD_BATCH_SIZE 10)
+  endif()
+endif()
+set(unity_gcc OFF)
+if(TROUPE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(unity_gcc ON)
+endif()
+
 # The sloppiness is what lets ccache serve files that use a precompiled header.
 find_program(TROUPE_CCACHE ccache)
 if(TROUPE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -32,9 +48,13 @@ endif()
 add_library(troupe_warnings INTERFACE)
 add_library(troupe::warnings ALIAS troupe_warnings)
 target_compile_options(troupe_warnings INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
-  -Wcast-qual -Woverloaded-virtual -Wconversion -Wsign-conversion
-  -Wimplicit-fallthrough -Wswitch-enum
+  -Wall -Wextra -Wpedantic
+  # In a batch, what is local to one source is global to the others; and GCC
+  # takes each of them for a header.
+  $<IF:$<BOOL:${unity_gcc}>,-Wshadow=local,-Wshadow>
+  $<$<BOOL:${unity_gcc}>:-Wno-subobject-linkage>
+  -Wnon-virtual-dtor -Wold-style-cast -Wcast-qual -Woverloaded-virtual
+  -Wconversion -Wsign-conversion -Wimplicit-fallthrough -Wswitch-enum
   # Designated initializers name what differs from the defaults.
   -Wno-missing-field-initializers
   # GCC 12 reports a std::string concatenation out of libstdc++ under C++20.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the dev preset and runs every test.
+# Installs what is missing, builds the ci preset and runs every test.
 #
 #   scripts/test.sh [CTEST-OPTION...]     for example: -L unit, -R Quantity
 #
@@ -23,14 +23,14 @@ if [ -t 0 ]; then
   limited+=(--foreground)
 fi
 
-cmake --preset dev
+cmake --preset ci
 "${limited[@]}" "$build_limit" \
-  cmake --build --preset dev -- -j "$jobs" </dev/null
+  cmake --build --preset ci -- -j "$jobs" </dev/null
 
-log=build/dev/test.log
+log=build/ci/test.log
 status=0
 "${limited[@]}" "$tests_limit" \
-  ctest --preset dev -j "$jobs" --no-tests=error "$@" </dev/null |
+  ctest --preset ci -j "$jobs" --no-tests=error "$@" </dev/null |
   tee "$log" || status=$?
 if [ "$status" -eq 124 ]; then
   echo "the tests did not end within $tests_limit and were stopped"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs the tests that need cgroup v2 with its controllers in a kernel of their
-# own (user-mode Linux), since few machines let a test have them. Needs a dev
-# build; not part of the suite.
+# own (user-mode Linux), since few machines let a test have them. Needs what
+# scripts/test.sh builds; not part of the suite.
 #
 #   scripts/test_cgroups.sh [BUILD-FOLDER]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=${1:-$root/build/dev}
+build=${1:-$root/build/ci}
 command -v linux.uml > /dev/null || apt-get install -y user-mode-linux
 
 # The kernel sees the files of this machine, read-only, and empty folders for

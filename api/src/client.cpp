@@ -11,9 +11,10 @@ namespace troupe::api {
 namespace {
 
 /// Our end of one connection, cut into lines.
-class Line {
+class LineSocket {
  public:
-  Line(const std::string& path, Duration limit) : socket_{path}, limit_{limit} {
+  LineSocket(const std::string& path, Duration limit)
+      : socket_{path}, limit_{limit} {
     restart_deadline();
   }
 
@@ -62,7 +63,7 @@ class Line {
   std::size_t taken_ = 0;  ///< Of the front of `bytes_`.
 };
 
-Result<void> ask(Line& line, const Json& what) {
+Result<void> ask(LineSocket& line, const Json& what) {
   const std::string text = request_line(what);
   if (text.size() > most_request_bytes + 1)
     return failure(Errc::invalid_argument,
@@ -73,7 +74,7 @@ Result<void> ask(Line& line, const Json& what) {
   return line.send(text);
 }
 
-Result<Json> converse(Line& line, const Json& what,
+Result<Json> converse(LineSocket& line, const Json& what,
                       const EventHandler& on_event) {
   if (auto asked = ask(line, what); !asked)
     return tl::unexpected{std::move(asked.error())};
@@ -95,13 +96,13 @@ Result<Json> converse(Line& line, const Json& what,
 
 Result<Json> request(const std::string& path, const Json& what,
                      Duration limit) {
-  Line line{path, limit};
+  LineSocket line{path, limit};
   return converse(line, what, [](const Json&) { return true; });
 }
 
 Result<Json> stream(const std::string& path, const Json& what, Duration limit,
                     const EventHandler& on_event) {
-  Line line{path, limit};
+  LineSocket line{path, limit};
   return converse(line, what, [&](const Json& event) {
     const bool goes_on = on_event(event);
     line.restart_deadline();

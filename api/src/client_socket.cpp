@@ -14,7 +14,7 @@
 namespace troupe::api {
 namespace {
 
-constexpr std::size_t read_bytes = 64 << 10;
+constexpr std::size_t receive_bytes = 64 << 10;
 /// A server that is busy cannot be waited for: there is no event for it.
 constexpr Duration connect_pause = 10ms;
 constexpr Duration longest_poll = 1h;
@@ -94,7 +94,7 @@ Result<std::size_t> ClientSocket::send(std::string_view bytes) {
 
 Result<std::size_t> ClientSocket::receive(std::string& bytes) {
   while (true) {
-    std::array<char, read_bytes> buffer;
+    std::array<char, receive_bytes> buffer;
     const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (size > 0) {
       bytes.append(buffer.data(), static_cast<std::size_t>(size));

@@ -29,7 +29,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr std::size_t read_bytes = 16 << 10;
+constexpr std::size_t http_read_bytes = 16 << 10;
 /// After our last byte: a client that is still sending would otherwise not
 /// come to read why it was refused.
 constexpr Duration linger_time = 1s;
@@ -70,22 +70,22 @@ WholeAnswer answer_of(const Refusal& refusal) {
           .retry_after = refusal.retry_after};
 }
 
-class Connection;
+class HttpConnection;
 
 /// Whose connections they are.
-class ConnectionOwner {
+class HttpConnectionOwner {
  public:
-  virtual ~ConnectionOwner() = default;
+  virtual ~HttpConnectionOwner() = default;
   virtual void handle(Accepted accepted, const HttpResponder& responder) = 0;
-  virtual void forget(const std::shared_ptr<Connection>& connection) = 0;
+  virtual void forget(const std::shared_ptr<HttpConnection>& connection) = 0;
 };
 
 /// One client, on the I/O thread: asks, waits for what comes, asks again.
-class Connection : public std::enable_shared_from_this<Connection> {
+class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  Connection(asio::io_context& io, OwnedFd fd, ConnectionOwner& owner,
-             const Router& router, const Caller& caller,
-             const HttpLimits& limits)
+  HttpConnection(asio::io_context& io, OwnedFd fd, HttpConnectionOwner& owner,
+                 const Router& router, const Caller& caller,
+                 const HttpLimits& limits)
       : io_{io},
         socket_{io},
         timer_{io},
@@ -449,9 +449,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return;
     }
     reader_ = RequestReader{router_, caller_, limits_.header_bytes};
-    if (in_flight_.capacity() > read_bytes)
+    if (in_flight_.capacity() > http_read_bytes)
       in_flight_ = {};  // Many idle connections may have had long answers.
-    if (unsent_.capacity() > read_bytes)
+    if (unsent_.capacity() > http_read_bytes)
       unsent_ = {};
     begin_request();
     if (inbox_.empty())
@@ -481,8 +481,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::io_context& io_;
   asio::local::stream_protocol::socket socket_;
   asio::steady_timer timer_;
-  ConnectionOwner* owner_;  ///< None any more once closed.
-  const Router& router_;    ///< Of the owner; not used once closed.
+  HttpConnectionOwner* owner_;  ///< None any more once closed.
+  const Router& router_;        ///< Of the owner; not used once closed.
   const Caller caller_;
   const HttpLimits limits_;
   RequestReader reader_;
@@ -491,7 +491,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool keeps_alive_ = false;
   bool has_heartbeat_ = false;
   bool is_watching_ = false;
-  std::array<char, read_bytes> buffer_{};
+  std::array<char, http_read_bytes> buffer_{};
   std::string inbox_;
   std::string unsent_;
   std::string in_flight_;
@@ -500,10 +500,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 };
 
 /// Reaches a connection from any thread.
-class Line {
+class ConnectionLine {
  public:
-  Line(asio::io_context& io, std::weak_ptr<Connection> connection,
-       ExchangePtr exchange)
+  ConnectionLine(asio::io_context& io, std::weak_ptr<HttpConnection> connection,
+                 ExchangePtr exchange)
       : io_{io},
         connection_{std::move(connection)},
         exchange_{std::move(exchange)} {}
@@ -511,7 +511,7 @@ class Line {
   [[nodiscard]] Exchange& exchange() const { return *exchange_; }
 
   /// To the same connection, about another exchange.
-  [[nodiscard]] Line with(ExchangePtr exchange) const {
+  [[nodiscard]] ConnectionLine with(ExchangePtr exchange) const {
     return {io_, connection_, std::move(exchange)};
   }
 
@@ -527,7 +527,7 @@ class Line {
 
   void cut_off(std::string_view reason) const {
     if (!exchange_->is_closed.exchange(true))
-      post([reason](Connection& connection, const ExchangePtr& exchange) {
+      post([reason](HttpConnection& connection, const ExchangePtr& exchange) {
         connection.cut_off(exchange, reason);
       });
   }
@@ -554,7 +554,7 @@ class Line {
 
  private:
   asio::io_context& io_;
-  std::weak_ptr<Connection> connection_;
+  std::weak_ptr<HttpConnection> connection_;
   ExchangePtr exchange_;
 };
 
@@ -565,7 +565,7 @@ class Line {
 /// What the copies of an HttpStream share; it ends with the last of them.
 class HttpStream::Call {
  public:
-  explicit Call(Line line) : line_{std::move(line)} {}
+  explicit Call(ConnectionLine line) : line_{std::move(line)} {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call() {
@@ -573,7 +573,7 @@ class HttpStream::Call {
       line_.cut_off("dropped_stream");
   }
 
-  [[nodiscard]] const Line& line() const { return line_; }
+  [[nodiscard]] const ConnectionLine& line() const { return line_; }
   [[nodiscard]] bool is_over() const {
     return line_.exchange().is_over || line_.exchange().is_closed;
   }
@@ -588,7 +588,7 @@ class HttpStream::Call {
         exchange.has_chunks ? chunk_text(bytes) : std::string{bytes};
     if (!line_.reserve(text.size(), exchange.most_stream_bytes))
       return false;
-    line_.post([text = std::move(text)](Connection& connection,
+    line_.post([text = std::move(text)](HttpConnection& connection,
                                         const ExchangePtr& of) {
       connection.send(of, text);
     });
@@ -598,13 +598,13 @@ class HttpStream::Call {
   void end() const {
     if (line_.exchange().is_closed || line_.exchange().is_over.exchange(true))
       return;
-    line_.post([](Connection& connection, const ExchangePtr& of) {
+    line_.post([](HttpConnection& connection, const ExchangePtr& of) {
       connection.end_stream(of);
     });
   }
 
  private:
-  const Line line_;
+  const ConnectionLine line_;
 };
 
 HttpStream::HttpStream(std::shared_ptr<Call> call) : call_{std::move(call)} {}
@@ -628,7 +628,7 @@ bool HttpStream::wants_more() const {
 
 void HttpStream::on_drained(std::function<void()> handler) const {
   call_->line().post(
-      [handler = std::move(handler)](Connection& connection,
+      [handler = std::move(handler)](HttpConnection& connection,
                                      const ExchangePtr& of) mutable {
         connection.set_on_drained(of, std::move(handler));
       });
@@ -647,14 +647,14 @@ bool HttpStream::is_over() const { return call_->is_over(); }
 /// What the copies of an HttpResponder share; it ends with the last of them.
 class HttpResponder::Call {
  public:
-  explicit Call(Line line) : line_{std::move(line)} {}
+  explicit Call(ConnectionLine line) : line_{std::move(line)} {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call() {
     answer(answer_of(refusal_of({Errc::internal, "the request was dropped"})));
   }
 
-  [[nodiscard]] const Line& line() const { return line_; }
+  [[nodiscard]] const ConnectionLine& line() const { return line_; }
   [[nodiscard]] bool is_over() const {
     return line_.exchange().is_answered || line_.exchange().is_closed;
   }
@@ -670,7 +670,7 @@ class HttpResponder::Call {
                                   format_size(exchange.most_answer_bytes))}));
     exchange.is_over = true;
     exchange.unsent_bytes += answer.body.size();
-    line_.post([answer = std::move(answer)](Connection& connection,
+    line_.post([answer = std::move(answer)](HttpConnection& connection,
                                             const ExchangePtr& of) {
       connection.answer(of, answer);
     });
@@ -685,7 +685,7 @@ class HttpResponder::Call {
       return HttpStream{
           std::make_shared<HttpStream::Call>(line_.with(nothing))};
     }
-    line_.post([type = std::string{type}](Connection& connection,
+    line_.post([type = std::string{type}](HttpConnection& connection,
                                           const ExchangePtr& of) {
       connection.begin_stream(of, type);
     });
@@ -693,12 +693,12 @@ class HttpResponder::Call {
   }
 
  private:
-  const Line line_;
+  const ConnectionLine line_;
 };
 
-HttpResponder Connection::responder() {
+HttpResponder HttpConnection::responder() {
   return HttpResponder{std::make_shared<HttpResponder::Call>(
-      Line{io_, weak_from_this(), exchange_})};
+      ConnectionLine{io_, weak_from_this(), exchange_})};
 }
 
 HttpResponder::HttpResponder(std::shared_ptr<Call> call)
@@ -740,7 +740,7 @@ bool HttpResponder::is_over() const { return call_->is_over(); }
 // -- HttpServer --------------------------------------------------------------
 
 /// Counts the connections that it accepts; on the I/O thread.
-class HttpServer::Listener final : public Acceptor, public ConnectionOwner {
+class HttpServer::Listener final : public Acceptor, public HttpConnectionOwner {
  public:
   Listener(asio::io_context& io, SocketFile file, HttpOptions options,
            Router router)
@@ -770,7 +770,7 @@ class HttpServer::Listener final : public Acceptor, public ConnectionOwner {
     }
   }
 
-  void forget(const std::shared_ptr<Connection>& connection) override {
+  void forget(const std::shared_ptr<HttpConnection>& connection) override {
     connections_.erase(connection);
   }
 
@@ -794,10 +794,11 @@ class HttpServer::Listener final : public Acceptor, public ConnectionOwner {
       connection->start();
   }
 
-  std::shared_ptr<Connection> connect(OwnedFd client, const Caller& caller) {
-    auto connection = std::make_shared<Connection>(
-        io_, std::move(client), static_cast<ConnectionOwner&>(*this), router_,
-        caller, options_.limits);
+  std::shared_ptr<HttpConnection> connect(OwnedFd client,
+                                          const Caller& caller) {
+    auto connection = std::make_shared<HttpConnection>(
+        io_, std::move(client), static_cast<HttpConnectionOwner&>(*this),
+        router_, caller, options_.limits);
     connections_.insert(connection);
     return connection;
   }
@@ -839,7 +840,7 @@ class HttpServer::Listener final : public Acceptor, public ConnectionOwner {
   asio::io_context& io_;
   const HttpOptions options_;
   const Router router_;
-  std::set<std::shared_ptr<Connection>> connections_;
+  std::set<std::shared_ptr<HttpConnection>> connections_;
 };
 
 HttpServer::HttpServer(std::shared_ptr<Listener> listener)

@@ -26,7 +26,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr std::size_t read_bytes = 4096;
+constexpr std::size_t control_read_bytes = 4096;
 
 /// What a connection shares with the Responder of its request, on any thread.
 struct Channel {
@@ -38,21 +38,22 @@ struct Channel {
   [[nodiscard]] bool is_over() const { return is_answered || is_closed; }
 };
 
-class Connection;
+class ControlConnection;
 
 /// Whose connections they are.
-class ConnectionOwner {
+class ControlConnectionOwner {
  public:
-  virtual ~ConnectionOwner() = default;
+  virtual ~ControlConnectionOwner() = default;
   virtual void handle(Json request, Responder responder) = 0;
-  virtual void forget(const std::shared_ptr<Connection>& connection) = 0;
+  virtual void forget(const std::shared_ptr<ControlConnection>& connection) = 0;
 };
 
 /// One client, on the I/O thread: asks, then waits for what comes.
-class Connection : public std::enable_shared_from_this<Connection> {
+class ControlConnection
+    : public std::enable_shared_from_this<ControlConnection> {
  public:
-  Connection(asio::io_context& io, int fd, ConnectionOwner& owner,
-             const ServerLimits& limits)
+  ControlConnection(asio::io_context& io, int fd, ControlConnectionOwner& owner,
+                    const ServerLimits& limits)
       : io_{io}, socket_{io}, timer_{io}, owner_{&owner}, limits_{limits} {
     socket_.assign(asio::local::stream_protocol{}, fd);
     channel_->most_bytes = limits.unread_bytes;
@@ -259,11 +260,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::io_context& io_;
   asio::local::stream_protocol::socket socket_;
   asio::steady_timer timer_;
-  ConnectionOwner* owner_;  ///< None any more once closed.
+  ControlConnectionOwner* owner_;  ///< None any more once closed.
   const ServerLimits limits_;
   const std::shared_ptr<Channel> channel_ = std::make_shared<Channel>();
   State state_ = State::asking;
-  std::array<char, read_bytes> buffer_{};
+  std::array<char, control_read_bytes> buffer_{};
   std::string line_;
   std::string unsent_;
   std::string in_flight_;
@@ -277,7 +278,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 /// What the copies of a Responder share; it ends with the last of them.
 class Responder::Call {
  public:
-  Call(asio::io_context& io, std::weak_ptr<Connection> connection,
+  Call(asio::io_context& io, std::weak_ptr<ControlConnection> connection,
        std::shared_ptr<Channel> channel)
       : io_{io},
         connection_{std::move(connection)},
@@ -326,10 +327,12 @@ class Responder::Call {
     if (channel_->unread_bytes.fetch_add(size) + size > channel_->most_bytes) {
       channel_->unread_bytes -= size;
       if (!channel_->is_closed.exchange(true))
-        post([](Connection& connection) { connection.cut_off("slow_reader"); });
+        post([](ControlConnection& connection) {
+          connection.cut_off("slow_reader");
+        });
       return false;
     }
-    post([line = std::move(line), is_last](Connection& connection) {
+    post([line = std::move(line), is_last](ControlConnection& connection) {
       connection.send(line, is_last);
     });
     return true;
@@ -346,11 +349,11 @@ class Responder::Call {
   }
 
   asio::io_context& io_;
-  const std::weak_ptr<Connection> connection_;
+  const std::weak_ptr<ControlConnection> connection_;
   const std::shared_ptr<Channel> channel_;
 };
 
-Responder Connection::responder() {
+Responder ControlConnection::responder() {
   return Responder{
       std::make_shared<Responder::Call>(io_, weak_from_this(), channel_)};
 }
@@ -380,7 +383,8 @@ bool Responder::is_over() const { return call_->is_over(); }
 // -- ControlServer -----------------------------------------------------------
 
 /// Counts the connections that it accepts; on the I/O thread.
-class ControlServer::Listener final : public Acceptor, public ConnectionOwner {
+class ControlServer::Listener final : public Acceptor,
+                                      public ControlConnectionOwner {
  public:
   Listener(asio::io_context& io, SocketFile file, Handler handler,
            ServerLimits limits)
@@ -404,7 +408,7 @@ class ControlServer::Listener final : public Acceptor, public ConnectionOwner {
     }
   }
 
-  void forget(const std::shared_ptr<Connection>& connection) override {
+  void forget(const std::shared_ptr<ControlConnection>& connection) override {
     connections_.erase(connection);
   }
 
@@ -429,8 +433,9 @@ class ControlServer::Listener final : public Acceptor, public ConnectionOwner {
                    MSG_NOSIGNAL | MSG_DONTWAIT);
       return;
     }
-    const auto connection = std::make_shared<Connection>(
-        io_, client.release(), static_cast<ConnectionOwner&>(*this), limits_);
+    const auto connection = std::make_shared<ControlConnection>(
+        io_, client.release(), static_cast<ControlConnectionOwner&>(*this),
+        limits_);
     connections_.insert(connection);
     connection->start();
   }
@@ -438,7 +443,7 @@ class ControlServer::Listener final : public Acceptor, public ConnectionOwner {
   asio::io_context& io_;
   Handler handler_;
   const ServerLimits limits_;
-  std::set<std::shared_ptr<Connection>> connections_;
+  std::set<std::shared_ptr<ControlConnection>> connections_;
 };
 
 ControlServer::ControlServer(std::shared_ptr<Listener> listener)

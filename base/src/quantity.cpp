@@ -44,8 +44,6 @@ constexpr std::array<Unit, 15> size_units{{{"B", 1},
 constexpr double longest_duration = 100.0 * 365 * 86400e9;
 constexpr double largest_size = 9.2e18;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// Takes `12` or `1.5` off the front of `rest`.
 std::optional<double> take_number(std::string_view& rest) {
   double value = 0;

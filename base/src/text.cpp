@@ -159,4 +159,21 @@ std::string ellipsize(std::string_view text, std::size_t columns) {
   return std::string{text.substr(0, bytes)} + "…";
 }
 
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t shown_columns = 60;
+  return fmt::format("\"{}\"", ellipsize(printable(text), shown_columns));
+}
+
+std::string counted(std::uint64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+std::string listed(std::span<const std::string> names, std::size_t most) {
+  const std::size_t shown = std::min(names.size(), most);
+  std::string text = fmt::format("{}", fmt::join(names.first(shown), ", "));
+  if (names.size() > shown)
+    text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
 }  // namespace troupe

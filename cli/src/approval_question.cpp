@@ -8,7 +8,7 @@
 namespace troupe::cli {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
+std::string_view trimmed_answer(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\r'))
     text.remove_suffix(1);
   while (!text.empty() && text.front() == ' ')
@@ -49,7 +49,7 @@ std::string ApprovalQuestion::text_of(const workflow::Input& input) const {
 
 std::optional<workflow::ApprovalAnswer> ApprovalQuestion::take(
     std::string_view line) {
-  const std::string_view text = trimmed(line);
+  const std::string_view text = trimmed_answer(line);
   problem_.clear();
   if (!is_approved_) {
     is_approved_ = text == "y" || text == "Y" || text == "yes";

@@ -11,7 +11,7 @@ namespace troupe::cli {
 namespace {
 
 /// An answer ends here, so that many long arguments are not held at once.
-constexpr std::size_t most_answer_bytes = 256 << 10;
+constexpr std::size_t most_arguments_bytes = 256 << 10;
 
 class DescriptorReader : public fanout::ByteReader {
  public:
@@ -82,7 +82,7 @@ class ArgumentReaderActor {
   void read(std::size_t most) {
     asker_ = actors::sender_of(self_);
     while (asker_ && !batch_.at_end && batch_.arguments.size() < most &&
-           bytes_ < most_answer_bytes) {
+           bytes_ < most_arguments_bytes) {
       auto next = stream_->next();
       if (!next) {
         batch_.error = next.error();

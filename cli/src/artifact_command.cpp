@@ -25,7 +25,7 @@ using content::ArtifactStore;
 
 constexpr Duration default_retention = 24h * 30;
 
-int failed(const Error& error) {
+int artifact_failed(const Error& error) {
   complain(fmt::format("artifact: {}", error.what));
   return error.code == Errc::not_found || error.code == Errc::invalid_argument
              ? exit_failed
@@ -45,7 +45,7 @@ std::string files_text(std::size_t count) {
 }
 
 /// "extract.csv", and of a matrix "extract.csv (eu-a)".
-std::string title_of(const Artifact& artifact) {
+std::string artifact_title(const Artifact& artifact) {
   std::string title = fmt::format("{}.{}", artifact.job, artifact.name);
   if (!artifact.instance.empty())
     title += fmt::format(" ({})", artifact.instance);
@@ -162,8 +162,8 @@ int put_artifact(std::vector<std::string> words) {
     return usage_error(fmt::format("artifact: {}", read.error().what));
   const auto artifact = keep_artifact(o, retention);
   if (!artifact)
-    return failed(artifact.error());
-  fmt::print("kept {}: {}, {}\n", printable(title_of(*artifact)),
+    return artifact_failed(artifact.error());
+  fmt::print("kept {}: {}, {}\n", printable(artifact_title(*artifact)),
              files_text(artifact->files.size()),
              format_size(bytes_of(*artifact)));
   return exit_ok;
@@ -225,14 +225,14 @@ int get_artifact(std::vector<std::string> words) {
     return *code;
   const auto count = fetch(o);
   if (!count)
-    return failed(count.error());
+    return artifact_failed(count.error());
   fmt::print("{}\n", files_text(*count));
   return exit_ok;
 }
 
 // -- list --------------------------------------------------------------------
 
-Json to_json(const Artifact& artifact) {
+Json artifact_json(const Artifact& artifact) {
   Json files = Json::array();
   for (const content::StoredFile& file : artifact.files)
     files.push_back({{"path", to_utf8(file.path)},
@@ -261,21 +261,21 @@ int list_artifacts(std::vector<std::string> words) {
     return *code;
   auto blobs = open_for(run, store, node);
   if (!blobs)
-    return failed(blobs.error());
+    return artifact_failed(blobs.error());
   const auto all = ArtifactStore{std::move(*blobs)}.all(run);
   if (!all)
-    return failed(all.error());
+    return artifact_failed(all.error());
   if (node.json) {
     Json list = Json::array();
     for (const Artifact& artifact : *all)
-      list.push_back(to_json(artifact));
+      list.push_back(artifact_json(artifact));
     print_json({{"artifacts", std::move(list)}});
     return exit_ok;
   }
   for (const Artifact& artifact : *all)
     write_out(fmt::format(
         "{}  {}  {}, {}  until {}\n", printable(artifact.run),
-        printable(title_of(artifact)), files_text(artifact.files.size()),
+        printable(artifact_title(artifact)), files_text(artifact.files.size()),
         format_size(bytes_of(artifact)), format_wall_time(artifact.expires)));
   return exit_ok;
 }

@@ -20,17 +20,12 @@ namespace {
 
 constexpr const char* usual_mailer = "/usr/sbin/sendmail";
 
-std::string variable(std::string_view name) {
-  const char* const value = std::getenv(std::string{name}.c_str());
-  return value == nullptr ? std::string{} : std::string{value};
-}
-
 std::string member(const workflow::Value& notice, std::string_view name) {
   const workflow::Value* const value = notice.member(name);
   return value == nullptr ? std::string{} : value->text();
 }
 
-int failed(const Error& error) {
+int not_delivered(const Error& error) {
   complain(error.what);
   return exit_failed;
 }
@@ -43,7 +38,7 @@ int become(const Startup& startup, const std::vector<std::string>& argv,
   if (!input.is_open() || !write_fully(input.get(), text) ||
       ::lseek(input.get(), 0, SEEK_SET) != 0 ||
       ::dup2(input.get(), STDIN_FILENO) < 0)
-    return failed(system_error("cannot keep the notice", errno));
+    return not_delivered(system_error("cannot keep the notice", errno));
   std::vector<char*> words;
   for (const std::string& word : argv)
     words.push_back(const_cast<char*>(word.c_str()));  // As POSIX has it.
@@ -52,7 +47,7 @@ int become(const Startup& startup, const std::vector<std::string>& argv,
   ::unsetenv(std::string{workflow::notice_target_variable}.c_str());
   ::sigprocmask(SIG_SETMASK, &startup.signal_mask, nullptr);
   ::execvp(words.front(), words.data());
-  return failed(
+  return not_delivered(
       system_error(fmt::format("cannot run {}", argv.front()), errno));
 }
 
@@ -92,7 +87,7 @@ int by_mail(const Startup& startup, const std::string& address,
     if (const std::string value = member(notice, key); !value.empty())
       text += fmt::format("{}: {}\n", key, printable(value));
   }
-  const std::string mailer = variable("TROUPE_SENDMAIL");
+  const std::string mailer = environment_variable("TROUPE_SENDMAIL");
   return become(startup, {mailer.empty() ? usual_mailer : mailer, "-t", "-i"},
                 text);
 }
@@ -100,9 +95,9 @@ int by_mail(const Startup& startup, const std::string& address,
 int by_webhook(const std::string& url, const std::string& json) {
   const auto parsed = workflow::parse_webhook(url);
   if (!parsed)
-    return failed({Errc::invalid_argument, "the webhook is no URL"});
+    return not_delivered({Errc::invalid_argument, "the webhook is no URL"});
   if (const auto posted = post_json(*parsed, json); !posted)
-    return failed(posted.error());
+    return not_delivered(posted.error());
   return exit_ok;
 }
 
@@ -111,8 +106,8 @@ int by_webhook(const std::string& url, const std::string& json) {
 int deliver_notice(const Startup& startup, std::vector<std::string> words) {
   const auto route =
       words.size() == 1 ? workflow::notice_route(words[0]) : std::nullopt;
-  const std::string json = variable(workflow::notice_variable);
-  const std::string to = variable(workflow::notice_target_variable);
+  const std::string json = environment_variable(workflow::notice_variable);
+  const std::string to = environment_variable(workflow::notice_target_variable);
   const auto notice = workflow::parse_json(json);
   if (!route || !notice)
     return usage_error("deliver-notice: for runs with \"notify\" only");

@@ -5,6 +5,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/base/time.hpp>
 #include <troupe/service/what_if.hpp>
 
 #include <algorithm>
@@ -177,19 +178,8 @@ Error no_expectation(std::string_view text, const Names& words) {
                               printable(text), known)};
 }
 
-std::string listed(const Names& names) {
-  if (names.empty())
-    return "nothing";
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), most_named); ++i)
-    out += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > most_named)
-    out += fmt::format(" and {} more", names.size() - most_named);
-  return out;
-}
-
-double seconds(Duration time) {
-  return std::chrono::duration<double>(time).count();
+std::string names_or_nothing(const Names& names) {
+  return names.empty() ? "nothing" : listed(names, most_named);
 }
 
 }  // namespace
@@ -215,7 +205,7 @@ Result<DrillKill> parse_kill(std::string_view text, const GroupNode& root) {
     return failure(Errc::invalid_argument,
                    fmt::format("{} is a group, which has no process; name one "
                                "of {}",
-                               kill.service, listed(inside)));
+                               kill.service, names_or_nothing(inside)));
   }
   return kill;
 }
@@ -559,13 +549,13 @@ Drill::Finding Drill::ready_within(const Expectation& e, TimePoint now) const {
     return {Standing::met, {}};
   if (settled_)
     return {Standing::violated,
-            fmt::format("it took {}", rough_duration(*settled_ - start))};
+            fmt::format("it took {}", brief_duration(*settled_ - start))};
   std::set<std::string> missing = down_;
   missing.insert(awaited_.begin(), awaited_.end());
   const std::string why =
-      fmt::format("after {} {} not ready yet: {}", rough_duration(now - start),
+      fmt::format("after {} {} not ready yet: {}", brief_duration(now - start),
                   missing.size() == 1 ? "one is" : "some are",
-                  listed({missing.begin(), missing.end()}));
+                  names_or_nothing({missing.begin(), missing.end()}));
   return {all_killed() && now - start > e.limit ? Standing::violated
                                                 : Standing::open,
           why};
@@ -606,11 +596,13 @@ Drill::Finding Drill::as_predicted() const {
   if (stopped != prediction.stopped)
     return {Standing::violated,
             fmt::format("foreseen was to end {}, and {} was ended",
-                        listed(prediction.stopped), listed(stopped))};
+                        names_or_nothing(prediction.stopped),
+                        names_or_nothing(stopped))};
   if (started != prediction.started)
     return {Standing::violated,
             fmt::format("foreseen was to start {}, and {} was started",
-                        listed(prediction.started), listed(started))};
+                        names_or_nothing(prediction.started),
+                        names_or_nothing(started))};
   const bool has_ended = ended_ && failed_;
   if (prediction.ends_stack && !ended_)
     return {Standing::open, "the stack did not end"};
@@ -644,13 +636,13 @@ std::vector<DrillVerdict> Drill::verdicts(TimePoint now) const {
 std::string Drill::report(TimePoint now) const {
   std::string out;
   for (const Line& line : lines_)
-    out += fmt::format("{:>9.3f}s  {}\n", seconds(line.at - started_),
+    out += fmt::format("{:>9.3f}s  {}\n", in_seconds(line.at - started_),
                        printable(line.text));
   // Unless the stack has said so itself.
   if (failed_ && !why_ended_.empty() &&
       std::none_of(lines_.begin(), lines_.end(),
                    [&](const Line& line) { return line.text == why_ended_; }))
-    out += fmt::format("{:>9.3f}s  {}\n", seconds(*ended_ - started_),
+    out += fmt::format("{:>9.3f}s  {}\n", in_seconds(*ended_ - started_),
                        printable(why_ended_));
   for (const DrillVerdict& verdict : verdicts(now))
     out += fmt::format("{}  {}{}{}\n", verdict.passed ? "PASS" : "FAIL",
@@ -673,11 +665,11 @@ nlohmann::ordered_json Drill::to_json(TimePoint now) const {
           verdict.why.empty() ? Json() : Json(to_utf8(verdict.why))}});
   }
   json["passed"] = passed;
-  json["ready_s"] = up_ ? Json(seconds(*up_ - started_)) : Json();
+  json["ready_s"] = up_ ? Json(in_seconds(*up_ - started_)) : Json();
   json["events"] = Json::array();
   for (const Line& line : lines_)
-    json["events"].push_back(
-        {{"at_s", seconds(line.at - started_)}, {"what", to_utf8(line.text)}});
+    json["events"].push_back({{"at_s", in_seconds(line.at - started_)},
+                              {"what", to_utf8(line.text)}});
   return json;
 }
 

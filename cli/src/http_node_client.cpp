@@ -12,7 +12,7 @@
 namespace troupe::cli {
 namespace {
 
-constexpr Duration longest_answer = 30s;
+constexpr Duration longest_node_answer = 30s;
 /// Several times the pause between two heartbeats.
 constexpr Duration longest_silence = 60s;
 /// A node that was killed leaves its socket, and the next one may be about to
@@ -30,7 +30,7 @@ class HttpNodeClient : public NodeClient {
     if (!client)
       return tl::unexpected{std::move(client.error())};
     auto answer = client->request(
-        method, target, body.is_null() ? nullptr : &body, longest_answer);
+        method, target, body.is_null() ? nullptr : &body, longest_node_answer);
     retry_after_ = client->retry_after();
     return answer;
   }
@@ -65,13 +65,13 @@ class HttpNodeClient : public NodeClient {
  private:
   Result<api::HttpClient> connect() {
     retry_after_.reset();
-    auto client = api::HttpClient::connect(socket_, longest_answer);
+    auto client = api::HttpClient::connect(socket_, longest_node_answer);
     const TimePoint until = std::chrono::steady_clock::now() + restart_time;
     while (!client && client.error().code == Errc::not_found &&
            ::access(socket_.c_str(), F_OK) == 0 &&
            std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(restart_look);
-      client = api::HttpClient::connect(socket_, longest_answer);
+      client = api::HttpClient::connect(socket_, longest_node_answer);
     }
     if (!client && client.error().code == Errc::not_found)
       return failure(Errc::unavailable,

@@ -38,9 +38,9 @@ bool is_away(const Error& error) {
 
 /// Whether a run may be of the workflow, as far as can be told without asking
 /// for all of it, which is dear: the node goes through all its events then.
-Result<bool> may_be_of(NodeCalls& calls, const QueueRun& brief,
-                       const workflow::Workflow& workflow,
-                       const std::string& path) {
+Result<bool> may_be_run_of(NodeCalls& calls, const QueueRun& brief,
+                           const workflow::Workflow& workflow,
+                           const std::string& path) {
   // A name with values in it is another one for each run, and the node may have
   // cut one that is long. Of a file without one, it has its own path.
   const bool has_name = workflow.name != workflow.source->name();
@@ -58,7 +58,7 @@ Result<bool> may_be_of(NodeCalls& calls, const QueueRun& brief,
 Result<std::optional<workflow::PastRun>> run_of_node(
     NodeCalls& calls, const QueueRun& brief, const workflow::Workflow& workflow,
     const std::string& path) {
-  const auto is_candidate = may_be_of(calls, brief, workflow, path);
+  const auto is_candidate = may_be_run_of(calls, brief, workflow, path);
   if (!is_candidate)
     return tl::unexpected{is_candidate.error()};
   if (!*is_candidate)

@@ -3,6 +3,7 @@
 #include <troupe/base/overload.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/base/time.hpp>
 
 #include <cmath>
 #include <fmt/format.h>
@@ -28,10 +29,6 @@ constexpr std::string_view only_step = "run";
 /// As wide as times get, so that what follows stands in one column.
 constexpr std::size_t time_width = 8;
 
-std::string counted(std::size_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::string percent(std::size_t part, std::size_t whole) {
   return fmt::format("{}%", whole == 0 ? 0 : (part * 100 + whole / 2) / whole);
 }
@@ -55,7 +52,7 @@ std::string path_text(const PathPart& part) {
                      part.step.empty() ? ": waiting for a place" : "");
 }
 
-std::string text_of(const Queueing& q) {
+std::string finding_text(const Queueing& q) {
   std::string text = fmt::format(
       "jobs were ready and waited for a place in {}: {} a run in all",
       counted(q.runs, "run"), rough_duration(q.of_all));
@@ -65,7 +62,7 @@ std::string text_of(const Queueing& q) {
   return text;
 }
 
-std::string text_of(const Flaky& f) {
+std::string finding_text(const Flaky& f) {
   std::string text = fmt::format(
       "{} is flaky: {} of {} failed ({})", name_of(f.job, f.step), f.failures,
       counted(f.tries, "attempt"), percent(f.failures, f.tries));
@@ -80,14 +77,14 @@ std::string text_of(const Flaky& f) {
   return text;
 }
 
-std::string text_of(const Unneeded& u) {
+std::string finding_text(const Unneeded& u) {
   return fmt::format(
       "{0} waits for {1} and uses no output of it: unless it needs the files "
       "of {1}, both can run at the same time",
       printable(u.job), printable(u.need));
 }
 
-std::string text_of(const Repeated& r) {
+std::string finding_text(const Repeated& r) {
   return fmt::format(
       "{} succeeded {} with one and the same command, which took {} in all: if "
       "it reads the same files, too, its result can be kept",
@@ -95,25 +92,21 @@ std::string text_of(const Repeated& r) {
       rough_duration(r.total));
 }
 
-std::string text_of(const Outlier& o) {
+std::string finding_text(const Outlier& o) {
   return fmt::format("{} took {} in the last run, {} in the {} before (median)",
                      name_of(o.label, o.step), rough_duration(o.took),
                      rough_duration(o.typical), counted(o.runs, "run"));
 }
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 Json seconds_or_null(const std::optional<Duration>& duration) {
-  return duration ? Json(seconds(*duration)) : Json();
+  return duration ? Json(in_seconds(*duration)) : Json();
 }
 
 Json json_of(const Queueing& q) {
   return {{"kind", "queueing"},
           {"job", to_utf8(q.job)},
-          {"job_s", seconds(q.of_job)},
-          {"all_s", seconds(q.of_all)},
+          {"job_s", in_seconds(q.of_job)},
+          {"all_s", in_seconds(q.of_all)},
           {"runs", q.runs}};
 }
 
@@ -134,7 +127,7 @@ Json json_of(const Repeated& r) {
           {"job", to_utf8(r.job)},
           {"step", to_utf8(r.step)},
           {"times", r.times},
-          {"total_s", seconds(r.total)}};
+          {"total_s", in_seconds(r.total)}};
 }
 
 Json json_of(const Outlier& o) {
@@ -142,8 +135,8 @@ Json json_of(const Outlier& o) {
           {"job", to_utf8(o.job)},
           {"label", to_utf8(o.label)},
           {"step", to_utf8(o.step)},
-          {"took_s", seconds(o.took)},
-          {"median_s", seconds(o.typical)},
+          {"took_s", in_seconds(o.took)},
+          {"median_s", in_seconds(o.typical)},
           {"runs", o.runs}};
 }
 
@@ -182,10 +175,10 @@ std::string describe_insights(const InsightSources& sources,
     return out + "\nnothing was found that would make runs end earlier\n";
   out += "\nwhat would make runs end earlier, and by how much at most\n";
   for (const Finding& finding : insights.findings)
-    out +=
-        fmt::format("  {:<{}}  {}\n", rough_duration(finding.saves), time_width,
-                    std::visit([](const auto& what) { return text_of(what); },
-                               finding.what));
+    out += fmt::format(
+        "  {:<{}}  {}\n", rough_duration(finding.saves), time_width,
+        std::visit([](const auto& what) { return finding_text(what); },
+                   finding.what));
   return out;
 }
 
@@ -212,14 +205,14 @@ Json insights_to_json(const InsightSources& sources, const Insights& insights) {
         {{"job", to_utf8(part.job)},
          {"step", part.step.empty() ? Json() : Json(to_utf8(part.step))},
          {"runs", part.runs},
-         {"mean_s", seconds(part.mean)},
+         {"mean_s", in_seconds(part.mean)},
          {"share", part.share}});
   for (const Finding& finding : insights.findings) {
-    Json one{{"saves_s", seconds(finding.saves)}};
+    Json one{{"saves_s", in_seconds(finding.saves)}};
     one.update(std::visit([](const auto& what) { return json_of(what); },
                           finding.what));
     one["text"] = to_utf8(std::visit(
-        [](const auto& what) { return text_of(what); }, finding.what));
+        [](const auto& what) { return finding_text(what); }, finding.what));
     json["findings"].push_back(std::move(one));
   }
   return json;

@@ -1,5 +1,7 @@
 #include "job_json.hpp"
 
+#include "answer_json.hpp"
+
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 
@@ -9,38 +11,6 @@ namespace troupe::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// What `json` has under `key`, or `otherwise` if that is missing or null.
-template <class T>
-T value_of(const Json& json, const char* key, T otherwise = {}) {
-  const auto found = json.find(key);
-  return found == json.end() || found->is_null() ? otherwise : found->get<T>();
-}
-
-std::optional<WallTime> time_of(const Json& json, const char* key) {
-  const auto time = parse_wall_time(value_of<std::string>(json, key));
-  return time ? std::optional{*time} : std::nullopt;
-}
-
-Duration milliseconds_of(const Json& json, const char* key) {
-  return std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double, std::milli>(value_of<double>(json, key)));
-}
-
-/// `read` of `json`, with what the library throws as an error.
-template <class Read>
-auto checked(const Json& json, Read read) -> Result<decltype(read(json))> {
-  try {
-    if (!json.is_object())
-      return failure(Errc::corrupt,
-                     "the node answers something else: no object");
-    return read(json);
-  } catch (const Json::exception& error) {
-    return failure(Errc::corrupt, fmt::format("the node answers something "
-                                              "else: {}",
-                                              printable(error.what())));
-  }
-}
 
 template <class Read>
 auto list_of(const Json& json, const char* key, Read read) {
@@ -70,7 +40,7 @@ JobNeed need_in(const Json& json) {
           value_of<std::string>(json, "when", "succeeded")};
 }
 
-QueueJob job_in(const Json& json) {
+QueueJob queue_job_in(const Json& json) {
   const Json none = Json::object();
   return {.number = json.at("job").get<std::uint64_t>(),
           .name = value_of<std::string>(json, "name"),
@@ -151,12 +121,13 @@ bool QueueJob::has_ended() const {
 }
 
 Result<QueueJob> job_from_json(const Json& json) {
-  return checked(json, job_in);
+  return checked(json, queue_job_in);
 }
 
 Result<std::vector<QueueJob>> jobs_from_json(const Json& json) {
-  return checked(
-      json, [](const Json& answer) { return list_of(answer, "jobs", job_in); });
+  return checked(json, [](const Json& answer) {
+    return list_of(answer, "jobs", queue_job_in);
+  });
 }
 
 Result<QueueTask> task_from_json(const Json& json) {

@@ -14,7 +14,7 @@ namespace {
 using api::Json;
 
 constexpr std::uint64_t most_of_page = 1000;
-constexpr std::uint64_t recently_ended = 10;
+constexpr std::uint64_t recently_ended_jobs = 10;
 
 /// How the node calls a set of jobs.
 std::string set_of(JobChoice choice) {
@@ -102,7 +102,7 @@ Result<JobList> list_jobs_of(NodeCalls& calls, const JobQuestion& question) {
   if (!list || question.choice != JobChoice::recent)
     return list;
   auto ended = list_set(calls, question, "ended",
-                        std::min(recently_ended, question.limit));
+                        std::min(recently_ended_jobs, question.limit));
   if (!ended)
     return ended;
   for (Json& job : ended->jobs)

@@ -15,14 +15,14 @@
 namespace troupe::cli {
 namespace {
 
-constexpr std::size_t longest_piece = 64 << 10;
+constexpr std::size_t longest_log_piece = 64 << 10;
 
 /// So many tasks are followed at a time, each by a thread and a connection of
 /// its own; the next one begins when one of them has ended.
 constexpr std::uint64_t most_followed = 32;
 
 /// Until a task that waits is looked at again.
-constexpr Duration pause_of_following = 250ms;
+constexpr Duration pause_of_following_task = 250ms;
 
 using Writer = std::function<void(std::string_view bytes)>;
 
@@ -65,7 +65,7 @@ class TaskLog {
         tell_what_is_missing();
         return {};
       }
-      calls_.pause(pause_of_following);
+      calls_.pause(pause_of_following_task);
     }
   }
 
@@ -293,7 +293,7 @@ std::string LinePrefixer::add(std::string_view bytes) {
     const bool is_whole = newline != std::string_view::npos;
     pending_ += bytes.substr(0, newline);
     bytes.remove_prefix(is_whole ? newline + 1 : bytes.size());
-    if (!is_whole && pending_.size() < longest_piece)
+    if (!is_whole && pending_.size() < longest_log_piece)
       break;
     lines += prefix_ + pending_ + '\n';
     pending_.clear();

@@ -1,5 +1,7 @@
 #include "job_view.hpp"
 
+#include "time_text.hpp"
+
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
@@ -13,15 +15,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Wider ones would leave no room for the command.
-constexpr std::size_t widest_name = 24;
+constexpr std::size_t widest_job_name = 24;
 constexpr std::size_t widest_group = 16;
 
-std::string counted(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 /// "a, b", of those that are not empty.
-std::string listed(const std::vector<std::string>& parts) {
+std::string join_filled(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) {
     if (!part.empty())
@@ -30,7 +28,7 @@ std::string listed(const std::vector<std::string>& parts) {
   return text;
 }
 
-std::string colour_of(const std::string& state) {
+std::string colour_of_job(const std::string& state) {
   if (state == "running" || state == "succeeded")
     return "32";
   if (state == "failed")
@@ -40,24 +38,11 @@ std::string colour_of(const std::string& state) {
   return state == "queued" ? "36" : "33";
 }
 
-/// Durations of whole milliseconds only: finer is of no use to people.
-std::string rounded(Duration duration) {
-  return format_duration(
-      std::chrono::round<std::chrono::milliseconds>(duration));
-}
-
-std::string moment(WallTime time, WallTime now) {
-  return time > now ? fmt::format("{}, in {}", format_wall_time(time),
-                                  short_age(time - now))
-                    : fmt::format("{}, {} ago", format_wall_time(time),
-                                  short_age(now - time));
-}
-
 std::string describe_counts(const JobCounts& counts) {
   const auto part = [](std::uint64_t count, std::string_view what) {
     return count == 0 ? std::string{} : fmt::format("{} {}", count, what);
   };
-  return listed(
+  return join_filled(
       {part(counts.running, "running"), part(counts.waiting, "waiting"),
        part(counts.retrying, "waiting for the next attempt"),
        part(counts.success, "succeeded"), part(counts.failed, "failed"),
@@ -69,7 +54,7 @@ std::string describe_needs(const std::vector<JobNeed>& needs) {
   std::vector<std::string> parts;
   for (const JobNeed& need : needs)
     parts.push_back(fmt::format("{} ({})", need.job, printable(need.when)));
-  return listed(parts);
+  return join_filled(parts);
 }
 
 std::string describe_resources(const Json& resources) {
@@ -79,7 +64,7 @@ std::string describe_resources(const Json& resources) {
         name == "mem" && amount.is_number_unsigned()
             ? fmt::format("mem {}", format_size(amount.get<std::uint64_t>()))
             : fmt::format("{} {}", printable(name), amount.dump()));
-  return listed(parts);
+  return join_filled(parts);
 }
 
 /// "attempt 2: failed, exit status 1, after 3s" and why, if that is known.
@@ -163,16 +148,6 @@ std::string shown_state(const QueueJob& job) {
 
 }  // namespace
 
-std::string short_age(Duration age) {
-  if (age >= 48h)
-    return fmt::format("{}d", age / 24h);
-  if (age >= 2h)
-    return fmt::format("{}h", age / 1h);
-  if (age >= 2min)
-    return fmt::format("{}m", age / 1min);
-  return fmt::format("{}s", std::max(Duration{0}, age) / 1s);
-}
-
 std::string describe_progress(const QueueJob& job) {
   const std::uint64_t bad = job.counts.unsuccessful();
   const std::string ended = fmt::format("{}/{}", job.counts.ended(), job.tasks);
@@ -187,12 +162,12 @@ std::string render_jobs(const std::vector<QueueJob>& jobs, WallTime now,
       {"ID", "NAME", "STATE", "TASKS", "GROUP", "AGE", "COMMAND"}};
   for (const QueueJob& job : jobs)
     rows.push_back({fmt::format("{}", job.number),
-                    ellipsize(printable(job.name), widest_name),
+                    ellipsize(printable(job.name), widest_job_name),
                     shown_state(job), describe_progress(job),
                     ellipsize(printable(job.group), widest_group),
                     job.submitted ? short_age(now - *job.submitted) : "",
                     printable(job.text)});
-  return render_rows(rows, style, 2, colour_of);
+  return render_rows(rows, style, 2, colour_of_job);
 }
 
 std::string render_groups(const std::vector<QueueGroup>& groups,
@@ -244,7 +219,7 @@ std::string describe_job(const QueueJob& job, const WhyAnswer& why,
   details.add("group", printable(job.group));
   details.add("priority", is_usual ? "" : printable(job.priority));
   details.add("delivery", job.delivery == "at_most_once" ? "at most once" : "");
-  details.add("tags", listed(tags));
+  details.add("tags", join_filled(tags));
   details.add("after", describe_needs(job.needs));
   details.add("resources", describe_resources(job.resources));
   details.add("submitted", job.submitted, now);

@@ -40,9 +40,6 @@ namespace troupe::cli {
 [[nodiscard]] std::string describe_why(std::uint64_t job, const WhyAnswer& why,
                                        WallTime now);
 
-/// "3d", "2h", "45m", "12s": one unit is enough for an age.
-[[nodiscard]] std::string short_age(Duration age);
-
 /// Each number of `stats` on a line of its own; nested names have a dot.
 [[nodiscard]] std::string describe_stats(const nlohmann::ordered_json& stats);
 

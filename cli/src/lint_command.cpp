@@ -20,10 +20,6 @@ struct LintOptions {
   bool as_json = false;
 };
 
-std::string counted(std::size_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::size_t count_services(const workflow::ServiceGroup& group) {
   std::size_t count = group.replica ? group.replicas : 0;
   for (const workflow::ServiceNode& child : group.children)

@@ -28,7 +28,7 @@ using actors::Outcome;
 using fanout::MapCore;
 
 /// How often the machine is looked at, and the bar drawn.
-constexpr Duration sample_interval = 1s;
+constexpr Duration map_sample_interval = 1s;
 constexpr Duration bar_interval = 200ms;
 
 /// With -j auto, so many times the cores at most.
@@ -37,7 +37,7 @@ constexpr std::size_t auto_slots_per_core = 32;
 /// Without an end known, the time of the limit is looked at so often.
 constexpr Duration limit_interval = 100ms;
 
-struct SampleTick {};
+struct MapSampleTick {};
 struct BarTick {};
 struct CoreTick {};
 struct LimitTick {};
@@ -51,7 +51,7 @@ struct Printed {};
 }  // namespace
 }  // namespace troupe::cli
 
-TROUPE_LOCAL_MESSAGE(troupe::cli::SampleTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::MapSampleTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::BarTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::CoreTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::LimitTick)
@@ -99,7 +99,7 @@ class MapActor {
   }
 
   Behavior make_behavior() {
-    send_self(self_, SampleTick{});
+    send_self(self_, MapSampleTick{});
     if (plan_->bar)
       send_self(self_, BarTick{});
     perform(core_.on_start(now()));
@@ -115,7 +115,7 @@ class MapActor {
         [this](EndJobs) { perform(core_.stop_all(now())); },
         [this](const Suspend& m) { suspend(m); },
         [this](Resume) { clock_.resume(actors::now(self_)); },
-        [this](SampleTick) { on_sample(); },
+        [this](MapSampleTick) { on_sample(); },
         [this](BarTick) { draw_bar(); },
         [this](CoreTick) { perform(core_.on_time(now())); },
         [this](LimitTick) { enforce_limit(); },
@@ -433,7 +433,7 @@ class MapActor {
     if (parallelism_)
       parallelism_->observe(sample, core_.running(), now());
     apply_limits();
-    send_after(self_, sample_interval, SampleTick{});
+    send_after(self_, map_sample_interval, MapSampleTick{});
   }
 
   void apply_limits() {

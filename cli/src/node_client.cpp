@@ -9,8 +9,8 @@
 namespace troupe::cli {
 namespace {
 
-constexpr Duration first_pause = 100ms;
-constexpr Duration longest_pause = 5s;
+constexpr Duration first_retry_pause = 100ms;
+constexpr Duration longest_retry_pause = 5s;
 
 }  // namespace
 
@@ -21,10 +21,10 @@ std::string node_target(
 }
 
 Duration pause_after(int tries) {
-  Duration pause = first_pause;
-  for (int i = 0; i < tries && pause < longest_pause; ++i)
+  Duration pause = first_retry_pause;
+  for (int i = 0; i < tries && pause < longest_retry_pause; ++i)
     pause *= 2;
-  return std::min(pause, longest_pause);
+  return std::min(pause, longest_retry_pause);
 }
 
 bool may_come_back(const Error& error, const NodeClient& client) {

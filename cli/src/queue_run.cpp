@@ -1,7 +1,9 @@
 #include "queue_run.hpp"
 
+#include "answer_json.hpp"
 #include "job_view.hpp"
 #include "outcome_json.hpp"
+#include "time_text.hpp"
 
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/suggest.hpp>
@@ -23,7 +25,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t widest_name = 32;
+constexpr std::size_t widest_run_name = 32;
 constexpr std::size_t widest_reason = 120;
 constexpr std::size_t longest_label = 60;
 /// What the log of its services is called beside those of jobs.
@@ -31,21 +33,7 @@ constexpr std::string_view services_log = "services";
 
 // -- Reading -----------------------------------------------------------------
 
-template <class T>
-T value_of(const Json& json, const char* key, T none = T{}) {
-  const auto found = json.find(key);
-  return found == json.end() || found->is_null() ? none : found->get<T>();
-}
-
-std::optional<WallTime> time_of(const Json& json, const char* key) {
-  const auto text = value_of<std::string>(json, key);
-  if (text.empty())
-    return std::nullopt;
-  const auto time = parse_wall_time(text);
-  return time ? std::optional{*time} : std::nullopt;
-}
-
-RunStep step_in(const Json& json) {
+RunStep run_step_in(const Json& json) {
   RunStep step;
   step.step = value_of<std::uint64_t>(json, "step");
   step.id = value_of<std::string>(json, "id");
@@ -58,16 +46,14 @@ RunStep step_in(const Json& json) {
     step.job = job;
   step.attempts = value_of<std::uint64_t>(json, "attempts");
   step.exit_status = value_of<int>(json, "exit_status");
-  step.took = std::chrono::duration_cast<Duration>(
-      std::chrono::duration<double, std::milli>(
-          value_of<double>(json, "wall_ms")));
+  step.took = milliseconds_of(json, "wall_ms");
   step.started = time_of(json, "started");
   step.ended = time_of(json, "ended");
   step.has_ended = step.ended.has_value();
   return step;
 }
 
-RunJob job_in(const Json& json) {
+RunJob run_job_in(const Json& json) {
   RunJob job;
   job.job = value_of<std::string>(json, "job");
   job.label = value_of<std::string>(json, "label");
@@ -83,7 +69,7 @@ RunJob job_in(const Json& json) {
   if (answer.is_object() && value_of<bool>(answer, "approved"))
     job.approval = "approved by " + value_of<std::string>(answer, "who");
   for (const Json& step : value_of<Json>(json, "steps", Json::array()))
-    job.steps.push_back(step_in(step));
+    job.steps.push_back(run_step_in(step));
   return job;
 }
 
@@ -104,7 +90,7 @@ QueueRun run_in(const Json& json) {
   run.submitted = time_of(json, "submitted");
   run.ended = time_of(json, "ended");
   for (const Json& job : value_of<Json>(json, "instances", Json::array()))
-    run.instances.push_back(job_in(job));
+    run.instances.push_back(run_job_in(job));
   const auto services = value_of<Json>(json, "services");
   if (services.is_object()) {
     if (const auto job = value_of<std::uint64_t>(services, "job"); job != 0)
@@ -117,17 +103,6 @@ QueueRun run_in(const Json& json) {
   for (const Json& note : value_of<Json>(json, "notes", Json::array()))
     run.notes.push_back(value_of<std::string>(note, "what"));
   return run;
-}
-
-template <class F>
-auto checked(const Json& json, F read) -> Result<decltype(read(json))> {
-  try {
-    return read(json);
-  } catch (const Json::exception& error) {
-    return failure(
-        Errc::corrupt,
-        fmt::format("the node answers something else: {}", error.what()));
-  }
 }
 
 // -- History -----------------------------------------------------------------
@@ -169,17 +144,7 @@ workflow::RunResult result_of(const std::string& state) {
 
 // -- Words -------------------------------------------------------------------
 
-std::string rounded(Duration duration) {
-  return format_duration(
-      std::chrono::round<std::chrono::milliseconds>(duration));
-}
-
-std::string moment(WallTime time, WallTime now) {
-  return fmt::format("{}, {} ago", format_wall_time(time),
-                     short_age(now - time));
-}
-
-std::string colour_of(const std::string& state) {
+std::string colour_of_run(const std::string& state) {
   if (state == "running" || state == "succeeded")
     return "32";
   return state == "failed" ? "31" : "2";
@@ -236,7 +201,7 @@ class Tree {
   void add(std::size_t depth, std::string_view name, std::string_view state,
            const std::string& took, const std::string& remarks) {
     rows_.push_back({std::string(2 + 2 * depth, ' ') +
-                         ellipsize(printable(name), widest_name),
+                         ellipsize(printable(name), widest_run_name),
                      printable(state), took,
                      ellipsize(printable(remarks), widest_reason)});
   }
@@ -663,11 +628,11 @@ std::string render_runs(const std::vector<QueueRun>& runs, WallTime now,
   std::vector<TableRow> rows{{"ID", "NAME", "STATE", "JOBS", "AGE"}};
   for (const QueueRun& run : runs)
     rows.push_back({run_text(run.number),
-                    ellipsize(printable(run.name), widest_name),
+                    ellipsize(printable(run.name), widest_run_name),
                     printable(run.state), progress_of(run),
                     run.submitted ? short_age(now - *run.submitted) : ""});
   constexpr std::size_t state_column = 2;
-  return render_rows(rows, style, state_column, colour_of);
+  return render_rows(rows, style, state_column, colour_of_run);
 }
 
 std::string describe_run(const QueueRun& run, WallTime now) {

@@ -16,10 +16,10 @@ namespace {
 using api::Json;
 
 constexpr std::uint64_t page = 1000;
-constexpr std::uint64_t recently_ended = 10;
-constexpr Duration first_pause = 50ms;
-constexpr Duration longest_pause = 1s;
-constexpr Duration pause_of_following = 250ms;
+constexpr std::uint64_t recently_ended_runs = 10;
+constexpr Duration first_wait_pause = 50ms;
+constexpr Duration longest_wait_pause = 1s;
+constexpr Duration pause_of_following_run = 250ms;
 
 std::string number(std::uint64_t value) { return fmt::format("{}", value); }
 
@@ -53,8 +53,8 @@ Result<Json> recent_runs(NodeCalls& calls, std::uint64_t limit) {
   auto all = runs_of(calls, "unended", limit);
   if (!all)
     return all;
-  const auto ended =
-      runs_of(calls, "ended", std::min(limit - all->size(), recently_ended));
+  const auto ended = runs_of(
+      calls, "ended", std::min(limit - all->size(), recently_ended_runs));
   if (!ended)
     return ended;
   all->insert(all->end(), ended->begin(), ended->end());
@@ -202,7 +202,7 @@ int wait_for_runs(NodeCalls& calls, const std::vector<std::uint64_t>& runs,
                   bool any, bool as_json) {
   std::vector<std::uint64_t> open = runs;
   std::vector<QueueRun> ended;
-  Duration pause = first_pause;
+  Duration pause = first_wait_pause;
   while (!open.empty() && !(any && !ended.empty())) {
     for (auto it = open.begin(); it != open.end();) {
       auto run = brief_run(calls, *it);
@@ -218,7 +218,7 @@ int wait_for_runs(NodeCalls& calls, const std::vector<std::uint64_t>& runs,
     if (open.empty() || (any && !ended.empty()))
       break;
     calls.pause(pause);
-    pause = std::min(pause * 3 / 2, longest_pause);
+    pause = std::min(pause * 3 / 2, longest_wait_pause);
   }
   int code = exit_ok;
   Json states = Json::array();
@@ -274,7 +274,7 @@ int print_run_logs(NodeSession& session, const std::vector<std::string>& names,
     if (!more_may_come)
       return exit_ok;
     if (!is_new)
-      session.calls().pause(pause_of_following);
+      session.calls().pause(pause_of_following_run);
   }
 }
 

@@ -56,14 +56,14 @@ constexpr Duration submit_interval = 10ms;
 
 /// How often the machine is looked at, and asked again while it is short of
 /// memory.
-constexpr Duration sample_interval = 1s;
+constexpr Duration run_sample_interval = 1s;
 constexpr Duration hold_interval = 100ms;
 
 /// Which step of the run.
 using StepId = std::pair<InstanceId, std::size_t>;
 
 struct PlanTick {};
-struct SampleTick {};
+struct RunSampleTick {};
 struct FrameTick {};
 struct FrameWritten {};
 struct CleanUpOver {};
@@ -98,7 +98,7 @@ struct RunWritten {};
 }  // namespace troupe::cli
 
 TROUPE_LOCAL_MESSAGE(troupe::cli::PlanTick)
-TROUPE_LOCAL_MESSAGE(troupe::cli::SampleTick)
+TROUPE_LOCAL_MESSAGE(troupe::cli::RunSampleTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FrameTick)
 TROUPE_LOCAL_MESSAGE(troupe::cli::FrameWritten)
 TROUPE_LOCAL_MESSAGE(troupe::cli::CleanUpOver)
@@ -166,7 +166,7 @@ class RunActor {
           if (!plan_.result())
             perform(plan_.cancel(now()));
         },
-        [this](SampleTick) { on_sample(); },
+        [this](RunSampleTick) { on_sample(); },
         [this](FrameTick) { on_frame_tick(); },
         [this](FrameWritten) { frame_waits_ = false; },
         [this](const ServicesNews& m) { on_services(m.what); },
@@ -229,7 +229,7 @@ class RunActor {
                     .max_parallel = settings_.max_parallel});
     tell_people(notices_of_start(plan_));
     perform(plan_.start(now()));
-    send_after(self_, sample_interval, SampleTick{});
+    send_after(self_, run_sample_interval, RunSampleTick{});
     if (settings_.display == Display::table)
       send_self(self_, FrameTick{});
   }
@@ -344,7 +344,7 @@ class RunActor {
     if (admission == flow_control::Admission::hold &&
         !std::exchange(said_held_, true))
       tell(Notice{"memory is short: steps wait for more of it"});
-    send_after(self_, sample_interval, SampleTick{});
+    send_after(self_, run_sample_interval, RunSampleTick{});
   }
 
   void perform(const workflow::CancelStep& action) {

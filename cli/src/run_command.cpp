@@ -232,7 +232,7 @@ std::optional<int> enter_group(const workflow::Workflow& workflow,
 }
 
 /// Of node::secrets_variable; empty if there are none.
-std::string text_of(const std::vector<std::string>& secrets) {
+std::string secrets_text(const std::vector<std::string>& secrets) {
   std::vector<node::StepSecret> all;
   for (const std::string& secret : secrets)
     all.push_back({.placeholder = {},
@@ -243,7 +243,7 @@ std::string text_of(const std::vector<std::string>& secrets) {
   return all.empty() ? std::string{} : node::encode(all);
 }
 
-int exit_code_of(workflow::RunResult result, int by_signal) {
+int exit_code_of_run(workflow::RunResult result, int by_signal) {
   if (result == workflow::RunResult::success)
     return exit_ok;
   return by_signal != 0 ? 128 + by_signal : exit_failed;
@@ -264,7 +264,7 @@ int execute(const Startup& startup, RunOrder order) {
   const BatchEnd end = run_batch(startup, fanout::most_job_slots, start_run);
   if (end.output_lost)
     return exit_troupe_failed;
-  return end.exit_code.value_or(exit_code_of(result, end.by_signal));
+  return end.exit_code.value_or(exit_code_of_run(result, end.by_signal));
 }
 
 void add_options(CLI::App& app, RunOptions& o) {
@@ -414,7 +414,7 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
                             .folder = default_content_folder(),
                             .run = options->run_id,
                             .is_fresh = o.no_cache},
-                .cached_secrets = text_of(secrets),
+                .cached_secrets = secrets_text(secrets),
                 .settings = std::move(settings),
                 .services = std::move(*services)});
   delete_past_runs(recorded_path(o.file), workflow->retention);

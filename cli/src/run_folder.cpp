@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t private_mode = 0700;
+constexpr mode_t run_folder_mode = 0700;
 constexpr int most_id_tries = 100;
 /// Of a name: 20240501-120000.
 constexpr std::size_t run_time_columns = 15;
@@ -77,7 +77,7 @@ Result<std::unique_ptr<const RunFolder>> RunFolder::make(
     const std::string id =
         make_run_id(std::chrono::system_clock::now(), random());
     const std::string path = runs + "/" + id;
-    if (::mkdir(path.c_str(), private_mode) != 0) {
+    if (::mkdir(path.c_str(), run_folder_mode) != 0) {
       if (errno == EEXIST)
         continue;
       return cannot("make", path, errno);
@@ -185,7 +185,7 @@ AttemptLog::AttemptLog(std::string folder, std::string path,
       keep_{keep} {}
 
 void AttemptLog::on_attach(std::function<void()>) {
-  if (::mkdir(folder_.c_str(), private_mode) != 0 && errno != EEXIST)
+  if (::mkdir(folder_.c_str(), run_folder_mode) != 0 && errno != EEXIST)
     problem_ = system_error(fmt::format("cannot make {}", folder_), errno).what;
   constexpr int flags = O_CREAT | O_TRUNC | O_CLOEXEC;
   file_ = OwnedFd{::open(path_.c_str(), O_RDWR | flags, 0600)};

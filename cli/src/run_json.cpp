@@ -4,6 +4,7 @@
 
 #include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/base/time.hpp>
 #include <troupe/base/wall_time.hpp>
 
 namespace troupe::cli {
@@ -30,7 +31,7 @@ Json reason_of(const std::string& reason) {
   return reason.empty() ? Json() : Json(to_utf8(reason));
 }
 
-Json title_of(const RunStarted& e) {
+Json name_json(const RunStarted& e) {
   return e.title.empty() ? Json() : Json(to_utf8(e.title));
 }
 
@@ -45,7 +46,7 @@ void add_end(Json& json, const StepFinished& e) {
   json["outcome"] = workflow::to_string(e.outcome);
   json["continued"] = e.forgiven;
   json["reason"] = reason_of(e.reason);
-  json["seconds"] = std::chrono::duration<double>(e.took).count();
+  json["seconds"] = in_seconds(e.took);
   json["outputs"] = outputs_of(e.outputs);
   json["log"] = e.log.empty() ? Json() : Json(to_utf8(e.log));
 }
@@ -61,89 +62,86 @@ Json attempt_of(const AttemptEnded& e) {
 std::optional<Json> to_json(const RunEvent& event) {
   using Answer = std::optional<Json>;
   return std::visit(
-      Overload{
-          [&](const RunStarted& e) -> Answer {
-            Json json = begin(event, "run_started");
-            json["run"] = e.run_id;
-            json["workflow"] = to_utf8(e.workflow);
-            json["name"] = title_of(e);
-            json["file"] = to_utf8(e.file);
-            json["folder"] = to_utf8(e.folder);
-            json["jobs"] = Json::array();
-            for (const JobRef& ref : e.jobs) {
-              Json job;
-              add(job, ref);
-              json["jobs"].push_back(std::move(job));
-            }
-            return json;
-          },
-          [&](const JobExpanded& e) -> Answer {
-            Json json = begin(event, "job_expanded");
-            json["name"] = to_utf8(e.job);
-            json["jobs"] = Json::array();
-            for (const JobRef& ref : e.jobs) {
-              Json job;
-              add(job, ref);
-              json["jobs"].push_back(std::move(job));
-            }
-            return json;
-          },
-          [&](const JobChanged& e) -> Answer {
-            Json json = begin(event, "job_state");
-            add(json, e.job);
-            json["state"] = workflow::to_string(e.state);
-            json["reason"] = reason_of(e.reason);
-            return json;
-          },
-          [&](const StepStarted& e) -> Answer {
-            Json json = begin(event, "step_started");
-            add(json, e.step);
-            json["command"] = to_utf8(e.line);
-            json["attempts"] = e.attempts;
-            return json;
-          },
-          [](const AttemptStarted&) -> Answer { return std::nullopt; },
-          [&](const AttemptEnded& e) -> Answer {
-            Json json = begin(event, "attempt_finished");
-            add(json, e.step);
-            json["attempt"] = attempt_of(e);
-            json["next_in_s"] =
-                e.next_in
-                    ? Json(std::chrono::duration<double>(*e.next_in).count())
-                    : Json();
-            return json;
-          },
-          [&](const StepFinished& e) -> Answer {
-            Json json = begin(event, "step_finished");
-            add(json, e.step);
-            add_end(json, e);
-            return json;
-          },
-          [&](const GroupDecided& e) -> Answer {
-            Json json =
-                begin(event, e.gave_up ? "group_gave_up" : "group_restarted");
-            json["group"] = e.group;
-            json["job"] = e.job;
-            json["restarts_used"] = e.restarts_used;
-            json["intensity"] = e.intensity;
-            json["period_s"] = std::chrono::duration<double>(e.period).count();
-            return json;
-          },
-          [&](const ServiceChanged& e) -> Answer {
-            Json json = begin(event, "service_state");
-            json["service"] = e.service;
-            json["state"] = to_string(e.state);
-            json["pid"] = e.pid == 0 ? Json() : Json(e.pid);
-            json["reason"] = reason_of(e.reason);
-            json["log"] = to_utf8(e.log);
-            return json;
-          },
-          [](const Notice&) -> Answer { return std::nullopt; },
-          [&](const RunEnded& e) -> Answer {
-            Json json = begin(event, "run_finished");
-            json["result"] = workflow::to_string(e.result);
-            return json;
-          }},
+      Overload{[&](const RunStarted& e) -> Answer {
+                 Json json = begin(event, "run_started");
+                 json["run"] = e.run_id;
+                 json["workflow"] = to_utf8(e.workflow);
+                 json["name"] = name_json(e);
+                 json["file"] = to_utf8(e.file);
+                 json["folder"] = to_utf8(e.folder);
+                 json["jobs"] = Json::array();
+                 for (const JobRef& ref : e.jobs) {
+                   Json job;
+                   add(job, ref);
+                   json["jobs"].push_back(std::move(job));
+                 }
+                 return json;
+               },
+               [&](const JobExpanded& e) -> Answer {
+                 Json json = begin(event, "job_expanded");
+                 json["name"] = to_utf8(e.job);
+                 json["jobs"] = Json::array();
+                 for (const JobRef& ref : e.jobs) {
+                   Json job;
+                   add(job, ref);
+                   json["jobs"].push_back(std::move(job));
+                 }
+                 return json;
+               },
+               [&](const JobChanged& e) -> Answer {
+                 Json json = begin(event, "job_state");
+                 add(json, e.job);
+                 json["state"] = workflow::to_string(e.state);
+                 json["reason"] = reason_of(e.reason);
+                 return json;
+               },
+               [&](const StepStarted& e) -> Answer {
+                 Json json = begin(event, "step_started");
+                 add(json, e.step);
+                 json["command"] = to_utf8(e.line);
+                 json["attempts"] = e.attempts;
+                 return json;
+               },
+               [](const AttemptStarted&) -> Answer { return std::nullopt; },
+               [&](const AttemptEnded& e) -> Answer {
+                 Json json = begin(event, "attempt_finished");
+                 add(json, e.step);
+                 json["attempt"] = attempt_of(e);
+                 json["next_in_s"] =
+                     e.next_in ? Json(in_seconds(*e.next_in)) : Json();
+                 return json;
+               },
+               [&](const StepFinished& e) -> Answer {
+                 Json json = begin(event, "step_finished");
+                 add(json, e.step);
+                 add_end(json, e);
+                 return json;
+               },
+               [&](const GroupDecided& e) -> Answer {
+                 Json json = begin(
+                     event, e.gave_up ? "group_gave_up" : "group_restarted");
+                 json["group"] = e.group;
+                 json["job"] = e.job;
+                 json["restarts_used"] = e.restarts_used;
+                 json["intensity"] = e.intensity;
+                 json["period_s"] = in_seconds(e.period);
+                 return json;
+               },
+               [&](const ServiceChanged& e) -> Answer {
+                 Json json = begin(event, "service_state");
+                 json["service"] = e.service;
+                 json["state"] = to_string(e.state);
+                 json["pid"] = e.pid == 0 ? Json() : Json(e.pid);
+                 json["reason"] = reason_of(e.reason);
+                 json["log"] = to_utf8(e.log);
+                 return json;
+               },
+               [](const Notice&) -> Answer { return std::nullopt; },
+               [&](const RunEnded& e) -> Answer {
+                 Json json = begin(event, "run_finished");
+                 json["result"] = workflow::to_string(e.result);
+                 return json;
+               }},
       event.what);
 }
 
@@ -170,7 +168,7 @@ void RunRecord::apply(const RunEvent& event) {
           [&](const RunStarted& e) {
             run_ = {{"run", e.run_id},
                     {"workflow", to_utf8(e.workflow)},
-                    {"name", title_of(e)},
+                    {"name", name_json(e)},
                     {"file", to_utf8(e.file)},
                     {"path", e.path.empty() ? Json() : Json(to_utf8(e.path))},
                     {"max_parallel", e.max_parallel},

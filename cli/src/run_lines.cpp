@@ -24,7 +24,7 @@ std::string with_reason(std::string text, const std::string& reason) {
   return text;
 }
 
-std::string text_of(const JobChanged& e) {
+std::string job_text(const JobChanged& e) {
   if (e.state == JobState::pending || e.state == JobState::ready)
     return {};
   if (e.state == JobState::awaiting)
@@ -36,29 +36,29 @@ std::string text_of(const JobChanged& e) {
   return with_reason(fmt::format("{}: {}", title_of(e.job), word), e.reason);
 }
 
-std::string text_of(const AttemptEnded& e) {
+std::string attempt_text(const AttemptEnded& e) {
   // The end of the last one is the end of the step.
   if (!e.next_in)
     return {};
   return fmt::format("{}: attempt {} of {} {}, next in {}", step_text(e.step),
                      e.attempt->number, e.attempts,
                      printable(actors::describe(e.attempt->causes)),
-                     rough_duration(*e.next_in));
+                     brief_duration(*e.next_in));
 }
 
-std::string text_of(const StepFinished& e) {
+std::string step_text(const StepFinished& e) {
   switch (e.outcome) {
     case StepOutcome::success:
       return fmt::format("{} succeeded in {}", step_text(e.step),
-                         rough_duration(e.took));
+                         brief_duration(e.took));
     case StepOutcome::failure:
       return with_reason(fmt::format("{} failed after {}{}", step_text(e.step),
-                                     rough_duration(e.took),
+                                     brief_duration(e.took),
                                      e.forgiven ? " (continue-on-error)" : ""),
                          e.reason);
     case StepOutcome::cancelled:
       return with_reason(fmt::format("{} was stopped after {}",
-                                     step_text(e.step), rough_duration(e.took)),
+                                     step_text(e.step), brief_duration(e.took)),
                          e.reason);
     case StepOutcome::skipped:
       return with_reason(step_text(e.step) + " skipped", e.reason);
@@ -120,11 +120,11 @@ std::string line_of(const RunEvent& event, std::string_view clock) {
                                printable(e.job), e.jobs.size(),
                                e.jobs.size() == 1 ? "" : "s");
           },
-          [](const JobChanged& e) { return text_of(e); },
+          [](const JobChanged& e) { return job_text(e); },
           [](const StepStarted& e) { return step_text(e.step) + " started"; },
           [](const AttemptStarted&) { return std::string{}; },
-          [](const AttemptEnded& e) { return text_of(e); },
-          [](const StepFinished& e) { return text_of(e); },
+          [](const AttemptEnded& e) { return attempt_text(e); },
+          [](const StepFinished& e) { return step_text(e); },
           [](const GroupDecided& e) { return text_of(e); },
           // The stack says it, as notices.
           [](const ServiceChanged&) { return std::string{}; },
@@ -134,7 +134,7 @@ std::string line_of(const RunEvent& event, std::string_view clock) {
   return text.empty() ? text : fmt::format("{} {}\n", clock, text);
 }
 
-std::string rough_duration(Duration value) {
+std::string brief_duration(Duration value) {
   using std::chrono::milliseconds;
   const auto ms = std::chrono::duration_cast<milliseconds>(value);
   const auto to = [&](milliseconds unit) {

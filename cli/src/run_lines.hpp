@@ -20,6 +20,6 @@ namespace troupe::cli {
 [[nodiscard]] std::string title_of(const JobRef& job);
 
 /// A length of time for people: "12ms", "3.2s", "4m5s".
-[[nodiscard]] std::string rough_duration(Duration value);
+[[nodiscard]] std::string brief_duration(Duration value);
 
 }  // namespace troupe::cli

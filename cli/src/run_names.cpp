@@ -17,8 +17,6 @@ constexpr std::string_view id_shape = "dddddddd-dddddd-xxxx";
 constexpr std::size_t longest_file_name = 100;
 constexpr std::size_t longest_title = 60;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

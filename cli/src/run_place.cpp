@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t private_mode = 0600;
+constexpr mode_t place_mode = 0600;
 constexpr std::string_view ticket_prefix = "waits-";
 
 tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
@@ -31,7 +31,7 @@ tl::unexpected<Error> cannot(std::string_view what, const std::string& path) {
 
 Result<OwnedFd> open_file(const std::string& path) {
   OwnedFd file{::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-                      private_mode)};
+                      place_mode)};
   if (!file.is_open())
     return cannot("open", path);
   return file;

@@ -202,7 +202,7 @@ std::vector<std::size_t> waves_of(const Workflow& workflow) {
   return waves;
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view trimmed_text(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
 }
@@ -243,9 +243,9 @@ void describe_step(const Step& step, const std::string& key, Duration estimate,
     out += ": " + printable(known.text(step.name));
   out += '\n';
   if (step.condition)
-    out +=
-        fmt::format("      if {}\n", printable(trimmed(step.condition->text)));
-  std::string_view rest = trimmed(line);
+    out += fmt::format("      if {}\n",
+                       printable(trimmed_text(step.condition->text)));
+  std::string_view rest = trimmed_text(line);
   while (!rest.empty()) {
     const std::size_t newline = rest.find('\n');
     out += fmt::format("      {} {}\n", plain ? "$" : "|",
@@ -344,14 +344,15 @@ struct Described {
 
 std::string describe_called(const Described& caller);
 
-std::string describe_job(const Described& d, const std::string& remarks) {
+std::string preview_job(const Described& d, const std::string& remarks) {
   const Job& job = d.job;
   std::string out = fmt::format("  job {}{}{}\n", printable(d.label),
                                 describe_needs(d.file, job), remarks);
   if (job.computed_matrix)
     out += "    its matrix is computed when the jobs before it have ended\n";
   if (job.condition)
-    out += fmt::format("    if {}\n", printable(trimmed(job.condition->text)));
+    out += fmt::format("    if {}\n",
+                       printable(trimmed_text(job.condition->text)));
   if (job.approval != nullptr)
     out += fmt::format(
         "    once {} has approved it\n",
@@ -398,11 +399,11 @@ std::string describe_called(const Described& caller) {
       if (label.empty())
         label =
             values.empty() ? job.id : fmt::format("{} ({})", job.id, values);
-      out += indented(describe_job({*call.workflow, job,
-                                    fmt::format("{}/{}", caller.name, job.id),
-                                    fmt::format("{}/{}", caller.label, label),
-                                    known, caller.options},
-                                   ""),
+      out += indented(preview_job({*call.workflow, job,
+                                   fmt::format("{}/{}", caller.name, job.id),
+                                   fmt::format("{}/{}", caller.label, label),
+                                   known, caller.options},
+                                  ""),
                       "  ");
     }
   }
@@ -445,8 +446,8 @@ std::string describe_plan(const Plan& plan,
     const Job& job = workflow.jobs[at];
     const Known known = known_of(job, around, combination);
     texts[waves[at]] +=
-        describe_job({workflow, job, job.id, instance.label, known, options},
-                     how_long(instance));
+        preview_job({workflow, job, job.id, instance.label, known, options},
+                    how_long(instance));
   }
   const auto jobs = std::count_if(
       plan.instances().begin(), plan.instances().end(),

@@ -11,7 +11,7 @@
 namespace troupe::cli {
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 using workflow::JobState;
 using workflow::PastJob;
 using workflow::PastRun;
@@ -21,7 +21,8 @@ using workflow::StepOutcome;
 
 /// As to_string() spells it; nullopt for what a later version may have.
 template <class Enum, std::size_t N>
-std::optional<Enum> named(const Json& json, const std::array<Enum, N>& all) {
+std::optional<Enum> named(const SortedJson& json,
+                          const std::array<Enum, N>& all) {
   for (const Enum one : all) {
     if (json == to_string(one))
       return one;
@@ -29,7 +30,7 @@ std::optional<Enum> named(const Json& json, const std::array<Enum, N>& all) {
   return std::nullopt;
 }
 
-std::optional<WallTime> time_in(const Json& job, const char* key) {
+std::optional<WallTime> time_in(const SortedJson& job, const char* key) {
   const auto found = job.find(key);
   if (found == job.end() || !found->is_string())
     return std::nullopt;
@@ -37,12 +38,12 @@ std::optional<WallTime> time_in(const Json& job, const char* key) {
   return time ? std::optional{*time} : std::nullopt;
 }
 
-Duration seconds_in(const Json& json, const char* key) {
+Duration seconds_in(const SortedJson& json, const char* key) {
   return std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(json.value(key, 0.0)));
 }
 
-PastStep step_in(const Json& json) {
+PastStep past_step_in(const SortedJson& json) {
   PastStep step;
   step.step = json.at("step").get<std::string>();
   step.outcome = named(json.at("outcome"),
@@ -53,14 +54,14 @@ PastStep step_in(const Json& json) {
       command != json.end() && command->is_string())
     step.command = command->get<std::string>();
   step.took = seconds_in(json, "seconds");
-  const Json attempts = json.value("attempts", Json::array());
+  const SortedJson attempts = json.value("attempts", SortedJson::array());
   step.attempts = static_cast<std::uint32_t>(attempts.size());
   if (!attempts.empty())
     step.last_attempt = seconds_in(attempts.back(), "wall_s");
   return step;
 }
 
-PastJob job_in(const Json& json) {
+PastJob past_job_in(const SortedJson& json) {
   PastJob job;
   job.job = json.at("job").get<std::string>();
   job.label = json.at("label").get<std::string>();
@@ -72,22 +73,22 @@ PastJob job_in(const Json& json) {
   job.ready = time_in(json, "ready");
   job.start = time_in(json, "start");
   job.end = time_in(json, "end");
-  for (const Json& step : json.at("steps"))
-    job.steps.push_back(step_in(step));
+  for (const SortedJson& step : json.at("steps"))
+    job.steps.push_back(past_step_in(step));
   return job;
 }
 
 }  // namespace
 
 bool may_be_of(std::string_view head, const std::string& path) {
-  return head.find(Json(path).dump()) != std::string_view::npos;
+  return head.find(SortedJson(path).dump()) != std::string_view::npos;
 }
 
 Result<PastRun> past_run_from_record(const std::string& text,
                                      const std::string& path) {
   try {
-    const Json json = Json::parse(text);
-    if (json.value("path", Json()) != path)
+    const SortedJson json = SortedJson::parse(text);
+    if (json.value("path", SortedJson()) != path)
       return failure(Errc::not_found, "a run of another workflow");
     const auto result = named(json.at("result"),
                               std::array{RunResult::success, RunResult::failure,
@@ -102,10 +103,10 @@ Result<PastRun> past_run_from_record(const std::string& text,
     run.start = *start;
     run.end = *end;
     run.max_parallel = json.value("max_parallel", std::size_t{0});
-    for (const Json& job : json.at("jobs"))
-      run.jobs.push_back(job_in(job));
+    for (const SortedJson& job : json.at("jobs"))
+      run.jobs.push_back(past_job_in(job));
     return run;
-  } catch (const Json::exception& error) {
+  } catch (const SortedJson::exception& error) {
     return failure(Errc::corrupt,
                    fmt::format("no record of a run: {}", error.what()));
   }

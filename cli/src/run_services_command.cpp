@@ -140,11 +140,6 @@ Result<api::Json> ask_patiently(NodeCalls& node, const std::string& target) {
   }
 }
 
-int failed(const Error& error) {
-  complain(error.what);
-  return exit_troupe_failed;
-}
-
 }  // namespace
 
 int run_services_of_run(const Startup& startup,
@@ -156,26 +151,26 @@ int run_services_of_run(const Startup& startup,
   const QueueContext context = real_queue_context();
   auto session = NodeSession::open(context, {});
   if (!session)
-    return failed(session.error());
+    return troupe_failed(session.error());
   const std::string target = node_target({"runs", run.substr(1), "services"});
   const auto answer = ask_patiently(session->calls(), target);
   if (!answer)
-    return failed(answer.error());
+    return troupe_failed(answer.error());
   auto of_run = node::services_of_run(run, *answer);
   if (!of_run)
-    return failed(of_run.error());
+    return troupe_failed(of_run.error());
   std::vector<std::string> notes;
   auto services = RunServices::make(*of_run->workflow, of_run->needed,
                                     of_run->options, notes);
   if (!services)
-    return failed(services.error());
+    return troupe_failed(services.error());
   for (const std::string& note : notes)
     complain(note);
   if (auto made = (*services)->prepare(folder, /*shows_output=*/true); !made)
-    return failed(made.error());
+    return troupe_failed(made.error());
   const auto lock = await_those_before(folder);
   if (!lock)
-    return failed(lock.error());
+    return troupe_failed(lock.error());
 
   const auto number = [](const char* text) {
     return text == nullptr ? 0 : std::strtoul(text, nullptr, 10);

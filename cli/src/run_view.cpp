@@ -275,7 +275,7 @@ std::string RunView::headline(TimePoint now) const {
   const std::string name = ellipsize(printable(run_.workflow), 60);
   if (result_)
     return fmt::format("{} {} in {}: {}", name, word_of(*result_),
-                       rough_duration(ended_ - started_), counts());
+                       brief_duration(ended_ - started_), counts());
   return fmt::format("{} {}: {}", name, elapsed(now - started_), counts());
 }
 
@@ -339,7 +339,7 @@ std::string RunView::line(const Row& row, const FrameStyle& style,
   if (row.state == JobState::running)
     time = elapsed(now - row.started);
   else if (workflow::has_ended(row.state) && row.ended != row.started)
-    time = rough_duration(row.ended - row.started);
+    time = brief_duration(row.ended - row.started);
   return columns(look, row.job.label, time, text, style);
 }
 
@@ -399,7 +399,7 @@ std::string RunView::summary() const {
                        more_failures_ == 1 ? "" : "s");
   const std::string_view how = result_ ? word_of(*result_) : "goes on";
   out += fmt::format("{}run {} {} in {}: {}\n", out.empty() ? "" : "\n",
-                     run_.run_id, how, rough_duration(ended_ - started_),
+                     run_.run_id, how, brief_duration(ended_ - started_),
                      counts());
   if (result_ && *result_ != RunResult::success)
     out += fmt::format("logs: {}\n", printable(run_.folder));

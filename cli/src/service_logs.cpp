@@ -21,7 +21,7 @@ using process::Stream;
 /// So much of one service's output may wait for the terminal.
 constexpr std::size_t most_shown_bytes = 256 << 10;
 /// A line without an end is shown in pieces of this size.
-constexpr std::size_t longest_piece = 16 << 10;
+constexpr std::size_t longest_line_piece = 16 << 10;
 constexpr std::size_t widest_name = 24;
 
 }  // namespace
@@ -76,7 +76,7 @@ class ServiceLogs::Sink : public process::OutputSink {
       const bool whole = newline != std::string_view::npos;
       pending += bytes.substr(0, newline);
       bytes.remove_prefix(whole ? newline + 1 : bytes.size());
-      if (!whole && pending.size() < longest_piece)
+      if (!whole && pending.size() < longest_line_piece)
         break;
       lines += log_.prefix;
       lines += pending;

@@ -29,7 +29,7 @@ namespace {
 
 using api::Json;
 
-constexpr Duration longest_answer = 5s;
+constexpr Duration longest_stack_answer = 5s;
 /// A service may take long to end or to be ready, and says itself how long.
 constexpr Duration longest_change = 1h;
 
@@ -59,7 +59,7 @@ Result<std::vector<RunningStack>> running_stacks(const std::string& file,
   std::vector<RunningStack> running;
   for (const std::string& socket : *sockets) {
     const auto answer =
-        api::request(socket, Json{{"do", "ps"}}, longest_answer);
+        api::request(socket, Json{{"do", "ps"}}, longest_stack_answer);
     // One that is about to end or was killed is not there any more.
     if (!answer && (answer.error().code == Errc::not_found ||
                     answer.error().code == Errc::unavailable))
@@ -109,7 +109,7 @@ Result<RunningStack> the_stack(const std::string& file) {
                              running->size(), files));
 }
 
-int failed(const Error& error) {
+int stack_failed(const Error& error) {
   complain(error.what);
   return error.code == Errc::invalid_argument ? exit_usage : exit_failed;
 }
@@ -123,7 +123,7 @@ int print_stacks(const std::string& file, bool as_json) {
   std::vector<Error> silent;
   const auto running = running_stacks(file, silent);
   if (!running)
-    return failed(running.error());
+    return stack_failed(running.error());
   for (const Error& error : silent)
     complain(error.what);
   const int code = silent.empty() ? exit_ok : exit_failed;
@@ -135,7 +135,7 @@ int print_stacks(const std::string& file, bool as_json) {
     return code;
   }
   if (running->empty() && silent.empty())
-    return failed(nothing_runs(file));
+    return stack_failed(nothing_runs(file));
   for (const RunningStack& stack : *running) {
     if (running->size() > 1)
       fmt::print("{}:\n", printable(stack.snapshot.file));
@@ -150,9 +150,9 @@ int print_stacks(const std::string& file, bool as_json) {
 int change(const std::string& file, const Json& what) {
   const auto stack = the_stack(file);
   if (!stack)
-    return failed(stack.error());
+    return stack_failed(stack.error());
   const auto answer = api::request(stack->socket, what, longest_change);
-  return answer ? exit_ok : failed(answer.error());
+  return answer ? exit_ok : stack_failed(answer.error());
 }
 
 int change_each(const char* command, const char* description,
@@ -345,7 +345,7 @@ int run_logs(const Startup&, std::vector<std::string> words) {
         "with jobs");
   const auto stack = the_stack(file);
   if (!stack)
-    return failed(stack.error());
+    return stack_failed(stack.error());
   std::vector<service::LogSource> sources;
   std::vector<std::string> missing = names;
   std::size_t width = 0;
@@ -369,7 +369,7 @@ int run_logs(const Startup&, std::vector<std::string> words) {
     for (const StackEntry& entry : stack->snapshot.entries)
       known.emplace_back(entry.name);
     const auto meant = suggest(missing[0], known);
-    return failed(
+    return stack_failed(
         {Errc::not_found,
          fmt::format("no service \"{}\"{}", printable(missing[0]),
                      meant ? fmt::format("; did you mean {}?", *meant) : "")});
@@ -388,7 +388,7 @@ int run_logs(const Startup&, std::vector<std::string> words) {
                    bytes.size() &&
                std::fflush(stdout) == 0;
       });
-  return read ? exit_ok : failed(read.error());
+  return read ? exit_ok : stack_failed(read.error());
 }
 
 int run_down(const Startup&, std::vector<std::string> words) {
@@ -402,17 +402,17 @@ int run_down(const Startup&, std::vector<std::string> words) {
     return *code;
   const auto stack = the_stack(file);
   if (!stack)
-    return failed(stack.error());
+    return stack_failed(stack.error());
   const auto answer =
-      api::request(stack->socket, Json{{"do", "down"}}, longest_answer);
+      api::request(stack->socket, Json{{"do", "down"}}, longest_stack_answer);
   if (!answer && answer.error().code != Errc::unavailable)
-    return failed(answer.error());
+    return stack_failed(answer.error());
   // The socket goes when the last service has gone.
   const auto deadline = std::chrono::steady_clock::now() + longest_change;
   while (::access(stack->socket.c_str(), F_OK) == 0 &&
          std::chrono::steady_clock::now() < deadline) {
     const auto alive =
-        api::request(stack->socket, Json{{"do", "ps"}}, longest_answer);
+        api::request(stack->socket, Json{{"do", "ps"}}, longest_stack_answer);
     if (!alive && (alive.error().code == Errc::not_found ||
                    alive.error().code == Errc::unavailable))
       break;

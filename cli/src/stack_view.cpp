@@ -1,5 +1,7 @@
 #include "stack_view.hpp"
 
+#include "time_text.hpp"
+
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 
@@ -13,10 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 Duration from_seconds(double value) {
   return std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(value));
@@ -28,25 +26,13 @@ void put(Json& json, const char* name, const std::optional<T>& value) {
     json[name] = *value;
 }
 
-/// "3d", "2h", "45m", "12s": one unit is enough for an age.
-std::string short_age(Duration age) {
-  using std::chrono::duration_cast;
-  if (age >= 48h)
-    return fmt::format("{}d", age / 24h);
-  if (age >= 2h)
-    return fmt::format("{}h", age / 1h);
-  if (age >= 2min)
-    return fmt::format("{}m", age / 1min);
-  return fmt::format("{}s", age / 1s);
-}
-
 std::string short_wait(Duration wait) {
   if (wait < 10s)
-    return fmt::format("{:.1f}s", std::max(0.0, seconds(wait)));
+    return fmt::format("{:.1f}s", std::max(0.0, in_seconds(wait)));
   return short_age(wait);
 }
 
-std::string colour_of(std::string_view state) {
+std::string colour_of_entry(std::string_view state) {
   if (state == "running" || state == "finished")
     return "32";
   if (state == "starting" || state == "unready")
@@ -122,9 +108,9 @@ Json to_json(const StackSnapshot& snapshot) {
     if (e.pid != 0)
       json["pid"] = e.pid;
     if (e.age)
-      json["age_s"] = seconds(*e.age);
+      json["age_s"] = in_seconds(*e.age);
     if (e.next_start)
-      json["next_start_s"] = seconds(*e.next_start);
+      json["next_start_s"] = in_seconds(*e.next_start);
     put(json, "cpu", e.cpu);
     put(json, "memory_bytes", e.memory_bytes);
     const std::array<std::pair<const char*, const std::string*>, 6> texts{
@@ -143,7 +129,7 @@ Json to_json(const StackSnapshot& snapshot) {
     if (e.is_group)
       json["budget"] = {{"used", e.restarts_used},
                         {"intensity", e.intensity},
-                        {"period_s", seconds(e.period)}};
+                        {"period_s", in_seconds(e.period)}};
     entries.push_back(std::move(json));
   }
   return {{"file", to_utf8(snapshot.file)},
@@ -230,7 +216,7 @@ std::string render_table(const StackSnapshot& snapshot,
       line = fmt::format("\x1b[2m{}\x1b[0m", line);
     else if (style.colour && line.size() >= state_at + rows[r][1].size())
       line = fmt::format("{}\x1b[{}m{}\x1b[0m{}", line.substr(0, state_at),
-                         colour_of(rows[r][1]), rows[r][1],
+                         colour_of_entry(rows[r][1]), rows[r][1],
                          line.substr(state_at + rows[r][1].size()));
     out += line + "\n";
   }

@@ -10,7 +10,7 @@
 namespace troupe::cli {
 namespace {
 
-constexpr mode_t private_mode = 0700;
+constexpr mode_t state_folder_mode = 0700;
 
 /// Makes sure that `path` is ours alone, if it is there.
 Result<void> check_private_folder(const std::string& path,
@@ -32,7 +32,7 @@ Result<void> check_private_folder(const std::string& path,
 /// Makes `path` unless it is there, and makes sure that it is ours alone.
 Result<void> make_private_folder(const std::string& path,
                                  std::string_view variables) {
-  if (::mkdir(path.c_str(), private_mode) != 0 && errno != EEXIST)
+  if (::mkdir(path.c_str(), state_folder_mode) != 0 && errno != EEXIST)
     return tl::unexpected{
         system_error(fmt::format("cannot make {}", path), errno)};
   return check_private_folder(path, variables);

@@ -82,6 +82,11 @@ void write_out(std::string_view bytes) {
   std::_Exit(exit_troupe_failed);
 }
 
+int troupe_failed(const Error& error) {
+  complain(error.what);
+  return exit_troupe_failed;
+}
+
 int usage_error(std::string_view what) {
   complain(what);
   (void)std::fputs("Try \"troupe --help\".\n", stderr);
@@ -135,6 +140,11 @@ std::optional<int> parse_with_command(CLI::App& app,
     return unknown_option_error(app, command.front());
   command.insert(command.end(), after_dashes.begin(), after_dashes.end());
   return std::nullopt;
+}
+
+std::string environment_variable(std::string_view name) {
+  const char* const value = std::getenv(std::string{name}.c_str());
+  return value == nullptr ? std::string{} : std::string{value};
 }
 
 std::string own_program() {

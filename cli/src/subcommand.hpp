@@ -29,6 +29,10 @@ struct Startup {
 /// Prints "troupe: <what>" to standard error.
 void complain(std::string_view what);
 
+/// Complains of what is no mistake of the user's, and returns
+/// exit_troupe_failed.
+int troupe_failed(const Error& error);
+
 /// Complains, with a pointer to the help, and returns exit_usage.
 int usage_error(std::string_view what);
 
@@ -56,6 +60,9 @@ void show_usage(CLI::App& app, std::string usage);
 [[nodiscard]] std::optional<int> parse_with_command(
     CLI::App& app, std::vector<std::string> words,
     std::vector<std::string>& command);
+
+/// Of our environment; empty if it is not set.
+[[nodiscard]] std::string environment_variable(std::string_view name);
 
 /// The path of this program, for those who start it again.
 [[nodiscard]] std::string own_program();

@@ -20,7 +20,7 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
-constexpr std::uint64_t most_answer_bytes = 256 << 10;
+constexpr std::uint64_t most_response_bytes = 256 << 10;
 
 tl::unexpected<Error> unavailable(const workflow::WebhookUrl& url,
                                   std::string_view what,
@@ -48,7 +48,7 @@ Result<void> exchange(Stream& stream, const workflow::WebhookUrl& url,
     return unavailable(url, "cannot send", error);
   beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
-  parser.body_limit(most_answer_bytes);
+  parser.body_limit(most_response_bytes);
   http::read_header(stream, buffer, parser, error);
   if (error)
     return unavailable(url, "no answer", error);

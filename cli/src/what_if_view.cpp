@@ -2,6 +2,7 @@
 
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/base/time.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -26,15 +27,6 @@ std::string label(const std::string& group) {
   return group.empty() ? "the stack" : group;
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i)
-    text += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > most_names)
-    text += fmt::format(" and {} more", names.size() - most_names);
-  return text;
-}
-
 std::string describe(const ForeseenStart& start) {
   switch (start.until) {
     case ForeseenStart::Until::started:
@@ -48,12 +40,12 @@ std::string describe(const ForeseenStart& start) {
   return start.service;
 }
 
-std::string listed(const std::vector<ForeseenStart>& starts) {
+std::string starts_text(const std::vector<ForeseenStart>& starts) {
   std::vector<std::string> texts;
   texts.reserve(starts.size());
   for (const ForeseenStart& start : starts)
     texts.push_back(describe(start));
-  return listed(texts);
+  return listed(texts, most_names);
 }
 
 /// "1st", "2nd", "11th".
@@ -66,10 +58,6 @@ std::string ordinal(std::uint64_t number) {
                        : last == 2 ? "nd"
                                    : "rd");
   return fmt::format("{}th", number);
-}
-
-std::string counted(std::uint64_t number, std::string_view what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
 std::string duration_text(Duration duration) {
@@ -121,7 +109,8 @@ class GroupText {
   [[nodiscard]] std::string stops_at_end() const {
     return group_.stopped_at_end.empty()
                ? ""
-               : fmt::format("stops {}, then ", listed(group_.stopped_at_end));
+               : fmt::format("stops {}, then ",
+                             listed(group_.stopped_at_end, most_names));
   }
 
   void add_failed_start() {
@@ -183,11 +172,11 @@ class GroupText {
       indented(waits);
     }
     if (!group_.stopped.empty())
-      indented(fmt::format("stops {}", listed(group_.stopped)));
+      indented(fmt::format("stops {}", listed(group_.stopped, most_names)));
     if (!group_.lost.empty())
       indented(fmt::format("loses {} (temporary: not started again)",
-                           listed(group_.lost)));
-    indented(fmt::format("starts {}", listed(group_.started)));
+                           listed(group_.lost, most_names)));
+    indented(fmt::format("starts {}", starts_text(group_.started)));
   }
 
   void add_end(std::uint64_t restarts) {
@@ -270,13 +259,9 @@ std::string summary(const WhatIf& what) {
                      often, when, end_of(what));
 }
 
-double seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
-
 Json json_of(const DurationRange& range) {
-  return {{"shortest", seconds(range.shortest)},
-          {"longest", seconds(range.longest)}};
+  return {{"shortest", in_seconds(range.shortest)},
+          {"longest", in_seconds(range.longest)}};
 }
 
 Json json_of(const std::vector<ForeseenStart>& starts) {
@@ -309,7 +294,7 @@ Json json_of(const GroupForecast& group) {
             {"fate", service::to_string(group.fate)}};
   if (is_charged) {
     json["budget"] = {{"intensity", group.intensity},
-                      {"period_seconds", seconds(group.period)}};
+                      {"period_seconds", in_seconds(group.period)}};
     json["certain"] = group.is_certain;
     json["span_seconds"] = json_of(group.span);
     if (group.intensity > 0)
@@ -320,7 +305,7 @@ Json json_of(const GroupForecast& group) {
                          {"starts", json_of(group.started)}};
   }
   if (group.fate == GroupFate::holds)
-    json["hold_for_seconds"] = seconds(group.hold_for);
+    json["hold_for_seconds"] = in_seconds(group.hold_for);
   json["stops_at_end"] = group.stopped_at_end;
   return json;
 }
@@ -340,7 +325,7 @@ std::string describe_what_if(const WhatIf& what) {
                         what.child);
   if (!what.contents.empty())
     text += fmt::format("\n{} stops {}, then ends\n", what.child,
-                        listed(what.contents));
+                        listed(what.contents, most_names));
   for (std::size_t i = 0; i < what.groups.size(); ++i)
     text += "\n" + GroupText{what.groups[i], i == 0 && !what.is_group}.run();
   return text + "\n" + summary(what);

@@ -25,11 +25,6 @@ using workflow::SecretFilter;
 
 constexpr std::size_t largest_outputs = 64 << 20;
 
-std::string variable(std::string_view name) {
-  const char* const value = std::getenv(std::string{name}.c_str());
-  return value == nullptr ? std::string{} : std::string{value};
-}
-
 /// Puts the values into our own variables, which the command gets.
 void put_in(const std::vector<std::pair<std::string, std::string>>& values) {
   std::vector<std::pair<std::string, std::string>> changed;
@@ -69,27 +64,24 @@ Result<void> mask_outputs(const std::string& path,
   return text ? Result<void>{} : tl::unexpected{text.error()};
 }
 
-int failed(const Error& error) {
-  complain(error.what);
-  return exit_troupe_failed;
-}
-
 }  // namespace
 
 int with_secrets(const Startup& startup, std::vector<std::string> words) {
   const auto secrets =
-      node::decode_step_secrets(variable(node::secrets_variable));
+      node::decode_step_secrets(environment_variable(node::secrets_variable));
   if (!secrets || words.empty())
-    return failed(secrets ? Error{Errc::invalid_argument, "no command given"}
-                          : secrets.error());
+    return troupe_failed(secrets
+                             ? Error{Errc::invalid_argument, "no command given"}
+                             : secrets.error());
   std::vector<std::pair<std::string, std::string>> values;
   std::vector<std::string> texts;
   for (const node::StepSecret& secret : *secrets) {
     auto value = node::read_secret(secret);
     if (!value)
-      return failed({value.error().code,
-                     fmt::format("the secret \"{}\": {}", secret.secret.name,
-                                 printable(value.error().what))});
+      return troupe_failed(
+          {value.error().code,
+           fmt::format("the secret \"{}\": {}", secret.secret.name,
+                       printable(value.error().what))});
     texts.push_back(*value);
     if (!secret.placeholder.empty())
       values.emplace_back(secret.placeholder, std::move(*value));
@@ -117,10 +109,11 @@ int with_secrets(const Startup& startup, std::vector<std::string> words) {
   }
   (void)write_fully(STDOUT_FILENO, out.finish());
   (void)write_fully(STDERR_FILENO, err.finish());
-  if (const std::string file = variable(workflow::output_variable);
+  if (const std::string file = environment_variable(workflow::output_variable);
       !file.empty()) {
     if (const auto masked = mask_outputs(file, *mask); !masked)
-      return failed(Error{masked.error()}.within("what the step hands on"));
+      return troupe_failed(
+          Error{masked.error()}.within("what the step hands on"));
   }
   return end_as(ended->status);
 }

@@ -70,7 +70,7 @@ std::string describe(const Source& source, const Diagnostic& d) {
 }
 
 /// "2 more errors".
-std::string counted(std::size_t number, std::string_view what) {
+std::string count_of_more(std::size_t number, std::string_view what) {
   return fmt::format("{} more {}{}", number, what, number == 1 ? "" : "s");
 }
 
@@ -133,9 +133,9 @@ std::string Diagnostics::text() const {
   }
   std::vector<std::string> more;
   if (more_errors != 0)
-    more.push_back(counted(more_errors, "error"));
+    more.push_back(count_of_more(more_errors, "error"));
   if (more_warnings != 0)
-    more.push_back(counted(more_warnings, "warning"));
+    more.push_back(count_of_more(more_warnings, "warning"));
   if (!more.empty())
     out +=
         fmt::format("\n{}: and {}", source_->name(), fmt::join(more, " and "));

@@ -12,8 +12,6 @@ namespace troupe::config {
 namespace {
 
 /// Longer values are cut in messages.
-constexpr std::size_t shown_columns = 60;
-
 std::string folded(std::string_view key) {
   std::string out{key};
   for (char& c : out) {
@@ -23,17 +21,11 @@ std::string folded(std::string_view key) {
   return out;
 }
 
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), shown_columns));
-}
-
 /// Reports the error of a base parser, which says what was expected and got.
 void report(const Node& node, std::string_view name, const Error& error,
             Diagnostics& diagnostics) {
   diagnostics.add(node.where, fmt::format("{}: {}", name, error.what));
 }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 }  // namespace
 
@@ -49,7 +41,7 @@ const Keyword* Section::find(std::string_view wanted) const {
 void report_expected(const Node& node, std::string_view name,
                      std::string_view what, Diagnostics& diagnostics) {
   const std::string got = node.kind == Node::Kind::scalar
-                              ? quoted(node.text)
+                              ? in_quotes(node.text)
                               : std::string{describe_kind(node)};
   const std::string_view as_text =
       node.kind == Node::Kind::scalar && !node.plain ? "the text " : "";
@@ -168,24 +160,24 @@ Fields::Fields(const Node& node, const Section& section,
       std::vector<std::string_view> names;
       for (const Keyword& known : section.keywords)
         names.push_back(known.name);
-      diagnostics.add(
-          entry.where,
-          fmt::format("unknown key {} in {}", quoted(entry.key), section.title),
-          did_you_mean(entry.key, names));
+      diagnostics.add(entry.where,
+                      fmt::format("unknown key {} in {}", in_quotes(entry.key),
+                                  section.title),
+                      did_you_mean(entry.key, names));
       continue;
     }
     if (!keyword->supported) {
       diagnostics.add(entry.where,
                       fmt::format("{} in {} is not supported yet by this "
                                   "version",
-                                  quoted(entry.key), section.title));
+                                  in_quotes(entry.key), section.title));
       continue;
     }
     const auto [first, fresh] = seen.emplace(keyword, &entry);
     if (!fresh)
       diagnostics.add(entry.where, fmt::format("{} and {} are the same key",
-                                               quoted(first->second->key),
-                                               quoted(entry.key)));
+                                               in_quotes(first->second->key),
+                                               in_quotes(entry.key)));
   }
 }
 

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr mode_t entry_mode = 0600;
+constexpr mode_t artifact_entry_mode = 0600;
 
 /// A name of the user's own as that of a file: no two are the same, and none
 /// leaves the folder.
@@ -166,7 +166,7 @@ Result<std::uint32_t> ArtifactStore::save(const BlobStore::Lock&,
   std::error_code error;
   while (fs::exists(entry_path(folder, artifact), error))
     ++artifact.version;
-  auto file = NewFile::make(entry_path(folder, artifact), entry_mode);
+  auto file = NewFile::make(entry_path(folder, artifact), artifact_entry_mode);
   if (!file)
     return tl::unexpected{std::move(file.error())};
   if (auto written = file->write(to_bytes(artifact)); !written)

@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t prefix_digits = 2;
+constexpr std::size_t blob_prefix_digits = 2;
 constexpr std::size_t name_words = 3;
 constexpr mode_t folder_mode = 0700;
 constexpr mode_t blob_mode = 0400;
@@ -138,8 +138,8 @@ Result<std::optional<BlobStore::Lock>> BlobStore::lock_to_remove() const {
 }
 
 std::string BlobStore::path_of(std::string_view hash) const {
-  return fmt::format("{}/blobs/{}/{}", folder_, hash.substr(0, prefix_digits),
-                     hash);
+  return fmt::format("{}/blobs/{}/{}", folder_,
+                     hash.substr(0, blob_prefix_digits), hash);
 }
 
 bool BlobStore::has(std::string_view hash) const {

@@ -16,8 +16,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t prefix_digits = 2;
-constexpr mode_t entry_mode = 0600;
+constexpr std::size_t entry_prefix_digits = 2;
+constexpr mode_t result_entry_mode = 0600;
 
 /// Outputs may be any bytes: they are kept as numbers if they are no text.
 Json bytes_to_json(const std::string& bytes) {
@@ -59,7 +59,7 @@ std::optional<CachedResult> from_bytes(const std::string& bytes) {
 
 std::string ResultCache::path_of(const std::string& fingerprint) const {
   return fmt::format("{}/results/{}/{}", blobs_.folder(),
-                     fingerprint.substr(0, prefix_digits), fingerprint);
+                     fingerprint.substr(0, entry_prefix_digits), fingerprint);
 }
 
 Result<std::optional<CachedResult>> ResultCache::read(
@@ -99,7 +99,7 @@ std::optional<CachedResult> ResultCache::look_at(
 Result<void> ResultCache::save(const BlobStore::Lock&,
                                const std::string& fingerprint,
                                const CachedResult& result) const {
-  auto file = NewFile::make(path_of(fingerprint), entry_mode);
+  auto file = NewFile::make(path_of(fingerprint), result_entry_mode);
   if (!file)
     return tl::unexpected{std::move(file.error())};
   if (auto written = file->write(to_bytes(result)); !written)

@@ -17,9 +17,7 @@ void add_range(Bytes& bytes, char first, char last) {
     bytes.set(i);
 }
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
-std::string_view trimmed(std::string_view text) {
+std::string_view trimmed_column(std::string_view text) {
   while (!text.empty() && is_space(text.front()))
     text.remove_prefix(1);
   while (!text.empty() && is_space(text.back()))
@@ -221,11 +219,11 @@ void ColumnSeparator::split(std::string_view record,
       ++at;
       continue;
     }
-    columns.emplace_back(trimmed(record.substr(start, at - start)));
+    columns.emplace_back(trimmed_column(record.substr(start, at - start)));
     at += length;
     start = at;
   }
-  columns.emplace_back(trimmed(record.substr(start)));
+  columns.emplace_back(trimmed_column(record.substr(start)));
 }
 
 }  // namespace troupe::fanout

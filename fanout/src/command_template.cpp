@@ -12,13 +12,13 @@
 namespace troupe::fanout {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n'; }
+bool is_shell_space(char c) { return c == ' ' || c == '\t' || c == '\n'; }
 
 /// Without the white space at both ends, unless a backslash quotes it.
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front()))
+std::string_view trimmed_command(std::string_view text) {
+  while (!text.empty() && is_shell_space(text.front()))
     text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back()) &&
+  while (!text.empty() && is_shell_space(text.back()) &&
          !(text.size() > 1 && text[text.size() - 2] == '\\'))
     text.remove_suffix(1);
   return text;
@@ -227,7 +227,7 @@ Result<CommandTemplate> CommandTemplate::parse(
   if (has_nul)
     return failure(Errc::invalid_argument, "the command holds a NUL byte");
   const std::string_view text =
-      words.size() == 1 ? trimmed(words.front()) : std::string_view{};
+      words.size() == 1 ? trimmed_command(words.front()) : std::string_view{};
   if (words.empty() || words.front().empty() ||
       (words.size() == 1 && text.empty()))
     return failure(Errc::invalid_argument,

@@ -12,8 +12,6 @@ namespace {
 
 constexpr std::size_t block_bytes = 64 << 10;
 
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /// The byte that `\` and the front of `rest` stand for, which is taken off.
 std::optional<char> take_escape(std::string_view& rest) {
   if (rest.empty())

@@ -1,11 +1,10 @@
 #include "replacement.hpp"
 
 #include <troupe/base/assert.hpp>
+#include <troupe/base/text.hpp>
 
 namespace troupe::fanout {
 namespace {
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::optional<Replacement::Part> part_named(std::string_view name) {
   using Part = Replacement::Part;

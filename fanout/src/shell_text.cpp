@@ -13,7 +13,6 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_one_of(char c, std::string_view set) {
   return set.find(c) != std::string_view::npos;
 }

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Duration look_interval = 5s;
+constexpr Duration housekeeping_interval = 5s;
 constexpr Duration content_interval = 1h;
 constexpr std::uint32_t most_looked_at = 1000;
 constexpr std::uint32_t rows_at_once = 5000;
@@ -226,7 +226,7 @@ Result<void> Housekeeper::check_space() const {
 }
 
 void Housekeeper::look_later() {
-  timer_.expires_after(look_interval);
+  timer_.expires_after(housekeeping_interval);
   timer_.async_wait([this](const auto& error) {
     if (!error && !is_ending_)
       look();

@@ -21,7 +21,6 @@ using queue::JobSpec;
 using queue::JsonFields;
 using store::Delivery;
 using store::JobCounts;
-using store::JobState;
 using store::Priority;
 using store::When;
 
@@ -197,11 +196,7 @@ void put_back(Counts& counts, const queue::TasksAtHand& at_hand) {
   move(at_hand.retrying, counts.retrying);
 }
 
-Json time_or_null(const std::optional<WallTime>& time) {
-  return time ? Json(format_wall_time(*time)) : Json();
-}
-
-Json to_json(const JobCounts& counts) {
+Json counts_to_json(const JobCounts& counts) {
   return {{"waiting", counts.waiting},     {"retrying", counts.retrying},
           {"running", counts.running},     {"success", counts.success},
           {"failed", counts.failed},       {"timed_out", counts.timed_out},
@@ -242,7 +237,7 @@ bool is_in_vain(const Circumstances::Needed& needed) {
     return true;
   if (!has_ended(*needed.state))
     return false;
-  const bool has_succeeded = *needed.state == JobState::succeeded;
+  const bool has_succeeded = *needed.state == store::JobState::succeeded;
   switch (needed.need.when) {
     case When::succeeded:
       return !has_succeeded;
@@ -337,7 +332,7 @@ void explain_waiting(const Circumstances& seen, WallTime now,
     if (!needed.state || !has_ended(*needed.state))
       reasons.push_back(reason_of(needed));
   }
-  if (job.state == JobState::delayed)
+  if (job.state == store::JobState::delayed)
     reasons.push_back(
         reason("not_before", "its time has not come", job.job.not_before));
   if (!reasons.empty())
@@ -519,9 +514,9 @@ SeenJob as_it_looks(store::JobInfo job,
   if (found == at_hand.end())
     return {.info = std::move(job)};
   put_back(job.counts, found->second);
-  if (job.state == JobState::running &&
+  if (job.state == store::JobState::running &&
       job.counts.running + job.counts.retrying == 0)
-    job.state = JobState::queued;
+    job.state = store::JobState::queued;
   return {.info = std::move(job), .paused = found->second.paused};
 }
 
@@ -532,6 +527,10 @@ store::GroupInfo as_it_looks(
   if (found != at_hand.end())
     put_back(group.counts, found->second);
   return group;
+}
+
+Json time_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(format_wall_time(*time)) : Json();
 }
 
 Json to_json(const Resources& resources) {
@@ -560,7 +559,7 @@ Json to_json(const SeenJob& seen, bool with_command) {
             {"delivery", name_in(deliveries, job.delivery)},
             {"tags", job.tags},
             {"tasks", info.counts.tasks},
-            {"counts", to_json(info.counts)},
+            {"counts", counts_to_json(info.counts)},
             {"paused", seen.paused},
             {"is_held", info.is_held},
             {"is_cancelled", info.is_cancelled},
@@ -650,11 +649,11 @@ Json explain(const Circumstances& seen, WallTime now, TimePoint steady_now) {
         "paused", fmt::format("{} of {} tasks stand still; `troupe "
                               "resume {}` lets them go on",
                               seen.paused, job.counts.tasks, job.id.value)));
-  const bool is_open = job.state == JobState::open;
+  const bool is_open = job.state == store::JobState::open;
   if (has_ended(job.state)) {
     reasons.push_back(reason(
         "ended", fmt::format("it has ended as {}", to_string(job.state))));
-    if (job.state == JobState::skipped)
+    if (job.state == store::JobState::skipped)
       explain_skipped(seen, reasons);
   } else if (is_open) {
     reasons.push_back(reason("open", "its arguments are still being added"));

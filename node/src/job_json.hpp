@@ -63,6 +63,8 @@ struct SeenJob {
     store::GroupInfo group,
     const std::map<std::string, queue::TasksAtHand>& at_hand);
 
+[[nodiscard]] Json time_or_null(const std::optional<WallTime>& time);
+
 [[nodiscard]] Json to_json(const SeenJob& job, bool with_command);
 [[nodiscard]] Json to_json(const store::TaskResult& result);
 [[nodiscard]] Json to_json(const store::TaskInfo& task,

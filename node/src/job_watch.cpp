@@ -16,7 +16,7 @@ namespace {
 
 constexpr Duration gather_time = 200ms;
 /// Jobs that one stream is told of at a time; the others come next.
-constexpr std::size_t most_at_once = 200;
+constexpr std::size_t most_told_at_once = 200;
 
 }  // namespace
 
@@ -87,7 +87,7 @@ void JobWatch::flush() {
   bool has_more = false;
   for (const auto& watcher : watchers_) {
     std::set<store::JobId> some;
-    while (!watcher->news.empty() && some.size() < most_at_once &&
+    while (!watcher->news.empty() && some.size() < most_told_at_once &&
            watcher->stream.wants_more())
       some.insert(watcher->news.extract(watcher->news.begin()));
     has_more = has_more || !watcher->news.empty();

@@ -10,9 +10,9 @@ namespace troupe::node {
 namespace {
 
 /// Between two looks at a file that grows.
-constexpr Duration look_interval = 50ms;
+constexpr Duration growth_look_interval = 50ms;
 /// Frames between two turns of others on the I/O thread.
-constexpr int most_at_once = 64;
+constexpr int most_frames_per_turn = 64;
 
 }  // namespace
 
@@ -79,7 +79,7 @@ void LogStream::send() {
   }
   if (request_.tail)
     send_tail();
-  for (int i = 0; i < most_at_once && stream_.wants_more(); ++i) {
+  for (int i = 0; i < most_frames_per_turn && stream_.wants_more(); ++i) {
     const auto frame = reader_->next();
     // A damaged record ends where the damage begins.
     if (!frame || !*frame) {
@@ -150,7 +150,7 @@ void LogStream::on_task(const Result<store::TaskInfo>& task) {
 }
 
 void LogStream::look_again() {
-  timer_.expires_after(look_interval);
+  timer_.expires_after(growth_look_interval);
   timer_.async_wait([self = shared_from_this()](const auto& error) {
     if (!error)
       self->send();

@@ -18,7 +18,6 @@ namespace {
 
 using workflow::Actions;
 using workflow::InstanceId;
-using workflow::JobState;
 using workflow::Plan;
 using workflow::StepResult;
 
@@ -350,7 +349,7 @@ std::map<RunCore::Place, RunCore::Results> RunCore::results_to_keep(
   std::map<Place, Results> kept;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
     const bool is_good =
-        instances_[i].state == JobState::succeeded ||
+        instances_[i].state == workflow::JobState::succeeded ||
         (all[i].caller && kept.contains(place_of(index_of(all[i].caller))));
     // What a hook did before, it does again for the next round.
     if (is_good && !workflow::is_hook(instances_[i].job) && !runs_again(i))
@@ -498,15 +497,15 @@ void RunCore::perform(const workflow::JobStateChanged& changed) {
   instance.reason = changed.reason;
   if (is_kept(index_of(changed.instance)))
     return;
-  if (changed.state == JobState::ready)
+  if (changed.state == workflow::JobState::ready)
     instance.ready = last_;
-  if (changed.state == JobState::running)
+  if (changed.state == workflow::JobState::running)
     instance.started = last_;
   if (!has_ended(changed.state))
     instance.ended.reset();
   else
     instance.ended = last_;
-  if (changed.state == JobState::pending)
+  if (changed.state == workflow::JobState::pending)
     instance.started.reset();
 }
 
@@ -534,7 +533,7 @@ Result<std::optional<RunCore::Decision>> RunCore::note_answer(
     const RunAnswered& answered) {
   std::vector<std::size_t> asked;
   for (std::size_t i = 0; i < instances_.size(); ++i) {
-    if (instances_[i].state == JobState::awaiting &&
+    if (instances_[i].state == workflow::JobState::awaiting &&
         instances_[i].job == answered.job)
       asked.push_back(i);
   }
@@ -818,7 +817,7 @@ store::RunState RunCore::state() const {
 std::size_t RunCore::awaiting() const {
   return static_cast<std::size_t>(std::count_if(
       instances_.begin(), instances_.end(), [](const InstanceView& instance) {
-        return instance.state == JobState::awaiting;
+        return instance.state == workflow::JobState::awaiting;
       }));
 }
 
@@ -830,8 +829,8 @@ store::RunCounts RunCore::counts() const {
     ++counts.jobs;
     if (has_ended(instance.state))
       ++counts.ended;
-    if (instance.state == JobState::failed ||
-        instance.state == JobState::timed_out)
+    if (instance.state == workflow::JobState::failed ||
+        instance.state == workflow::JobState::timed_out)
       ++counts.failed;
   }
   return counts;

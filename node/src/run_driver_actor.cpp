@@ -33,14 +33,14 @@ using store::Store;
 
 constexpr Duration store_pause = 1s;
 /// Jobs that are submitted in one transaction: others wait for the store.
-constexpr std::size_t most_at_once = 200;
+constexpr std::size_t most_submitted_at_once = 200;
 constexpr std::uint32_t runs_at_once = 1000;
 constexpr std::uint32_t events_at_once = 10'000;
 /// Among which the earlier runs of a workflow are looked for.
 constexpr std::uint32_t most_ended_runs = 200;
 /// Among which those are looked for that a workflow does not keep.
 constexpr std::uint32_t most_runs_to_expire = 2000;
-constexpr Duration longest_timer = 1h;
+constexpr Duration longest_run_timer = 1h;
 constexpr std::size_t longest_run_name = 200;
 
 /// One transaction of a run.
@@ -60,7 +60,7 @@ struct Write {
 };
 
 /// What has come of it.
-struct Outcome {
+struct WriteOutcome {
   std::vector<std::pair<StepKey, JobId>> submitted;
   std::vector<JobId> cancelled;
   std::vector<store::AttemptRef> to_stop;
@@ -91,7 +91,7 @@ struct RunLoaded {
 };
 struct RunWritten {
   std::shared_ptr<const Write> write;
-  std::shared_ptr<Result<Outcome>> outcome;
+  std::shared_ptr<Result<WriteOutcome>> outcome;
 };
 struct EndSeen {
   RunId run;
@@ -267,7 +267,7 @@ Result<void> make_services_group(Store& store) {
 /// Adds the end of a job to `outcome`, if it has ended.
 Result<void> add_end(Store& store, JobId job, const StepKey& step,
                      const Write& write, const std::string& output_folder,
-                     Outcome& outcome) {
+                     WriteOutcome& outcome) {
   const auto printed = write.printed.find(step);
   auto end = look_at_end(store, job, step,
                          printed != write.printed.end()
@@ -312,7 +312,7 @@ Result<bool> failed_before(Store& store, RunId run) {
 /// Submits what tells people of the event. That this cannot be done is no
 /// reason not to record it.
 Result<void> submit_notices(Store& store, const Write& write, WallTime now,
-                            Outcome& outcome) {
+                            WriteOutcome& outcome) {
   using If = workflow::NoticeOrder::If;
   for (const auto& [condition, job] : write.notices) {
     if (condition != If::always) {
@@ -334,15 +334,15 @@ Result<void> submit_notices(Store& store, const Write& write, WallTime now,
   return {};
 }
 
-Result<Outcome> perform(Store& store, const Write& write,
-                        const std::string& output_folder, WallTime now) {
+Result<WriteOutcome> perform(Store& store, const Write& write,
+                             const std::string& output_folder, WallTime now) {
   if (write.event) {
     const auto added =
         store.add_event(write.run, *write.event, write.state, write.counts);
     if (!added)
       return tl::unexpected(added.error());
   }
-  Outcome outcome;
+  WriteOutcome outcome;
   if (auto told = submit_notices(store, write, now, outcome); !told)
     return tl::unexpected(std::move(told.error()));
   for (const auto& [step, job] : write.submit) {
@@ -739,7 +739,7 @@ class RunDriverActor {
     if (done)
       write->done.push_back(std::move(done));
     for (const StepKey& step : decision.submit) {
-      if (write->submit.size() == most_at_once)
+      if (write->submit.size() == most_submitted_at_once)
         add();
       write->submit.emplace_back(step, job_for(core, step));
       note_printed(core, step, *write);
@@ -777,11 +777,11 @@ class RunDriverActor {
         [write, folder = deps_->output_folder, now = deps_->wall_now()](
             Store& store) { return perform(store, *write, folder, now); },
         [self = actors::ref_of(self_), write,
-         deps = deps_](Result<Outcome> outcome) {
+         deps = deps_](Result<WriteOutcome> outcome) {
           if (outcome && write->event && deps->on_recorded)
             deps->on_recorded();
           actors::send(self,
-                       RunWritten{write, std::make_shared<Result<Outcome>>(
+                       RunWritten{write, std::make_shared<Result<WriteOutcome>>(
                                              std::move(outcome))});
         });
   }
@@ -793,7 +793,7 @@ class RunDriverActor {
       return;
     Entry& entry = found->second;
     entry.is_writing = false;
-    const Result<Outcome>& outcome = *m.outcome;
+    const Result<WriteOutcome>& outcome = *m.outcome;
     if (!outcome && may_pass(outcome.error())) {
       on_trouble(outcome.error());
       return;
@@ -904,8 +904,8 @@ class RunDriverActor {
     entry.timer = token;
     if (!deadline)
       return;
-    const Duration wait =
-        std::clamp<Duration>(*deadline - deps_->wall_now(), 1ms, longest_timer);
+    const Duration wait = std::clamp<Duration>(*deadline - deps_->wall_now(),
+                                               1ms, longest_run_timer);
     actors::send_after(self_, wait, RunTick{entry.core->run(), token});
   }
 

@@ -7,15 +7,11 @@
 namespace troupe::node {
 namespace {
 
-Json time_or_null(const std::optional<WallTime>& time) {
-  return time ? Json(format_wall_time(*time)) : Json();
-}
-
 double ms(Duration value) {
   return std::chrono::duration<double, std::milli>(value).count();
 }
 
-Json to_json(const StepView& step) {
+Json step_json(const StepView& step) {
   Json json{{"step", step.key.step},
             {"id", step.id},
             {"name", step.name},
@@ -33,7 +29,7 @@ Json to_json(const StepView& step) {
   return json;
 }
 
-Json to_json(const workflow::Input& input) {
+Json input_json(const workflow::Input& input) {
   return {{"name", input.name},
           {"type", workflow::to_string(input.type)},
           {"required", input.required},
@@ -42,11 +38,11 @@ Json to_json(const workflow::Input& input) {
           {"description", input.description}};
 }
 
-Json to_json(const std::optional<ApprovalView>& seen,
-             const workflow::Approval& approval) {
+Json approval_json(const std::optional<ApprovalView>& seen,
+                   const workflow::Approval& approval) {
   Json inputs = Json::array();
   for (const workflow::Input& input : approval.inputs)
-    inputs.push_back(to_json(input));
+    inputs.push_back(input_json(input));
   Json json{{"prompt", seen ? seen->prompt : ""},
             {"approvers", approval.approvers},
             {"inputs", std::move(inputs)},
@@ -64,7 +60,7 @@ Json to_json(const std::optional<ApprovalView>& seen,
   return json;
 }
 
-Json to_json(const std::optional<ServicesView>& services) {
+Json services_json(const std::optional<ServicesView>& services) {
   if (!services)
     return nullptr;
   Json states = Json::array();
@@ -77,15 +73,16 @@ Json to_json(const std::optional<ServicesView>& services) {
           {"states", std::move(states)}};
 }
 
-Json to_json(const InstanceView& instance, const workflow::Workflow& workflow) {
+Json instance_json(const InstanceView& instance,
+                   const workflow::Workflow& workflow) {
   Json approval;
   for (const workflow::Job& job : workflow.jobs) {
     if (job.id == instance.job && job.approval != nullptr)
-      approval = to_json(instance.approval, *job.approval);
+      approval = approval_json(instance.approval, *job.approval);
   }
   Json steps = Json::array();
   for (const StepView& step : instance.steps)
-    steps.push_back(to_json(step));
+    steps.push_back(step_json(step));
   return {{"job", instance.job},
           {"label", instance.label},
           {"needs", instance.needs},
@@ -133,9 +130,9 @@ Json to_json(const store::RunInfo& run, const RunCore& core,
   for (std::uint64_t i = page.from;
        i < all.size() && instances.size() < page.limit; ++i)
     instances.push_back(
-        to_json(all[static_cast<std::size_t>(i)], core.workflow()));
+        instance_json(all[static_cast<std::size_t>(i)], core.workflow()));
   json["instances"] = std::move(instances);
-  json["services"] = to_json(core.services());
+  json["services"] = services_json(core.services());
   Json notes = Json::array();
   for (const auto& [at, what] : core.notes())
     notes.push_back({{"at", format_wall_time(at)}, {"what", what}});

@@ -137,7 +137,7 @@ RunNews news_from_json(const Json& json) {
   return ended;
 }
 
-Json to_json(const RunStepEnded& ended) {
+Json ended_to_json(const RunStepEnded& ended) {
   const StepKey& step = ended.step;
   Json json{{"event", "step"},
             {"step", Json::array({step.round, step.instance, step.step,
@@ -168,7 +168,7 @@ workflow::FileHashes hashes_from_json(const Json& json) {
   return hashes;
 }
 
-Json to_json(const workflow::FileHashes& hashes) {
+Json hashes_to_json(const workflow::FileHashes& hashes) {
   Json json = Json::array();
   for (const auto& [patterns, hash] : hashes)
     json.push_back({{"patterns", patterns}, {"hash", hash}});
@@ -273,7 +273,7 @@ std::string encode(const RunSpec& spec) {
   if (!spec.dotenv.empty())
     json["dotenv"] = pairs_to_json(spec.dotenv);
   if (!spec.file_hashes.empty())
-    json["file_hashes"] = to_json(spec.file_hashes);
+    json["file_hashes"] = hashes_to_json(spec.file_hashes);
   if (spec.trigger != RunSpec{}.trigger)
     json["trigger"] = spec.trigger;
   json["env"] = spec.environment;
@@ -375,7 +375,7 @@ std::string encode(const RunNews& news) {
       Overload{[](const RunBegun&) {
                  return Json{{"event", "begun"}};
                },
-               [](const RunStepEnded& ended) { return to_json(ended); },
+               [](const RunStepEnded& ended) { return ended_to_json(ended); },
                [](const RunTimePassed&) {
                  return Json{{"event", "time"}};
                },

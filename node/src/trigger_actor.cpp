@@ -34,7 +34,7 @@ using store::RunId;
 using Key = std::pair<std::string, std::string>;
 
 /// Clocks can be set: then times come earlier, or have passed.
-constexpr Duration longest_timer = 10s;
+constexpr Duration longest_trigger_timer = 10s;
 constexpr Duration retry_pause = 1s;
 /// Whoever does not answer has died over it.
 constexpr Duration longest_answer = 1min;
@@ -88,7 +88,7 @@ std::uint64_t hash_of(const Key& key) {
 }
 
 /// The same fire is the same run.
-std::string request_id_of(const Key& key, WallTime at) {
+std::string request_id_of_fire(const Key& key, WallTime at) {
   return fmt::format(
       "trigger/{:016x}/{}", hash_of(key),
       std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch())
@@ -498,7 +498,8 @@ class TriggerActor {
     // What is delivered again is the same run.
     submission->run.request_id =
         m.request->delivery.empty()
-            ? request_id_of({path, fmt::format("webhook {}", ++hooks_)}, now)
+            ? request_id_of_fire({path, fmt::format("webhook {}", ++hooks_)},
+                                 now)
             : fmt::format("trigger/{:016x}/{:016x}", hash_of({path, "webhook"}),
                           hash_of({m.request->delivery, m.request->body}));
     submission->spec =
@@ -653,7 +654,7 @@ class TriggerActor {
       return;
     }
     auto submission = std::make_shared<RunSubmission>();
-    submission->run.request_id = request_id_of(key, fire.at);
+    submission->run.request_id = request_id_of_fire(key, fire.at);
     submission->spec =
         entry.watch
             ? spec_of(key.first, file, "watch", workflow::files_input,
@@ -766,7 +767,7 @@ class TriggerActor {
 
   void set_timer() {
     const WallTime now = deps_->wall_now();
-    Duration delay = longest_timer;
+    Duration delay = longest_trigger_timer;
     if (!is_kept_ || std::exchange(is_retrying_, false))
       delay = retry_pause;
     bool has_any = !is_kept_;

@@ -21,7 +21,7 @@ namespace troupe::node {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr std::size_t largest_states = 64 << 20;
 
@@ -34,8 +34,8 @@ WallTime from_milliseconds(std::int64_t count) {
   return WallTime{std::chrono::milliseconds{count}};
 }
 
-Json to_json(const TriggerState& state) {
-  Json pending = Json::array();
+SortedJson state_to_json(const TriggerState& state) {
+  SortedJson pending = SortedJson::array();
   for (const Fire& fire : state.pending)
     pending.push_back(
         {{"at_ms", to_milliseconds(fire.at)}, {"files", fire.files}});
@@ -45,11 +45,11 @@ Json to_json(const TriggerState& state) {
           {"last_fire_ms", to_milliseconds(state.last_fire)}};
 }
 
-TriggerState from_json(const Json& json) {
+TriggerState state_from_json(const SortedJson& json) {
   TriggerState state;
   state.handled =
       WallTime{WallTime::duration{json.at("handled_ns").get<std::int64_t>()}};
-  for (const Json& fire : json.at("pending"))
+  for (const SortedJson& fire : json.at("pending"))
     state.pending.push_back(
         {from_milliseconds(fire.at("at_ms").get<std::int64_t>()),
          fire.at("files").get<std::vector<std::string>>()});
@@ -156,13 +156,13 @@ Result<TriggerStates> read_trigger_states(const std::string& path) {
     return tl::unexpected(text.error());
   try {
     TriggerStates states;
-    const Json all = Json::parse(*text);
-    for (const Json& one : all.at("triggers"))
+    const SortedJson all = SortedJson::parse(*text);
+    for (const SortedJson& one : all.at("triggers"))
       states.emplace(std::pair{one.at("file").get<std::string>(),
                                one.at("trigger").get<std::string>()},
-                     from_json(one));
+                     state_from_json(one));
     return states;
-  } catch (const Json::exception& error) {
+  } catch (const SortedJson::exception& error) {
     return failure(Errc::corrupt,
                    fmt::format("{} cannot be read: {}", path, error.what()));
   }
@@ -170,15 +170,15 @@ Result<TriggerStates> read_trigger_states(const std::string& path) {
 
 Result<void> write_trigger_states(const std::string& path,
                                   const TriggerStates& states) {
-  Json all = Json::array();
+  SortedJson all = SortedJson::array();
   for (const auto& [key, state] : states) {
-    Json one = to_json(state);
+    SortedJson one = state_to_json(state);
     one["file"] = key.first;
     one["trigger"] = key.second;
     all.push_back(std::move(one));
   }
-  const std::string text = Json{{"triggers", std::move(all)}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = SortedJson{{"triggers", std::move(all)}}.dump(
+      -1, ' ', false, SortedJson::error_handler_t::replace);
   const std::string draft = path + ".new";
   if (auto wrote = write_all(draft, text); !wrote)
     return wrote;

@@ -7,7 +7,7 @@
 namespace troupe::process {
 namespace {
 
-using Kind = AttemptCore::Action::Kind;
+using AttemptAction = AttemptCore::Action::Kind;
 
 constexpr Duration first_probe_delay = 1ms;
 constexpr Duration longest_probe_delay = 32ms;
@@ -27,7 +27,7 @@ AttemptCore::Actions AttemptCore::on_started(TimePoint now) {
   const auto next = next_limit();
   if (!next)
     return {};
-  return {{.kind = Kind::set_timer, .at = *next}};
+  return {{.kind = AttemptAction::set_timer, .at = *next}};
 }
 
 std::optional<TimePoint> AttemptCore::next_limit() const {
@@ -70,14 +70,14 @@ AttemptCore::Actions AttemptCore::begin_stop(int signal, Duration grace,
   if (grace == Duration{0})
     return begin_kill();
   deadline_ = now + grace;
-  return {{.kind = Kind::signal_tree, .signal = signal},
-          {.kind = Kind::set_timer, .at = deadline_}};
+  return {{.kind = AttemptAction::signal_tree, .signal = signal},
+          {.kind = AttemptAction::set_timer, .at = deadline_}};
 }
 
 AttemptCore::Actions AttemptCore::begin_kill() {
   verdict_.killed = verdict_.killed || state_ == State::stopping;
   state_ = State::killing;
-  return {{.kind = Kind::kill_tree}};
+  return {{.kind = AttemptAction::kill_tree}};
 }
 
 AttemptCore::Actions AttemptCore::on_stream_closed(TimePoint) {
@@ -106,7 +106,7 @@ AttemptCore::Actions AttemptCore::on_leader_exited(TimePoint now) {
   }
   state_ = State::draining;
   probe_delay_ = first_probe_delay;
-  return {{.kind = Kind::probe_tree}};
+  return {{.kind = AttemptAction::probe_tree}};
 }
 
 AttemptCore::Actions AttemptCore::on_probed(bool empty, TimePoint now) {
@@ -127,7 +127,7 @@ AttemptCore::Actions AttemptCore::on_probed(bool empty, TimePoint now) {
 AttemptCore::Actions AttemptCore::drain_on(TimePoint now) {
   const TimePoint at = std::min(now + probe_delay_, deadline_);
   probe_delay_ = std::min(probe_delay_ * 2, longest_probe_delay);
-  return {{.kind = Kind::set_timer, .at = at}};
+  return {{.kind = AttemptAction::set_timer, .at = at}};
 }
 
 AttemptCore::Actions AttemptCore::on_timer(TimePoint now, bool others_start) {
@@ -137,25 +137,27 @@ AttemptCore::Actions AttemptCore::on_timer(TimePoint now, bool others_start) {
       if (!next)
         return {};
       if (now < *next)
-        return {{.kind = Kind::set_timer, .at = *next}};
+        return {{.kind = AttemptAction::set_timer, .at = *next}};
       verdict_.timed_out = true;
       verdict_.silent = time_limit_ == Duration{0} || now < deadline_;
       return begin_stop(polite_signal_, grace_, now);
     }
     case State::stopping:
       if (now < deadline_)
-        return {{.kind = Kind::set_timer, .at = deadline_}};
+        return {{.kind = AttemptAction::set_timer, .at = deadline_}};
       return begin_kill();
     case State::draining:
       if (now < deadline_)
-        return {{.kind = Kind::probe_tree}};
+        return {{.kind = AttemptAction::probe_tree}};
       if (may_be_released(now, others_start))
-        return {{.kind = Kind::set_timer, .at = now + longest_probe_delay}};
+        return {{.kind = AttemptAction::set_timer,
+                 .at = now + longest_probe_delay}};
       verdict_.output_held = open_streams_ > 0;
       return begin_kill();
     case State::settling:
       if (may_be_released(now, others_start))
-        return {{.kind = Kind::set_timer, .at = now + longest_probe_delay}};
+        return {{.kind = AttemptAction::set_timer,
+                 .at = now + longest_probe_delay}};
       verdict_.output_held = verdict_.output_held || open_streams_ > 0;
       return finish();
     case State::killing:
@@ -175,7 +177,7 @@ AttemptCore::Actions AttemptCore::on_tree_killed(TimePoint now) {
     return finish();
   state_ = State::settling;
   deadline_ = now + settle_time;
-  return {{.kind = Kind::set_timer, .at = deadline_}};
+  return {{.kind = AttemptAction::set_timer, .at = deadline_}};
 }
 
 bool AttemptCore::quiet() const {
@@ -185,7 +187,7 @@ bool AttemptCore::quiet() const {
 
 AttemptCore::Actions AttemptCore::finish() {
   state_ = State::ended;
-  return {{.kind = Kind::finish}};
+  return {{.kind = AttemptAction::finish}};
 }
 
 }  // namespace troupe::process

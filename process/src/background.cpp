@@ -11,7 +11,7 @@
 namespace troupe::process {
 namespace {
 
-constexpr char up = 'u';
+constexpr char up_byte = 'u';
 
 }  // namespace
 
@@ -21,12 +21,12 @@ bool ForegroundSide::await_up() const {
   do {
     got = ::read(from_background.get(), &told, 1);
   } while (got < 0 && errno == EINTR);
-  return got == 1 && told == up;
+  return got == 1 && told == up_byte;
 }
 
 void BackgroundSide::tell_up() {
   if (to_foreground.is_open())
-    (void)!::write(to_foreground.get(), &up, 1);
+    (void)!::write(to_foreground.get(), &up_byte, 1);
   to_foreground.reset();
 }
 

@@ -142,7 +142,7 @@ void pass_signals_on() {
   ::_exit(127);
 }
 
-struct Stream {
+struct CopiedStream {
   OwnedFd from;
   std::function<bool(std::string_view)> to;
   bool is_kept = false;
@@ -150,7 +150,7 @@ struct Stream {
 
 /// Passes on what can be read now; false once nothing more will come, or nobody
 /// reads it.
-bool copy_some(Stream& stream, std::size_t most_bytes, CopiedRun& run) {
+bool copy_some(CopiedStream& stream, std::size_t most_bytes, CopiedRun& run) {
   std::array<char, 64 << 10> buffer;
   const ssize_t got = ::read(stream.from.get(), buffer.data(), buffer.size());
   if (got < 0 && errno == EINTR)
@@ -169,13 +169,13 @@ bool copy_some(Stream& stream, std::size_t most_bytes, CopiedRun& run) {
 }
 
 /// Copies until the command has ended and nothing more comes.
-Result<CopiedRun> copy_until_end(pid_t child, std::vector<Stream> streams,
+Result<CopiedRun> copy_until_end(pid_t child, std::vector<CopiedStream> streams,
                                  std::size_t most_bytes) {
   CopiedRun run;
   bool has_ended = false;
   while (!streams.empty()) {
     std::vector<pollfd> readable;
-    for (const Stream& stream : streams)
+    for (const CopiedStream& stream : streams)
       readable.push_back(
           {.fd = stream.from.get(), .events = POLLIN, .revents = 0});
     const int ready = ::poll(readable.data(), readable.size(), look_ms);
@@ -189,7 +189,7 @@ Result<CopiedRun> copy_until_end(pid_t child, std::vector<Stream> streams,
         streams[i].from.reset();
     }
     std::erase_if(streams,
-                  [](const Stream& one) { return !one.from.is_open(); });
+                  [](const CopiedStream& one) { return !one.from.is_open(); });
   }
   while (!has_ended && ::waitpid(child, &run.status, 0) < 0) {
     if (errno != EINTR)
@@ -258,7 +258,7 @@ Result<CopiedRun> run_and_copy(const std::vector<std::string>& argv,
   while ((got = ::read(failed->read_end.get(), &error, sizeof error)) < 0 &&
          errno == EINTR) {
   }
-  std::vector<Stream> streams;
+  std::vector<CopiedStream> streams;
   streams.push_back({std::move(output->read_end), copies.on_output, true});
   if (errors.read_end.is_open())
     streams.push_back({std::move(errors.read_end), copies.on_error, false});

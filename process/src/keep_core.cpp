@@ -3,14 +3,14 @@
 namespace troupe::process {
 namespace {
 
-using Kind = KeepCore::Action::Kind;
+using KeepAction = KeepCore::Action::Kind;
 
 }  // namespace
 
 KeepCore::Actions KeepCore::wait_for_runner(TimePoint now) {
   state_ = State::alone;
   deadline_ = now + patience_;
-  return {{.kind = Kind::set_timer, .at = deadline_}};
+  return {{.kind = KeepAction::set_timer, .at = deadline_}};
 }
 
 KeepCore::Actions KeepCore::on_begin(TimePoint now) {
@@ -48,9 +48,9 @@ KeepCore::Actions KeepCore::on_timer(TimePoint now) {
   switch (state_) {
     case State::alone:
       if (now < deadline_)
-        return {{.kind = Kind::set_timer, .at = deadline_}};
+        return {{.kind = KeepAction::set_timer, .at = deadline_}};
       state_ = State::leaving;
-      return {{.kind = Kind::stop_all}};
+      return {{.kind = KeepAction::stop_all}};
     case State::attended:
     case State::leaving:
     case State::ending:
@@ -66,7 +66,7 @@ KeepCore::Actions KeepCore::on_told_to_end() {
     case State::attended:
     case State::leaving:
       state_ = State::ending;
-      return {{.kind = Kind::refuse}, {.kind = Kind::stop_all}};
+      return {{.kind = KeepAction::refuse}, {.kind = KeepAction::stop_all}};
     case State::ending:
     case State::ended:
       return {};
@@ -78,10 +78,10 @@ KeepCore::Actions KeepCore::on_empty() {
   switch (state_) {
     case State::leaving:
       state_ = State::ended;
-      return {{.kind = Kind::refuse}, {.kind = Kind::exit}};
+      return {{.kind = KeepAction::refuse}, {.kind = KeepAction::exit}};
     case State::ending:
       state_ = State::ended;
-      return {{.kind = Kind::exit}};
+      return {{.kind = KeepAction::exit}};
     case State::alone:
     case State::attended:
     case State::ended:

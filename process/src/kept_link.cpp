@@ -25,12 +25,12 @@ namespace {
 constexpr Duration answer_limit = 5s;
 
 /// For the end of what such a one leaves behind.
-constexpr Duration sweep_limit = 5s;
+constexpr Duration remains_sweep_limit = 5s;
 
 /// Between two looks at a warden that is just starting or ending.
 constexpr Duration retry_pause = 5ms;
 
-constexpr std::uint32_t most_lanes = 64;
+constexpr std::uint32_t most_kept_lanes = 64;
 
 int milliseconds_until(TimePoint deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(
@@ -96,7 +96,7 @@ Result<wire::Hello> await_hello(LaneLink& link, TimePoint deadline) {
                     "version of troupe (protocol {}, this one speaks {}); go "
                     "on with that version, or end them with it first",
                     hello->version, wire::wire_version));
-  if (hello->lanes == 0 || hello->lanes > most_lanes ||
+  if (hello->lanes == 0 || hello->lanes > most_kept_lanes ||
       !is_session(hello->session))
     return failure(Errc::corrupt, "warden protocol: a hello makes no sense");
   return *hello;
@@ -186,7 +186,8 @@ Result<void> end_wedged(const WardenFolder& folder) {
                    "folder and does not answer; end it by hand");
   await_warden(warden, Duration{0});
   if (identity)
-    if (auto swept = end_leftovers(identity->session, sweep_limit); !swept)
+    if (auto swept = end_leftovers(identity->session, remains_sweep_limit);
+        !swept)
       return tl::unexpected(std::move(swept.error()));
   return {};
 }

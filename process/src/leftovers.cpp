@@ -21,8 +21,8 @@ namespace {
 /// has not been stopped yet.
 constexpr int most_stop_looks = 64;
 
-constexpr Duration first_pause = 1ms;
-constexpr Duration longest_pause = 16ms;
+constexpr Duration first_pass_pause = 1ms;
+constexpr Duration longest_pass_pause = 16ms;
 
 /// This process and all that it descends from.
 std::set<pid_t> own_line() {
@@ -93,13 +93,13 @@ Result<LeftoverReport> end_leftovers(const std::string& session,
                    fmt::format("'{}' is not the name of a session", session));
   const TimePoint deadline = std::chrono::steady_clock::now() + limit;
   LeftoverSweep sweep{session};
-  Duration pause = first_pause;
+  Duration pause = first_pass_pause;
   while (true) {
     const std::uint32_t found = sweep.pass();
     if (found == 0 || std::chrono::steady_clock::now() >= deadline)
       return LeftoverReport{.killed = sweep.killed(), .survivors = found};
     std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, longest_pause);
+    pause = std::min(pause * 2, longest_pass_pause);
   }
 }
 

@@ -23,8 +23,8 @@ constexpr Duration sweep_limit = 5s;
 /// so far, and this many passes are enough for one that is not stopped yet.
 constexpr int most_stop_passes = 64;
 
-constexpr Duration first_pause = 1ms;
-constexpr Duration longest_pause = 16ms;
+constexpr Duration first_sweep_pause = 1ms;
+constexpr Duration longest_sweep_pause = 16ms;
 
 /// Signals the process that `stat` was read from and no other.
 void signal_process(const ProcessStat& stat, int signal) {
@@ -44,7 +44,7 @@ struct TreeSweeper::Sweep {
   std::function<void(SweepReport)> done;
   boost::asio::steady_timer timer;
   TimePoint deadline;
-  Duration pause = first_pause;
+  Duration pause = first_sweep_pause;
   std::set<ProcessIdentity> killed;
 };
 
@@ -142,7 +142,7 @@ void TreeSweeper::sweep(const std::shared_ptr<Sweep>& s) {
     return;
   }
   s->timer.expires_after(s->pause);
-  s->pause = std::min(s->pause * 2, longest_pause);
+  s->pause = std::min(s->pause * 2, longest_sweep_pause);
   s->timer.async_wait([this, s](const auto&) { sweep(s); });
 }
 

@@ -9,7 +9,7 @@ namespace troupe::process::wire {
 namespace {
 
 /// Values are the index into Message plus one; a new message goes to the end.
-using Kind = std::uint8_t;
+using FrameKind = std::uint8_t;
 
 constexpr std::size_t header_size = 4 + 1 + 8 + 4;
 
@@ -319,7 +319,7 @@ void encode(std::string& out, AttemptId id, const Message& message) {
   const std::size_t start = out.size();
   Writer write{out};
   write(std::uint32_t{0});
-  write(static_cast<Kind>(message.index() + 1));
+  write(static_cast<FrameKind>(message.index() + 1));
   write(id.command.value);
   write(id.attempt);
   std::visit([&](const auto& m) { message_fields(write, m); }, message);
@@ -345,7 +345,7 @@ Result<std::optional<Frame>> Reader::next() {
     return std::nullopt;
   const char* const header = buffer_.data() + begin_;
   const auto body_size = read_number<std::uint32_t>(header);
-  const auto kind = read_number<Kind>(header + 4);
+  const auto kind = read_number<FrameKind>(header + 4);
   if (body_size > max_body)
     return failure(Errc::corrupt, "warden protocol: a frame is too long");
   if (available < header_size + body_size)

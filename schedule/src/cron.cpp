@@ -66,18 +66,18 @@ struct Word {
   }
 };
 
-bool is_space(char c) { return c == ' ' || c == '\t'; }
+bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 std::vector<Word> words_of(std::string_view text) {
   std::vector<Word> words;
   std::size_t at = 0;
   while (at < text.size()) {
-    if (is_space(text[at])) {
+    if (is_blank(text[at])) {
       ++at;
       continue;
     }
     const std::size_t begin = at;
-    while (at < text.size() && !is_space(text[at]))
+    while (at < text.size() && !is_blank(text[at]))
       ++at;
     words.push_back({begin, text.substr(begin, at - begin)});
   }

@@ -36,7 +36,7 @@ using boost::system::error_code;
 // is 16,384), and 10 ms is too short for so many to come.
 constexpr std::size_t buffer_bytes = 64 << 10;
 constexpr int most_reads_per_turn = 16;
-constexpr auto between_turns = 10ms;
+constexpr auto between_event_turns = 10ms;
 
 /// Looking for folders takes at most one part in so many of the time.
 constexpr int rest_per_sync = 10;
@@ -540,7 +540,7 @@ class FileWatcher::Receiver : public std::enable_shared_from_this<Receiver> {
          i < most_reads_per_turn && descriptor_.is_open() && read_some(now);
          ++i) {
     }
-    pause_.expires_after(between_turns);
+    pause_.expires_after(between_event_turns);
     pause_.async_wait([self = shared_from_this()](error_code) {
       self->wait();  // Does nothing once it is closed.
     });

@@ -26,7 +26,7 @@ using boost::system::error_code;
 // 3,200 datagrams a second: far more than a service has to say, and little
 // enough for one actor. A watchdog or barrier waits 10 ms longer at most.
 constexpr int most_per_turn = 32;
-constexpr auto between_turns = 10ms;
+constexpr auto between_datagram_turns = 10ms;
 
 /// A name that was used before must not come again soon: what is left of an
 /// earlier service could speak for a later one. 32 bits at random, and the
@@ -98,7 +98,7 @@ class NotifySocket::Receiver : public std::enable_shared_from_this<Receiver> {
   void read_turn() {
     for (int i = 0; i < most_per_turn && socket_.is_open() && read_one(); ++i) {
     }
-    pause_.expires_after(between_turns);
+    pause_.expires_after(between_datagram_turns);
     pause_.async_wait([self = shared_from_this()](error_code) {
       self->wait();  // Does nothing once the socket is closed.
     });

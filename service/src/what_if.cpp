@@ -99,7 +99,7 @@ Duration times(Duration a, std::uint64_t factor) {
              : Duration{static_cast<Duration::rep>(count * factor)};
 }
 
-std::uint64_t counted(std::uint64_t a, std::uint64_t b) {
+std::uint64_t bounded_product(std::uint64_t a, std::uint64_t b) {
   return a > most_counted_starts / b ? most_counted_starts : a * b;
 }
 
@@ -256,7 +256,7 @@ class Forecaster {
         out.fate = GroupFate::stops;
         break;
     }
-    starts_ = counted(*starts_, restarts + 1);
+    starts_ = bounded_product(*starts_, restarts + 1);
     life_ = plus(life_, out.span);
     return out;
   }

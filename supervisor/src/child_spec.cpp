@@ -10,26 +10,26 @@
 namespace troupe::supervisor {
 namespace {
 
-tl::unexpected<Error> bad(std::string what) {
+tl::unexpected<Error> bad_spec(std::string what) {
   return failure(Errc::invalid_argument, std::move(what));
 }
 
-Result<void> check(const Backoff& backoff) {
+Result<void> check_backoff(const Backoff& backoff) {
   if (backoff.min <= Duration{0})
-    return bad("backoff min must be positive");
+    return bad_spec("backoff min must be positive");
   if (backoff.max < backoff.min)
-    return bad("backoff max must not be below min");
+    return bad_spec("backoff max must not be below min");
   if (!(backoff.factor >= 1))
-    return bad("backoff factor must be at least 1");
+    return bad_spec("backoff factor must be at least 1");
   if (!(backoff.jitter >= 0 && backoff.jitter <= 1))
-    return bad("backoff jitter must be from 0 to 1");
+    return bad_spec("backoff jitter must be from 0 to 1");
   if (backoff.reset_after < Duration{0})
-    return bad("backoff reset-after must not be negative");
+    return bad_spec("backoff reset-after must not be negative");
   return {};
 }
 
 tl::unexpected<Error> bad_listener(const ChildSpec& spec) {
-  return bad(fmt::format(
+  return bad_spec(fmt::format(
       "child \"{}\": is many children, whose presence is not one", spec.id));
 }
 
@@ -84,9 +84,9 @@ Shutdown ChildSpec::effective_shutdown() const {
 
 Result<void> check(const ChildSpec& spec, AutoShutdown auto_shutdown) {
   if (spec.id.empty())
-    return bad("a child has no id");
+    return bad_spec("a child has no id");
   const auto bad_child = [&](std::string_view what) {
-    return bad(fmt::format("child \"{}\": {}", spec.id, what));
+    return bad_spec(fmt::format("child \"{}\": {}", spec.id, what));
   };
   if (!spec.start)
     return bad_child("has no start function");
@@ -100,7 +100,7 @@ Result<void> check(const ChildSpec& spec, AutoShutdown auto_shutdown) {
       return bad_child("shutdown must not be negative");
   }
   if (spec.backoff) {
-    if (auto result = check(*spec.backoff); !result)
+    if (auto result = check_backoff(*spec.backoff); !result)
       return bad_child(result.error().what);
   }
   return {};
@@ -108,13 +108,13 @@ Result<void> check(const ChildSpec& spec, AutoShutdown auto_shutdown) {
 
 Result<void> check(const SupervisorSpec& spec) {
   if (spec.intensity < 0)
-    return bad(
+    return bad_spec(
         fmt::format("intensity must not be negative, got {}", spec.intensity));
   if (spec.period <= Duration{0})
-    return bad("period must be positive");
+    return bad_spec("period must be positive");
   if (spec.strategy == Strategy::simple_one_for_one &&
       spec.children.size() != 1)
-    return bad(
+    return bad_spec(
         fmt::format("simple_one_for_one needs exactly one child spec, got {}",
                     spec.children.size()));
   if (spec.strategy == Strategy::simple_one_for_one &&
@@ -122,15 +122,15 @@ Result<void> check(const SupervisorSpec& spec) {
     return bad_listener(spec.children.front());
   if (spec.on_give_up != OnGiveUp::escalate &&
       spec.strategy == Strategy::simple_one_for_one)
-    return bad("simple_one_for_one can only escalate");
+    return bad_spec("simple_one_for_one can only escalate");
   if (spec.hold_for <= Duration{0})
-    return bad("the time to hold must be positive");
+    return bad_spec("the time to hold must be positive");
   std::unordered_set<std::string_view> ids;
   for (const ChildSpec& child : spec.children) {
     if (auto result = check(child, spec.auto_shutdown); !result)
       return result;
     if (!ids.insert(child.id).second)
-      return bad(fmt::format("child \"{}\" is declared twice", child.id));
+      return bad_spec(fmt::format("child \"{}\" is declared twice", child.id));
   }
   return {};
 }

@@ -13,7 +13,7 @@ using flow_control::QueueConfig;
 using flow_control::Rejected;
 using flow_control::RejectedItem;
 
-tl::unexpected<Error> bad(const char* what) {
+tl::unexpected<Error> bad_options(const char* what) {
   return failure(Errc::invalid_argument, what);
 }
 
@@ -28,16 +28,16 @@ QueueConfig queue_config(const HandleOptions& options) {
 
 Result<void> check(const HandleOptions& options) {
   if (options.name.empty())
-    return bad("a handle has no name");
+    return bad_options("a handle has no name");
   if (options.capacity < 1)
-    return bad("the capacity of a handle must be at least 1");
+    return bad_options("the capacity of a handle must be at least 1");
   if (options.max_open < 1)
-    return bad("a handle must allow at least 1 open request");
+    return bad_options("a handle must allow at least 1 open request");
   if (options.answer_within <= Duration{0})
-    return bad("the time for an answer must be positive");
+    return bad_options("the time for an answer must be positive");
   if (options.retry_floor < Duration{0} ||
       options.retry_ceiling < options.retry_floor)
-    return bad("the time to retry must be from 0 <= floor to ceiling");
+    return bad_options("the time to retry must be from 0 <= floor to ceiling");
   return {};
 }
 

@@ -15,9 +15,9 @@ TEST(ExitReason, IsCleanOnlyIfNormalOrShutdown) {
 }
 
 TEST(ExitReason, IsDescribedByItsKindAndText) {
-  EXPECT_EQ(describe({}), "normal");
-  EXPECT_EQ(describe({ExitKind::killed, {}}), "killed");
-  EXPECT_EQ(describe({ExitKind::crashed, "boom"}), "crashed: boom");
+  EXPECT_EQ(describe(ExitReason{}), "normal");
+  EXPECT_EQ(describe(ExitReason{ExitKind::killed, {}}), "killed");
+  EXPECT_EQ(describe(ExitReason{ExitKind::crashed, "boom"}), "crashed: boom");
 }
 
 }  // namespace

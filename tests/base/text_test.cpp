@@ -1,6 +1,8 @@
 #include <troupe/base/text.hpp>
 
 #include <gtest/gtest.h>
+#include <string>
+#include <vector>
 
 namespace troupe {
 namespace {
@@ -32,6 +34,25 @@ TEST(Ellipsize, CountsColumnsNotBytes) {
   EXPECT_EQ(ellipsize("grünlich", 4), "grü…");
   EXPECT_EQ(display_width("日本"), 4U);
   EXPECT_EQ(ellipsize("日本語", 4), "日…");
+}
+
+TEST(InQuotes, IsSafeToPrintAndNotTooLong) {
+  EXPECT_EQ(in_quotes("a\n"), "\"a\\n\"");
+  EXPECT_EQ(in_quotes(std::string(61, 'x')),
+            "\"" + std::string(59, 'x') + "…\"");
+}
+
+TEST(Counted, HasNoPluralForOne) {
+  EXPECT_EQ(counted(0, "job"), "0 jobs");
+  EXPECT_EQ(counted(1, "job"), "1 job");
+  EXPECT_EQ(counted(2, "job"), "2 jobs");
+}
+
+TEST(Listed, SaysHowManyAreLeftOut) {
+  const std::vector<std::string> names{"a", "b", "c"};
+  EXPECT_EQ(listed({}, 2), "");
+  EXPECT_EQ(listed(names, 3), "a, b, c");
+  EXPECT_EQ(listed(names, 2), "a, b and 1 more");
 }
 
 }  // namespace

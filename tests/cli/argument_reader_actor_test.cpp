@@ -10,7 +10,7 @@ namespace troupe::cli {
 namespace {
 
 /// Nothing here may take longer; a test that does has failed.
-constexpr auto deadline = std::chrono::seconds{20};
+constexpr auto reader_deadline = std::chrono::seconds{20};
 
 /// A reader of a pipe that the test writes to.
 class ArgumentReaderTest : public ::testing::Test {
@@ -33,7 +33,7 @@ class ArgumentReaderTest : public ::testing::Test {
     control->interrupt();
     actors::stop(std::exchange(reader, {}));
     self.reset();
-    EXPECT_TRUE(actors::await_all_actors(system, deadline));
+    EXPECT_TRUE(actors::await_all_actors(system, reader_deadline));
   }
 
   void input(std::string_view text) const {
@@ -51,7 +51,7 @@ class ArgumentReaderTest : public ::testing::Test {
   ArgumentsRead answer() {
     std::optional<ArgumentsRead> got;
     (*self)->receive([&](const ArgumentsRead& m) { got = m; },
-                     caf::after(deadline) >> [] {});
+                     caf::after(reader_deadline) >> [] {});
     EXPECT_TRUE(got.has_value()) << "no answer";
     return got.value_or(ArgumentsRead{});
   }

@@ -284,7 +284,7 @@ TEST(Drill, TellsTheCourseOfEventsAndTheVerdicts) {
             "FAIL  restarted b: b was not started again\n");
 }
 
-std::string error_of(const Result<Expectation>& result) {
+std::string expectation_error(const Result<Expectation>& result) {
   return result ? "" : result.error().what;
 }
 
@@ -296,11 +296,11 @@ TEST(Drill, ReadsExpectationsInAnySpelling) {
   EXPECT_EQ(read->text, "rest-for-one from b");
   EXPECT_EQ(read->subject, "b");
   EXPECT_EQ(parse_expectation("ready within 1m30s", root)->limit, 90s);
-  EXPECT_EQ(error_of(parse_expectation("stay up", root)),
+  EXPECT_EQ(expectation_error(parse_expectation("stay up", root)),
             "unknown expectation \"stay up\"; did you mean \"stays up\"?");
-  EXPECT_EQ(error_of(parse_expectation("stays up a", root)),
+  EXPECT_EQ(expectation_error(parse_expectation("stays up a", root)),
             "expected \"stays up\", got \"stays up a\"");
-  EXPECT_EQ(error_of(parse_expectation("", root)),
+  EXPECT_EQ(expectation_error(parse_expectation("", root)),
             "unknown expectation \"\"; there are: restarted NAME, not "
             "restarted NAME, one_for_one NAME, rest_for_one from NAME, "
             "one_for_all in GROUP, gives up [GROUP], ready within TIME, stays "

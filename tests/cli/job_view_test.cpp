@@ -7,7 +7,7 @@
 namespace troupe::cli {
 namespace {
 
-const WallTime noon = *parse_wall_time("2026-05-01T12:00:00Z");
+const WallTime shown_at = *parse_wall_time("2026-05-01T12:00:00Z");
 
 QueueJob job_of(const char* json) {
   return job_from_json(nlohmann::ordered_json::parse(json)).value();
@@ -30,7 +30,7 @@ QueueJob sweep() {
 }
 
 TEST(JobTable, ShowsOneLineForEachJob) {
-  EXPECT_EQ(render_jobs({waiting(), sweep()}, noon, {}),
+  EXPECT_EQ(render_jobs({waiting(), sweep()}, shown_at, {}),
             "ID  NAME   STATE    TASKS           GROUP    AGE  COMMAND\n"
             "18         queued   0/1             default  30s  gzip 'a b'\n"
             "17  sweep  running  4/10, 2 failed  sim      60m  ./simulate "
@@ -38,13 +38,13 @@ TEST(JobTable, ShowsOneLineForEachJob) {
 }
 
 TEST(JobTable, FitsTheTerminal) {
-  EXPECT_EQ(render_jobs({sweep()}, noon, {.columns = 30}),
+  EXPECT_EQ(render_jobs({sweep()}, shown_at, {.columns = 30}),
             "ID  NAME   STATE    TASKS    …\n"
             "17  sweep  running  4/10, 2 f…\n");
 }
 
 TEST(JobTable, ColoursTheState) {
-  EXPECT_EQ(render_jobs({sweep()}, noon, {.colour = true, .columns = 20}),
+  EXPECT_EQ(render_jobs({sweep()}, shown_at, {.colour = true, .columns = 20}),
             "\x1b[2mID  NAME   STATE   …\x1b[0m\n"
             "17  sweep  \x1b[32mrunning\x1b[0m …\n");
 }
@@ -52,7 +52,7 @@ TEST(JobTable, ColoursTheState) {
 TEST(JobTable, HidesWhatIsNoText) {
   QueueJob job = waiting();
   job.text = "echo \x1b[2J";
-  EXPECT_NE(render_jobs({job}, noon, {}).find("echo \\x1b[2J\n"),
+  EXPECT_NE(render_jobs({job}, shown_at, {}).find("echo \\x1b[2J\n"),
             std::string::npos);
 }
 
@@ -79,7 +79,7 @@ TEST(JobDetails, TellAllThatIsKnown) {
                                            .exit_status = 1,
                                            .cause = "exited with 1",
                                            .wall = 3s}};
-  EXPECT_EQ(describe_job(sweep(), why, failures, noon),
+  EXPECT_EQ(describe_job(sweep(), why, failures, shown_at),
             "job 17: sweep, running\n"
             "  command     ./simulate --seed {}\n"
             "  folder      /srv\n"
@@ -110,7 +110,7 @@ TEST(TaskDetails, ShowEachAttempt) {
             {"task":3,"attempt":2,"outcome":"success","exit_status":0,
              "wall_ms":1500,"max_rss_bytes":1048576,"output_bytes":0}]})"));
   ASSERT_TRUE(task);
-  EXPECT_EQ(describe_task(17, *task, noon),
+  EXPECT_EQ(describe_task(17, *task, shown_at),
             "task 17.3: success\n"
             "  argument    4\n"
             "attempt 1: timed_out, exit status 124, after 5s: timed out after "
@@ -129,17 +129,18 @@ TEST(Why, NamesEachReason) {
   EXPECT_EQ(describe_why(17,
                          {"blocked",
                           {{"needs", "job 5 has not ended", std::nullopt},
-                           {"not_before", "", noon + 1h}}},
-                         noon),
+                           {"not_before", "", shown_at + 1h}}},
+                         shown_at),
             "job 17 is blocked: job 5 has not ended\n"
             "  also: not_before (until 2026-05-01T13:00:00.000Z, in 60m)\n");
-  EXPECT_EQ(describe_why(17, {"succeeded", {}}, noon), "job 17 is succeeded\n");
+  EXPECT_EQ(describe_why(17, {"succeeded", {}}, shown_at),
+            "job 17 is succeeded\n");
 }
 
 TEST(Why, SaysTheEndOnce) {
   EXPECT_EQ(
       describe_why(17, {"failed", {{"ended", "it has ended as failed", {}}}},
-                   noon),
+                   shown_at),
       "job 17 is failed\n");
 }
 
@@ -174,10 +175,10 @@ TEST(Groups, TellWhatKeepsThem) {
 
 TEST(Top, ShowsWhatRunsFirstAndHowMuchIsLeftOut) {
   const QueueSnapshot snapshot{
-      .node = {.version = "0.1.0", .pid = 7, .started = noon - 3h},
+      .node = {.version = "0.1.0", .pid = 7, .started = shown_at - 3h},
       .groups = {{.name = "sim", .slots = 2, .waiting = 5, .running = 2}},
       .jobs = {waiting(), sweep()}};
-  const auto lines = render_top(snapshot, noon, {}, 7);
+  const auto lines = render_top(snapshot, shown_at, {}, 7);
   ASSERT_EQ(lines.size(), 7U);
   EXPECT_EQ(lines[0],
             "troupe node 0.1.0, pid 7, up 3h: 2 running, 5 waiting, 0 to be "
@@ -185,7 +186,7 @@ TEST(Top, ShowsWhatRunsFirstAndHowMuchIsLeftOut) {
   EXPECT_TRUE(lines[2].starts_with("GROUP"));
   EXPECT_TRUE(lines[5].starts_with("ID"));
   EXPECT_EQ(lines[6], "and 2 more");
-  EXPECT_TRUE(render_top(snapshot, noon, {}, 0)[6].starts_with("17"));
+  EXPECT_TRUE(render_top(snapshot, shown_at, {}, 0)[6].starts_with("17"));
 }
 
 TEST(QueueAnswers, ThatAreSomethingElseAreErrors) {

@@ -66,12 +66,12 @@ TEST(RunLines, NeverPassControlCharactersOn) {
 }
 
 TEST(RunLines, RoundLengthsOfTime) {
-  EXPECT_EQ(rough_duration(999us), "0ms");
-  EXPECT_EQ(rough_duration(12ms), "12ms");
-  EXPECT_EQ(rough_duration(1250ms), "1.3s");
-  EXPECT_EQ(rough_duration(59940ms), "59.9s");
-  EXPECT_EQ(rough_duration(64600ms), "1m5s");
-  EXPECT_EQ(rough_duration(2h + 300ms), "2h");
+  EXPECT_EQ(brief_duration(999us), "0ms");
+  EXPECT_EQ(brief_duration(12ms), "12ms");
+  EXPECT_EQ(brief_duration(1250ms), "1.3s");
+  EXPECT_EQ(brief_duration(59940ms), "59.9s");
+  EXPECT_EQ(brief_duration(64600ms), "1m5s");
+  EXPECT_EQ(brief_duration(2h + 300ms), "2h");
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST(ServiceReports, KeepOnlyHowEachIsWhenANodeIsAwayForLong) {
 }
 
 /// Nothing here may take longer; a test that does has failed.
-constexpr auto deadline = std::chrono::seconds{20};
+constexpr auto reporter_deadline = std::chrono::seconds{20};
 constexpr const char* call = "POST /v1/runs/7/services";
 
 class ServicesReporterTest : public ::testing::Test {
@@ -106,7 +106,7 @@ class ServicesReporterTest : public ::testing::Test {
       (*self)->receive(
           [&](Over) { is_over = true; },
           [&](const ReportsRefused& m) { refusals.push_back(m.error.what); },
-          caf::after(deadline) >>
+          caf::after(reporter_deadline) >>
               [&] {
                 ADD_FAILURE() << "it does not end";
                 is_over = true;
@@ -114,7 +114,7 @@ class ServicesReporterTest : public ::testing::Test {
     }
     reporter = nullptr;
     self.reset();
-    EXPECT_TRUE(actors::await_all_actors(system, deadline));
+    EXPECT_TRUE(actors::await_all_actors(system, reporter_deadline));
   }
 
   FakeNode node;

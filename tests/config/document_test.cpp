@@ -13,7 +13,7 @@ struct Reading {
   std::string errors;
 };
 
-Reading read(std::string text, const YamlLimits& limits = {}) {
+Reading read_text(std::string text, const YamlLimits& limits = {}) {
   auto source = std::make_shared<Source>("f.yaml", std::move(text));
   Diagnostics diagnostics{source};
   auto document = read_yaml(source, diagnostics, limits);
@@ -21,7 +21,7 @@ Reading read(std::string text, const YamlLimits& limits = {}) {
 }
 
 TEST(ReadYaml, KeepsKindsStylesPlacesAndOrder) {
-  const auto [document, errors] = read(
+  const auto [document, errors] = read_text(
       "b: 'quoted'\n"
       "a:\n"
       "  - plain\n"
@@ -52,14 +52,14 @@ TEST(ReadYaml, KeepsKindsStylesPlacesAndOrder) {
 
 TEST(ReadYaml, TakesAnEmptyFileAsNothing) {
   for (const char* text : {"", "\n\n", "# only a comment\n", "---\n"}) {
-    const auto [document, errors] = read(text);
+    const auto [document, errors] = read_text(text);
     ASSERT_TRUE(document) << text << errors;
     EXPECT_EQ(document->root.kind, Node::Kind::null);
   }
 }
 
 TEST(ReadYaml, CopiesAliasesAndFollowsMergeKeys) {
-  const auto [document, errors] = read(
+  const auto [document, errors] = read_text(
       "base: &b {x: 1, y: 2}\n"
       "more: &m {y: 3, z: 4}\n"
       "one: {<<: *b, x: 9}\n"
@@ -75,51 +75,51 @@ TEST(ReadYaml, CopiesAliasesAndFollowsMergeKeys) {
 }
 
 TEST(ReadYaml, SaysWhereTheSyntaxIsWrong) {
-  EXPECT_EQ(read("a: [1, 2\nb: 3\n").errors,
+  EXPECT_EQ(read_text("a: [1, 2\nb: 3\n").errors,
             "f.yaml:2:2: end of sequence flow not found\nb: 3\n ^");
-  EXPECT_EQ(read("a: 1\n\tb: 2\n").document, std::nullopt);
-  EXPECT_EQ(read("a: *nowhere\n").errors,
+  EXPECT_EQ(read_text("a: 1\n\tb: 2\n").document, std::nullopt);
+  EXPECT_EQ(read_text("a: *nowhere\n").errors,
             "f.yaml:1:4: the referenced anchor is not defined\n"
             "a: *nowhere\n   ^");
 }
 
 TEST(ReadYaml, RefusesRepeatedKeys) {
-  EXPECT_EQ(read("a: 1\nb: 2\na: 3\n").errors,
+  EXPECT_EQ(read_text("a: 1\nb: 2\na: 3\n").errors,
             "f.yaml:3:1: the key \"a\" is here for the second time\n"
             "a: 3\n^");
 }
 
 TEST(ReadYaml, RefusesKeysThatAreNoTextTagsAndSecondDocuments) {
-  EXPECT_EQ(read("{[a, b]: 1}").errors,
+  EXPECT_EQ(read_text("{[a, b]: 1}").errors,
             "f.yaml:1:2: a key must be a single value, not a list\n"
             "{[a, b]: 1}\n ^");
-  EXPECT_EQ(read("a: !!binary abc").errors,
+  EXPECT_EQ(read_text("a: !!binary abc").errors,
             "f.yaml:1:4: the tag \"tag:yaml.org,2002:binary\" is not "
             "supported\na: !!binary abc\n   ^");
-  EXPECT_EQ(read("a: 1\n---\nb: 2\n").errors,
+  EXPECT_EQ(read_text("a: 1\n---\nb: 2\n").errors,
             "f.yaml:2:1: a second document in one file\n---\n^");
-  EXPECT_EQ(read("a: !!str 5").document->root.find("a")->plain, false);
+  EXPECT_EQ(read_text("a: !!str 5").document->root.find("a")->plain, false);
 }
 
 TEST(ReadYaml, RefusesWhatIsNoText) {
-  EXPECT_EQ(read("a: \"x\\0y\"").errors,
+  EXPECT_EQ(read_text("a: \"x\\0y\"").errors,
             "f.yaml:1:4: a NUL character, which no command can be given\n"
             "a: \"x\\0y\"\n   ^");
-  EXPECT_EQ(read("a: 1\nb: \xff\n").errors,
+  EXPECT_EQ(read_text("a: 1\nb: \xff\n").errors,
             "f.yaml:2:1: the file is not UTF-8 text\nb: \\xff\n^");
-  EXPECT_EQ(read(std::string{"a: \0b\n", 6}).errors,
+  EXPECT_EQ(read_text(std::string{"a: \0b\n", 6}).errors,
             "f.yaml:1:1: the file is not UTF-8 text\na: \\x00b\n^");
 }
 
 TEST(ReadYaml, RefusesALargeFileBeforeParsingIt) {
-  EXPECT_EQ(read(std::string(10 << 20, '[')).errors,
+  EXPECT_EQ(read_text(std::string(10 << 20, '[')).errors,
             "f.yaml: the file has 10.0 MiB, more than the 1.00 MiB that are "
             "allowed");
 }
 
 TEST(ReadYaml, RefusesDeepNesting) {
   const auto nested = [](std::size_t depth) {
-    return read(std::string(depth, '[') + std::string(depth, ']')).errors;
+    return read_text(std::string(depth, '[') + std::string(depth, ']')).errors;
   };
   EXPECT_EQ(nested(64), "");
   const std::string errors = nested(65);
@@ -135,7 +135,7 @@ TEST(ReadYaml, AnswersAnAliasBombWithOneError) {
       bomb += (i == 0 ? "*a" : ", *a") + std::to_string(level - 1);
     bomb += "]\n";
   }
-  const std::string errors = read(bomb).errors;
+  const std::string errors = read_text(bomb).errors;
   EXPECT_EQ(errors.substr(0, errors.find('\n')),
             "f.yaml:5:40: more than 100000 values, counting what aliases "
             "stand for");
@@ -146,14 +146,14 @@ TEST(ReadYaml, AnswersABombOfLongTextsWithOneError) {
   std::string bomb = "a: &a " + std::string(500'000, 'x') + "\nb: [";
   for (int i = 0; i < 100; ++i)
     bomb += "*a, ";
-  const std::string errors = read(bomb + "]\n").errors;
+  const std::string errors = read_text(bomb + "]\n").errors;
   EXPECT_EQ(errors.substr(0, errors.find('\n')),
             "f.yaml:2:61: more than 8.00 MiB of text, counting what aliases "
             "stand for");
 }
 
 TEST(ReadYaml, RefusesAnAliasInsideItsOwnValue) {
-  EXPECT_EQ(read("a: &a [*a]\n").errors,
+  EXPECT_EQ(read_text("a: &a [*a]\n").errors,
             "f.yaml:1:8: an alias inside the value that it stands for\n"
             "a: &a [*a]\n       ^");
 }
@@ -162,7 +162,7 @@ TEST(ReadYaml, AnswersAnyTextWithATreeOrAnError) {
   EXPECT_TRUE(rc::check("a tree or an error", [] {
     const auto text = *rc::gen::container<std::string>(
         rc::gen::elementOf(std::string{"ab:-[]{}&*!|>'\"%@`#?,<~\n\n  \t0\\"}));
-    const auto [document, errors] = read(text);
+    const auto [document, errors] = read_text(text);
     RC_ASSERT(document.has_value() == errors.empty());
   }));
 }

@@ -16,7 +16,7 @@ struct Read {
   std::string errors;
 };
 
-Read read(std::string text) {
+Read read_variables(std::string text) {
   auto source = std::make_shared<const Source>(".env", std::move(text));
   Diagnostics diagnostics{source};
   Read out;
@@ -27,28 +27,31 @@ Read read(std::string text) {
 
 TEST(Dotenv, ReadsNamesAndValues) {
   EXPECT_THAT(
-      read("A=1\nexport B = two words \n\n# a comment\n_c2=\n").variables,
+      read_variables("A=1\nexport B = two words \n\n# a comment\n_c2=\n")
+          .variables,
       ElementsAre(Pair("A", "1"), Pair("B", "two words"), Pair("_c2", "")));
 }
 
 TEST(Dotenv, EndsAValueAtACommentOnlyBehindASpace) {
-  EXPECT_THAT(read("A=1 # one\nB=a#b\nC=# none\r\n").variables,
+  EXPECT_THAT(read_variables("A=1 # one\nB=a#b\nC=# none\r\n").variables,
               ElementsAre(Pair("A", "1"), Pair("B", "a#b"), Pair("C", "")));
 }
 
 TEST(Dotenv, KeepsSingleQuotesAsTheyAreAndKnowsEscapesInDoubleOnes) {
   EXPECT_THAT(
-      read("A='a \\n $B # c' # d\nB=\"x\\ty\\\"\\$\\\\z\\q\"\n").variables,
+      read_variables("A='a \\n $B # c' # d\nB=\"x\\ty\\\"\\$\\\\z\\q\"\n")
+          .variables,
       ElementsAre(Pair("A", "a \\n $B # c"), Pair("B", "x\ty\"$\\z\\q")));
 }
 
 TEST(Dotenv, LetsTheLastLineForANameWin) {
-  EXPECT_THAT(read("A=1\nB=2\nA=3\n").variables,
+  EXPECT_THAT(read_variables("A=1\nB=2\nA=3\n").variables,
               ElementsAre(Pair("B", "2"), Pair("A", "3")));
 }
 
 TEST(Dotenv, SaysWhereItIsWrong) {
-  const Read out = read("A=1\nwhat is this\n2B=x\nC='open\nD=\"x\" y\n");
+  const Read out =
+      read_variables("A=1\nwhat is this\n2B=x\nC='open\nD=\"x\" y\n");
   EXPECT_THAT(out.variables, ElementsAre(Pair("A", "1")));
   EXPECT_EQ(out.errors,
             ".env:2:1: expected NAME=value\nwhat is this\n^~~~~~~~~~~~\n"
@@ -60,7 +63,7 @@ TEST(Dotenv, SaysWhereItIsWrong) {
 }
 
 TEST(Dotenv, RefusesWhatIsNoText) {
-  const Read out = read(std::string{"A=1\0", 4});
+  const Read out = read_variables(std::string{"A=1\0", 4});
   EXPECT_THAT(out.variables, IsEmpty());
   EXPECT_EQ(out.errors, ".env: not a file of variables: it has NUL characters");
 }

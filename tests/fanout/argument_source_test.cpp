@@ -11,7 +11,7 @@ namespace {
 using Words = std::vector<std::string>;
 using Jobs = std::vector<Words>;
 
-ArgumentSource words(Words values, bool linked = false) {
+ArgumentSource word_source(Words values, bool linked = false) {
   return {.name = ":::", .words = values, .bytes = {}, .linked = linked};
 }
 ArgumentSource lines(std::string text, bool linked = false) {
@@ -43,27 +43,29 @@ Jobs all(ArgumentStream arguments) {
 }
 
 TEST(ArgumentStream, GivesOneJobPerWordOrLine) {
-  EXPECT_EQ(all(stream({}, words({"a b", "", "c\nd"}))),
+  EXPECT_EQ(all(stream({}, word_source({"a b", "", "c\nd"}))),
             (Jobs{{"a b"}, {""}, {"c\nd"}}));
   EXPECT_EQ(all(stream({}, lines("a b\n\nc\n"))), (Jobs{{"a b"}, {""}, {"c"}}));
-  EXPECT_EQ(all(stream({}, words({}))), Jobs{});
+  EXPECT_EQ(all(stream({}, word_source({}))), Jobs{});
 }
 
 TEST(ArgumentStream, GivesTheProductWithTheFirstSourceVaryingSlowest) {
   EXPECT_EQ(
-      all(stream({}, words({"a", "b"}), lines("1\n2\n"), words({"x"}))),
+      all(stream({}, word_source({"a", "b"}), lines("1\n2\n"),
+                 word_source({"x"}))),
       (Jobs{
           {"a", "1", "x"}, {"a", "2", "x"}, {"b", "1", "x"}, {"b", "2", "x"}}));
 }
 
 TEST(ArgumentStream, GivesNothingForAProductWithAnEmptySource) {
-  EXPECT_EQ(all(stream({}, words({"a"}), words({}))), Jobs{});
-  EXPECT_EQ(all(stream({}, words({}), words({"a"}))), Jobs{});
+  EXPECT_EQ(all(stream({}, word_source({"a"}), word_source({}))), Jobs{});
+  EXPECT_EQ(all(stream({}, word_source({}), word_source({"a"}))), Jobs{});
 }
 
 TEST(ArgumentStream, EndsLinkedSourcesWithTheShortest) {
-  EXPECT_EQ(all(stream({}, words({"a", "b", "c"}), words({"1", "2"}, true),
-                       words({"X", "Y"}), words({"11", "22"}, true))),
+  EXPECT_EQ(all(stream({}, word_source({"a", "b", "c"}),
+                       word_source({"1", "2"}, true), word_source({"X", "Y"}),
+                       word_source({"11", "22"}, true))),
             (Jobs{{"a", "1", "X", "11"},
                   {"a", "1", "Y", "22"},
                   {"b", "2", "X", "11"},
@@ -73,30 +75,32 @@ TEST(ArgumentStream, EndsLinkedSourcesWithTheShortest) {
 TEST(ArgumentStream, StartsShorterSourcesOverUnderLink) {
   ArgumentOptions link;
   link.link = true;
-  EXPECT_EQ(
-      all(stream(link, words({"a", "b"}), lines("c\nd\ne\n"), words({"1"}))),
-      (Jobs{{"a", "c", "1"}, {"b", "d", "1"}, {"a", "e", "1"}}));
-  EXPECT_EQ(all(stream(link, words({"a", "b", "c"}), words({"1", "2"}, true))),
+  EXPECT_EQ(all(stream(link, word_source({"a", "b"}), lines("c\nd\ne\n"),
+                       word_source({"1"}))),
+            (Jobs{{"a", "c", "1"}, {"b", "d", "1"}, {"a", "e", "1"}}));
+  EXPECT_EQ(all(stream(link, word_source({"a", "b", "c"}),
+                       word_source({"1", "2"}, true))),
             (Jobs{{"a", "1"}, {"b", "2"}, {"c", "1"}}));
-  EXPECT_EQ(all(stream(link, words({"a", "b"}), words({}))), Jobs{});
-  EXPECT_EQ(all(stream(link, words({}), words({"a"}))), Jobs{});
-  EXPECT_EQ(all(stream(link, words({"a"}))), (Jobs{{"a"}}));
+  EXPECT_EQ(all(stream(link, word_source({"a", "b"}), word_source({}))),
+            Jobs{});
+  EXPECT_EQ(all(stream(link, word_source({}), word_source({"a"}))), Jobs{});
+  EXPECT_EQ(all(stream(link, word_source({"a"}))), (Jobs{{"a"}}));
 }
 
 TEST(ArgumentStream, PutsSeveralRowsIntoOneJob) {
-  EXPECT_EQ(all(stream({.rows_per_job = 2}, words({"a", "b", "c"}))),
+  EXPECT_EQ(all(stream({.rows_per_job = 2}, word_source({"a", "b", "c"}))),
             (Jobs{{"a", "b"}, {"c"}}));
-  EXPECT_EQ(
-      all(stream({.rows_per_job = 3}, words({"a", "b"}), words({"c", "d"}))),
-      (Jobs{{"a", "c", "a", "d", "b", "c"}, {"b", "d"}}));
-  EXPECT_EQ(all(stream({.rows_per_job = 2}, words({"a", "b"}))),
+  EXPECT_EQ(all(stream({.rows_per_job = 3}, word_source({"a", "b"}),
+                       word_source({"c", "d"}))),
+            (Jobs{{"a", "c", "a", "d", "b", "c"}, {"b", "d"}}));
+  EXPECT_EQ(all(stream({.rows_per_job = 2}, word_source({"a", "b"}))),
             (Jobs{{"a", "b"}}));
 }
 
 TEST(ArgumentStream, SplitsColumns) {
   ArgumentOptions options;
   options.columns = ColumnSeparator::parse(",").value();
-  EXPECT_EQ(all(stream(options, lines("a, b\nc\n"), words({"x,y"}))),
+  EXPECT_EQ(all(stream(options, lines("a, b\nc\n"), word_source({"x,y"}))),
             (Jobs{{"a", "b", "x", "y"}, {"c", "x", "y"}}));
 }
 
@@ -106,7 +110,7 @@ TEST(ArgumentStream, ReadsOnlyWhatIsAskedFor) {
                          .words = {},
                          .bytes = std::make_unique<EndlessBytes>(taken),
                          .linked = false};
-  auto arguments = stream({}, std::move(endless), words({"a", "b"}));
+  auto arguments = stream({}, std::move(endless), word_source({"a", "b"}));
   EXPECT_EQ(taken, 0U);
   for (int i = 0; i < 1000; ++i)
     ASSERT_TRUE(arguments.next().value().has_value());
@@ -122,7 +126,7 @@ TEST(ArgumentStream, KeepsNothingOfAnEndlessSourceThatOutlastsTheOthers) {
   ArgumentOptions options;
   options.link = true;
   options.most_kept_bytes = 1000;
-  auto arguments = stream(options, std::move(endless), words({"a", "b"}));
+  auto arguments = stream(options, std::move(endless), word_source({"a", "b"}));
   for (int i = 0; i < 100'000; ++i)
     ASSERT_TRUE(arguments.next().value().has_value());
 }
@@ -136,7 +140,8 @@ TEST(ArgumentStream, RefusesToKeepMoreThanItMay) {
   const Words error{
       "error: more than 4.00 KiB of arguments would have to be kept to be "
       "combined: only the first source can be larger"};
-  EXPECT_EQ(all(stream(options, words({"a"}), lines(many))), (Jobs{error}));
+  EXPECT_EQ(all(stream(options, word_source({"a"}), lines(many))),
+            (Jobs{error}));
   options.link = true;
   EXPECT_EQ(all(stream(options, lines(many), lines(many))).back(), error);
 }
@@ -145,8 +150,8 @@ TEST(ArgumentStream, RefusesAJobWithTooManyBytes) {
   ArgumentOptions options;
   options.rows_per_job = 3;
   options.most_job_bytes = 3 * (5 + 9);
-  EXPECT_EQ(all(stream(options, words({"12345", "12345", "12345", "12345",
-                                       "12345", "123456"}))),
+  EXPECT_EQ(all(stream(options, word_source({"12345", "12345", "12345", "12345",
+                                             "12345", "123456"}))),
             (Jobs{{"12345", "12345", "12345"},
                   {"error: job 2: its 3 arguments need more than 42 B (each "
                    "its bytes and 9 more): ask for fewer with -n"}}));
@@ -165,17 +170,21 @@ TEST(ArgumentStream, RepeatsItsLastError) {
 TEST(ArgumentStream, KnowsTheNumberOfJobsIfAllSourcesAreWords) {
   ArgumentOptions pairs;
   pairs.rows_per_job = 2;
-  EXPECT_EQ(stream({}, words({"a", "b"}), words({"1", "2", "3"})).total_jobs(),
+  EXPECT_EQ(stream({}, word_source({"a", "b"}), word_source({"1", "2", "3"}))
+                .total_jobs(),
             6U);
-  EXPECT_EQ(stream(pairs, words({"a", "b", "c"})).total_jobs(), 2U);
-  EXPECT_EQ(stream({}, words({"a", "b"}), words({"1"}, true), words({"x", "y"}))
+  EXPECT_EQ(stream(pairs, word_source({"a", "b", "c"})).total_jobs(), 2U);
+  EXPECT_EQ(stream({}, word_source({"a", "b"}), word_source({"1"}, true),
+                   word_source({"x", "y"}))
                 .total_jobs(),
             2U);
   pairs.link = true;
-  EXPECT_EQ(stream(pairs, words({"a", "b", "c"}), words({"1"})).total_jobs(),
+  EXPECT_EQ(stream(pairs, word_source({"a", "b", "c"}), word_source({"1"}))
+                .total_jobs(),
             2U);
-  EXPECT_EQ(stream({}, words({"a"}), words({})).total_jobs(), 0U);
-  EXPECT_EQ(stream({}, words({"a"}), lines("")).total_jobs(), std::nullopt);
+  EXPECT_EQ(stream({}, word_source({"a"}), word_source({})).total_jobs(), 0U);
+  EXPECT_EQ(stream({}, word_source({"a"}), lines("")).total_jobs(),
+            std::nullopt);
 }
 
 TEST(ArgumentStream, AgreesWithNestedLoops) {
@@ -199,8 +208,8 @@ TEST(ArgumentStream, AgreesWithNestedLoops) {
         }
       }
     }
-    auto arguments =
-        stream({.rows_per_job = n}, words(first), words(second), words(third));
+    auto arguments = stream({.rows_per_job = n}, word_source(first),
+                            word_source(second), word_source(third));
     RC_ASSERT(arguments.total_jobs() == expected.size());
     RC_ASSERT(all(std::move(arguments)) == expected);
   }));

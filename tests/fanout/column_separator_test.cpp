@@ -14,7 +14,7 @@ Columns split(const char* pattern, std::string_view record) {
   return columns;
 }
 
-std::string refusal(const char* pattern) {
+std::string pattern_refusal(const char* pattern) {
   const auto parsed = ColumnSeparator::parse(pattern);
   return parsed ? "accepted" : parsed.error().what;
 }
@@ -43,18 +43,18 @@ TEST(ColumnSeparator, RemovesWhiteSpaceAroundColumns) {
 }
 
 TEST(ColumnSeparator, RefusesWhatItDoesNotKnowByName) {
-  EXPECT_EQ(refusal("."),
+  EXPECT_EQ(pattern_refusal("."),
             "expected a column separator such as , or \\t or ' +', got \".\": "
             "for the character . write \\.");
-  EXPECT_EQ(refusal("|"),
+  EXPECT_EQ(pattern_refusal("|"),
             "expected a column separator such as , or \\t or ' +', got \"|\": "
             "part of it matches nothing; write \\| for a bar");
-  EXPECT_EQ(refusal("\\b"),
+  EXPECT_EQ(pattern_refusal("\\b"),
             "expected a column separator such as , or \\t or ' +', got "
             "\"\\b\": \\b is not known here");
   for (const char* bad : {"", "(a)", "a{2}", "^a", "a$", "*", "[a", "[", "\\",
                           "a|", " *", "[\\q]"})
-    EXPECT_NE(refusal(bad), "accepted") << bad;
+    EXPECT_NE(pattern_refusal(bad), "accepted") << bad;
 }
 
 TEST(ColumnSeparator, GivesBackWhatWasJoined) {

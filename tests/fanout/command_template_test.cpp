@@ -9,17 +9,17 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-CommandTemplate parse(const Words& words) {
+CommandTemplate parse_command(const Words& words) {
   return CommandTemplate::parse(words).value();
 }
 
-std::string refusal(const Words& words) {
+std::string command_refusal(const Words& words) {
   const auto parsed = CommandTemplate::parse(words);
   return parsed ? "accepted" : parsed.error().what;
 }
 
 RenderedCommand render(const Words& words, const Words& values) {
-  return parse(words).render({.seq = 7, .values = values}, 3).value();
+  return parse_command(words).render({.seq = 7, .values = values}, 3).value();
 }
 
 Words argv(const Words& words, const Words& values) {
@@ -97,11 +97,11 @@ TEST(CommandTemplate, NeedsAShellForWhatOnlyAShellDoes) {
         "! a",         "~/a",      "a [b]", ". a",    "exec a",   "a \\b",
         "a #b {}\n c", "a & b {}", "(a) {}"})
     EXPECT_TRUE(!CommandTemplate::parse(Words{command}) ||
-                parse({command}).needs_shell())
+                parse_command({command}).needs_shell())
         << command;
   for (const char* command : {"a {}", "cda {}", "a if", "a b=c", "date +%s {}",
                               "{} x", "a@b", "a {x} {}", "echo cd"})
-    EXPECT_FALSE(parse({command}).needs_shell()) << command;
+    EXPECT_FALSE(parse_command({command}).needs_shell()) << command;
 }
 
 TEST(CommandTemplate, NeverShowsSeveralWordsToAShell) {
@@ -118,11 +118,11 @@ TEST(CommandTemplate, AppendsTheArgumentIfThereIsNoReplacementString) {
 }
 
 TEST(CommandTemplate, RefusesToAppendWhereItWouldBecomeACommand) {
-  EXPECT_EQ(refusal({"sleep 1 &"}),
+  EXPECT_EQ(command_refusal({"sleep 1 &"}),
             "the command has no {} and ends in \"&\", so there is no place to "
             "append it: write {} where the argument belongs");
   for (const char* command : {"a; ", "a |", "a >", "(a)", "a # b", "a && \\\n"})
-    EXPECT_NE(refusal({command}), "accepted") << command;
+    EXPECT_NE(command_refusal({command}), "accepted") << command;
 }
 
 TEST(CommandTemplate, CutsPathsAsGnuParallelDoes) {
@@ -155,15 +155,15 @@ TEST(CommandTemplate, TakesSingleValuesByPosition) {
             (Words{"x", "b", "a", "c", "a"}));
   EXPECT_EQ(argv({"x {3} p{3}q y"}, {"a", "b"}), (Words{"x", "pq", "y"}));
   EXPECT_EQ(text("x {3} p{3}q \"{3}\" '{3}'; y", {"a"}), "x  p''q \"\" ''; y");
-  EXPECT_EQ(refusal({"x {0}"}), "{0}: arguments are counted from 1");
+  EXPECT_EQ(command_refusal({"x {0}"}), "{0}: arguments are counted from 1");
   EXPECT_EQ(argv({"x {12345} {x} {1x} {}"}, {"a"}),
             (Words{"x", "{12345}", "{x}", "{1x}", "a"}));
 }
 
 TEST(CommandTemplate, NoticesPositionsThatNoJobHas) {
-  EXPECT_EQ(parse({"x {3}"}).check_positions(2).error().what,
+  EXPECT_EQ(parse_command({"x {3}"}).check_positions(2).error().what,
             "{3} asks for argument 3, but each command gets only 2");
-  EXPECT_TRUE(parse({"x {3} {-3}"}).check_positions(3).has_value());
+  EXPECT_TRUE(parse_command({"x {3} {-3}"}).check_positions(3).has_value());
 }
 
 TEST(CommandTemplate, RepeatsUnquotedWordsAndJoinsInsideQuotes) {
@@ -202,50 +202,53 @@ TEST(CommandTemplate, TakesBracketsThatEvaluateNothing) {
 }
 
 TEST(CommandTemplate, RefusesWhatItCannotQuoteSafely) {
-  EXPECT_EQ(refusal({"echo `basename {}`"}),
+  EXPECT_EQ(command_refusal({"echo `basename {}`"}),
             "an argument inside backticks cannot be quoted safely: write $( ) "
             "instead");
-  EXPECT_EQ(refusal({"cat <<X {}"}),
+  EXPECT_EQ(command_refusal({"cat <<X {}"}),
             "here-documents (<<) cannot be in a command: put it into a script");
-  EXPECT_EQ(refusal({"echo $(({}+1))"}),
+  EXPECT_EQ(command_refusal({"echo $(({}+1))"}),
             "{} inside (( )): a shell would evaluate the argument as an "
             "expression; have it checked to be a number, in a script");
   const std::string test =
       "{} inside [[ ]]: some of its operators evaluate the argument as an "
       "expression; write [ ] instead";
-  EXPECT_EQ(refusal({"if [[ {} -gt 10 ]]; then echo big; fi"}), test);
-  EXPECT_EQ(refusal({"[[ 10 -lt \"{}\" ]]"}), test);
+  EXPECT_EQ(command_refusal({"if [[ {} -gt 10 ]]; then echo big; fi"}), test);
+  EXPECT_EQ(command_refusal({"[[ 10 -lt \"{}\" ]]"}), test);
   const std::string subscript =
       "{} after an open [: a shell would evaluate the argument as a subscript; "
       "write \\[ if that is plain text";
-  EXPECT_EQ(refusal({"a[{}]+=1"}), subscript);
-  EXPECT_EQ(refusal({"x=([{}]=1)"}), subscript);
-  EXPECT_EQ(refusal({"a['{}']=1"}), subscript);
-  EXPECT_EQ(refusal({"echo ${x:-{}}"}),
+  EXPECT_EQ(command_refusal({"a[{}]+=1"}), subscript);
+  EXPECT_EQ(command_refusal({"x=([{}]=1)"}), subscript);
+  EXPECT_EQ(command_refusal({"a['{}']=1"}), subscript);
+  EXPECT_EQ(command_refusal({"echo ${x:-{}}"}),
             "${x:-{} is too complicated to be in a command: put it into a "
             "script");
-  EXPECT_EQ(refusal({"echo ${}"}),
+  EXPECT_EQ(command_refusal({"echo ${}"}),
             "${} is not a shell variable; to have a dollar sign before an "
             "argument, write '$'{}");
-  EXPECT_EQ(refusal({"echo $'a' {}"}),
+  EXPECT_EQ(command_refusal({"echo $'a' {}"}),
             "$' means different things in different shells and cannot be in a "
             "command");
-  EXPECT_EQ(refusal({"ls # {}"}),
+  EXPECT_EQ(command_refusal({"ls # {}"}),
             "an argument inside a comment could end it: remove the comment, or "
             "quote the #");
   EXPECT_EQ(
-      refusal({"x $(case {} in a) b;; esac)"}),
+      command_refusal({"x $(case {} in a) b;; esac)"}),
       "\"case\" inside $( ) cannot be in a command: put it into a script");
-  EXPECT_EQ(refusal({"x=1\\\n {};"}),
+  EXPECT_EQ(command_refusal({"x=1\\\n {};"}),
             "write a space before the backslash at the end of a line");
-  EXPECT_EQ(refusal({"x 'a {}"}), "the command lacks a closing '");
-  EXPECT_EQ(refusal({"x \"$(a {}"}), "the command lacks a closing )");
-  EXPECT_EQ(refusal({"x \"a {}"}), "the command lacks a closing \"");
-  EXPECT_EQ(refusal({"x `a"}), "the command lacks a closing `");
-  EXPECT_EQ(refusal({"x {} ; \\"}), "the command ends in a backslash");
-  EXPECT_EQ(refusal({" \t"}), "no command given: write one, such as 'gzip {}'");
-  EXPECT_EQ(refusal({}), "no command given: write one, such as 'gzip {}'");
-  EXPECT_EQ(refusal({std::string{"a\0b", 3}}), "the command holds a NUL byte");
+  EXPECT_EQ(command_refusal({"x 'a {}"}), "the command lacks a closing '");
+  EXPECT_EQ(command_refusal({"x \"$(a {}"}), "the command lacks a closing )");
+  EXPECT_EQ(command_refusal({"x \"a {}"}), "the command lacks a closing \"");
+  EXPECT_EQ(command_refusal({"x `a"}), "the command lacks a closing `");
+  EXPECT_EQ(command_refusal({"x {} ; \\"}), "the command ends in a backslash");
+  EXPECT_EQ(command_refusal({" \t"}),
+            "no command given: write one, such as 'gzip {}'");
+  EXPECT_EQ(command_refusal({}),
+            "no command given: write one, such as 'gzip {}'");
+  EXPECT_EQ(command_refusal({std::string{"a\0b", 3}}),
+            "the command holds a NUL byte");
 }
 
 TEST(CommandTemplate, AcceptsTheShellThatPeopleWrite) {
@@ -256,19 +259,20 @@ TEST(CommandTemplate, AcceptsTheShellThatPeopleWrite) {
         "x=${y%.*}; echo ${#x} {}", "echo $((1+2)) {}",
         "ffmpeg -i {} \\\n  -q:v 2 {.}.mp3; true",
         "grep -c 'it''s' \"{}\" 2>&1", "echo a\\ b#c {}; # done"})
-    EXPECT_EQ(refusal({command}), "accepted") << command;
+    EXPECT_EQ(command_refusal({command}), "accepted") << command;
 }
 
 TEST(CommandTemplate, RefusesArgumentsThatTheSystemWouldRefuse) {
   const std::string longest(longest_word_bytes, 'x');
-  EXPECT_TRUE(parse({"echo {}"}).render({1, {longest}}, 1).has_value());
-  EXPECT_EQ(parse({"echo {}"}).render({1, {longest + "x"}}, 1).error().what,
-            "job 1: an argument has 131072 bytes, but the system takes at most "
-            "131071 in one argument");
-  EXPECT_EQ(parse({"echo {};"}).render({2, {longest}}, 1).error().what,
+  EXPECT_TRUE(parse_command({"echo {}"}).render({1, {longest}}, 1).has_value());
+  EXPECT_EQ(
+      parse_command({"echo {}"}).render({1, {longest + "x"}}, 1).error().what,
+      "job 1: an argument has 131072 bytes, but the system takes at most "
+      "131071 in one argument");
+  EXPECT_EQ(parse_command({"echo {};"}).render({2, {longest}}, 1).error().what,
             "job 2: the shell text has 131077 bytes, but the system takes at "
             "most 131071 in one argument");
-  EXPECT_EQ(parse({"{2}"}).render({3, {"a"}}, 1).error().what,
+  EXPECT_EQ(parse_command({"{2}"}).render({3, {"a"}}, 1).error().what,
             "job 3: nothing is left to execute");
 }
 

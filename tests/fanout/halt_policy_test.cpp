@@ -21,10 +21,12 @@ std::vector<HaltDecision> decisions(HaltPolicy policy,
   return result;
 }
 
-HaltPolicy parse(const char* text) { return HaltPolicy::parse(text).value(); }
+HaltPolicy parse_policy(const char* text) {
+  return HaltPolicy::parse(text).value();
+}
 
-HaltPolicy parse(const char* text, std::uint64_t total) {
-  HaltPolicy policy = parse(text);
+HaltPolicy parse_policy(const char* text, std::uint64_t total) {
+  HaltPolicy policy = parse_policy(text);
   policy.set_total(total);
   return policy;
 }
@@ -37,52 +39,55 @@ int status_after(HaltPolicy policy, const std::vector<int>& statuses) {
 
 TEST(HaltPolicy, NeverHaltsUnlessAsked) {
   EXPECT_EQ(decisions({}, {1, 1}), (std::vector{carry_on, carry_on}));
-  EXPECT_EQ(decisions(parse("never"), {1, 0}),
+  EXPECT_EQ(decisions(parse_policy("never"), {1, 0}),
             (std::vector{carry_on, carry_on}));
 }
 
 TEST(HaltPolicy, CountsFailuresSuccessesOrBoth) {
-  EXPECT_EQ(decisions(parse("now,fail=2"), {1, 0, 3}),
+  EXPECT_EQ(decisions(parse_policy("now,fail=2"), {1, 0, 3}),
             (std::vector{carry_on, carry_on, kill_all}));
-  EXPECT_EQ(decisions(parse("soon,success=2"), {0, 1, 0}),
+  EXPECT_EQ(decisions(parse_policy("soon,success=2"), {0, 1, 0}),
             (std::vector{carry_on, carry_on, stop_starting}));
-  EXPECT_EQ(decisions(parse("now,done=2"), {0, 1}),
+  EXPECT_EQ(decisions(parse_policy("now,done=2"), {0, 1}),
             (std::vector{carry_on, kill_all}));
 }
 
 TEST(HaltPolicy, StaysWithItsDecision) {
-  EXPECT_EQ(decisions(parse("soon,fail=1"), {1, 0, 0}),
+  EXPECT_EQ(decisions(parse_policy("soon,fail=1"), {1, 0, 0}),
             (std::vector{stop_starting, stop_starting, stop_starting}));
 }
 
 TEST(HaltPolicy, TakesPercentagesOfAllJobsOnceTheyAreKnown) {
-  EXPECT_EQ(decisions(parse("soon,fail=10%", 20), {1, 0, 1}),
+  EXPECT_EQ(decisions(parse_policy("soon,fail=10%", 20), {1, 0, 1}),
             (std::vector{carry_on, carry_on, stop_starting}));
-  EXPECT_EQ(decisions(parse("now,success=50%", 4), {0, 1, 0}),
+  EXPECT_EQ(decisions(parse_policy("now,success=50%", 4), {0, 1, 0}),
             (std::vector{carry_on, carry_on, kill_all}));
-  EXPECT_EQ(decisions(parse("now,done=50%", 4), {0, 1}),
+  EXPECT_EQ(decisions(parse_policy("now,done=50%", 4), {0, 1}),
             (std::vector{carry_on, kill_all}));
-  EXPECT_EQ(decisions(parse("soon,fail=1%", 10), {0, 1}),
+  EXPECT_EQ(decisions(parse_policy("soon,fail=1%", 10), {0, 1}),
             (std::vector{carry_on, stop_starting}));
 }
 
 TEST(HaltPolicy, TakesPercentagesOfWhatEndedFromTheThirdOnOtherwise) {
-  EXPECT_EQ(decisions(parse("soon,fail=50%"), {1, 1, 1}),
+  EXPECT_EQ(decisions(parse_policy("soon,fail=50%"), {1, 1, 1}),
             (std::vector{carry_on, carry_on, stop_starting}));
-  EXPECT_EQ(decisions(parse("soon,fail=50%"), {0, 0, 0, 1, 1, 1}).back(),
+  EXPECT_EQ(decisions(parse_policy("soon,fail=50%"), {0, 0, 0, 1, 1, 1}).back(),
             stop_starting);
-  EXPECT_EQ(decisions(parse("soon,fail=50%"), {0, 0, 0, 0, 1, 1, 1}).back(),
+  EXPECT_EQ(
+      decisions(parse_policy("soon,fail=50%"), {0, 0, 0, 0, 1, 1, 1}).back(),
+      carry_on);
+  EXPECT_EQ(decisions(parse_policy("now,done=1%"), {0, 0, 0, 0}).back(),
             carry_on);
-  EXPECT_EQ(decisions(parse("now,done=1%"), {0, 0, 0, 0}).back(), carry_on);
 }
 
 TEST(HaltPolicy, ReadsTheShortAndOldForms) {
-  EXPECT_EQ(decisions(parse("0"), {1}), (std::vector{carry_on}));
-  EXPECT_EQ(decisions(parse("1"), {1}), (std::vector{stop_starting}));
-  EXPECT_EQ(decisions(parse("2"), {1}), (std::vector{kill_all}));
-  EXPECT_EQ(decisions(parse("-1"), {0}), (std::vector{stop_starting}));
-  EXPECT_EQ(decisions(parse("-2"), {0}), (std::vector{kill_all}));
-  EXPECT_EQ(decisions(parse("10%", 10), {1}), (std::vector{stop_starting}));
+  EXPECT_EQ(decisions(parse_policy("0"), {1}), (std::vector{carry_on}));
+  EXPECT_EQ(decisions(parse_policy("1"), {1}), (std::vector{stop_starting}));
+  EXPECT_EQ(decisions(parse_policy("2"), {1}), (std::vector{kill_all}));
+  EXPECT_EQ(decisions(parse_policy("-1"), {0}), (std::vector{stop_starting}));
+  EXPECT_EQ(decisions(parse_policy("-2"), {0}), (std::vector{kill_all}));
+  EXPECT_EQ(decisions(parse_policy("10%", 10), {1}),
+            (std::vector{stop_starting}));
 }
 
 TEST(HaltPolicy, RefusesWhatItCannotRead) {
@@ -99,21 +104,21 @@ TEST(HaltPolicy, RefusesWhatItCannotRead) {
 // What GNU parallel 20221122 exits with.
 TEST(HaltPolicy, ExitsAsGnuParallelDoes) {
   EXPECT_EQ(status_after({}, {0, 1, 3}), 2);
-  EXPECT_EQ(status_after(parse("soon,fail=1"), {3, 4}), 3);
-  EXPECT_EQ(status_after(parse("soon,fail=1"), {137, 0}), 137);
-  EXPECT_EQ(status_after(parse("now,fail=2"), {3, 0, 5}), 2);
-  EXPECT_EQ(status_after(parse("now,fail=50%", 4), {0, 3, 4}), 50);
-  EXPECT_EQ(status_after(parse("soon,fail=30%", 3), {3}), 34);
-  EXPECT_EQ(status_after(parse("now,success=1"), {3, 0}), 0);
-  EXPECT_EQ(status_after(parse("now,success=9"), {3, 0, 5}), 2);
-  EXPECT_EQ(status_after(parse("soon,done=2"), {0, 4}), 1);
-  EXPECT_EQ(status_after(parse("soon,done=1"), {0}), 0);
+  EXPECT_EQ(status_after(parse_policy("soon,fail=1"), {3, 4}), 3);
+  EXPECT_EQ(status_after(parse_policy("soon,fail=1"), {137, 0}), 137);
+  EXPECT_EQ(status_after(parse_policy("now,fail=2"), {3, 0, 5}), 2);
+  EXPECT_EQ(status_after(parse_policy("now,fail=50%", 4), {0, 3, 4}), 50);
+  EXPECT_EQ(status_after(parse_policy("soon,fail=30%", 3), {3}), 34);
+  EXPECT_EQ(status_after(parse_policy("now,success=1"), {3, 0}), 0);
+  EXPECT_EQ(status_after(parse_policy("now,success=9"), {3, 0, 5}), 2);
+  EXPECT_EQ(status_after(parse_policy("soon,done=2"), {0, 4}), 1);
+  EXPECT_EQ(status_after(parse_policy("soon,done=1"), {0}), 0);
 }
 
 TEST(HaltPolicy, NeverGoesBackOnADecision) {
   EXPECT_TRUE(rc::check("decisions only grow", [] {
-    auto policy = parse(*rc::gen::element("now,fail=3", "soon,success=20%",
-                                          "now,done=4", "soon,fail=50%"));
+    auto policy = parse_policy(*rc::gen::element(
+        "now,fail=3", "soon,success=20%", "now,done=4", "soon,fail=50%"));
     const auto statuses =
         *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 3));
     if (*rc::gen::arbitrary<bool>())

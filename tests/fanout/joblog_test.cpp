@@ -36,7 +36,7 @@ JobLogReader read(std::string_view log, Resume resume) {
   return reader;
 }
 
-std::string refusal(std::string_view log) {
+std::string log_refusal(std::string_view log) {
   JobLogReader reader{Resume::finished};
   const auto fed = reader.feed(log);
   return fed ? "accepted" : fed.error().what;
@@ -93,13 +93,14 @@ TEST(JobLog, ForgivesATornLastLine) {
 }
 
 TEST(JobLog, NamesTheLineThatIsWrong) {
-  EXPECT_EQ(refusal("hello\n"), "line 1 is not the header of a job log");
+  EXPECT_EQ(log_refusal("hello\n"), "line 1 is not the header of a job log");
   for (const char* bad :
        {"foo\n", "\n", "x\t:\t1.0\t1.0\t0\t0\t0\t0\ta\n",
         "0\t:\t1.0\t1.0\t0\t0\t0\t0\ta\n", "1\t:\t1.0\t1.0\t0\t0\t?\t0\ta\n",
         "1\t:\t1.0\t1.0\t0\t0\t0\t\ta\n", "1\t:\t1.0\t1.0\t0\t0\t0\t0\n"})
-    EXPECT_EQ(refusal(header + bad), "line 2 is not a row of a job log") << bad;
-  EXPECT_EQ(refusal(header + std::string(5000, 'x')),
+    EXPECT_EQ(log_refusal(header + bad), "line 2 is not a row of a job log")
+        << bad;
+  EXPECT_EQ(log_refusal(header + std::string(5000, 'x')),
             "line 2 is not a row of a job log");
 }
 

@@ -6,7 +6,7 @@
 namespace troupe::fanout {
 namespace {
 
-constexpr TimePoint start{};
+constexpr TimePoint progress_start{};
 
 /// Ends `count` jobs, one every `gap`.
 void finish(Progress& progress, int count, Duration gap, TimePoint& now) {
@@ -18,19 +18,19 @@ void finish(Progress& progress, int count, Duration gap, TimePoint& now) {
 }
 
 TEST(Progress, CountsJobs) {
-  Progress progress{start};
+  Progress progress{progress_start};
   progress.on_started();
   progress.on_started();
   progress.on_skipped();
-  progress.on_finished(false, start + 1s);
+  progress.on_finished(false, progress_start + 1s);
   EXPECT_EQ(progress.running(), 1U);
   EXPECT_EQ(progress.done(), 2U);
   EXPECT_EQ(progress.failed(), 1U);
 }
 
 TEST(Progress, EstimatesTheRestFromTheSpeed) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   EXPECT_EQ(progress.per_second(now), std::nullopt);
   finish(progress, 10, 500ms, now);
   EXPECT_DOUBLE_EQ(progress.per_second(now).value(), 2.0);
@@ -40,23 +40,23 @@ TEST(Progress, EstimatesTheRestFromTheSpeed) {
 }
 
 TEST(Progress, FollowsAChangeOfSpeed) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   finish(progress, 100, 1s, now);
   finish(progress, 150, 100ms, now);
   EXPECT_NEAR(progress.per_second(now).value(), 10.0, 1.0);
 }
 
 TEST(Progress, SlowsDownWhileNothingEnds) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   finish(progress, 10, 100ms, now);
   EXPECT_DOUBLE_EQ(progress.per_second(now + 20s).value(), 0.05);
 }
 
 TEST(Progress, IsNotFooledByRoundsThatEndTogether) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   for (int round = 0; round < 20; ++round) {
     for (int i = 0; i < 64; ++i)
       progress.on_started();
@@ -68,8 +68,8 @@ TEST(Progress, IsNotFooledByRoundsThatEndTogether) {
 }
 
 TEST(Progress, RendersOneLine) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   finish(progress, 40, 100ms, now);
   progress.on_started();
   EXPECT_EQ(progress.render(80, now), "40 done, 1 running, 10.0/s");
@@ -84,8 +84,8 @@ TEST(Progress, RendersOneLine) {
 }
 
 TEST(Progress, LeavesOutWhatDoesNotFit) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   finish(progress, 40, 100ms, now);
   progress.set_total(80);
   EXPECT_EQ(progress.render(50, now),
@@ -96,13 +96,13 @@ TEST(Progress, LeavesOutWhatDoesNotFit) {
 }
 
 TEST(Progress, EndsWithAFullBar) {
-  Progress progress{start};
-  TimePoint now = start;
+  Progress progress{progress_start};
+  TimePoint now = progress_start;
   finish(progress, 2, 1s, now);
   progress.set_total(2);
   EXPECT_EQ(progress.render(60, now),
             "[=======================] 100% 2/2, 0 running, 1.0/s, eta 0s");
-  Progress nothing{start};
+  Progress nothing{progress_start};
   nothing.set_total(0);
   EXPECT_EQ(nothing.render(40, now),
             "[==================] 100% 0/0, 0 running");
@@ -110,8 +110,8 @@ TEST(Progress, EndsWithAFullBar) {
 
 TEST(Progress, NeverExceedsTheWidth) {
   EXPECT_TRUE(rc::check("any counts, any width", [] {
-    Progress progress{start};
-    TimePoint now = start;
+    Progress progress{progress_start};
+    TimePoint now = progress_start;
     const auto gap =
         Duration{*rc::gen::inRange<std::int64_t>(0, 1'000'000'000'000)};
     finish(progress, *rc::gen::inRange(0, 50), gap, now);

@@ -7,7 +7,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-SourceSpec words(Words values, bool linked = false) {
+SourceSpec word_spec(Words values, bool linked = false) {
   return {.is_file = false, .path = {}, .words = values, .linked = linked};
 }
 SourceSpec file(std::string path, bool linked = false) {
@@ -19,11 +19,11 @@ TEST(SplitMapWords, SeparatesTheCommandFromItsSources) {
       split_map_words(Words{"gzip", "{}", ":::", "a", "b", "::::", "f", "g",
                             ":::+", "1", "::::+", "h", ":::"},
                       {});
-  EXPECT_EQ(
-      result.value(),
-      (MapWords{.command = {"gzip", "{}"},
-                .sources = {words({"a", "b"}), file("f"), file("g"),
-                            words({"1"}, true), file("h", true), words({})}}));
+  EXPECT_EQ(result.value(),
+            (MapWords{.command = {"gzip", "{}"},
+                      .sources = {word_spec({"a", "b"}), file("f"), file("g"),
+                                  word_spec({"1"}, true), file("h", true),
+                                  word_spec({})}}));
 }
 
 TEST(SplitMapWords, ReadsStandardInputIfThereIsNoSource) {
@@ -36,12 +36,12 @@ TEST(SplitMapWords, ReadsStandardInputIfThereIsNoSource) {
 TEST(SplitMapWords, PutsArgumentFilesFirst) {
   EXPECT_EQ(
       split_map_words(Words{"x", ":::+", "a"}, Words{"-", "f"}).value().sources,
-      (std::vector{file("-"), file("f"), words({"a"}, true)}));
+      (std::vector{file("-"), file("f"), word_spec({"a"}, true)}));
 }
 
 TEST(SplitMapWords, LinksNothingToNothing) {
   EXPECT_EQ(split_map_words(Words{"x", ":::+", "a"}, {}).value().sources,
-            (std::vector{words({"a"})}));
+            (std::vector{word_spec({"a"})}));
 }
 
 TEST(SplitMapWords, RefusesWhatCannotBeRead) {

@@ -1,4 +1,5 @@
 #include "random_steps.hpp"
+#include "time_zero.hpp"
 
 #include <troupe/base/random.hpp>
 #include <troupe/flow_control/adaptive_parallelism.hpp>
@@ -12,8 +13,6 @@
 
 namespace troupe::flow_control {
 namespace {
-
-constexpr TimePoint t0{};
 
 /// A command: first it sleeps, then it computes.
 struct Work {

@@ -1,4 +1,5 @@
 #include "random_steps.hpp"
+#include "time_zero.hpp"
 
 #include <troupe/flow_control/bounded_queue.hpp>
 #include <troupe/flow_control/budget.hpp>
@@ -13,8 +14,6 @@
 
 namespace troupe::flow_control {
 namespace {
-
-constexpr TimePoint t0{};
 
 TEST(BoundedQueue, RejectsWithADepthAndATimeToComeBack) {
   BoundedQueue<int> queue{{.capacity = 2, .on_full = OnFull::reject}};

@@ -1,4 +1,5 @@
 #include "random_steps.hpp"
+#include "time_zero.hpp"
 
 #include <troupe/flow_control/circuit_breaker.hpp>
 
@@ -12,8 +13,6 @@ namespace {
 
 using Allowed = CircuitBreaker::Allowed;
 using Refused = CircuitBreaker::Refused;
-
-constexpr TimePoint t0{};
 
 constexpr BreakerConfig by_run{.consecutive_failures = 3,
                                .open_min = 1s,

@@ -1,4 +1,5 @@
 #include "random_steps.hpp"
+#include "time_zero.hpp"
 
 #include <troupe/flow_control/concurrency_limiter.hpp>
 
@@ -10,8 +11,6 @@
 
 namespace troupe::flow_control {
 namespace {
-
-constexpr TimePoint t0{};
 
 /// A service that handles up to `capacity` calls at once without slowing down;
 /// beyond, calls wait for each other. With `queue`, more than capacity + queue

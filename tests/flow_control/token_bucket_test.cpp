@@ -1,3 +1,5 @@
+#include "time_zero.hpp"
+
 #include <troupe/flow_control/token_bucket.hpp>
 
 #include <algorithm>
@@ -8,8 +10,6 @@
 
 namespace troupe::flow_control {
 namespace {
-
-constexpr TimePoint t0{};
 
 TEST(TokenBucket, GivesTheBurstAtOnceAndThenTheRate) {
   TokenBucket bucket{{.tokens = 2, .per = 1s, .burst = 5}, t0};

@@ -52,7 +52,7 @@ using testing::own_resources;
 using testing::OwnResources;
 using testing::wait_until;
 
-constexpr Duration deadline = 60s;
+constexpr Duration load_deadline = 60s;
 
 // -- NoDeadlockUnderLoad -----------------------------------------------------
 
@@ -181,10 +181,11 @@ TEST(NoDeadlockUnderLoad, RingOfBoundedMailboxesFinishes) {
       actors::spawn<Producer>(system, ring[i % stages], mailboxes[i % stages],
                               admissions, items_each, hops);
 
-    EXPECT_TRUE(
-        wait_until([&] { return *done == producers * items_each; }, deadline))
+    EXPECT_TRUE(wait_until([&] { return *done == producers * items_each; },
+                           load_deadline))
         << *done << " of " << producers * items_each;
-    EXPECT_TRUE(wait_until([&] { return admissions.in_use() == 0; }, deadline));
+    EXPECT_TRUE(
+        wait_until([&] { return admissions.in_use() == 0; }, load_deadline));
     for (const Budget& mailbox : mailboxes) {
       EXPECT_EQ(mailbox.in_use(), 0U);
       EXPECT_LE(mailbox.high_water(), mailbox_places);
@@ -193,7 +194,7 @@ TEST(NoDeadlockUnderLoad, RingOfBoundedMailboxesFinishes) {
     for (const ActorRef& stage : ring)
       actors::stop(stage);
   }
-  EXPECT_TRUE(actors::await_all_actors(system, deadline));
+  EXPECT_TRUE(actors::await_all_actors(system, load_deadline));
 }
 
 /// Submits its next command when the last one has ended: producer and consumer
@@ -242,7 +243,8 @@ TEST(NoDeadlockUnderLoad, ChainsOfCommandsThroughAFullEngineFinish) {
   for (int i = 0; i < chains; ++i)
     actors::spawn<Chain>(running.engine->system(), *running.engine, length,
                          done);
-  EXPECT_TRUE(wait_until([&] { return *done == chains * length; }, deadline))
+  EXPECT_TRUE(
+      wait_until([&] { return *done == chains * length; }, load_deadline))
       << *done << " of " << chains * length;
 }
 
@@ -299,7 +301,7 @@ TEST(GracefulShutdown, LeavesNothingBehindAtAnyMoment) {
         ASSERT_TRUE(running.submit(request).has_value());
     }
     ASSERT_TRUE(wait_until([&] { return running.tally->events() >= moment; },
-                           deadline));
+                           load_deadline));
     const auto start = std::chrono::steady_clock::now();
     EXPECT_TRUE(running.shutdown());
     EXPECT_LT(std::chrono::steady_clock::now() - start, limit);
@@ -384,11 +386,11 @@ class CancellationSafety : public ::testing::Test {
               .submit(request, std::make_shared<CountingSinks>(counter))
               .has_value();
         },
-        deadline));
+        load_deadline));
     counter->event();
     EXPECT_TRUE(wait_until(
         [&] { return running.tally->commands_finished() == last_id; },
-        deadline));
+        load_deadline));
     counter->act_at = 1'000'000;
     return counter->count;
   }

@@ -14,7 +14,7 @@ namespace {
 using actors::OutcomeKind;
 using testing::wait_until;
 
-constexpr Duration deadline = 60s;
+constexpr Duration engine_deadline = 60s;
 
 /// Commands that leave a line in a file of their own and then wait until the
 /// test lets them go.
@@ -36,8 +36,9 @@ class Crowd {
       ASSERT_TRUE(id.has_value());
     }
     size_ = size;
-    ASSERT_TRUE(wait_until(
-        [&] { return running.tally->commands_started() == size; }, deadline));
+    ASSERT_TRUE(
+        wait_until([&] { return running.tally->commands_started() == size; },
+                   engine_deadline));
   }
 
   /// Each takes one line of the pipe.
@@ -73,7 +74,8 @@ void expect_one_outcome_each(const Tally& tally, std::size_t commands,
 
 bool all_finished(const RunningEngine& running, std::size_t commands) {
   return wait_until(
-      [&] { return running.tally->commands_finished() >= commands; }, deadline);
+      [&] { return running.tally->commands_finished() >= commands; },
+      engine_deadline);
 }
 
 TEST(Engine, RunsAThousandCommands) {
@@ -98,8 +100,9 @@ TEST(Engine, RefusesMoreThanItMayHoldAndTakesMoreWhenOneHasEnded) {
   EXPECT_EQ(refused.error(),
             (Error{Errc::overloaded, "too many commands at once"}));
   crowd.let_go();
-  EXPECT_TRUE(wait_until(
-      [&] { return running.submit(shell("true")).has_value(); }, deadline));
+  EXPECT_TRUE(
+      wait_until([&] { return running.submit(shell("true")).has_value(); },
+                 engine_deadline));
   EXPECT_TRUE(all_finished(running, 2));
 }
 
@@ -173,7 +176,7 @@ TEST(Engine, AnswersForEveryCommandWhenItGivesUp) {
           next = running.child("store");
           return next && next != store;
         },
-        deadline));
+        engine_deadline));
     store = next;
     actors::kill(store);
   }

@@ -21,7 +21,7 @@ jobs:
   end: { needs: [short, long], run: make end }
 )";
 
-RunSpec spec_of(std::string text) {
+RunSpec one_at_a_time(std::string text) {
   RunSpec spec;
   spec.file = "/home/ada/etl.yaml";
   spec.text = std::move(text);
@@ -65,7 +65,7 @@ const std::map<std::string, Duration> times{
     {"make short", 2s}, {"make long", 1min}, {"make end", 3s}};
 
 TEST(RunHistory, HasTheStepsOfJobsThatWereCalled) {
-  RunSpec spec = spec_of("jobs: { a: { uses: ./lib.yaml } }");
+  RunSpec spec = one_at_a_time("jobs: { a: { uses: ./lib.yaml } }");
   spec.files = {{"/home/ada/lib.yaml", "jobs: { b: { run: make long } }"}};
   KeptRun kept = run_through(spec, times);
   const auto core = make_core(kept);
@@ -78,7 +78,7 @@ TEST(RunHistory, HasTheStepsOfJobsThatWereCalled) {
 }
 
 TEST(RunHistory, HasTheTimesOfARunThatHasEnded) {
-  KeptRun kept = run_through(spec_of(forked), times);
+  KeptRun kept = run_through(one_at_a_time(forked), times);
   const auto core = make_core(kept);
   ASSERT_TRUE(core);
   const auto run = past_run(*core, kept.info.submitted);
@@ -104,12 +104,12 @@ TEST(RunHistory, HasTheTimesOfARunThatHasEnded) {
 }
 
 TEST(RunHistory, IsLearnedFromForTheSameFileOnly) {
-  RunSpec other = spec_of(forked);
+  RunSpec other = one_at_a_time(forked);
   other.file = "/home/ada/other.yaml";
   std::vector<KeptRun> earlier{
       run_through(other,
                   {{"make short", 9h}, {"make long", 9h}, {"make end", 9h}}),
-      run_through(spec_of(forked), times)};
+      run_through(one_at_a_time(forked), times)};
   const auto known = learn_from(earlier, "/home/ada/etl.yaml");
   EXPECT_EQ(known.of("long", "run"), StepEstimate{1min});
   EXPECT_TRUE(learn_from(earlier, "-").empty());
@@ -117,7 +117,7 @@ TEST(RunHistory, IsLearnedFromForTheSameFileOnly) {
 }
 
 TEST(RunHistory, IsFoundByTheFileThatASpecBeginsWith) {
-  RunSpec spec = spec_of(forked);
+  RunSpec spec = one_at_a_time(forked);
   spec.file = "/home/ada/\"x\".yaml";
   EXPECT_TRUE(is_spec_of(encode(spec), spec.file));
   EXPECT_FALSE(is_spec_of(encode(spec), "/home/ada/x.yaml"));
@@ -126,17 +126,17 @@ TEST(RunHistory, IsFoundByTheFileThatASpecBeginsWith) {
 }
 
 TEST(RunHistory, PassesOverWhatIsNotUnderstood) {
-  KeptRun broken = run_through(spec_of(forked), times);
+  KeptRun broken = run_through(one_at_a_time(forked), times);
   broken.events[1].what = "{\"event\":\"new\"}";
   KeptRun nothing;
   const auto known =
-      learn_from({nothing, broken, run_through(spec_of(forked), times)},
+      learn_from({nothing, broken, run_through(one_at_a_time(forked), times)},
                  "/home/ada/etl.yaml");
   EXPECT_EQ(known.of("short", "run"), StepEstimate{2s});
 }
 
 TEST(RunHistory, DecidesTheOrderOfTheNextRunAlsoWhenThatIsToldAgain) {
-  RunSpec spec = spec_of(forked);
+  RunSpec spec = one_at_a_time(forked);
   const auto first = [](const RunSpec& of) {
     auto core = RunCore::make(RunId{8}, of);
     EXPECT_TRUE(core->apply(RunBegun{}, moment(0s)));

@@ -14,7 +14,7 @@ using supervisor::Report;
 using supervisor::ReportKind;
 using supervisor::Restart;
 
-TreeNode service(std::string path, Restart restart = Restart::permanent) {
+TreeNode service_at(std::string path, Restart restart = Restart::permanent) {
   TreeNode node;
   node.id = path.substr(path.rfind('/') + 1);
   node.restart = restart;
@@ -24,9 +24,9 @@ TreeNode service(std::string path, Restart restart = Restart::permanent) {
   return node;
 }
 
-TreeNode group(std::string path, std::vector<TreeNode> children,
-               Restart restart = Restart::permanent,
-               OnGiveUp on_give_up = OnGiveUp::escalate) {
+TreeNode group_at(std::string path, std::vector<TreeNode> children,
+                  Restart restart = Restart::permanent,
+                  OnGiveUp on_give_up = OnGiveUp::escalate) {
   TreeNode node;
   node.id = path;
   node.restart = restart;
@@ -76,7 +76,7 @@ Report report(ReportKind kind, std::string supervisor) {
 }
 
 TEST(Availability, IsUpFromReadyToTheEndAndDownWhileItIsStartedAgain) {
-  AvailabilityCore core{root({service("db")})};
+  AvailabilityCore core{root({service_at("db")})};
   EXPECT_EQ(text(core.on_presence("db", Presence::up)), "db:up");
   core.on_end("db", crash());
   EXPECT_EQ(text(core.on_presence("db", Presence::away)), "db:down");
@@ -84,14 +84,14 @@ TEST(Availability, IsUpFromReadyToTheEndAndDownWhileItIsStartedAgain) {
 }
 
 TEST(Availability, CountsOnAPreparationThatHasFinished) {
-  AvailabilityCore core{root({service("migrate", Restart::transient)})};
+  AvailabilityCore core{root({service_at("migrate", Restart::transient)})};
   EXPECT_EQ(text(core.on_presence("migrate", Presence::up)), "migrate:up");
   core.on_end("migrate", success());
   EXPECT_EQ(text(core.on_presence("migrate", Presence::gone)), "");
 }
 
 TEST(Availability, LosesATemporaryServiceThatHasFailed) {
-  AvailabilityCore core{root({service("a", Restart::temporary)})};
+  AvailabilityCore core{root({service_at("a", Restart::temporary)})};
   (void)core.on_presence("a", Presence::up);
   core.on_end("a", crash());
   EXPECT_EQ(text(core.on_presence("a", Presence::gone)),
@@ -99,7 +99,8 @@ TEST(Availability, LosesATemporaryServiceThatHasFailed) {
 }
 
 TEST(Availability, LosesNothingBeforeTheLastSupervisorHasGivenUp) {
-  AvailabilityCore core{root({group("g", {service("g/a"), service("g/b")})})};
+  AvailabilityCore core{
+      root({group_at("g", {service_at("g/a"), service_at("g/b")})})};
   (void)core.on_presence("g/a", Presence::up);
   (void)core.on_presence("g/b", Presence::up);
   (void)core.on_presence("g", Presence::up);
@@ -127,7 +128,8 @@ TEST(Availability, LosesNothingBeforeTheLastSupervisorHasGivenUp) {
 
 TEST(Availability, LosesAGroupThatIsNotStartedAgainAfterGivingUp) {
   AvailabilityCore core{
-      root({group("g", {service("g/a")}, Restart::transient), service("b")})};
+      root({group_at("g", {service_at("g/a")}, Restart::transient),
+            service_at("b")})};
   (void)core.on_presence("g/a", Presence::up);
   (void)core.on_presence("g", Presence::up);
   (void)core.on_presence("b", Presence::up);
@@ -141,9 +143,10 @@ TEST(Availability, LosesAGroupThatIsNotStartedAgainAfterGivingUp) {
 }
 
 TEST(Availability, WaitsForAGroupOnHoldButNotForOneThatIsStopped) {
-  AvailabilityCore core{
-      root({group("h", {service("h/a")}, Restart::permanent, OnGiveUp::hold),
-            group("s", {service("s/a")}, Restart::permanent, OnGiveUp::stop)})};
+  AvailabilityCore core{root(
+      {group_at("h", {service_at("h/a")}, Restart::permanent, OnGiveUp::hold),
+       group_at("s", {service_at("s/a")}, Restart::permanent,
+                OnGiveUp::stop)})};
   for (const char* const path : {"h/a", "h", "s/a", "s"})
     (void)core.on_presence(path, Presence::up);
   EXPECT_EQ(text(core.on_presence("h/a", Presence::gone)), "h/a:down");
@@ -158,7 +161,7 @@ TEST(Availability, WaitsForAGroupOnHoldButNotForOneThatIsStopped) {
 }
 
 TEST(Availability, LosesAllThatHasNeverBeenReadyWithTheTree) {
-  AvailabilityCore core{root({service("a"), service("b")})};
+  AvailabilityCore core{root({service_at("a"), service_at("b")})};
   (void)core.on_presence("a", Presence::up);
   EXPECT_EQ(text(core.on_tree_ended("start of b failed")),
             "a:lost(start of b failed) b:lost(start of b failed)");
@@ -167,7 +170,7 @@ TEST(Availability, LosesAllThatHasNeverBeenReadyWithTheTree) {
 
 TEST(Availability, TakesATemporaryServiceForDownWhileItsGroupIsStartedAgain) {
   AvailabilityCore core{
-      root({group("g", {service("g/a", Restart::temporary)})})};
+      root({group_at("g", {service_at("g/a", Restart::temporary)})})};
   (void)core.on_presence("g/a", Presence::up);
   (void)core.on_presence("g", Presence::up);
   EXPECT_EQ(text(core.on_presence("g", Presence::away)), "");

@@ -99,7 +99,7 @@ ServiceSpec probed() {
                           .limit = 20s};
   return spec;
 }
-ServiceSpec watched() {
+ServiceSpec with_live_probe() {
   ServiceSpec spec = plain();
   spec.live = LiveProbe{.check = TcpCheck{"localhost", 80},
                         .delay = 3s,
@@ -235,7 +235,7 @@ TEST(ServiceCore, IsReadyWhenItSaysSoOrPrintsTheText) {
 }
 
 TEST(ServiceCore, IsEndedAfterSoManyFailedLiveProbesInARow) {
-  World world{watched()};
+  World world{with_live_probe()};
   world.launch();
   world.taken();
   world.advance(3s);
@@ -283,7 +283,7 @@ TEST(ServiceCore, IsEndedWhenItAsksItsWatchdogToBite) {
 }
 
 TEST(ServiceCore, AskedToStopItEndsCleanlyWhateverItsCode) {
-  ServiceSpec spec = watched();
+  ServiceSpec spec = with_live_probe();
   spec.stop_signal = SIGINT;
   World world{spec};
   world.launch();

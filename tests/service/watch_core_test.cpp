@@ -9,8 +9,8 @@
 namespace troupe::service {
 namespace {
 
-WatchedPaths watched(std::vector<std::string> paths,
-                     std::vector<std::string> exclude = {}) {
+WatchedPaths watched_paths(std::vector<std::string> paths,
+                           std::vector<std::string> exclude = {}) {
   auto made = WatchedPaths::from(
       {.paths = std::move(paths), .exclude = std::move(exclude)}, "/w");
   EXPECT_TRUE(made) << made.error().what;
@@ -22,8 +22,8 @@ bool counts(const WatchedPaths& paths, const std::string& path) {
 }
 
 TEST(WatchedPaths, AreRelativeToTheCurrentFolder) {
-  const auto paths =
-      watched({"bin/api", "./src/", "/etc/x", "../v/*.c", "*.py", "src/**"});
+  const auto paths = watched_paths(
+      {"bin/api", "./src/", "/etc/x", "../v/*.c", "*.py", "src/**"});
   EXPECT_EQ(paths.roots(), (std::vector<std::string>{"/w/bin/api", "/w/src",
                                                      "/etc/x", "/v", "/w"}));
   EXPECT_TRUE(counts(paths, "/w/bin/api"));
@@ -35,7 +35,7 @@ TEST(WatchedPaths, AreRelativeToTheCurrentFolder) {
 }
 
 TEST(WatchedPaths, CountAllBelowAFolder) {
-  const auto paths = watched({"src"});
+  const auto paths = watched_paths({"src"});
   EXPECT_TRUE(counts(paths, "/w/src/a/b/.env"));
   EXPECT_TRUE(paths.counts("/w/src/a", true));
   EXPECT_TRUE(paths.counts("/w/src", true));
@@ -46,33 +46,34 @@ TEST(WatchedPaths, CountAllBelowAFolder) {
 }
 
 TEST(WatchedPaths, MayBeAllOfTheCurrentFolderOrOfTheSystem) {
-  EXPECT_TRUE(counts(watched({"."}), "/w/a"));
-  EXPECT_TRUE(watched({"."}).may_hold("/w"));
-  EXPECT_TRUE(counts(watched({"/"}), "/a/b"));
-  EXPECT_TRUE(counts(watched({"/*"}), "/a"));
+  EXPECT_TRUE(counts(watched_paths({"."}), "/w/a"));
+  EXPECT_TRUE(watched_paths({"."}).may_hold("/w"));
+  EXPECT_TRUE(counts(watched_paths({"/"}), "/a/b"));
+  EXPECT_TRUE(counts(watched_paths({"/*"}), "/a"));
 }
 
 TEST(WatchedPaths, LeaveOutWhatIsRarelyMeantUnlessItIsNamed) {
-  const auto paths = watched({"src"});
+  const auto paths = watched_paths({"src"});
   for (const char* folder : {".git", "node_modules", "__pycache__", ".cache"}) {
     const std::string path = std::string{"/w/src/"} + folder;
     EXPECT_FALSE(paths.may_hold(path)) << path;
     EXPECT_FALSE(paths.counts(path, true)) << path;
     EXPECT_FALSE(counts(paths, path + "/a")) << path;
-    EXPECT_TRUE(counts(watched({"src/" + std::string{folder}}), path + "/a"));
+    EXPECT_TRUE(
+        counts(watched_paths({"src/" + std::string{folder}}), path + "/a"));
   }
 }
 
 TEST(WatchedPaths, LeaveOutWhatEditorsWriteForThemselves) {
-  for (const auto& paths : {watched({"src"}), watched({"src/*"})}) {
+  for (const auto& paths : {watched_paths({"src"}), watched_paths({"src/*"})}) {
     for (const char* name : {".a.py.swp", ".a.swx", "a~", ".#a", "#a#", "4913"})
       EXPECT_FALSE(counts(paths, std::string{"/w/src/"} + name)) << name;
   }
-  EXPECT_TRUE(counts(watched({"src/4913"}), "/w/src/4913"));
+  EXPECT_TRUE(counts(watched_paths({"src/4913"}), "/w/src/4913"));
 }
 
 TEST(WatchedPaths, ExcludeNamesAnywhere) {
-  const auto paths = watched({"src", "/data"}, {"*.tmp", "gen/"});
+  const auto paths = watched_paths({"src", "/data"}, {"*.tmp", "gen/"});
   EXPECT_FALSE(counts(paths, "/w/src/a.tmp"));
   EXPECT_FALSE(counts(paths, "/data/b/a.tmp"));
   EXPECT_FALSE(counts(paths, "/w/src/a/gen/b"));
@@ -82,7 +83,7 @@ TEST(WatchedPaths, ExcludeNamesAnywhere) {
 
 TEST(WatchedPaths, ExcludePathsWhereTheyAre) {
   const auto paths =
-      watched({"src", "/data/.d"}, {"src/gen", "**/*.log", "/data/*/x"});
+      watched_paths({"src", "/data/.d"}, {"src/gen", "**/*.log", "/data/*/x"});
   EXPECT_FALSE(counts(paths, "/w/src/gen/a"));
   EXPECT_TRUE(counts(paths, "/w/src/b/gen/a"));
   EXPECT_FALSE(counts(paths, "/w/src/b/c.log"));
@@ -91,7 +92,7 @@ TEST(WatchedPaths, ExcludePathsWhereTheyAre) {
 }
 
 TEST(WatchedPaths, AreShownAsSomebodyWouldWriteThem) {
-  const auto paths = watched({"src"});
+  const auto paths = watched_paths({"src"});
   EXPECT_EQ(paths.shown("/w/src/a"), "src/a");
   EXPECT_EQ(paths.shown("/w2/a"), "/w2/a");
   EXPECT_EQ(paths.shown("/w"), "/w");

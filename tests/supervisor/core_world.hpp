@@ -24,6 +24,14 @@ inline ChildSpec child(std::string id, Restart restart = Restart::permanent) {
   return {.id = std::move(id), .start = fake_start, .restart = restart};
 }
 
+/// Children a, b and c.
+inline SupervisorSpec three(Strategy strategy, int intensity = 10) {
+  return {.name = "top",
+          .strategy = strategy,
+          .intensity = intensity,
+          .children = {child("a"), child("b"), child("c")}};
+}
+
 /// A whole supervision tree of cores without actors: processes are entries in
 /// a table, time is a number. Processes start and stop at once and as asked,
 /// unless a test says otherwise before. `log` tells what happened, in order.

@@ -286,22 +286,23 @@ TEST_F(HandleCoreTest, CountsWhatItDoes) {
                                             .most_open = 1}));
 }
 
-std::string refusal(const HandleOptions& options) {
+std::string options_refusal(const HandleOptions& options) {
   const auto result = check(options);
   return result ? "none" : result.error().what;
 }
 
 TEST(HandleOptions, ThatMakeNoSenseAreRefused) {
-  EXPECT_EQ(refusal({.name = "a"}), "none");
-  EXPECT_EQ(refusal({}), "a handle has no name");
-  EXPECT_EQ(refusal({.name = "a", .capacity = 0}),
+  EXPECT_EQ(options_refusal({.name = "a"}), "none");
+  EXPECT_EQ(options_refusal({}), "a handle has no name");
+  EXPECT_EQ(options_refusal({.name = "a", .capacity = 0}),
             "the capacity of a handle must be at least 1");
-  EXPECT_EQ(refusal({.name = "a", .max_open = 0}),
+  EXPECT_EQ(options_refusal({.name = "a", .max_open = 0}),
             "a handle must allow at least 1 open request");
-  EXPECT_EQ(refusal({.name = "a", .answer_within = 0s}),
+  EXPECT_EQ(options_refusal({.name = "a", .answer_within = 0s}),
             "the time for an answer must be positive");
-  EXPECT_EQ(refusal({.name = "a", .retry_floor = 2s, .retry_ceiling = 1s}),
-            "the time to retry must be from 0 <= floor to ceiling");
+  EXPECT_EQ(
+      options_refusal({.name = "a", .retry_floor = 2s, .retry_ceiling = 1s}),
+      "the time to retry must be from 0 <= floor to ceiling");
 }
 
 }  // namespace

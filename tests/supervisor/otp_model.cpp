@@ -8,7 +8,7 @@
 namespace troupe::supervisor {
 namespace {
 
-using What = ManualRequest::Kind;
+using Wish = ManualRequest::Kind;
 
 // The numbers in comments are those of the contract's statements.
 
@@ -171,8 +171,8 @@ void OtpModel::shut_down() {  // 36
 }
 
 void OtpModel::request(const ManualRequest& request) {
-  if (request.kind == What::start_dynamic ||
-      request.kind == What::terminate_dynamic) {
+  if (request.kind == Wish::start_dynamic ||
+      request.kind == Wish::terminate_dynamic) {
     serve_dynamic(request);
   } else if (is_ending_) {
     world_.reply(self_, request.ticket, ReplyCode::shutting_down, 0);
@@ -459,12 +459,12 @@ void OtpModel::serve(const ManualRequest& request) {
   };
   if (is_simple())
     return reply(ReplyCode::unsupported);  // 19
-  if (request.kind == What::start)
+  if (request.kind == Wish::start)
     return serve_start(request);
   Child* child = called(request.id);
   if (child == nullptr)
     return reply(ReplyCode::not_found);
-  if (request.kind == What::terminate) {  // 37
+  if (request.kind == Wish::terminate) {  // 37
     steps_.push_back({Step::What::stop, child->number, request.ticket});
     return;
   }
@@ -472,7 +472,7 @@ void OtpModel::serve(const ManualRequest& request) {
     return reply(ReplyCode::restarting);
   if (child->state != ChildState::stopped)
     return reply(ReplyCode::running);
-  if (request.kind == What::remove) {
+  if (request.kind == Wish::remove) {
     remove(*child);
     return reply(ReplyCode::ok);
   }
@@ -504,7 +504,7 @@ void OtpModel::serve_dynamic(const ManualRequest& request) {
   };
   if (!is_simple())
     return reply(ReplyCode::unsupported);
-  if (request.kind == What::start_dynamic) {
+  if (request.kind == Wish::start_dynamic) {
     const std::uint64_t number = ++dynamic_starts_;
     if (is_ending_)
       return reply(ReplyCode::shutting_down);

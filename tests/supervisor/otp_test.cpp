@@ -18,13 +18,6 @@ const ExitReason shutdown_exit{ExitKind::shutdown, {}};
 const ExitReason shutdown_with_text{ExitKind::shutdown, "out of work"};
 const ExitReason custom_exit{ExitKind::custom, "no"};
 
-SupervisorSpec three(Strategy strategy, int intensity = 10) {
-  return {.name = "top",
-          .strategy = strategy,
-          .intensity = intensity,
-          .children = {child("a"), child("b"), child("c")}};
-}
-
 SupervisorSpec one(ChildSpec spec, int intensity = 1, Duration period = 5s) {
   return {.name = "top",
           .intensity = intensity,
@@ -56,7 +49,7 @@ ChildSpec subtree(std::string id, Restart restart = Restart::permanent) {
   return spec;
 }
 
-std::string refusal(const SupervisorSpec& spec) {
+std::string spec_refusal(const SupervisorSpec& spec) {
   const auto result = check(spec);
   return result ? "accepted" : result.error().what;
 }
@@ -117,19 +110,19 @@ TEST(Otp, N04_DefaultsAreThoseOfOtp) {
 
 TEST(Otp, N05_SpecsThatMakeNoSenseAreRefused) {
   SupervisorSpec spec = three(Strategy::one_for_one);
-  EXPECT_EQ(refusal(spec), "accepted");
+  EXPECT_EQ(spec_refusal(spec), "accepted");
   spec.intensity = -1;
-  EXPECT_EQ(refusal(spec), "intensity must not be negative, got -1");
+  EXPECT_EQ(spec_refusal(spec), "intensity must not be negative, got -1");
   spec.intensity = 0;
   spec.period = Duration{0};
-  EXPECT_EQ(refusal(spec), "period must be positive");
+  EXPECT_EQ(spec_refusal(spec), "period must be positive");
   spec.period = 1s;
   spec.children.push_back(child("b"));
-  EXPECT_EQ(refusal(spec), "child \"b\" is declared twice");
+  EXPECT_EQ(spec_refusal(spec), "child \"b\" is declared twice");
   spec.children.back() = child("");
-  EXPECT_EQ(refusal(spec), "a child has no id");
+  EXPECT_EQ(spec_refusal(spec), "a child has no id");
   spec.children.back() = {.id = "d"};
-  EXPECT_EQ(refusal(spec), "child \"d\": has no start function");
+  EXPECT_EQ(spec_refusal(spec), "child \"d\": has no start function");
 
   CoreWorld world{three(Strategy::one_for_one)};
   world.start();
@@ -143,13 +136,13 @@ TEST(Otp, N05_SpecsThatMakeNoSenseAreRefused) {
 TEST(Otp, N06_SignificantIsRefusedWhereItMeansNothing) {
   SupervisorSpec spec{.auto_shutdown = AutoShutdown::any_significant,
                       .children = {significant("a", Restart::permanent)}};
-  EXPECT_EQ(refusal(spec),
+  EXPECT_EQ(spec_refusal(spec),
             "child \"a\": a permanent child cannot be "
             "significant");
   spec.children[0].restart = Restart::transient;
-  EXPECT_EQ(refusal(spec), "accepted");
+  EXPECT_EQ(spec_refusal(spec), "accepted");
   spec.auto_shutdown = AutoShutdown::never;
-  EXPECT_EQ(refusal(spec),
+  EXPECT_EQ(spec_refusal(spec),
             "child \"a\": significant means nothing under "
             "auto-shutdown never");
 

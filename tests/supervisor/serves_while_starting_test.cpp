@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 using OnStart = CoreWorld::OnStart;
 
 /// Children a, b, c and d that may be restarted often.
-SupervisorSpec patient(Strategy strategy) {
+SupervisorSpec patient_group(Strategy strategy) {
   return {.name = "top",
           .strategy = strategy,
           .intensity = 10,
@@ -33,14 +33,14 @@ CoreWorld with_slow(const std::string& slow, SupervisorSpec spec) {
 }
 
 TEST(ServesWhileStarting, TheChildThatStartsIsStoppedOnRequest) {
-  CoreWorld world = with_slow("b", patient(Strategy::one_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::one_for_one));
   EXPECT_EQ(world.code(world.terminate_child("b")), ReplyCode::ok);
   EXPECT_THAT(world.take_log(), ElementsAre("stop b", "gone b"));
   EXPECT_EQ(world.info("b")->state, ChildState::stopped);
 }
 
 TEST(ServesWhileStarting, WhoAskedForTheStartLearnsThatItWasStopped) {
-  CoreWorld world{patient(Strategy::one_for_one)};
+  CoreWorld world{patient_group(Strategy::one_for_one)};
   world.start().terminate_child("b");
   world.on_start["b"] = {OnStart::hang};
   const Ticket start = world.restart_child("b");
@@ -49,7 +49,7 @@ TEST(ServesWhileStarting, WhoAskedForTheStartLearnsThatItWasStopped) {
 }
 
 TEST(ServesWhileStarting, AnotherIsStoppedOnRequest) {
-  CoreWorld world = with_slow("b", patient(Strategy::one_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::one_for_one));
   EXPECT_EQ(world.code(world.terminate_child("a")), ReplyCode::ok);
   EXPECT_THAT(world.take_log(), ElementsAre("stop a", "gone a"));
   world.finish_start("b");
@@ -57,20 +57,20 @@ TEST(ServesWhileStarting, AnotherIsStoppedOnRequest) {
 }
 
 TEST(ServesWhileStarting, AnotherThatCrashesIsStartedAgain) {
-  CoreWorld world = with_slow("b", patient(Strategy::one_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::one_for_one));
   world.crash("c");
   EXPECT_THAT(world.take_log(), ElementsAre("gone c", "start c"));
 }
 
 TEST(ServesWhileStarting, AnotherIsStartedOnRequest) {
-  CoreWorld world = with_slow("b", patient(Strategy::one_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::one_for_one));
   world.terminate_child("c");
   EXPECT_EQ(world.code(world.restart_child("c")), ReplyCode::ok);
   EXPECT_EQ(world.code(world.start_child(child("e"))), ReplyCode::ok);
 }
 
 TEST(ServesWhileStarting, TwoRequestsToStopAreBothAnsweredAtTheEnd) {
-  CoreWorld world{patient(Strategy::one_for_one)};
+  CoreWorld world{patient_group(Strategy::one_for_one)};
   world.start();
   world.on_stop["b"] = CoreWorld::OnStop::ignore;
   const Ticket first = world.terminate_child("b");
@@ -82,7 +82,7 @@ TEST(ServesWhileStarting, TwoRequestsToStopAreBothAnsweredAtTheEnd) {
 }
 
 TEST(ServesWhileStarting, ABackOffThatIsOverIsFollowedByItsStart) {
-  SupervisorSpec spec = patient(Strategy::one_for_one);
+  SupervisorSpec spec = patient_group(Strategy::one_for_one);
   spec.children[2].backoff = Backoff{.min = 1s, .jitter = 0};
   CoreWorld world = with_slow("b", std::move(spec));
   world.crash("c");
@@ -92,7 +92,7 @@ TEST(ServesWhileStarting, ABackOffThatIsOverIsFollowedByItsStart) {
 }
 
 TEST(ServesWhileStarting, TooManyRestartsEndItAll) {
-  SupervisorSpec spec = patient(Strategy::one_for_one);
+  SupervisorSpec spec = patient_group(Strategy::one_for_one);
   spec.intensity = 1;
   CoreWorld world = with_slow("b", std::move(spec));
   world.crash("c");
@@ -112,7 +112,7 @@ CoreWorld amid_the_first_start(SupervisorSpec spec) {
 }
 
 TEST(ServesWhileStarting, AnEarlierOneThatCrashesDoesNotStartTheLaterOnes) {
-  CoreWorld world = amid_the_first_start(patient(Strategy::one_for_one));
+  CoreWorld world = amid_the_first_start(patient_group(Strategy::one_for_one));
   world.crash("a");
   EXPECT_THAT(world.take_log(), ElementsAre("gone a", "start a"));
   world.finish_start("b");
@@ -121,7 +121,7 @@ TEST(ServesWhileStarting, AnEarlierOneThatCrashesDoesNotStartTheLaterOnes) {
 }
 
 TEST(ServesWhileStarting, WhatIsStoppedBeforeItsTurnIsNotStarted) {
-  CoreWorld world = amid_the_first_start(patient(Strategy::one_for_one));
+  CoreWorld world = amid_the_first_start(patient_group(Strategy::one_for_one));
   EXPECT_EQ(world.code(world.terminate_child("c")), ReplyCode::ok);
   world.finish_start("b");
   EXPECT_THAT(world.take_log(), ElementsAre("start d"));
@@ -129,7 +129,7 @@ TEST(ServesWhileStarting, WhatIsStoppedBeforeItsTurnIsNotStarted) {
 }
 
 TEST(ServesWhileStarting, WhatIsStartedAndEndsBeforeItsTurnStaysSo) {
-  SupervisorSpec spec = patient(Strategy::one_for_one);
+  SupervisorSpec spec = patient_group(Strategy::one_for_one);
   spec.children[2].restart = Restart::transient;
   CoreWorld world = amid_the_first_start(std::move(spec));
   EXPECT_EQ(world.code(world.restart_child("c")), ReplyCode::ok);
@@ -140,7 +140,7 @@ TEST(ServesWhileStarting, WhatIsStartedAndEndsBeforeItsTurnStaysSo) {
 }
 
 TEST(ServesWhileStarting, TheNextOneStartsWhenTheSlowOneIsStopped) {
-  CoreWorld world = amid_the_first_start(patient(Strategy::one_for_one));
+  CoreWorld world = amid_the_first_start(patient_group(Strategy::one_for_one));
   EXPECT_EQ(world.code(world.terminate_child("b")), ReplyCode::ok);
   EXPECT_THAT(world.take_log(),
               ElementsAre("stop b", "start c", "start d", "gone b"));
@@ -148,7 +148,7 @@ TEST(ServesWhileStarting, TheNextOneStartsWhenTheSlowOneIsStopped) {
 }
 
 TEST(ServesWhileStarting, AFirstStartThatFailsEndsItAll) {
-  CoreWorld world = amid_the_first_start(patient(Strategy::one_for_one));
+  CoreWorld world = amid_the_first_start(patient_group(Strategy::one_for_one));
   world.crash("a");
   world.take_log();
   world.crash("b");
@@ -158,7 +158,7 @@ TEST(ServesWhileStarting, AFirstStartThatFailsEndsItAll) {
 }
 
 TEST(ServesWhileStarting, ARestartThatFailsMeanwhileIsTriedAgain) {
-  CoreWorld world = amid_the_first_start(patient(Strategy::one_for_one));
+  CoreWorld world = amid_the_first_start(patient_group(Strategy::one_for_one));
   world.on_start["a"] = {OnStart::fail};
   world.crash("a");
   world.retry();
@@ -170,9 +170,9 @@ TEST(ServesWhileStarting, ARestartThatFailsMeanwhileIsTriedAgain) {
 /// Who gives up amid its first start has not failed to start: otherwise one
 /// flaky worker would keep a whole tree from coming up.
 TEST(ServesWhileStarting, WhoGivesUpMeanwhileIsRestartedAndNotAFailedStart) {
-  SupervisorSpec inner = patient(Strategy::one_for_one);
+  SupervisorSpec inner = patient_group(Strategy::one_for_one);
   inner.intensity = 0;
-  SupervisorSpec outer = patient(Strategy::one_for_one);
+  SupervisorSpec outer = patient_group(Strategy::one_for_one);
   outer.children = {child("group"), child("last")};
   outer.children[0].type = ChildType::supervisor;
   CoreWorld world{outer};
@@ -188,7 +188,7 @@ TEST(ServesWhileStarting, WhoGivesUpMeanwhileIsRestartedAndNotAFailedStart) {
 }
 
 TEST(ServesWhileStarting, WhoIsHeldMeanwhileKeepsNobodyWaiting) {
-  SupervisorSpec spec = patient(Strategy::one_for_one);
+  SupervisorSpec spec = patient_group(Strategy::one_for_one);
   spec.intensity = 0;
   spec.on_give_up = OnGiveUp::hold;
   spec.hold_for = 30s;
@@ -205,7 +205,7 @@ TEST(ServesWhileStarting, WhoIsHeldMeanwhileKeepsNobodyWaiting) {
 // -- Groups ------------------------------------------------------------------
 
 TEST(ServesWhileStarting, AnEarlierCrashTakesTheStartingOneAlong) {
-  CoreWorld world = with_slow("b", patient(Strategy::rest_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::rest_for_one));
   world.crash("a");
   EXPECT_THAT(world.take_log(),
               ElementsAre("gone a", "stop b", "gone b", "start a", "start b",
@@ -215,7 +215,7 @@ TEST(ServesWhileStarting, AnEarlierCrashTakesTheStartingOneAlong) {
 TEST(ServesWhileStarting, AGroupRestartAmidTheFirstStartStartsTheRestToo) {
   for (const Strategy strategy :
        {Strategy::rest_for_one, Strategy::one_for_all}) {
-    SupervisorSpec spec = patient(strategy);
+    SupervisorSpec spec = patient_group(strategy);
     spec.children[3].restart = Restart::temporary;
     CoreWorld world = amid_the_first_start(std::move(spec));
     world.crash("a");
@@ -227,14 +227,14 @@ TEST(ServesWhileStarting, AGroupRestartAmidTheFirstStartStartsTheRestToo) {
 }
 
 TEST(ServesWhileStarting, OneThatIsStoppedAmidAGroupRestartIsNotStarted) {
-  CoreWorld world = with_slow("b", patient(Strategy::rest_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::rest_for_one));
   EXPECT_EQ(world.code(world.terminate_child("c")), ReplyCode::ok);
   world.finish_start("b");
   EXPECT_THAT(world.take_log(), ElementsAre("start d"));
 }
 
 TEST(ServesWhileStarting, OneThatIsToldToStopAmidAGroupStopIsNotStarted) {
-  CoreWorld world{patient(Strategy::rest_for_one)};
+  CoreWorld world{patient_group(Strategy::rest_for_one)};
   world.start();
   world.on_stop["d"] = CoreWorld::OnStop::ignore;
   world.crash("a");
@@ -251,7 +251,7 @@ TEST(ServesWhileStarting, OneThatIsToldToStopAmidAGroupStopIsNotStarted) {
 }
 
 TEST(ServesWhileStarting, AStartWaitsForTheGroupAndAStopOfTheSameBehindIt) {
-  CoreWorld world = with_slow("b", patient(Strategy::rest_for_one));
+  CoreWorld world = with_slow("b", patient_group(Strategy::rest_for_one));
   const Ticket start = world.restart_child("a");
   const Ticket stop = world.terminate_child("a");
   EXPECT_EQ(world.code(start), std::nullopt);
@@ -304,7 +304,7 @@ void random_event(CoreWorld& world, int what, const std::string& id) {
 
 TEST(ServesWhileStarting, ChangesNothingWhereNothingTakesTime) {
   EXPECT_TRUE(rc::check([] {
-    SupervisorSpec spec = patient(*rc::gen::element(
+    SupervisorSpec spec = patient_group(*rc::gen::element(
         Strategy::one_for_one, Strategy::one_for_all, Strategy::rest_for_one));
     spec.intensity = *rc::gen::inRange(0, 5);
     spec.on_give_up =

@@ -15,24 +15,17 @@ using ::testing::IsEmpty;
 using OnStart = CoreWorld::OnStart;
 using OnStop = CoreWorld::OnStop;
 
-ChildSpec patient(std::string id) {
+ChildSpec patient_child(std::string id) {
   ChildSpec spec = child(std::move(id));
   spec.backoff = Backoff{
       .min = 100ms, .max = 1s, .factor = 3, .jitter = 0, .reset_after = 10s};
   return spec;
 }
 
-SupervisorSpec three(Strategy strategy) {
-  return {.name = "top",
-          .strategy = strategy,
-          .intensity = 10,
-          .children = {child("a"), child("b"), child("c")}};
-}
-
 // -- Back-off ----------------------------------------------------------------
 
 TEST(SupervisorBackoff, WaitsLongerBeforeEachRestartUpToTheMaximum) {
-  CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
+  CoreWorld world{{.intensity = 10, .children = {patient_child("a")}}};
   world.start();
   for (const Duration delay : {100ms, 300ms, 900ms, 1000ms, 1000ms}) {
     world.crash("a");
@@ -44,7 +37,7 @@ TEST(SupervisorBackoff, WaitsLongerBeforeEachRestartUpToTheMaximum) {
 }
 
 TEST(SupervisorBackoff, StartsAgainFromTheMinimumAfterEnoughTimeUp) {
-  CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
+  CoreWorld world{{.intensity = 10, .children = {patient_child("a")}}};
   world.start().crash("a");
   world.advance(100ms);
   world.advance(10s);
@@ -60,7 +53,7 @@ TEST(SupervisorBackoff, StartsAgainFromTheMinimumAfterEnoughTimeUp) {
 }
 
 TEST(SupervisorBackoff, WaitingChildCountsAsRestartingAndShowsItsNextStart) {
-  CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
+  CoreWorld world{{.intensity = 10, .children = {patient_child("a")}}};
   world.start().crash("a");
   EXPECT_EQ(world.info("a")->state, ChildState::restarting);
   EXPECT_EQ(world.info("a")->next_start, world.now() + 100ms);
@@ -72,7 +65,8 @@ TEST(SupervisorBackoff, WaitingChildCountsAsRestartingAndShowsItsNextStart) {
 }
 
 TEST(SupervisorBackoff, CountsARestartWhenItIsDecidedAndOnlyOnce) {
-  CoreWorld world{{.intensity = 2, .period = 1h, .children = {patient("a")}}};
+  CoreWorld world{
+      {.intensity = 2, .period = 1h, .children = {patient_child("a")}}};
   world.start();
   world.on_start["a"] = {OnStart::fail};
   world.crash("a");
@@ -211,7 +205,7 @@ TEST(SupervisorCore, CrashOfABystanderDuringAStopWaitsForItsTurn) {
 }
 
 TEST(SupervisorCore, TimerOfAnEarlierWaitDoesNotKillTooEarly) {
-  CoreWorld world{{.intensity = 10, .children = {patient("a")}}};
+  CoreWorld world{{.intensity = 10, .children = {patient_child("a")}}};
   world.start().crash("a");
   world.terminate_child("a");
   world.restart_child("a");
@@ -240,7 +234,7 @@ TEST(SupervisorCore, AddedChildKeepsItsSpecWhenALaterManualStartFails) {
 }
 
 TEST(SupervisorCore, TimerOfAnEarlierWaitDoesNotEndAnInfiniteOne) {
-  SupervisorSpec spec{.intensity = 10, .children = {patient("a")}};
+  SupervisorSpec spec{.intensity = 10, .children = {patient_child("a")}};
   spec.children[0].shutdown = Infinity{};
   CoreWorld world{spec};
   world.start().crash("a");

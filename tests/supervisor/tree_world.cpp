@@ -9,33 +9,33 @@
 namespace troupe::supervisor {
 namespace {
 
-using What = Deed::What;
+using DeedKind = Deed::What;
 
 /// Back-off without chance: 100 ms, 200 ms, .. up to a second.
 constexpr Backoff planned_backoff{
     .min = 100ms, .max = 1s, .factor = 2, .jitter = 0, .reset_after = 2s};
 
-std::string_view name_of(What what) {
+std::string_view name_of(DeedKind what) {
   switch (what) {
-    case What::start:
+    case DeedKind::start:
       return "starts";
-    case What::stop:
+    case DeedKind::stop:
       return "asks to stop";
-    case What::kill:
+    case DeedKind::kill:
       return "kills";
-    case What::timer:
+    case DeedKind::timer:
       return "sets a timer";
-    case What::report:
+    case DeedKind::report:
       return "reports";
-    case What::ready:
+    case DeedKind::ready:
       return "is ready";
-    case What::exit:
+    case DeedKind::exit:
       return "exits";
-    case What::reply:
+    case DeedKind::reply:
       return "replies";
-    case What::forget:
+    case DeedKind::forget:
       return "forgets";
-    case What::wrong:
+    case DeedKind::wrong:
       return "does wrong:";
   }
   return "?";
@@ -78,28 +78,28 @@ std::string to_string(const Deed& deed) {
   std::string text =
       fmt::format("supervisor {} {}", deed.node, name_of(deed.what));
   switch (deed.what) {
-    case What::report:
+    case DeedKind::report:
       text += fmt::format(
           " {}", to_string(ReportKind{static_cast<std::uint8_t>(deed.code)}));
       break;
-    case What::reply:
+    case DeedKind::reply:
       text += fmt::format(
           " {} to request {}",
           to_string(ReplyCode{static_cast<std::uint8_t>(deed.code)}),
           deed.number);
       break;
-    case What::timer:
+    case DeedKind::timer:
       text += fmt::format(" of {} ms", milliseconds(deed.delay));
       break;
-    case What::start:
-    case What::stop:
-    case What::kill:
+    case DeedKind::start:
+    case DeedKind::stop:
+    case DeedKind::kill:
       text += fmt::format(" process {}", deed.number);
       break;
-    case What::ready:
-    case What::exit:
-    case What::forget:
-    case What::wrong:
+    case DeedKind::ready:
+    case DeedKind::exit:
+    case DeedKind::forget:
+    case DeedKind::wrong:
       break;
   }
   if (!deed.child.empty())
@@ -107,8 +107,8 @@ std::string to_string(const Deed& deed) {
   if (deed.kind != 0)
     text += fmt::format(
         " {}", to_string(ExitKind{static_cast<std::uint8_t>(deed.kind)}));
-  if (deed.what == What::start || deed.what == What::report)
-    text += fmt::format(", restarts {}", deed.what == What::start
+  if (deed.what == DeedKind::start || deed.what == DeedKind::report)
+    text += fmt::format(", restarts {}", deed.what == DeedKind::start
                                              ? deed.code
                                              : static_cast<int>(deed.number));
   return text;
@@ -143,7 +143,7 @@ TreeWorld::Started TreeWorld::start(NodeNumber node, const std::string& child,
   if (number <= plans_.size())
     plan = plans_[number - 1];
   processes_.push_back({.owner = node, .child = child, .plan = plan});
-  deeds_.push_back({.what = What::start,
+  deeds_.push_back({.what = DeedKind::start,
                     .node = node,
                     .child = child,
                     .number = number,
@@ -187,7 +187,7 @@ TreeWorld::Started TreeWorld::start(NodeNumber node, const std::string& child,
 
 void TreeWorld::stop(ProcessNumber number) {
   Process& stopped = process(number);
-  deeds_.push_back({.what = What::stop,
+  deeds_.push_back({.what = DeedKind::stop,
                     .node = stopped.owner,
                     .child = stopped.child,
                     .number = number});
@@ -222,7 +222,7 @@ void TreeWorld::stop(ProcessNumber number) {
 }
 
 void TreeWorld::kill(ProcessNumber number) {
-  deeds_.push_back({.what = What::kill,
+  deeds_.push_back({.what = DeedKind::kill,
                     .node = process(number).owner,
                     .child = process(number).child,
                     .number = number});
@@ -231,7 +231,7 @@ void TreeWorld::kill(ProcessNumber number) {
 
 void TreeWorld::set_timer(NodeNumber node, std::uint64_t timer,
                           Duration delay) {
-  deeds_.push_back({.what = What::timer, .node = node, .delay = delay});
+  deeds_.push_back({.what = DeedKind::timer, .node = node, .delay = delay});
   if (delay == Duration{0})
     mails_.push_back({.kind = Mail::Kind::timer, .to = node, .timer = timer});
   else
@@ -244,7 +244,7 @@ void TreeWorld::set_timer(NodeNumber node, std::uint64_t timer,
 void TreeWorld::report(NodeNumber node, ReportKind kind,
                        const std::string& child, ExitKind reason,
                        std::uint32_t restarts) {
-  deeds_.push_back({.what = What::report,
+  deeds_.push_back({.what = DeedKind::report,
                     .node = node,
                     .child = child,
                     .number = restarts,
@@ -254,7 +254,7 @@ void TreeWorld::report(NodeNumber node, ReportKind kind,
 
 void TreeWorld::reply(NodeNumber node, Ticket ticket, ReplyCode code,
                       ProcessNumber process) {
-  papers_.push_back({.what = What::reply,
+  papers_.push_back({.what = DeedKind::reply,
                      .node = node,
                      .number = ticket.value,
                      .code = static_cast<int>(code)});
@@ -265,11 +265,11 @@ void TreeWorld::reply(NodeNumber node, Ticket ticket, ReplyCode code,
 }
 
 void TreeWorld::forget(NodeNumber node, const std::string& child) {
-  papers_.push_back({.what = What::forget, .node = node, .child = child});
+  papers_.push_back({.what = DeedKind::forget, .node = node, .child = child});
 }
 
 void TreeWorld::ready(NodeNumber node) {
-  deeds_.push_back({.what = What::ready, .node = node});
+  deeds_.push_back({.what = DeedKind::ready, .node = node});
   if (const ProcessNumber number = nodes_[node].process; number != 0)
     mails_.push_back({.kind = Mail::Kind::start_returned,
                       .to = process(number).owner,
@@ -278,7 +278,7 @@ void TreeWorld::ready(NodeNumber node) {
 
 void TreeWorld::exit(NodeNumber node, ExitKind kind,
                      const std::string& blamed) {
-  deeds_.push_back({.what = What::exit,
+  deeds_.push_back({.what = DeedKind::exit,
                     .node = node,
                     .child = blamed,
                     .kind = static_cast<int>(kind)});
@@ -295,7 +295,7 @@ void TreeWorld::exit(NodeNumber node, ExitKind kind,
 }
 
 void TreeWorld::wrong(NodeNumber node, const std::string& what) {
-  deeds_.push_back({.what = What::wrong, .node = node, .child = what});
+  deeds_.push_back({.what = DeedKind::wrong, .node = node, .child = what});
 }
 
 // -- For the test ------------------------------------------------------------

@@ -18,7 +18,7 @@ namespace {
 using actors::OutcomeKind;
 using Files = std::map<std::string, std::string>;
 
-Result<std::shared_ptr<const Workflow>> load(const Files& files) {
+Result<std::shared_ptr<const Workflow>> load_files(const Files& files) {
   return load_workflow("main.yaml", files.at("main.yaml"),
                        [&](const std::string& path) -> Result<std::string> {
                          const auto file = files.find(path);
@@ -28,8 +28,8 @@ Result<std::shared_ptr<const Workflow>> load(const Files& files) {
                        });
 }
 
-std::string problem(const Files& files) {
-  const auto workflow = load(files);
+std::string call_problems(const Files& files) {
+  const auto workflow = load_files(files);
   return workflow ? "" : workflow.error().what;
 }
 
@@ -39,7 +39,7 @@ std::string problem(const Files& files) {
 class Staged {
  public:
   explicit Staged(const Files& files, PlanOptions options = {}) {
-    auto workflow = load(files);
+    auto workflow = load_files(files);
     EXPECT_TRUE(workflow) << workflow.error().what;
     auto plan = Plan::make(*workflow, std::move(options));
     EXPECT_TRUE(plan) << plan.error().what;
@@ -480,12 +480,12 @@ TEST(Calls, GiveOnlyTheSecretsThatTheySay) {
 
 TEST(Calls, NeedNoSourceForASecretThatEachOfThemGives) {
   const auto workflow =
-      load({{"main.yaml",
-             "secrets: {A: {}}\n"
-             "jobs: {all: {uses: ./lib.yaml, secrets: inherit}}\n"},
-            {"lib.yaml",
-             "secrets: {A: {from: file, key: a}}\n"
-             "jobs: {x: {run: ./x, env: {T: \"${{ secrets.A }}\"}}}\n"}});
+      load_files({{"main.yaml",
+                   "secrets: {A: {}}\n"
+                   "jobs: {all: {uses: ./lib.yaml, secrets: inherit}}\n"},
+                  {"lib.yaml",
+                   "secrets: {A: {from: file, key: a}}\n"
+                   "jobs: {x: {run: ./x, env: {T: \"${{ secrets.A }}\"}}}\n"}});
   ASSERT_TRUE(workflow) << workflow.error().what;
   const Workflow& called = *(*workflow)->includes.at(0);
   EXPECT_FALSE(needs_source(**workflow, called, called.secrets[0]));
@@ -506,10 +506,10 @@ TEST(Calls, HaveTheVariablesOfTheirOwnFiles) {
 // -- Mistakes -----------------------------------------------------------------
 
 TEST(Calls, ShowAMistakeInItsFileAndTheWayToIt) {
-  EXPECT_EQ(problem({{"main.yaml",
-                      "include: {lib: ./a.yaml}\njobs: {j: {run: ls}}\n"},
-                     {"a.yaml", "jobs: {j: {uses: ./b.yaml}}\n"},
-                     {"b.yaml", "jobs:\n  j: {ruin: ls}\n"}}),
+  EXPECT_EQ(call_problems({{"main.yaml",
+                            "include: {lib: ./a.yaml}\njobs: {j: {run: ls}}\n"},
+                           {"a.yaml", "jobs: {j: {uses: ./b.yaml}}\n"},
+                           {"b.yaml", "jobs:\n  j: {ruin: ls}\n"}}),
             "b.yaml:2:3: the job \"j\" needs \"run\", \"steps\" or \"uses\"\n"
             "  j: {ruin: ls}\n"
             "  ^\n"
@@ -525,7 +525,7 @@ TEST(Calls, ShowAMistakeInItsFileAndTheWayToIt) {
 }
 
 TEST(Calls, RefuseFilesThatCannotBeRead) {
-  EXPECT_EQ(problem({{"main.yaml", "jobs: {j: {uses: ./b.yaml}}\n"}}),
+  EXPECT_EQ(call_problems({{"main.yaml", "jobs: {j: {uses: ./b.yaml}}\n"}}),
             "main.yaml:1:18: cannot read \"b.yaml\": no such file\n"
             "jobs: {j: {uses: ./b.yaml}}\n"
             "                 ^~~~~~~~");
@@ -536,8 +536,8 @@ TEST(Calls, RefuseFilesThatCannotBeRead) {
 }
 
 TEST(Calls, RefuseFilesThatIncludeEachOther) {
-  EXPECT_EQ(problem({{"main.yaml", "jobs: {j: {uses: ./b.yaml}}\n"},
-                     {"b.yaml", "jobs: {j: {uses: ./main.yaml}}\n"}}),
+  EXPECT_EQ(call_problems({{"main.yaml", "jobs: {j: {uses: ./b.yaml}}\n"},
+                           {"b.yaml", "jobs: {j: {uses: ./main.yaml}}\n"}}),
             "b.yaml:1:18: files include each other in a circle: main.yaml -> "
             "b.yaml -> main.yaml\n"
             "jobs: {j: {uses: ./main.yaml}}\n"
@@ -553,16 +553,16 @@ TEST(Calls, RefuseFilesThatAreTooDeep) {
     files[n == 1 ? "main.yaml" : fmt::format("{}.yaml", n)] =
         fmt::format("jobs: {{j: {{uses: ./{}.yaml}}}}\n", n + 1);
   files["9.yaml"] = "jobs: {j: {run: ls}}\n";
-  EXPECT_TRUE(problem(files).starts_with(
+  EXPECT_TRUE(call_problems(files).starts_with(
       "8.yaml:1:18: files include each other more than 8 deep: main.yaml -> "
       "2.yaml -> 3.yaml -> 4.yaml -> 5.yaml -> 6.yaml -> 7.yaml -> 8.yaml -> "
       "9.yaml"))
-      << problem(files);
+      << call_problems(files);
   // The same by a shorter way first.
   files["main.yaml"] = "jobs: {a: {uses: ./3.yaml}, j: {uses: ./2.yaml}}\n";
-  EXPECT_NE(problem(files).find("more than 8 deep"), std::string::npos);
+  EXPECT_NE(call_problems(files).find("more than 8 deep"), std::string::npos);
   files["8.yaml"] = "jobs: {j: {run: ls}}\n";
-  EXPECT_EQ(problem(files), "");
+  EXPECT_EQ(call_problems(files), "");
 }
 
 TEST(Calls, RefuseMoreJobsThanARunCanHave) {
@@ -577,17 +577,17 @@ TEST(Calls, RefuseMoreJobsThanARunCanHave) {
     files[fmt::format("{}.yaml", n)] = calls(n + 1);
   files["6.yaml"] = "jobs: {j: {run: ls}}\n";
   files["main.yaml"] = "jobs: {j: {uses: ./3.yaml}}\n";
-  EXPECT_EQ(problem(files), "");
+  EXPECT_EQ(call_problems(files), "");
   files["main.yaml"] = "jobs: {j: {uses: ./2.yaml}}\n";
-  EXPECT_TRUE(problem(files).starts_with(
+  EXPECT_TRUE(call_problems(files).starts_with(
       "2.yaml:1:8: with what this job calls the workflow has more than 10000 "
       "jobs\n"))
-      << problem(files);
+      << call_problems(files);
 }
 
 TEST(Calls, CheckWhatTheyGive) {
   const auto with = [](const std::string& call) {
-    const std::string text = problem(
+    const std::string text = call_problems(
         {{"main.yaml",
           "include: {lib: lib.yaml}\nsecrets: {A: {}}\njobs:\n  j: {" + call +
               "}\n"},
@@ -631,10 +631,10 @@ TEST(Calls, CheckWhatTheyGive) {
 
 TEST(Calls, RefuseWhatBelongsInTheOtherFile) {
   const auto with = [](const std::string& job) {
-    const std::string text =
-        problem({{"main.yaml", "jobs:\n  j: {" + job + "}\n"},
-                 {"lib.yaml", "jobs: {load: {run: ls}}\n"},
-                 {"stack.yaml", "services: {children: {a: {run: ls}}}\n"}});
+    const std::string text = call_problems(
+        {{"main.yaml", "jobs:\n  j: {" + job + "}\n"},
+         {"lib.yaml", "jobs: {load: {run: ls}}\n"},
+         {"stack.yaml", "services: {children: {a: {run: ls}}}\n"}});
     return text.substr(0, text.find('\n'));
   };
   EXPECT_EQ(with("uses: ./lib.yaml, run: ls"),
@@ -657,12 +657,12 @@ TEST(Calls, RefuseWhatBelongsInTheOtherFile) {
 }
 
 TEST(Calls, KnowTheOutputsOfWhatTheyCall) {
-  const std::string text =
-      problem({{"main.yaml",
-                "jobs:\n"
-                "  j: {uses: ./lib.yaml}\n"
-                "  k: {needs: j, run: \"echo ${{ jobs.j.outputs.rosw }}\"}\n"},
-               {"lib.yaml", lib}});
+  const std::string text = call_problems(
+      {{"main.yaml",
+        "jobs:\n"
+        "  j: {uses: ./lib.yaml}\n"
+        "  k: {needs: j, run: \"echo ${{ jobs.j.outputs.rosw }}\"}\n"},
+       {"lib.yaml", lib}});
   EXPECT_EQ(
       text.substr(0, text.find('\n')),
       "main.yaml:3:47: unknown output \"rosw\" of job \"j\"; did you mean "
@@ -670,10 +670,10 @@ TEST(Calls, KnowTheOutputsOfWhatTheyCall) {
 }
 
 TEST(Calls, CheckTheOutputsThatTheyDeclare) {
-  const std::string text =
-      problem({{"main.yaml",
-                "on: {call: {outputs: {a: \"${{ jobs.laod.outputs.b }}\"}}}\n"
-                "jobs: {load: {run: ls}}\n"}});
+  const std::string text = call_problems(
+      {{"main.yaml",
+        "on: {call: {outputs: {a: \"${{ jobs.laod.outputs.b }}\"}}}\n"
+        "jobs: {load: {run: ls}}\n"}});
   EXPECT_EQ(text.substr(0, text.find('\n')),
             "main.yaml:1:36: unknown job \"laod\"; did you mean \"load\"?");
 }

@@ -1,3 +1,5 @@
+#include "load_text.hpp"
+
 #include <troupe/workflow/history.hpp>
 #include <troupe/workflow/load.hpp>
 
@@ -32,12 +34,6 @@ PastRun run(std::vector<PastJob> jobs) {
   PastRun run;
   run.jobs = std::move(jobs);
   return run;
-}
-
-std::shared_ptr<const Workflow> load(std::string text) {
-  auto workflow = load_workflow("etl.yaml", std::move(text));
-  EXPECT_TRUE(workflow) << workflow.error().what;
-  return workflow ? *workflow : nullptr;
 }
 
 TEST(RobustEstimate, IsTheMiddleOfWhatIsKnown) {

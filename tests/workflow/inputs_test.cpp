@@ -1,3 +1,5 @@
+#include "load_text.hpp"
+
 #include <troupe/workflow/inputs.hpp>
 #include <troupe/workflow/load.hpp>
 
@@ -17,17 +19,6 @@ const Surroundings surroundings{
                                 std::chrono::day{1}},
     "/data"};
 
-std::shared_ptr<const Workflow> load(std::string text) {
-  auto workflow = load_workflow("etl.yaml", std::move(text));
-  EXPECT_TRUE(workflow) << workflow.error().what;
-  return workflow ? *workflow : nullptr;
-}
-
-std::string problems_of(std::string text) {
-  const auto workflow = load_workflow("etl.yaml", std::move(text));
-  return workflow ? "" : workflow.error().what;
-}
-
 /// A workflow with the input `x`, and a job.
 std::string with_input(const std::string& input) {
   return "on: {dispatch: {inputs: {x: " + input +
@@ -43,7 +34,7 @@ std::string values(const std::string& text, const Given& given) {
   return found ? Value{std::move(*found)}.json() : found.error().what;
 }
 
-std::string value(const std::string& input, const std::string& given) {
+std::string input_value(const std::string& input, const std::string& given) {
   return values(with_input(input), {{"x", given}});
 }
 
@@ -52,22 +43,23 @@ std::string fallback(const std::string& input) {
 }
 
 TEST(Inputs, HaveTheTypeThatTheyAreDeclaredWith) {
-  EXPECT_EQ(value("{}", "12"), R"({"x":"12"})");
-  EXPECT_EQ(value("{type: string}", "a b"), R"({"x":"a b"})");
-  EXPECT_EQ(value("{type: number}", "-1.50"), R"({"x":-1.5})");
-  EXPECT_EQ(value("{type: bool}", "false"), R"({"x":false})");
-  EXPECT_EQ(value("{type: boolean}", "true"), R"({"x":true})");
-  EXPECT_EQ(value("{type: choice, options: [staging, prod]}", "prod"),
+  EXPECT_EQ(input_value("{}", "12"), R"({"x":"12"})");
+  EXPECT_EQ(input_value("{type: string}", "a b"), R"({"x":"a b"})");
+  EXPECT_EQ(input_value("{type: number}", "-1.50"), R"({"x":-1.5})");
+  EXPECT_EQ(input_value("{type: bool}", "false"), R"({"x":false})");
+  EXPECT_EQ(input_value("{type: boolean}", "true"), R"({"x":true})");
+  EXPECT_EQ(input_value("{type: choice, options: [staging, prod]}", "prod"),
             R"({"x":"prod"})");
-  EXPECT_EQ(value("{type: date}", "2024-02-29"), R"({"x":"2024-02-29"})");
-  EXPECT_EQ(value("{type: path}", "in/a.csv"), R"({"x":"/data/in/a.csv"})");
-  EXPECT_EQ(value("{type: path}", "/in/a.csv"), R"({"x":"/in/a.csv"})");
+  EXPECT_EQ(input_value("{type: date}", "2024-02-29"), R"({"x":"2024-02-29"})");
+  EXPECT_EQ(input_value("{type: path}", "in/a.csv"),
+            R"({"x":"/data/in/a.csv"})");
+  EXPECT_EQ(input_value("{type: path}", "/in/a.csv"), R"({"x":"/in/a.csv"})");
 }
 
 TEST(Inputs, KnowDaysFromTheDayOfTheRun) {
-  EXPECT_EQ(value("{type: date}", "today"), R"({"x":"2024-03-01"})");
-  EXPECT_EQ(value("{type: date}", "yesterday"), R"({"x":"2024-02-29"})");
-  EXPECT_EQ(value("{type: date}", "tomorrow"), R"({"x":"2024-03-02"})");
+  EXPECT_EQ(input_value("{type: date}", "today"), R"({"x":"2024-03-01"})");
+  EXPECT_EQ(input_value("{type: date}", "yesterday"), R"({"x":"2024-02-29"})");
+  EXPECT_EQ(input_value("{type: date}", "tomorrow"), R"({"x":"2024-03-02"})");
   EXPECT_EQ(fallback("{type: date, default: yesterday}"),
             R"({"x":"2024-02-29"})");
 }
@@ -77,7 +69,7 @@ TEST(Inputs, HaveTheirDefaultOrNothing) {
   EXPECT_EQ(fallback("{type: number, default: 7}"), R"({"x":7})");
   EXPECT_EQ(fallback("{}"), R"({"x":null})");
   EXPECT_EQ(fallback(""), R"({"x":null})");
-  EXPECT_EQ(value("{default: 7}", "8"), R"({"x":"8"})");
+  EXPECT_EQ(input_value("{default: 7}", "8"), R"({"x":"8"})");
 }
 
 TEST(Inputs, TheLastValueCounts) {
@@ -106,21 +98,21 @@ std::string first_line(const std::string& text) {
 }
 
 TEST(Inputs, AWrongOneIsToldWithWhatItMustBe) {
-  EXPECT_EQ(
-      first_line(value("{type: choice, options: [staging, prod]}", "prd")),
-      "etl.yaml:1:26: --input x: must be one of staging, prod, not "
-      "\"prd\"; did you mean \"prod\"?");
-  EXPECT_EQ(first_line(value("{type: number}", "many")),
+  EXPECT_EQ(first_line(
+                input_value("{type: choice, options: [staging, prod]}", "prd")),
+            "etl.yaml:1:26: --input x: must be one of staging, prod, not "
+            "\"prd\"; did you mean \"prod\"?");
+  EXPECT_EQ(first_line(input_value("{type: number}", "many")),
             "etl.yaml:1:26: --input x: must be a number, not \"many\"");
-  EXPECT_EQ(first_line(value("{type: number}", "12345678901234567890")),
+  EXPECT_EQ(first_line(input_value("{type: number}", "12345678901234567890")),
             "etl.yaml:1:26: --input x: \"12345678901234567890\" is too large "
             "to be exact; make the input a string");
-  EXPECT_EQ(first_line(value("{type: bool}", "yes")),
+  EXPECT_EQ(first_line(input_value("{type: bool}", "yes")),
             "etl.yaml:1:26: --input x: must be true or false, not \"yes\"");
-  EXPECT_EQ(first_line(value("{type: date}", "2023-02-29")),
+  EXPECT_EQ(first_line(input_value("{type: date}", "2023-02-29")),
             "etl.yaml:1:26: --input x: must be a date such as 2024-05-01, "
             "today or yesterday, not \"2023-02-29\"");
-  EXPECT_EQ(first_line(value("{type: path}", "")),
+  EXPECT_EQ(first_line(input_value("{type: path}", "")),
             "etl.yaml:1:26: --input x: must be a path, not \"\"");
 }
 

@@ -1,5 +1,6 @@
 // What histories that are made up show of a workflow.
 #include "data_use.hpp"
+#include "load_text.hpp"
 #include "run_timeline.hpp"
 
 #include <troupe/workflow/insights.hpp>
@@ -17,12 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-std::shared_ptr<const Workflow> load(std::string text) {
-  auto workflow = load_workflow("etl.yaml", std::move(text));
-  EXPECT_TRUE(workflow) << workflow.error().what;
-  return workflow ? *workflow : nullptr;
-}
 
 WallTime moment(Duration since_start) {
   return WallTime{} +

@@ -1,3 +1,5 @@
+#include "load_text.hpp"
+
 #include <troupe/workflow/keywords.hpp>
 #include <troupe/workflow/load.hpp>
 #include <troupe/workflow/services.hpp>
@@ -61,12 +63,6 @@ std::string defaults_of(std::string_view name) {
       out += fmt::format("{}: {}, ", keyword.name, keyword.fallback);
   }
   return out + "}";
-}
-
-std::shared_ptr<const Workflow> load(std::string text) {
-  auto workflow = load_workflow("f.yaml", std::move(text));
-  EXPECT_TRUE(workflow) << workflow.error().what;
-  return *workflow;
 }
 
 TEST(Keywords, TellTheDefaultsThatTheDecoderHas) {

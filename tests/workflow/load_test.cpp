@@ -1,3 +1,5 @@
+#include "load_text.hpp"
+
 #include <troupe/workflow/load.hpp>
 
 #include <filesystem>
@@ -10,15 +12,9 @@
 namespace troupe::workflow {
 namespace {
 
-std::string errors_of(std::string text) {
+std::string load_errors(std::string text) {
   const auto workflow = load_workflow("etl.yaml", std::move(text));
   return workflow ? "none" : workflow.error().what;
-}
-
-std::shared_ptr<const Workflow> load(std::string text) {
-  auto workflow = load_workflow("etl.yaml", std::move(text));
-  EXPECT_TRUE(workflow) << workflow.error().what;
-  return workflow ? *workflow : nullptr;
 }
 
 TEST(LoadWorkflow, TakesTheSmallestFile) {
@@ -92,15 +88,15 @@ TEST(LoadWorkflow, ReadsNeedsInEveryForm) {
 }
 
 TEST(LoadWorkflow, ReportsEverythingInOneGo) {
-  EXPECT_EQ(errors_of("jobs:\n"
-                      "  a:\n"
-                      "    run: x\n"
-                      "    tiemout: 5m\n"
-                      "    needs: [bb]\n"
-                      "  b:\n"
-                      "    timeout: soon\n"
-                      "    run: x\n"
-                      "    services: [db]\n"),
+  EXPECT_EQ(load_errors("jobs:\n"
+                        "  a:\n"
+                        "    run: x\n"
+                        "    tiemout: 5m\n"
+                        "    needs: [bb]\n"
+                        "  b:\n"
+                        "    timeout: soon\n"
+                        "    run: x\n"
+                        "    services: [db]\n"),
             "etl.yaml:4:5: unknown key \"tiemout\" in a job; did you mean "
             "\"timeout\"?\n"
             "    tiemout: 5m\n"
@@ -121,10 +117,10 @@ TEST(LoadWorkflow, ReportsEverythingInOneGo) {
 
 TEST(LoadWorkflow, ReportsABadMatrixButNotTheUsesOfItsKeys) {
   EXPECT_EQ(
-      errors_of("jobs:\n"
-                "  a:\n"
-                "    strategy: {matrix: {os: []}}\n"
-                "    run: x ${{ matrix.os }}\n"),
+      load_errors("jobs:\n"
+                  "  a:\n"
+                  "    strategy: {matrix: {os: []}}\n"
+                  "    run: x ${{ matrix.os }}\n"),
       "etl.yaml:3:29: os: expected a list with at least one value, got an "
       "empty list\n"
       "    strategy: {matrix: {os: []}}\n"
@@ -132,13 +128,13 @@ TEST(LoadWorkflow, ReportsABadMatrixButNotTheUsesOfItsKeys) {
 }
 
 TEST(LoadWorkflow, NamesCycles) {
-  EXPECT_EQ(errors_of("jobs:\n"
-                      "  a: {run: x, needs: [c]}\n"
-                      "  b: {run: x, needs: [a]}\n"
-                      "  c: {run: x, needs: [b]}\n"),
+  EXPECT_EQ(load_errors("jobs:\n"
+                        "  a: {run: x, needs: [c]}\n"
+                        "  b: {run: x, needs: [a]}\n"
+                        "  c: {run: x, needs: [b]}\n"),
             "etl.yaml:3:23: jobs need each other in a circle: a -> c -> b -> a"
             "\n  b: {run: x, needs: [a]}\n                      ^");
-  EXPECT_EQ(errors_of("jobs:\n  a: {run: x, needs: a}\n"),
+  EXPECT_EQ(load_errors("jobs:\n  a: {run: x, needs: a}\n"),
             "etl.yaml:2:22: jobs need each other in a circle: a -> a\n"
             "  a: {run: x, needs: a}\n                     ^");
 }
@@ -246,7 +242,7 @@ TEST(LoadWorkflow, RefusesWhatMakesNoSense) {
        "etl.yaml:1:30: unknown key \"fail-fast\" in a job"},
   };
   for (const Case& c : cases) {
-    const std::string errors = errors_of(c.text);
+    const std::string errors = load_errors(c.text);
     EXPECT_EQ(errors.substr(0, errors.find('\n')), c.error) << c.text;
   }
 }
@@ -306,19 +302,19 @@ TEST(LoadWorkflow, ChecksTheNamesInExpressions) {
        "pass it through \"env\" instead"},
   };
   for (const Case& c : cases) {
-    const std::string errors = errors_of(c.text);
+    const std::string errors = load_errors(c.text);
     EXPECT_EQ(errors.substr(0, errors.find('\n')), c.error) << c.text;
   }
 }
 
 TEST(LoadWorkflow, FindsPlacesInsideBlocksAndConditions) {
-  EXPECT_EQ(errors_of("jobs:\n"
-                      "  a:\n"
-                      "    if: always() && inputs.x == needs.b.result\n"
-                      "    run: |\n"
-                      "      echo ${{ inputs.x }}\n"
-                      "\n"
-                      "      echo ${{ inputs.x }} ${{ matrix.y }}\n"),
+  EXPECT_EQ(load_errors("jobs:\n"
+                        "  a:\n"
+                        "    if: always() && inputs.x == needs.b.result\n"
+                        "    run: |\n"
+                        "      echo ${{ inputs.x }}\n"
+                        "\n"
+                        "      echo ${{ inputs.x }} ${{ matrix.y }}\n"),
             "etl.yaml:3:39: unknown job \"b\"\n"
             "    if: always() && inputs.x == needs.b.result\n"
             "                                      ^\n"
@@ -342,7 +338,7 @@ TEST(LoadWorkflow, IsBounded) {
   std::string jobs = "jobs:\n";
   for (int i = 0; i <= 10'000; ++i)
     jobs += "  j" + std::to_string(i) + ": {run: x}\n";
-  EXPECT_EQ(errors_of(jobs).substr(0, 35),
+  EXPECT_EQ(load_errors(jobs).substr(0, 35),
             "etl.yaml:10002:3: more than 10000 j");
   std::string list = "[0";
   for (int i = 1; i < 1000; ++i)
@@ -351,7 +347,7 @@ TEST(LoadWorkflow, IsBounded) {
   for (int i = 0; i <= 10; ++i)
     big += "  j" + std::to_string(i) +
            ": {run: x, strategy: {matrix: {a: " + list + "]}}}\n";
-  const std::string errors = errors_of(big);
+  const std::string errors = load_errors(big);
   EXPECT_EQ(errors.substr(0, errors.find('\n')),
             "etl.yaml:12:3: with this job's matrix the workflow has more than "
             "10000 jobs");
@@ -362,7 +358,7 @@ TEST(LoadWorkflow, AnswersAnyMutationOfAFileWithAWorkflowOrErrors) {
       "env: {A: b}\njobs:\n  a:\n    needs: [b]\n    strategy: {matrix: {x: "
       "[1, 2]}}\n    steps:\n      - id: s\n        run: \"ls ${{ matrix.x "
       "}}\"\n        if: success()\n  b: {run: x, retry: {attempts: 2}}\n";
-  ASSERT_EQ(errors_of(good), "none");
+  ASSERT_EQ(load_errors(good), "none");
   EXPECT_TRUE(rc::check("a workflow or errors", [&] {
     std::string text = good;
     const int edits = *rc::gen::inRange(1, 5);

@@ -8,29 +8,30 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string error_of(const std::string& rule) {
+std::string rule_error(const std::string& rule) {
   const auto workflow = load_workflow(
       "etl.yaml", "jobs: {a: {run: x}}\nnotify: [" + rule + "]\n");
   return workflow ? "" : workflow.error().what;
 }
 
 TEST(Notify, IsCheckedWhenTheFileIsRead) {
-  EXPECT_EQ(error_of("{on: failure, mail: ops@example.org}"), "");
-  EXPECT_EQ(error_of("{on: [success, gave-up], command: ./tell}"), "");
-  EXPECT_EQ(error_of("{on: approval, webhook: \"https://chat/hook\"}"), "");
-  EXPECT_THAT(error_of("{on: faliure, mail: a@b}"),
+  EXPECT_EQ(rule_error("{on: failure, mail: ops@example.org}"), "");
+  EXPECT_EQ(rule_error("{on: [success, gave-up], command: ./tell}"), "");
+  EXPECT_EQ(rule_error("{on: approval, webhook: \"https://chat/hook\"}"), "");
+  EXPECT_THAT(rule_error("{on: faliure, mail: a@b}"),
               HasSubstr("did you mean \"failure\""));
-  EXPECT_THAT(error_of("{on: failure}"), HasSubstr("needs either \"command\""));
-  EXPECT_THAT(error_of("{mail: a@b}"), HasSubstr("needs \"on\""));
-  EXPECT_THAT(error_of("{on: failure, mail: a@b, command: x}"),
+  EXPECT_THAT(rule_error("{on: failure}"),
               HasSubstr("needs either \"command\""));
-  EXPECT_THAT(error_of("{on: failure, mail: ops}"),
+  EXPECT_THAT(rule_error("{mail: a@b}"), HasSubstr("needs \"on\""));
+  EXPECT_THAT(rule_error("{on: failure, mail: a@b, command: x}"),
+              HasSubstr("needs either \"command\""));
+  EXPECT_THAT(rule_error("{on: failure, mail: ops}"),
               HasSubstr("mail: expected one address"));
-  EXPECT_THAT(error_of("{on: failure, mail: \"a@b, c@d\"}"),
+  EXPECT_THAT(rule_error("{on: failure, mail: \"a@b, c@d\"}"),
               HasSubstr("mail: expected one address"));
-  EXPECT_THAT(error_of("{on: failure, webhook: chat}"),
+  EXPECT_THAT(rule_error("{on: failure, webhook: chat}"),
               HasSubstr("webhook: expected a URL"));
-  EXPECT_THAT(error_of("{on: failure, webhook: \"http://${{ inputs.x }}/\"}"),
+  EXPECT_THAT(rule_error("{on: failure, webhook: \"http://${{ inputs.x }}/\"}"),
               HasSubstr("expressions in \"webhook\" are not supported"));
 }
 

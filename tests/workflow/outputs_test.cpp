@@ -7,7 +7,7 @@
 namespace troupe::workflow {
 namespace {
 
-std::string error_of(std::string_view text) {
+std::string outputs_error(std::string_view text) {
   const auto outputs = parse_outputs(text);
   return outputs ? "none" : outputs.error().what;
 }
@@ -28,26 +28,26 @@ TEST(ParseOutputs, LetsTheLastValueWin) {
 }
 
 TEST(ParseOutputs, SaysWhatIsWrongAndWhere) {
-  EXPECT_EQ(error_of("a=1\nrubbish\n"),
+  EXPECT_EQ(outputs_error("a=1\nrubbish\n"),
             "line 2: expected name=value or name<<END, got \"rubbish\"");
-  EXPECT_EQ(error_of("=1\n"),
+  EXPECT_EQ(outputs_error("=1\n"),
             "line 1: expected name=value or name<<END, got \"=1\"");
-  EXPECT_EQ(error_of("a b=1\n"),
+  EXPECT_EQ(outputs_error("a b=1\n"),
             "line 1: expected name=value or name<<END, got \"a b=1\"");
-  EXPECT_EQ(error_of("a<<\nx\n"),
+  EXPECT_EQ(outputs_error("a<<\nx\n"),
             "line 1: expected name=value or name<<END, got \"a<<\"");
-  EXPECT_EQ(error_of("\na<<END\nx\nEND \n"),
+  EXPECT_EQ(outputs_error("\na<<END\nx\nEND \n"),
             "line 2: no line \"END\" ends the value of \"a\"");
-  EXPECT_EQ(error_of(std::string("a=\0", 3)), "outputs with a NUL byte");
+  EXPECT_EQ(outputs_error(std::string("a=\0", 3)), "outputs with a NUL byte");
 }
 
 TEST(ParseOutputs, HasLimits) {
-  EXPECT_EQ(error_of("a=" + std::string(1 << 20, 'x')),
+  EXPECT_EQ(outputs_error("a=" + std::string(1 << 20, 'x')),
             "outputs of 1.00 MiB, more than the 1.00 MiB that are allowed");
   std::string many;
   for (int i = 0; i <= 1000; ++i)
     many += "n" + std::to_string(i) + "=x\n";
-  EXPECT_EQ(error_of(many), "more than 1000 outputs");
+  EXPECT_EQ(outputs_error(many), "more than 1000 outputs");
 }
 
 TEST(ParseOutputs, ReadsBackWhatBlocksCanHold) {

@@ -1,4 +1,5 @@
 // Jobs that wait until somebody agrees, and what is made of the answer.
+#include "load_text.hpp"
 #include "plan_script.hpp"
 
 #include <gmock/gmock.h>
@@ -143,26 +144,23 @@ TEST(PlanApproval, EndsWithTheRun) {
             "load:cancelled tell:cancelled run:cancelled");
 }
 
-std::string error_of(std::string text) {
-  const auto workflow = load_workflow("etl.yaml", std::move(text));
-  return workflow ? "" : workflow.error().what;
-}
-
 TEST(PlanApproval, IsCheckedWhenTheFileIsRead) {
-  EXPECT_THAT(error_of("jobs: {a: {run: \"x ${{ approval.by }}\"}}"),
+  EXPECT_THAT(problems_of("jobs: {a: {run: \"x ${{ approval.by }}\"}}"),
               HasSubstr("this job has no \"approval\""));
-  EXPECT_THAT(error_of("jobs: {a: {approval: {inputs: {t: {}}}, run: \"x ${{ "
-                       "approval.u }}\"}}"),
-              HasSubstr("unknown input of an approval \"u\""));
-  EXPECT_THAT(error_of("jobs: {a: {approval: {inputs: {by: {}}}, run: x}}"),
+  EXPECT_THAT(
+      problems_of("jobs: {a: {approval: {inputs: {t: {}}}, run: \"x ${{ "
+                  "approval.u }}\"}}"),
+      HasSubstr("unknown input of an approval \"u\""));
+  EXPECT_THAT(problems_of("jobs: {a: {approval: {inputs: {by: {}}}, run: x}}"),
               HasSubstr("choose another name"));
-  EXPECT_THAT(error_of("jobs: {a: {approval: {timeout: 0s}, run: x}}"),
+  EXPECT_THAT(problems_of("jobs: {a: {approval: {timeout: 0s}, run: x}}"),
               HasSubstr("must be more than nothing"));
-  EXPECT_THAT(error_of("jobs: {a: {approval: {prompts: x}, run: x}}"),
+  EXPECT_THAT(problems_of("jobs: {a: {approval: {prompts: x}, run: x}}"),
               HasSubstr("did you mean \"prompt\""));
-  EXPECT_THAT(error_of("jobs:\n  a: {approval: {}, run: x}\n  b: {needs: [a], "
-                       "run: \"x ${{ jobs.a.approval.by }}\"}\n"),
-              "");
+  EXPECT_THAT(
+      problems_of("jobs:\n  a: {approval: {}, run: x}\n  b: {needs: [a], "
+                  "run: \"x ${{ jobs.a.approval.by }}\"}\n"),
+      "");
 }
 
 }  // namespace

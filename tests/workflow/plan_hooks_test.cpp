@@ -1,4 +1,5 @@
 // Hooks: what runs before and after all jobs, and what it is told.
+#include "load_text.hpp"
 #include "plan_script.hpp"
 
 #include <gmock/gmock.h>
@@ -181,27 +182,22 @@ TEST(PlanHooks, SeeTheOutputsOfAllJobs) {
   EXPECT_EQ(run.started.back().line, "tag 7");
 }
 
-std::string error_of(std::string text) {
-  const auto workflow = load_workflow("etl.yaml", std::move(text));
-  return workflow ? "" : workflow.error().what;
-}
-
 TEST(PlanHooks, AreCheckedLikeSteps) {
-  EXPECT_THAT(error_of("jobs: {a: {run: x}}\nhooks: {on-faliure: x}\n"),
+  EXPECT_THAT(problems_of("jobs: {a: {run: x}}\nhooks: {on-faliure: x}\n"),
               HasSubstr("did you mean \"on-failure\""));
-  EXPECT_THAT(error_of("jobs: {a: {run: x}}\nhooks: {on-exit: {name: x}}\n"),
+  EXPECT_THAT(problems_of("jobs: {a: {run: x}}\nhooks: {on-exit: {name: x}}\n"),
               HasSubstr("a step needs \"run\""));
   EXPECT_THAT(
-      error_of("jobs: {a: {run: \"echo ${{ run.result }}\"}}\n"),
+      problems_of("jobs: {a: {run: \"echo ${{ run.result }}\"}}\n"),
       HasSubstr("\"run.result\" is only known in the hooks that come after"));
-  EXPECT_THAT(error_of("jobs: {a: {run: x}}\n"
-                       "hooks: {on-start: \"echo ${{ run.blame }}\"}\n"),
+  EXPECT_THAT(problems_of("jobs: {a: {run: x}}\n"
+                          "hooks: {on-start: \"echo ${{ run.blame }}\"}\n"),
               HasSubstr("only known in the hooks that come after"));
-  EXPECT_THAT(error_of("jobs: {a: {run: x, needs: hooks.on-start}}\n"
-                       "hooks: {on-start: x}\n"),
+  EXPECT_THAT(problems_of("jobs: {a: {run: x, needs: hooks.on-start}}\n"
+                          "hooks: {on-start: x}\n"),
               HasSubstr("unknown job \"hooks.on-start\""));
-  EXPECT_THAT(error_of("services: {children: {a: {run: x}}}\n"
-                       "hooks: {on-start: x}\n"),
+  EXPECT_THAT(problems_of("services: {children: {a: {run: x}}}\n"
+                          "hooks: {on-start: x}\n"),
               HasSubstr("\"hooks\" belong to a run of \"jobs\""));
 }
 

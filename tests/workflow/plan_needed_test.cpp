@@ -26,13 +26,13 @@ std::string file(const std::string& jobs) {
          jobs;
 }
 
-std::shared_ptr<const Workflow> load(const std::string& jobs) {
+std::shared_ptr<const Workflow> load_needed(const std::string& jobs) {
   auto workflow = load_workflow("etl.yaml", file(jobs));
   EXPECT_TRUE(workflow) << workflow.error().what;
   return workflow.value_or(nullptr);
 }
 
-std::string error_of(const std::string& text) {
+std::string first_problem(const std::string& text) {
   const auto workflow = load_workflow("etl.yaml", text);
   if (workflow)
     return "";
@@ -170,7 +170,7 @@ TEST(NeededServices, TellTheirPortsToJobs) {
 }
 
 TEST(NeededServices, AreThoseOfTheJobsOfTheRunAlone) {
-  const auto workflow = load(
+  const auto workflow = load_needed(
       "  a: {run: x, needs: services.loaders/l}\n"
       "  b: {run: x, needs: services.api}\n");
   PlanOptions options;
@@ -191,7 +191,7 @@ std::string tree(const service::GroupNode& group) {
 }
 
 TEST(NeededServices, ComeWithWhatTheyDependOnAndNothingElse) {
-  const auto workflow = load("  a: {run: x}\n");
+  const auto workflow = load_needed("  a: {run: x}\n");
   const ServiceSurroundings surroundings{
       .port_of = [](const std::string&) -> Result<std::uint16_t> {
         return std::uint16_t{1};
@@ -209,21 +209,22 @@ TEST(NeededServices, ComeWithWhatTheyDependOnAndNothingElse) {
 }
 
 TEST(NeededServices, AreRefusedUnderNamesThatThereAreNot) {
-  EXPECT_EQ(error_of(file("  a: {run: x, needs: services.ap}\n")),
+  EXPECT_EQ(first_problem(file("  a: {run: x, needs: services.ap}\n")),
             "etl.yaml:7:22: unknown service \"ap\" in the needs of \"a\"; did "
             "you mean \"services.api\"?");
-  EXPECT_EQ(error_of("jobs: {a: {run: x, needs: services.db}}"),
+  EXPECT_EQ(first_problem("jobs: {a: {run: x, needs: services.db}}"),
             "etl.yaml:1:27: unknown service \"db\" in the needs of \"a\"; the "
             "file has no \"services\"");
-  EXPECT_EQ(error_of(file("  a: {run: x, needs: [{job: services.db, when: "
-                          "finished}]}\n")),
+  EXPECT_EQ(first_problem(file("  a: {run: x, needs: [{job: services.db, when: "
+                               "finished}]}\n")),
             "etl.yaml:7:48: \"services.db\" is a service, which is waited for "
             "until it is ready and not for its end");
-  EXPECT_EQ(error_of(file("  a: {run: x}\n"
-                          "  b: {run: x, needs: [{job: a, when: ready}]}\n")),
-            "etl.yaml:8:38: \"a\" is a job, which is never \"ready\"; a "
-            "service is named services.NAME");
-  EXPECT_EQ(error_of(file("  a: {run: \"x ${{ port.htp }}\"}\n")),
+  EXPECT_EQ(
+      first_problem(file("  a: {run: x}\n"
+                         "  b: {run: x, needs: [{job: a, when: ready}]}\n")),
+      "etl.yaml:8:38: \"a\" is a job, which is never \"ready\"; a "
+      "service is named services.NAME");
+  EXPECT_EQ(first_problem(file("  a: {run: \"x ${{ port.htp }}\"}\n")),
             "etl.yaml:7:24: unknown port \"htp\"; no service uses it; did you "
             "mean \"http\"?");
 }

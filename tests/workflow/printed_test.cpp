@@ -9,7 +9,8 @@
 namespace troupe::workflow {
 namespace {
 
-std::string value(const PrintedOutput& output, std::string_view printed) {
+std::string printed_value(const PrintedOutput& output,
+                          std::string_view printed) {
   Outputs outputs{{"x", "old"}, {"y", "1"}};
   const auto added = add_printed({output}, printed, outputs);
   if (!added)
@@ -20,24 +21,26 @@ std::string value(const PrintedOutput& output, std::string_view printed) {
 
 std::string at(std::string_view path, std::string_view printed) {
   const auto parsed = parse_json_path(path);
-  return parsed ? value({"x", false, *parsed}, printed) : parsed.error().what;
+  return parsed ? printed_value({"x", false, *parsed}, printed)
+                : parsed.error().what;
 }
 
 TEST(Printed, IsTheWholeTextWithoutItsLastLineBreak) {
   const PrintedOutput whole{"x", false, {}};
-  EXPECT_EQ(value(whole, "a b\n"), "a b");
-  EXPECT_EQ(value(whole, "a\nb\n\n"), "a\nb\n");
-  EXPECT_EQ(value(whole, "a\r\n"), "a");
-  EXPECT_EQ(value(whole, ""), "");
+  EXPECT_EQ(printed_value(whole, "a b\n"), "a b");
+  EXPECT_EQ(printed_value(whole, "a\nb\n\n"), "a\nb\n");
+  EXPECT_EQ(printed_value(whole, "a\r\n"), "a");
+  EXPECT_EQ(printed_value(whole, ""), "");
 }
 
 TEST(Printed, IsTheLastLineOnly) {
   const PrintedOutput last{"x", true, {}};
-  EXPECT_EQ(value(last, "a\nb\nc\n"), "c");
-  EXPECT_EQ(value(last, "c"), "c");
-  EXPECT_EQ(value(last, "a\n\n"), "");
-  EXPECT_EQ(value({"x", true, *parse_json_path(".n")}, "log\n{\"n\": 3}\n"),
-            "3");
+  EXPECT_EQ(printed_value(last, "a\nb\nc\n"), "c");
+  EXPECT_EQ(printed_value(last, "c"), "c");
+  EXPECT_EQ(printed_value(last, "a\n\n"), "");
+  EXPECT_EQ(
+      printed_value({"x", true, *parse_json_path(".n")}, "log\n{\"n\": 3}\n"),
+      "3");
 }
 
 TEST(Printed, IsWhatIsAtAPathOfJson) {
@@ -67,11 +70,12 @@ TEST(Printed, IsRefusedIfNothingIsThere) {
 }
 
 TEST(Printed, IsRefusedIfItIsTooLongOrNoText) {
-  EXPECT_EQ(value({"x", false, {}}, std::string(most_printed, 'a')).size(),
-            most_printed);
-  EXPECT_EQ(value({"x", false, {}}, std::string(most_printed + 1, 'a')),
+  EXPECT_EQ(
+      printed_value({"x", false, {}}, std::string(most_printed, 'a')).size(),
+      most_printed);
+  EXPECT_EQ(printed_value({"x", false, {}}, std::string(most_printed + 1, 'a')),
             "the command has printed more than 1.00 MiB");
-  EXPECT_EQ(value({"x", false, {}}, std::string("a\0b", 3)),
+  EXPECT_EQ(printed_value({"x", false, {}}, std::string("a\0b", 3)),
             "x: the command has printed a NUL byte");
   EXPECT_EQ(at(".a", R"({"a": "b\u0000c"})"), "x: a NUL byte");
 }
@@ -85,7 +89,7 @@ TEST(Printed, RefusesPathsThatAreNone) {
         << wrong;
 }
 
-std::string problem(std::string text) {
+std::string first_problem_of(std::string text) {
   const auto workflow = load_workflow("w.yaml", std::move(text));
   if (workflow)
     return "";
@@ -118,29 +122,34 @@ TEST(Printed, IsHandedOnByAJobWithOneCommand) {
 }
 
 TEST(Printed, IsDeclaredWhereThereIsOneCommand) {
-  EXPECT_EQ(problem("jobs: {a: {steps: [{id: s, run: ls, outputs: {n: {json: "
-                    ".n, line: last}}}], outputs: {n: \"${{ "
-                    "steps.s.outputs.n }}\"}}}\n"),
+  EXPECT_EQ(first_problem_of(
+                "jobs: {a: {steps: [{id: s, run: ls, outputs: {n: {json: "
+                ".n, line: last}}}], outputs: {n: \"${{ "
+                "steps.s.outputs.n }}\"}}}\n"),
             "");
-  EXPECT_EQ(problem("jobs: {a: {steps: [{run: ls, outputs: {n: {}}}]}}\n"),
-            "w.yaml:1:30: a step with \"outputs\" needs an \"id\", by which "
-            "others ask for them");
   EXPECT_EQ(
-      problem("jobs: {a: {steps: [{id: s, run: ls, outputs: {n: x}}]}}\n"),
-      "w.yaml:1:50: an output must be a map, not a single value");
+      first_problem_of("jobs: {a: {steps: [{run: ls, outputs: {n: {}}}]}}\n"),
+      "w.yaml:1:30: a step with \"outputs\" needs an \"id\", by which "
+      "others ask for them");
+  EXPECT_EQ(first_problem_of(
+                "jobs: {a: {steps: [{id: s, run: ls, outputs: {n: x}}]}}\n"),
+            "w.yaml:1:50: an output must be a map, not a single value");
   EXPECT_EQ(
-      problem(
+      first_problem_of(
           "jobs: {a: {steps: [{run: ls}], outputs: {n: {from: stdout}}}}\n"),
       "w.yaml:1:32: outputs from stdout belong on a step, since this job has "
       "several");
-  EXPECT_EQ(problem("jobs: {a: {run: ls, outputs: {n: {from: file}}}}\n"),
-            "w.yaml:1:41: from: expected stdout, got \"file\"");
-  EXPECT_EQ(problem("jobs: {a: {run: ls, outputs: {n: {json: rows}}}}\n"),
-            "w.yaml:1:41: json: expected a path such as .rows or "
-            ".tables[0].name, got \"rows\"");
-  EXPECT_EQ(problem("jobs: {a: {run: ls, outputs: {n: {jsno: .n}}}}\n"),
-            "w.yaml:1:35: unknown key \"jsno\" in an output; did you mean "
-            "\"json\"?");
+  EXPECT_EQ(
+      first_problem_of("jobs: {a: {run: ls, outputs: {n: {from: file}}}}\n"),
+      "w.yaml:1:41: from: expected stdout, got \"file\"");
+  EXPECT_EQ(
+      first_problem_of("jobs: {a: {run: ls, outputs: {n: {json: rows}}}}\n"),
+      "w.yaml:1:41: json: expected a path such as .rows or "
+      ".tables[0].name, got \"rows\"");
+  EXPECT_EQ(
+      first_problem_of("jobs: {a: {run: ls, outputs: {n: {jsno: .n}}}}\n"),
+      "w.yaml:1:35: unknown key \"jsno\" in an output; did you mean "
+      "\"json\"?");
 }
 
 }  // namespace

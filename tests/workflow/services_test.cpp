@@ -21,13 +21,13 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
-std::string errors_of(std::string text) {
+std::string service_errors(std::string text) {
   const auto workflow = load_workflow("s.yaml", std::move(text));
   return workflow ? "none" : workflow.error().what;
 }
 
 std::string first_error_of(std::string text) {
-  const std::string errors = errors_of(std::move(text));
+  const std::string errors = service_errors(std::move(text));
   return errors.substr(0, errors.find('\n'));
 }
 

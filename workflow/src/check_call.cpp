@@ -1,6 +1,7 @@
 #include "decode.hpp"
 #include "text_decoder.hpp"
 
+#include <troupe/base/text.hpp>
 #include <troupe/workflow/inputs.hpp>
 
 #include <algorithm>
@@ -44,8 +45,8 @@ void check_inputs(const Job& job, Diagnostics& diagnostics) {
                      [&](const Input& i) { return i.name == given.name; });
     if (input == inputs.end()) {
       diagnostics.add(given.where,
-                      fmt::format("unknown input {} of {}", quoted(given.name),
-                                  quoted(file)),
+                      fmt::format("unknown input {} of {}",
+                                  in_quotes(given.name), in_quotes(file)),
                       config::did_you_mean(given.name, known));
       continue;
     }
@@ -65,7 +66,7 @@ void check_inputs(const Job& job, Diagnostics& diagnostics) {
     if (input.required && !input.fallback && !is_given)
       diagnostics.add(call.where,
                       fmt::format("no value for the input {} of {}",
-                                  quoted(input.name), quoted(file)),
+                                  in_quotes(input.name), in_quotes(file)),
                       fmt::format("give it: with: {{{}: ...}}", input.name));
   }
 }
@@ -79,8 +80,8 @@ void check_secrets(const Job& job, Diagnostics& diagnostics) {
     if (std::find(known.begin(), known.end(), given.name) == known.end())
       diagnostics.add(given.where,
                       fmt::format("{} declares no secret {}",
-                                  quoted(call.workflow->source->name()),
-                                  quoted(given.name)),
+                                  in_quotes(call.workflow->source->name()),
+                                  in_quotes(given.name)),
                       config::did_you_mean(given.name, known));
   }
 }
@@ -94,7 +95,7 @@ void check_call(const Job& job, Diagnostics& diagnostics) {
     diagnostics.add(
         call.where,
         fmt::format("{} has {}, so no job can call it",
-                    quoted(file.source->name()),
+                    in_quotes(file.source->name()),
                     file.services != nullptr ? "services" : "no jobs"));
     return;
   }
@@ -104,8 +105,8 @@ void check_call(const Job& job, Diagnostics& diagnostics) {
       known.emplace_back(one.id);
     if (std::find(known.begin(), known.end(), call.job) == known.end()) {
       diagnostics.add(call.where,
-                      fmt::format("unknown job {} of {}", quoted(call.job),
-                                  quoted(file.source->name())),
+                      fmt::format("unknown job {} of {}", in_quotes(call.job),
+                                  in_quotes(file.source->name())),
                       config::did_you_mean(call.job, known));
       return;
     }

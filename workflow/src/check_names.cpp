@@ -112,8 +112,8 @@ void add_variables(Scope& scope, const std::vector<NamedTemplate>& env) {
   for (const NamedTemplate& variable : env) {
     Names name = leaf(variable.name);
     if (has_secret(variable.value, scope)) {
-      name.secret =
-          fmt::format("the variable {} has a secret in it", quoted(name.name));
+      name.secret = fmt::format("the variable {} has a secret in it",
+                                in_quotes(name.name));
       name.secret_hint =
           fmt::format("a command gets it as \"${}\"", variable.name);
     }
@@ -217,8 +217,8 @@ class Checker {
     const auto meant = suggest(need.job, known);
     diagnostics_.add(
         need.where,
-        fmt::format("unknown service {} in the needs of {}{}", quoted(need.job),
-                    quoted(job.id),
+        fmt::format("unknown service {} in the needs of {}{}",
+                    in_quotes(need.job), in_quotes(job.id),
                     known.empty() ? "; the file has no \"services\"" : ""),
         meant ? fmt::format("did you mean \"services.{}\"?", *meant)
               : std::string{});
@@ -239,7 +239,7 @@ class Checker {
         diagnostics_.add(
             group.where,
             fmt::format("unknown group {}; \"groups\" has none of that name",
-                        quoted(group.name)),
+                        in_quotes(group.name)),
             config::did_you_mean(group.name, ids));
     }
   }
@@ -250,7 +250,7 @@ class Checker {
     if (found == index_.end()) {
       diagnostics_.add(need.where,
                        fmt::format("unknown job {} in the needs of {}",
-                                   quoted(need.job), quoted(job.id)),
+                                   in_quotes(need.job), in_quotes(job.id)),
                        config::did_you_mean(need.job, ids));
       return;
     }
@@ -259,7 +259,7 @@ class Checker {
                     [&](const Need& n) { return n.job == found->second; });
     if (twice)
       diagnostics_.add(need.where,
-                       fmt::format("{} is needed twice", quoted(need.job)));
+                       fmt::format("{} is needed twice", in_quotes(need.job)));
     else
       job.needs.push_back({found->second, need.when});
   }
@@ -472,7 +472,7 @@ class Checker {
           std::any_of(job.steps.begin(), job.steps.end(),
                       [&](const Step& step) { return step.id == name; });
       return exists ? fmt::format("step {} has not run yet at this point",
-                                  quoted(name))
+                                  in_quotes(name))
                     : std::string{};
     };
     set_context(scope, std::move(steps));
@@ -532,7 +532,7 @@ class Checker {
     const auto found = index_.find(transfer.job);
     if (found == index_.end()) {
       diagnostics_.add(transfer.where,
-                       fmt::format("unknown job {}", quoted(transfer.job)));
+                       fmt::format("unknown job {}", in_quotes(transfer.job)));
       return;
     }
     const Job& maker = workflow_.jobs[found->second];
@@ -542,17 +542,18 @@ class Checker {
     if (!is_needed)
       diagnostics_.add(transfer.where,
                        fmt::format("job {} is not in the needs of {}",
-                                   quoted(maker.id), quoted(job.id)));
+                                   in_quotes(maker.id), in_quotes(job.id)));
     std::vector<std::string_view> names;
     for (const Step& step : maker.steps) {
       if (step.transfer && step.transfer->is_upload)
         names.push_back(step.transfer->name);
     }
     if (std::find(names.begin(), names.end(), transfer.name) == names.end())
-      diagnostics_.add(transfer.where,
-                       fmt::format("job {} uploads no artifact {}",
-                                   quoted(maker.id), quoted(transfer.name)),
-                       config::did_you_mean(transfer.name, names));
+      diagnostics_.add(
+          transfer.where,
+          fmt::format("job {} uploads no artifact {}", in_quotes(maker.id),
+                      in_quotes(transfer.name)),
+          config::did_you_mean(transfer.name, names));
   }
 
   void check_step(const Step& step, Scope& scope) {
@@ -585,7 +586,7 @@ class Checker {
 
   static Names names_of_ended(const Job& needed) {
     Names outputs = group("outputs", "output", {});
-    outputs.of = fmt::format(" of job {}", quoted(needed.id));
+    outputs.of = fmt::format(" of job {}", in_quotes(needed.id));
     if (needed.call && needed.call->workflow == nullptr) {
       outputs.open = true;  // It was wrong, and reported.
     } else {
@@ -613,7 +614,7 @@ class Checker {
     names.explain = [this, &job](std::string_view wanted) {
       return index_.contains(std::string{wanted})
                  ? fmt::format("job {} is not in the needs of {}",
-                               quoted(wanted), quoted(job.id))
+                               in_quotes(wanted), in_quotes(job.id))
                  : std::string{};
     };
     return names;

@@ -128,7 +128,7 @@ class Decoder : TextDecoder {
         secret.key = secret.name;
       if (secret.key.empty())
         diagnostics_.add(item.where, fmt::format("the secret {} needs \"key\"",
-                                                 quoted(secret.name)));
+                                                 in_quotes(secret.name)));
       draft_.workflow.secrets.push_back(std::move(secret));
     }
   }
@@ -445,8 +445,9 @@ class Decoder : TextDecoder {
       job.steps.push_back(read_step(item, settings));
       const std::string& id = job.steps.back().id;
       if (!id.empty() && !ids.insert(id).second)
-        diagnostics_.add(item.find("id")->where,
-                         fmt::format("two steps with the id {}", quoted(id)));
+        diagnostics_.add(
+            item.find("id")->where,
+            fmt::format("two steps with the id {}", in_quotes(id)));
     }
   }
 
@@ -572,7 +573,7 @@ class Decoder : TextDecoder {
         diagnostics_.add(item.value.where, amount.error().what);
       else if (job.resources.amount(name) != 0)
         diagnostics_.add(item.where,
-                         fmt::format("{} is there twice", quoted(item.key)));
+                         fmt::format("{} is there twice", in_quotes(item.key)));
       else
         job.resources.give_back(*amount);
     }
@@ -646,10 +647,10 @@ class Decoder : TextDecoder {
         is_service
             ? fmt::format("{} is a service, which is waited for until it is "
                           "ready and not for its end",
-                          quoted(need.job))
+                          in_quotes(need.job))
             : fmt::format("{} is a job, which is never \"ready\"; a service "
                           "is named services.NAME",
-                          quoted(need.job)));
+                          in_quotes(need.job)));
   }
 
   std::vector<WrittenNeed> read_needs(const Entry* entry) {
@@ -717,7 +718,7 @@ class Decoder : TextDecoder {
     if (run != nullptr && steps != nullptr) {
       diagnostics_.add(entry.where,
                        fmt::format("the job {} has both \"run\" and \"steps\"",
-                                   quoted(job.id)));
+                                   in_quotes(job.id)));
     } else if (job.call) {
       const Node* const timeout = entry.value.find("timeout");
       if (timeout != nullptr && timeout->find("silence") != nullptr)
@@ -749,7 +750,7 @@ class Decoder : TextDecoder {
       diagnostics_.add(
           entry.where,
           fmt::format("the job {} needs \"run\", \"steps\" or \"uses\"",
-                      quoted(job.id)));
+                      in_quotes(job.id)));
     }
     std::move(uploads.begin(), uploads.end(), std::back_inserter(job.steps));
     fields.finish();
@@ -852,7 +853,7 @@ class Decoder : TextDecoder {
     }
     diagnostics_.add(where,
                      fmt::format("on: expected {}, got {}",
-                                 fmt::join(known, ", "), quoted(word)),
+                                 fmt::join(known, ", "), in_quotes(word)),
                      config::did_you_mean(word, known));
     return std::nullopt;
   }
@@ -937,7 +938,7 @@ class Decoder : TextDecoder {
         diagnostics_.add(entry.where,
                          fmt::format("{} belongs on a step, since this job "
                                      "has several",
-                                     quoted(entry.key)));
+                                     in_quotes(entry.key)));
     }
   }
 

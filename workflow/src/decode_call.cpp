@@ -67,7 +67,7 @@ class CallDecoder : TextDecoder {
       for (const Entry* const lost : {inputs, secrets}) {
         if (lost != nullptr)
           diagnostics_.add(lost->where, fmt::format("{} goes with \"uses\"",
-                                                    quoted(lost->key)));
+                                                    in_quotes(lost->key)));
       }
       return written;
     }
@@ -135,7 +135,7 @@ class CallDecoder : TextDecoder {
         diagnostics_.add(entry.where,
                          fmt::format("{} has no meaning next to \"uses\"; it "
                                      "belongs in the file that is called",
-                                     quoted(entry.key)));
+                                     in_quotes(entry.key)));
     }
   }
 };

@@ -6,6 +6,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/signal_name.hpp>
 #include <troupe/base/suggest.hpp>
+#include <troupe/base/text.hpp>
 #include <troupe/workflow/keywords.hpp>
 
 #include <algorithm>
@@ -225,13 +226,13 @@ class ServicesDecoder : TextDecoder {
     if (node.restart == Restart::permanent)
       diagnostics_.add(node.where,
                        fmt::format("{} is significant, but is always restarted",
-                                   quoted(node.id)),
+                                   in_quotes(node.id)),
                        "restart: transient");
     else if (auto_shutdown == AutoShutdown::never)
       diagnostics_.add(node.where,
                        fmt::format("{} is significant, which means nothing "
                                    "without \"auto-shutdown\" around it",
-                                   quoted(node.id)),
+                                   in_quotes(node.id)),
                        "auto-shutdown: any");
   }
 
@@ -512,10 +513,10 @@ class ServicesDecoder : TextDecoder {
         diagnostics_.add(
             dependency.where,
             level == levels_.rbegin()
-                ? fmt::format("{} cannot depend on itself", quoted(node.id))
+                ? fmt::format("{} cannot depend on itself", in_quotes(node.id))
                 : fmt::format("{} is in {} and cannot depend on "
                               "it",
-                              quoted(node.id), quoted(dependency.name)));
+                              in_quotes(node.id), in_quotes(dependency.name)));
         return;
       }
       (*level)->after[(*level)->current].push_back(found->second);
@@ -524,23 +525,24 @@ class ServicesDecoder : TextDecoder {
         (*level)->preparations.emplace(found->second, dependency.where);
       return;
     }
-    diagnostics_.add(dependency.where,
-                     fmt::format("unknown service {} in \"depends-on\" of {}",
-                                 quoted(dependency.name), quoted(node.id)),
-                     config::did_you_mean(dependency.name, known));
+    diagnostics_.add(
+        dependency.where,
+        fmt::format("unknown service {} in \"depends-on\" of {}",
+                    in_quotes(dependency.name), in_quotes(node.id)),
+        config::did_you_mean(dependency.name, known));
   }
 
   void mark_preparation(ServiceNode& node, config::Span where) {
     node.is_preparation = true;
     if (node.group)
-      diagnostics_.add(
-          where,
-          fmt::format("{} is a group, which does not finish", quoted(node.id)));
+      diagnostics_.add(where,
+                       fmt::format("{} is a group, which does not finish",
+                                   in_quotes(node.id)));
     else if (node.restart == Restart::permanent)
       diagnostics_.add(where,
                        fmt::format("{} is always restarted, so it never "
                                    "finishes",
-                                   quoted(node.id)),
+                                   in_quotes(node.id)),
                        "restart: transient");
   }
 

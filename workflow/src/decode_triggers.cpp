@@ -3,6 +3,7 @@
 #include "decode.hpp"
 #include "text_decoder.hpp"
 
+#include <troupe/base/text.hpp>
 #include <troupe/workflow/keywords.hpp>
 
 #include <algorithm>
@@ -331,7 +332,7 @@ void check_triggers(const Workflow& workflow,
         names.end())
       diagnostics.add(
           triggers.webhook->where,
-          fmt::format("unknown secret {}", quoted(triggers.webhook->secret)),
+          fmt::format("unknown secret {}", in_quotes(triggers.webhook->secret)),
           config::did_you_mean(triggers.webhook->secret, names));
   }
   const auto* const inputs = workflow.declared_inputs();
@@ -344,7 +345,7 @@ void check_triggers(const Workflow& workflow,
       diagnostics.add(
           input.where,
           fmt::format("the input {} is required, and {} does not give it",
-                      quoted(input.name), by),
+                      in_quotes(input.name), by),
           "default: VALUE");
     };
     if (!triggers.schedules.empty() && input.name != scheduled_input)

@@ -25,16 +25,11 @@ struct Token {
 bool starts_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool continues_name(char c) {
   return starts_name(c) || is_digit(c) || c == '-';
 }
-bool is_blank(char c) {
+bool separates_tokens(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
 }
 
 using Tokens = tl::expected<std::vector<Token>, Problem>;
@@ -79,7 +74,7 @@ Tokens tokenize(std::string_view text) {
   };
   while (at < text.size()) {
     const char c = text[at];
-    if (is_blank(c)) {
+    if (separates_tokens(c)) {
       ++at;
       continue;
     }
@@ -102,9 +97,9 @@ Tokens tokenize(std::string_view text) {
         ++length;
       push(TokenKind::number, length);
       if (!spelled_number(tokens.back().spelled))
-        return problem(
-            tokens.back().offset, length,
-            fmt::format("{} is not a number", quoted(tokens.back().spelled)));
+        return problem(tokens.back().offset, length,
+                       fmt::format("{} is not a number",
+                                   in_quotes(tokens.back().spelled)));
       continue;
     }
     if (starts_name(c)) {
@@ -125,7 +120,7 @@ Tokens tokenize(std::string_view text) {
       const std::string hint = c == '=' ? "did you mean \"==\"?" : "";
       return problem(at, 1,
                      fmt::format("unexpected {} in an expression",
-                                 quoted(text.substr(at, 1))),
+                                 in_quotes(text.substr(at, 1))),
                      hint);
     }
   }
@@ -169,7 +164,7 @@ class Parser {
     return {
         token.offset,
         token.spelled.size(),
-        fmt::format("unexpected {} in an expression", quoted(token.spelled)),
+        fmt::format("unexpected {} in an expression", in_quotes(token.spelled)),
         {}};
   }
 
@@ -402,7 +397,7 @@ class Parser {
     if (info == nullptr) {
       const auto near = suggest(name.spelled, names);
       return fail({name.offset, name.spelled.size(),
-                   fmt::format("unknown function {}", quoted(name.spelled)),
+                   fmt::format("unknown function {}", in_quotes(name.spelled)),
                    near ? fmt::format("did you mean \"{}\"?", *near) : ""});
     }
     if (!info->supported)

@@ -2,6 +2,7 @@
 #include <troupe/config/diagnostics.hpp>
 #include <troupe/workflow/inputs.hpp>
 #include <troupe/workflow/model.hpp>
+#include <troupe/workflow/value.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -13,18 +14,9 @@ namespace {
 
 using Given = std::vector<std::pair<std::string, std::string>>;
 
-constexpr std::size_t shown_columns = 60;
-
-/// Above it a number in a file and its value may differ.
-constexpr double largest_whole = 9007199254740992.0;
-
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), shown_columns));
-}
-
 tl::unexpected<Error> expected(std::string_view what, std::string_view got) {
   return failure(Errc::invalid_argument,
-                 fmt::format("must be {}, not {}", what, quoted(got)));
+                 fmt::format("must be {}, not {}", what, in_quotes(got)));
 }
 
 /// The number of so many digits that `text` is.
@@ -93,15 +85,15 @@ std::string how_to_give(const Input& input) {
 
 Error unknown(const Workflow& workflow, std::string_view name,
               const std::vector<std::string_view>& known) {
-  return at(workflow, {}, fmt::format("unknown input {}", quoted(name)),
+  return at(workflow, {}, fmt::format("unknown input {}", in_quotes(name)),
             config::did_you_mean(name, known));
 }
 
 Error missing(const Workflow& workflow, const Input& input) {
   std::string message =
-      fmt::format("no value for the input {}", quoted(input.name));
+      fmt::format("no value for the input {}", in_quotes(input.name));
   if (!input.description.empty())
-    message += fmt::format(", {}", quoted(input.description));
+    message += fmt::format(", {}", in_quotes(input.description));
   return at(workflow, input.where, std::move(message), how_to_give(input));
 }
 
@@ -162,7 +154,7 @@ Result<Value::Object> resolve_used(
     if (!given.contains(use.name))
       return tl::unexpected{
           at(workflow, use.where,
-             fmt::format("no value for the input {}", quoted(use.name)),
+             fmt::format("no value for the input {}", in_quotes(use.name)),
              fmt::format("give it with --input {}=VALUE", use.name))};
   }
   return out;
@@ -201,7 +193,7 @@ Result<Value> parse_input(const Input& input, std::string_view text,
         return failure(Errc::invalid_argument,
                        fmt::format("{} is too large to be exact; make the "
                                    "input a string",
-                                   quoted(text)));
+                                   in_quotes(text)));
       return Value{*number};
     }
     case InputType::boolean:
@@ -240,8 +232,9 @@ Result<Value::Object> resolve_inputs(const Workflow& workflow,
   std::map<std::string, std::string> last;
   for (const auto& [name, value] : given) {
     if (value.find('\0') != std::string::npos)
-      return failure(Errc::invalid_argument,
-                     fmt::format("the input {} has a NUL byte", quoted(name)));
+      return failure(
+          Errc::invalid_argument,
+          fmt::format("the input {} has a NUL byte", in_quotes(name)));
     last.insert_or_assign(name, value);
   }
   const auto* const declared = workflow.declared_inputs();

@@ -52,7 +52,7 @@ constexpr std::array<std::string_view, 3> strategies{
     "one_for_one", "one_for_all", "rest_for_one"};
 constexpr std::array<std::string_view, 5> need_ends{
     "succeeded", "finished", "failed", "started", "ready"};
-constexpr std::array<std::string_view, 6> restarts{
+constexpr std::array<std::string_view, 6> restart_kinds{
     "permanent", "transient", "temporary", "always", "on-failure", "no"};
 constexpr std::array<std::string_view, 3> give_ups{"escalate", "hold", "stop"};
 constexpr std::array<std::string_view, 3> auto_shutdowns{"never", "any", "all"};
@@ -395,7 +395,7 @@ constexpr std::array<Keyword, 14> services_keywords{{
 constexpr auto group_keywords = joined(
     services_keywords,
     std::array<Keyword, 4>{{
-        one_of("restart", restarts, "When it starts again.", "permanent"),
+        one_of("restart", restart_kinds, "When it starts again.", "permanent"),
         or_else({"significant", Type::boolean, "Takes part in auto-shutdown."},
                 "false"),
         or_words(custom("depends-on", form::text | form::list | form::named,
@@ -407,7 +407,7 @@ constexpr auto group_keywords = joined(
 
 constexpr std::array<Keyword, 15> template_keywords{{
     {"run", Type::text, "The command."},
-    one_of("restart", restarts, "When it starts again.", "permanent"),
+    one_of("restart", restart_kinds, "When it starts again.", "permanent"),
     custom("backoff", form::map, "Waits before restarts.", "backoff"),
     custom("ready", form::map, "When it can be used.", "ready"),
     custom("live", form::map, "Whether it still works.", "live"),

@@ -133,7 +133,7 @@ class Loader {
         names.emplace_back(known);
       diagnostics.add(
           written.where,
-          fmt::format("{} is no file of \"include\"", workflow::quoted(name)),
+          fmt::format("{} is no file of \"include\"", in_quotes(name)),
           names.empty() ? "name one there, or write ./FILE"
                         : config::did_you_mean(name, names));
       return;
@@ -154,7 +154,7 @@ class Loader {
     const auto name = included_path(chain_.back(), path);
     if (!name) {
       diagnostics.add(where, fmt::format("expected the path of a file, got {}",
-                                         workflow::quoted(path)));
+                                         in_quotes(path)));
       return nullptr;
     }
     auto file = load_file(*name, where, how, diagnostics);
@@ -181,7 +181,7 @@ class Loader {
     if (const auto known = known_.find(name); known != known_.end()) {
       if (known->second.workflow == nullptr)
         return refuse(
-            fmt::format("{} is wrong, as told above", workflow::quoted(name)));
+            fmt::format("{} is wrong, as told above", in_quotes(name)));
       if (chain_.size() + known->second.height > deepest_files)
         return refuse(too_deep(name));
       note_height(known->second.height);
@@ -195,12 +195,11 @@ class Loader {
       return refuse(fmt::format("more than {} files", most_files));
     auto text = read_(name);
     if (!text)
-      return refuse(fmt::format("cannot read {}: {}", workflow::quoted(name),
+      return refuse(fmt::format("cannot read {}: {}", in_quotes(name),
                                 printable(text.error().what)));
     if (bytes_ + text->size() > largest_files)
       return refuse(fmt::format("with {} the files have more than {}",
-                                workflow::quoted(name),
-                                format_size(largest_files)));
+                                in_quotes(name), format_size(largest_files)));
     auto source =
         std::make_shared<const config::Source>(name, std::move(*text));
     config::Diagnostics own{source};

@@ -23,10 +23,6 @@ bool is_name(std::string_view text) {
          });
 }
 
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
-}
-
 /// Hands out lines and counts them.
 class Lines {
  public:
@@ -49,7 +45,7 @@ class Lines {
   std::size_t number_ = 0;
 };
 
-void put(Outputs& outputs, std::string_view name, std::string value) {
+void put_output(Outputs& outputs, std::string_view name, std::string value) {
   const auto known =
       std::find_if(outputs.begin(), outputs.end(),
                    [&](const auto& output) { return output.first == name; });
@@ -129,7 +125,7 @@ Result<Outputs> parse_outputs(std::string_view text) {
       return failure(
           Errc::invalid_argument,
           fmt::format("line {}: expected name=value or name<<END, got {}",
-                      lines.number(), quoted(*line)));
+                      lines.number(), in_quotes(*line)));
     std::string value{after};
     if (is_block) {
       const std::size_t start = lines.number();
@@ -143,9 +139,9 @@ Result<Outputs> parse_outputs(std::string_view text) {
       if (!next)
         return failure(Errc::invalid_argument,
                        fmt::format("line {}: no line {} ends the value of {}",
-                                   start, quoted(after), quoted(name)));
+                                   start, in_quotes(after), in_quotes(name)));
     }
-    put(outputs, name, std::move(value));
+    put_output(outputs, name, std::move(value));
     if (outputs.size() > most_outputs)
       return failure(Errc::overloaded,
                      fmt::format("more than {} outputs", most_outputs));
@@ -158,7 +154,7 @@ Result<JsonPath> parse_json_path(std::string_view text) {
     return failure(Errc::invalid_argument,
                    fmt::format("expected a path such as .rows or "
                                ".tables[0].name, got {}",
-                               quoted(text)));
+                               in_quotes(text)));
   };
   JsonPath path;
   if (text == ".")
@@ -220,7 +216,7 @@ Result<void> add_printed(const std::vector<PrintedOutput>& wanted,
         return failure(
             Errc::invalid_argument,
             fmt::format("{}: the command has printed a NUL byte", output.name));
-      put(outputs, output.name, std::string{text});
+      put_output(outputs, output.name, std::string{text});
       continue;
     }
     auto known = read.find(output.is_last_line);
@@ -237,7 +233,7 @@ Result<void> add_printed(const std::vector<PrintedOutput>& wanted,
     if (found.find('\0') != std::string::npos)
       return failure(Errc::invalid_argument,
                      fmt::format("{}: a NUL byte", output.name));
-    put(outputs, output.name, std::move(found));
+    put_output(outputs, output.name, std::move(found));
   }
   return {};
 }

@@ -11,8 +11,6 @@
 namespace troupe::workflow {
 namespace {
 
-constexpr std::size_t name_columns = 60;
-
 /// The text in front of every problem with an input.
 Error input_error(const Workflow& workflow, config::Span where,
                   std::string message, std::string hint) {
@@ -30,16 +28,6 @@ std::uint64_t hash_of(std::string_view text) {
 }
 
 }  // namespace
-
-void put(Value::Object& object, const std::string& name, Value value) {
-  for (auto& [key, old] : object) {
-    if (key == name) {
-      old = std::move(value);
-      return;
-    }
-  }
-  object.emplace_back(name, std::move(value));
-}
 
 Result<std::optional<std::string>> workflow_group(const Workflow& workflow,
                                                   const PlanOptions& options) {

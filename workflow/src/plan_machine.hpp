@@ -131,8 +131,8 @@ struct RunTotals {
   std::size_t instances = 0;  ///< Without those of plans that are gone.
 };
 
-/// Sets the member `name` of `object`.
-void put(Value::Object& object, const std::string& name, Value value);
+/// Of a name that a user has given, where it is shown.
+inline constexpr std::size_t name_columns = 60;
 
 class Plan::Machine {
  public:

@@ -9,7 +9,7 @@ namespace {
 
 using service::Availability;
 
-constexpr std::size_t most_named = 3;
+constexpr std::size_t most_named_services = 3;
 
 }  // namespace
 
@@ -45,16 +45,18 @@ std::string Plan::Machine::missing_services_of(const Job& job) const {
   std::string names;
   std::size_t count = 0;
   for (const std::string& service : job.services) {
-    if (services_.at(service).state == Availability::up || ++count > most_named)
+    if (services_.at(service).state == Availability::up ||
+        ++count > most_named_services)
       continue;
     names += (names.empty() ? "" : ", ") + service;
   }
   if (count == 0)
     return {};
-  return fmt::format("waits for service{} {}{}", count == 1 ? "" : "s", names,
-                     count > most_named
-                         ? fmt::format(" and {} more", count - most_named)
-                         : "");
+  return fmt::format(
+      "waits for service{} {}{}", count == 1 ? "" : "s", names,
+      count > most_named_services
+          ? fmt::format(" and {} more", count - most_named_services)
+          : "");
 }
 
 Actions Plan::Machine::on_service(const service::AvailabilityChange& change,

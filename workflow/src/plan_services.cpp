@@ -5,6 +5,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/config/dotenv.hpp>
 #include <troupe/workflow/services.hpp>
+#include <troupe/workflow/value.hpp>
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -58,16 +59,6 @@ std::string child_path(const std::string& group, const std::string& id) {
 /// Of a copy in the group at `path`.
 std::string replica_id(const std::string& path, std::uint32_t number) {
   return fmt::format("{}-{}", path.substr(path.rfind('/') + 1), number);
-}
-
-void put(Value::Object& object, const std::string& name, std::string value) {
-  const auto known =
-      std::find_if(object.begin(), object.end(),
-                   [&](const auto& member) { return member.first == name; });
-  if (known != object.end())
-    known->second = Value{std::move(value)};
-  else
-    object.emplace_back(name, Value{std::move(value)});
 }
 
 class Planner {

@@ -10,8 +10,6 @@
 namespace troupe::workflow {
 namespace {
 
-constexpr std::size_t name_columns = 60;
-
 std::string_view first_line(std::string_view text) {
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos)

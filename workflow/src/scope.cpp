@@ -11,10 +11,6 @@
 namespace troupe::workflow {
 namespace {
 
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
-}
-
 const Names* find(const Names& names, std::string_view name) {
   for (const Names& member : names.members) {
     if (member.name == name)
@@ -30,14 +26,14 @@ Problem unknown(const Names& names, std::string_view name) {
   if (!problem.message.empty())
     return problem;
   if (names.kind.empty()) {
-    problem.message = fmt::format("{} has no parts", quoted(names.name));
+    problem.message = fmt::format("{} has no parts", in_quotes(names.name));
     return problem;
   }
   std::vector<std::string_view> known;
   for (const Names& member : names.members)
     known.push_back(member.name);
   problem.message =
-      fmt::format("unknown {} {}{}", names.kind, quoted(name), names.of);
+      fmt::format("unknown {} {}{}", names.kind, in_quotes(name), names.of);
   problem.hint = config::did_you_mean(name, known);
   return problem;
 }
@@ -51,7 +47,7 @@ Problem secrecy(const Names& names, std::string_view name, const Scope& scope) {
                   [](const Names& member) { return !member.secret.empty(); });
   if (has_secrets)
     problem.message = fmt::format(
-        "{} as a whole has secrets in it; name one of them", quoted(name));
+        "{} as a whole has secrets in it; name one of them", in_quotes(name));
   if (names.secret.empty() || scope.takes_secrets)
     return problem;
   problem.message = names.secret;

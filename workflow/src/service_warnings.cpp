@@ -1,6 +1,7 @@
 #include "text_decoder.hpp"
 
 #include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
 #include <troupe/supervisor/backoff_span.hpp>
 #include <troupe/workflow/service_warnings.hpp>
 #include <troupe/workflow/services.hpp>
@@ -69,7 +70,7 @@ std::vector<Member> members_of(const ServiceGroup& group) {
     members.assign(group.replicas, copy);
   }
   for (const ServiceNode& child : group.children) {
-    Member member{.name = quoted(child.id),
+    Member member{.name = in_quotes(child.id),
                   .where = child.where,
                   .restart = child.restart,
                   .backoff = &child.backoff};
@@ -105,22 +106,13 @@ bool may_be_restarted(const Member& member) {
   return !(ends_cleanly_only && member.restart == Restart::transient);
 }
 
-std::string counted(std::uint64_t number, std::string_view what) {
-  return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-}
-
-/// `"a", "b" and 3 more`.
-std::string listed(const std::vector<const Member*>& members) {
+std::string names_of(const std::vector<const Member*>& members) {
   constexpr std::size_t most_names = 5;
   std::vector<std::string> names;
-  for (const Member* member : members) {
-    if (names.size() < most_names)
-      names.push_back(member->name);
-  }
-  std::string text = fmt::format("{}", fmt::join(names, ", "));
-  if (members.size() > names.size())
-    text += fmt::format(" and {} more", members.size() - names.size());
-  return text;
+  names.reserve(members.size());
+  for (const Member* member : members)
+    names.push_back(member->name);
+  return listed(names, most_names);
 }
 
 class Warner {
@@ -241,7 +233,7 @@ class Warner {
           fmt::format("the back-off of {} lets {} fail at most {} in {}: alone "
                       "it never uses up the {}, so that the group does not "
                       "give up on it",
-                      listed(found), found.size() == 1 ? "it" : "each",
+                      names_of(found), found.size() == 1 ? "it" : "each",
                       counted(failures, "time"), format_duration(group.period),
                       counted(restarts, "restart")));
   }

@@ -19,7 +19,8 @@ using config::Node;
 namespace {
 
 constexpr std::size_t longest_name = 100;
-constexpr std::size_t most_named = 1000;  ///< Variables or outputs of a map.
+constexpr std::size_t most_map_entries =
+    1000;  ///< Variables or outputs of a map.
 
 bool is_word(std::string_view text, bool dashes) {
   const auto letter = [](char c) {
@@ -33,10 +34,6 @@ bool is_word(std::string_view text, bool dashes) {
 }
 
 }  // namespace
-
-std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", ellipsize(printable(text), 60));
-}
 
 bool is_posix_shell(const std::vector<std::string>& words) {
   constexpr std::array<std::string_view, 8> known{
@@ -56,7 +53,7 @@ void TextDecoder::check_name(std::string_view kind, std::string_view name,
                    fmt::format("{} {} must be letters, digits, _ and -, start "
                                "with a letter or _, and have at most {} "
                                "characters",
-                               kind, quoted(name), longest_name));
+                               kind, in_quotes(name), longest_name));
 }
 
 Fields TextDecoder::open(const Node& node, std::string_view section_name) {
@@ -89,9 +86,9 @@ std::vector<NamedTemplate> TextDecoder::read_named(const Entry* entry,
     return out;
   }
   for (const Entry& item : entry->value.entries) {
-    if (out.size() == most_named) {
+    if (out.size() == most_map_entries) {
       diagnostics_.add(item.where, fmt::format("{}: more than {} entries",
-                                               keyword, most_named));
+                                               keyword, most_map_entries));
       return out;
     }
     NamedTemplate named{item.key, {}};
@@ -112,7 +109,7 @@ std::vector<NamedTemplate> TextDecoder::read_env(const Entry* entry) {
       diagnostics_.add(item.where,
                        fmt::format("the name of a variable must be letters, "
                                    "digits and _, not {}",
-                                   quoted(item.key)));
+                                   in_quotes(item.key)));
     else if (item.key.starts_with("TROUPE_"))
       diagnostics_.add(item.where,
                        "names with TROUPE_ are for troupe's own variables");
@@ -192,7 +189,7 @@ std::optional<std::size_t> TextDecoder::find_word(
       node.where,
       fmt::format("{}: expected {}{}{}, got {}", keyword.name,
                   fmt::join(words, ", "), words.empty() ? "" : " or ",
-                  keyword.words.back(), quoted(*text)),
+                  keyword.words.back(), in_quotes(*text)),
       config::did_you_mean(*text,
                            {keyword.words.begin(), keyword.words.end()}));
   return std::nullopt;
@@ -216,7 +213,8 @@ Template TextDecoder::read_run(const Entry& entry,
     if (part.expression && !raw)
       diagnostics_.add(
           locate(diagnostics_.source(), run.where, run.text, part.offset, 1),
-          fmt::format("values cannot be quoted for {}", quoted(shell.front())),
+          fmt::format("values cannot be quoted for {}",
+                      in_quotes(shell.front())),
           "pass them through \"env\", or use raw()");
   }
   return run;

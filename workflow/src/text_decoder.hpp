@@ -16,9 +16,6 @@
 
 namespace troupe::workflow {
 
-/// `text` for messages: printable, not too long, in quotes.
-[[nodiscard]] std::string quoted(std::string_view text);
-
 /// Shells that read quotes as POSIX does.
 [[nodiscard]] bool is_posix_shell(const std::vector<std::string>& words);
 

@@ -10,9 +10,6 @@
 namespace troupe::workflow {
 namespace {
 
-/// Up to here every whole number has a double of its own.
-constexpr double largest_whole = 9007199254740992.0;
-
 std::string number_text(double value) {
   if (std::trunc(value) == value && std::abs(value) <= largest_whole)
     return fmt::format("{}", static_cast<std::int64_t>(value));
@@ -122,6 +119,16 @@ std::string Value::json() const {
   std::string out;
   append_json(*this, out);
   return out;
+}
+
+void put(Value::Object& object, const std::string& name, Value value) {
+  for (auto& [key, old] : object) {
+    if (key == name) {
+      old = std::move(value);
+      return;
+    }
+  }
+  object.emplace_back(name, std::move(value));
 }
 
 std::optional<double> spelled_number(std::string_view text) {

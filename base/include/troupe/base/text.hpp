@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,5 +35,21 @@ namespace troupe {
 /// `text` cut to at most `columns` of display_width, with "…" as the last one
 /// if something was cut.
 [[nodiscard]] std::string ellipsize(std::string_view text, std::size_t columns);
+
+/// `text` for messages: printable, at most 60 columns, in quotes.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
+/// "1 job", "3 jobs": for words whose plural is made with s.
+[[nodiscard]] std::string counted(std::uint64_t count, std::string_view what);
+
+/// "a, b and 3 more": of `names` the first `most`.
+[[nodiscard]] std::string listed(std::span<const std::string> names,
+                                 std::size_t most);
+
+// As in the C locale, whatever the locale is; and for every char.
+[[nodiscard]] constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+[[nodiscard]] constexpr bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 }  // namespace troupe

@@ -12,6 +12,10 @@
 
 namespace troupe::workflow {
 
+/// Up to here every whole number has a double of its own: above it, a number in
+/// a file and its value may differ.
+inline constexpr double largest_whole = 9007199254740992.0;
+
 /// A value of the expression language: what JSON has. Objects keep their order.
 struct Value {
   using Null = std::monostate;
@@ -46,6 +50,9 @@ struct Value {
 
   friend bool operator==(const Value&, const Value&) = default;
 };
+
+/// Sets the member `name` of `object`.
+void put(Value::Object& object, const std::string& name, Value value);
 
 /// How deep the lists and objects of parse_json() may be nested, and how many
 /// values there may be.
