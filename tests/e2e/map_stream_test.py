@@ -166,9 +166,12 @@ class Output(Memory, TroupeTest):
 
     def test_much_output_by_line_reaches_a_pipe(self):
         running = self.start_much("--line-buffer")
-        # The last line has no end.
         self.assert_exact(running.process.stdout)
-        self.end(running)
+        self.assert_little_memory(running)
+        (self.cwd / "go").touch()
+        # The last line had no end, and gets one.
+        self.assertEqual(running.process.stdout.read(), b"\n")
+        self.assert_ended(running.finish(), 0)
 
     def test_jobs_that_print_without_an_end_take_turns(self):
         running = self.start_troupe("map", "-j4", "--line-buffer", "yes {}", ":::",
