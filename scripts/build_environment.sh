@@ -4,11 +4,11 @@
 #
 # Sets `jobs`, and CCACHE_DIR where ccache could not write otherwise.
 
-# CAF's headers cost the compiler up to 0.5 GB per file.
+# A batch of sources (TROUPE_UNITY) costs the compiler up to 1.5 GB.
 jobs=$(nproc)
 memory_mb=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
-if [ "$((memory_mb / 700))" -lt "$jobs" ]; then
-  jobs=$((memory_mb / 700 > 0 ? memory_mb / 700 : 1))
+if [ "$((memory_mb / 1500))" -lt "$jobs" ]; then
+  jobs=$((memory_mb / 1500 > 0 ? memory_mb / 1500 : 1))
 fi
 
 # True if ccache can keep its files in $1, which need not be there yet. A home
