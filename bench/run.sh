@@ -6,6 +6,7 @@
 #
 #   map       commands per second: xargs, make, GNU parallel, the machine's limit
 #   node      jobs per second of a node that keeps them; task-spooler
+#   tasks     what tasks of 0, 1, 10 and 100 ms take beyond themselves
 #   start     what it costs to start a program, and to have a node
 #   output    how much output per second, how fair, and readers that do not read
 #   latency   from the end of a command to the start of the next one
@@ -18,7 +19,7 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-themes=(map node start output latency scaling engine)
+themes=(map node tasks start output latency scaling engine)
 
 usage() {
   sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' bench/run.sh

@@ -46,6 +46,8 @@ ALLOWED = {
         "chrono literals in namespace troupe, so that 5s can be written",
     ("locks", "actors/src/actor_loop.cpp"):
         "a scheduler is below messages: other threads hand it actors to run",
+    ("one-runtime", "cli/src/exec_command.cpp"):
+        "that of a program without actors, for one command",
     ("one-runtime", "cli/src/webhook.cpp"):
         "that of a process of its own, which posts once and ends",
     ("processes", "cli/src/deliver_notice.cpp"):

@@ -1,7 +1,6 @@
-#include "digest_sink.hpp"
-
 #include <troupe/actors/command_actor.hpp>
 #include <troupe/actors/command_core.hpp>
+#include <troupe/actors/digest_sink.hpp>
 #include <troupe/actors/messages.hpp>
 #include <troupe/base/overload.hpp>
 

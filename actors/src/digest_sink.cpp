@@ -1,4 +1,4 @@
-#include "digest_sink.hpp"
+#include <troupe/actors/digest_sink.hpp>
 
 #include <utility>
 

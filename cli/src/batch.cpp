@@ -3,7 +3,7 @@
 #include "printer_actor.hpp"
 
 #include <troupe/actors/process_stop.hpp>
-#include <troupe/node/signal_watcher.hpp>
+#include <troupe/process/signal_watcher.hpp>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -50,7 +50,7 @@ class Batch {
         needs_output_{needs_output},
         suspend_timer_{engine.io()} {}
 
-  void run(node::SignalWatcher& signals,
+  void run(process::SignalWatcher& signals,
            const StartDispatcher& start_dispatcher) {
     auto printer =
         spawn_printer(engine_.system(), [this](int fd, int errno_value) {
@@ -155,7 +155,7 @@ class Batch {
 
 BatchEnd run_batch(const Startup& startup, std::uint64_t max_commands,
                    const StartDispatcher& start_dispatcher, bool needs_output) {
-  node::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+  process::SignalWatcher signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
   auto engine = node::Engine::start({.signal_mask = startup.signal_mask,
                                      .max_commands = max_commands,
                                      .crashes = crashes_for_test()});

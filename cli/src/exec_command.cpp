@@ -1,17 +1,19 @@
 /// troupe exec: one command, run as if troupe were not there, but with
 /// time-outs, retries and the certainty that nothing of it survives.
 #include "command_options.hpp"
+#include "lone_command.hpp"
 #include "outcome_json.hpp"
-#include "printer_actor.hpp"
+#include "stream_sink.hpp"
 #include "subcommand.hpp"
 #include "terminal.hpp"
 
-#include <troupe/actors/messages.hpp>
+#include <troupe/actors/outcome.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
-#include <troupe/node/engine.hpp>
-#include <troupe/node/signal_watcher.hpp>
+#include <troupe/process/signal_watcher.hpp>
+#include <troupe/process/warden_runner.hpp>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <nlohmann/json.hpp>
 
@@ -19,6 +21,8 @@
 #include <cstdlib>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
+#include <random>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
@@ -26,9 +30,6 @@
 namespace troupe::cli {
 namespace {
 
-using actors::Actor;
-using actors::ActorRef;
-using actors::Behavior;
 using actors::Outcome;
 using actors::OutcomeKind;
 
@@ -41,8 +42,6 @@ struct ExecOptions {
 
 /// Tells the user what troupe did: what the command itself said is above.
 void explain(const Outcome& outcome) {
-  for (const auto& incident : outcome.incidents)
-    complain(fmt::format("note: {}", incident.what));
   if (outcome.attempts.empty()) {
     complain(actors::describe(outcome.causes));
     return;
@@ -58,57 +57,15 @@ void explain(const Outcome& outcome) {
     complain(actors::describe(outcome.causes));
 }
 
-/// The owner of the one command.
-class ExecActor {
- public:
-  struct Deps {
-    node::Engine& engine;
-    const ExecOptions& options;
-    std::uint32_t attempts;  ///< At most.
-    std::shared_ptr<const Outcome>& outcome;
-  };
-
-  ExecActor(Actor* self, Deps deps) : self_{self}, deps_{deps} {}
-
-  Behavior make_behavior() {
-    return {
-        [](const actors::CommandStarted&) {},
-        [this](const actors::AttemptFinished& m) { report(*m.attempt); },
-        [this](const actors::CommandFinished& m) {
-          deps_.outcome = m.outcome;
-          deps_.engine.stop();
-          actors::quit(self_);
-        },
-    };
-  }
-
- private:
-  void report(const actors::Attempt& attempt) const {
-    const bool last = attempt.number >= deps_.attempts ||
-                      attempt.kind == OutcomeKind::success ||
-                      attempt.kind == OutcomeKind::cancelled || !attempt.report;
-    if (!last && !deps_.options.quiet)
-      complain(fmt::format("attempt {} of {}: {}", attempt.number,
-                           deps_.attempts, actors::describe(attempt.causes)));
-  }
-
-  Actor* self_;
-  Deps deps_;
-};
-
-/// With --json the object alone is on standard output.
-class JsonModeSinks : public actors::OutputSinks {
- public:
-  explicit JsonModeSinks(ActorRef printer)
-      : sink_{std::make_shared<PrinterSink>(std::move(printer), STDERR_FILENO,
-                                            STDERR_FILENO)} {}
-  std::shared_ptr<process::OutputSink> for_attempt(std::uint32_t) override {
-    return sink_;
-  }
-
- private:
-  std::shared_ptr<PrinterSink> sink_;
-};
+/// Tells of an attempt that is not the last one.
+void report(const actors::Attempt& attempt, std::uint32_t attempts) {
+  const bool last = attempt.number >= attempts ||
+                    attempt.kind == OutcomeKind::success ||
+                    attempt.kind == OutcomeKind::cancelled || !attempt.report;
+  if (!last)
+    complain(fmt::format("attempt {} of {}: {}", attempt.number, attempts,
+                         actors::describe(attempt.causes)));
+}
 
 Result<actors::CommandRequest> request_from(const ExecOptions& options) {
   auto request = options.command.resolve();
@@ -171,78 +128,77 @@ int execute(const Startup& startup, const ExecOptions& options,
             actors::CommandRequest request) {
   const std::uint32_t attempts = request.retry.attempts;
   const bool foreground = request.spec.foreground;
-  node::SignalWatcher signals{SIGINT, SIGQUIT, SIGTERM,
-                              SIGHUP, SIGUSR1, SIGUSR2};
-  auto started = node::Engine::start({.signal_mask = startup.signal_mask,
-                                      .inherit_descriptors = true,
-                                      .foreground = foreground,
-                                      .crashes = crashes_for_test()});
-  if (!started) {
-    complain(started.error().what);
-    return exit_troupe_failed;
-  }
-  node::Engine& engine = **started;
+  process::SignalWatcher signals{SIGINT, SIGQUIT, SIGTERM,
+                                 SIGHUP, SIGUSR1, SIGUSR2};
+  boost::asio::io_context io{1};
+  const auto runner =
+      process::WardenRunner::create(io, {.lanes = 1,
+                                         .signal_mask = startup.signal_mask,
+                                         .inherit_descriptors = true,
+                                         .in_our_group = foreground});
+  if (!runner)
+    return troupe_failed(runner.error());
 
-  std::shared_ptr<const Outcome> outcome;
-  CommandId command;
-  const auto tell = [&](int signal) {
-    actors::send(engine.commands(), actors::SignalCommand{command, signal});
+  std::optional<LoneCommand> command;
+  // Cancelled first: the other way round it could end by the signal before it
+  // counts as cancelled, or begin in between and never get it.
+  const auto end_by = [&](int signal) {
+    command->cancel();
+    command->tell(signal);
   };
-  // Before the signal: the other way round the command could end by it before
-  // it counts as cancelled, or begin in between and never get it.
-  const auto cancel = [&] {
-    actors::send(engine.commands(),
-                 actors::CancelCommand{command, std::nullopt});
-  };
-  // What the command's own write would have caused, were the pipe its own.
-  const auto on_no_reader = [&] {
-    cancel();
-    tell(SIGPIPE);
-  };
-  ActorRef printer;
-  std::shared_ptr<JsonModeSinks> sinks;
+  std::shared_ptr<StreamSink> sink;
   if (options.json) {
-    printer = spawn_printer(engine.system(), [&](int, int) {
-      boost::asio::post(engine.io(), on_no_reader);
+    // With --json the object alone is on standard output. And if nobody reads,
+    // then what the command's own write would have caused.
+    sink = std::make_shared<StreamSink>(io, STDERR_FILENO, [&] {
+      boost::asio::post(io, [&] { end_by(SIGPIPE); });
     });
-    sinks = std::make_shared<JsonModeSinks>(printer);
   }
-  auto owner = actors::spawn<ExecActor>(
-      engine.system(), ExecActor::Deps{engine, options, attempts, outcome});
-  const auto id = engine.submit(
-      std::make_shared<const actors::CommandRequest>(std::move(request)), sinks,
-      owner);
-  if (!id) {
-    complain(id.error().what);
-    return exit_troupe_failed;
-  }
-  command = *id;
+  std::optional<Outcome> outcome;
+  command.emplace(LoneCommand::Deps{
+      .io = io,
+      .runner = **runner,
+      .request =
+          std::make_shared<const actors::CommandRequest>(std::move(request)),
+      .sink = sink,
+      .seed = std::random_device{}(),
+      .on_attempt_ended =
+          [&](const actors::Attempt& attempt) {
+            if (!options.quiet)
+              report(attempt, attempts);
+          },
+      .on_finished =
+          [&](Outcome how) {
+            outcome = std::move(how);
+            if (sink)
+              sink->when_written([&] { io.stop(); });
+            else
+              io.stop();
+          }});
 
   int told_to_end = 0;
-  signals.watch(engine.io(), [&](const signalfd_siginfo& info) {
+  signals.watch(io, [&](const signalfd_siginfo& info) {
     const int signal = static_cast<int>(info.ssi_signo);
     // The terminal has sent it to the command as well; but a hang-up goes to
     // the leader of the session alone, and that may be us.
     const bool from_terminal =
         foreground && info.ssi_code == SI_KERNEL && signal != SIGHUP;
-    if (signal != SIGUSR1 && signal != SIGUSR2) {
-      cancel();
+    const bool ends = signal != SIGUSR1 && signal != SIGUSR2;
+    if (ends) {
+      command->cancel();
       told_to_end = signal;
     }
     if (!from_terminal)
-      tell(signal);
+      command->tell(signal);
+    if (ends && outcome)
+      io.stop();  // It has ended, and nobody reads what it has written.
   });
-  engine.run();
+  command->start();
+  io.run();
   signals.stop();
+  constexpr Duration closing_time = 10s;
+  (*runner)->close(closing_time);
 
-  owner = nullptr;
-  if (printer) {
-    sinks = nullptr;
-    actors::stop(printer);
-    printer = nullptr;
-  }
-  if (auto ended = engine.shutdown(); !ended)
-    complain(ended.error().what);
   if (!options.json && !options.quiet)
     explain(*outcome);
   const int error = options.json ? print(to_json(*outcome).dump(2) + '\n') : 0;

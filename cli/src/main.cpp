@@ -1,31 +1,30 @@
-/// troupe: one program, one subcommand per job. See subcommand.hpp.
-#include "deliver_notice.hpp"
-#include "run_services_command.hpp"
+/// troupe: one subcommand per job, see subcommand.hpp. What needs actors is in
+/// a program of its own, troupe-engine, which this one becomes for that: most
+/// of the time of a short command would go into loading it.
+#include "startup.hpp"
 #include "subcommand.hpp"
-#include "with_secrets.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/suggest.hpp>
 #include <troupe/base/text.hpp>
-#include <troupe/node/run_services.hpp>
-#include <troupe/node/step_secrets.hpp>
-#include <troupe/workflow/notify.hpp>
+#include <troupe/process/companion.hpp>
 
 #include <array>
-#include <cerrno>
 #include <cstdio>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace troupe::cli {
 namespace {
 
+constexpr std::string_view engine_program = "troupe-engine";
+
 struct Subcommand {
   std::string_view name;
   std::string_view summary;
+  /// Null: troupe-engine does it.
   int (*run)(const Startup&, std::vector<std::string>);
 };
 
@@ -38,9 +37,9 @@ int print_version(const Startup&, std::vector<std::string>) {
 constexpr std::array subcommands{
     Subcommand{"exec", "Run one command with time-outs and retries", run_exec},
     Subcommand{"map", "Run a command for each argument, many at a time",
-               run_map},
-    Subcommand{"run", "Run a workflow", run_workflow},
-    Subcommand{"up", "Run services until they are ended", run_up},
+               nullptr},
+    Subcommand{"run", "Run a workflow", nullptr},
+    Subcommand{"up", "Run services until they are ended", nullptr},
     Subcommand{"ps", "Show the services that run", run_ps},
     Subcommand{"restart", "End services and start them again", run_restart},
     Subcommand{"stop", "End services", run_stop},
@@ -49,8 +48,8 @@ constexpr std::array subcommands{
     Subcommand{"logs", "Print what services, jobs or runs have written",
                run_logs},
     Subcommand{"down", "End all services", run_down},
-    Subcommand{"node", "Keep a queue of jobs and run them", run_node},
-    Subcommand{"config", "Check the configuration of the node", run_config},
+    Subcommand{"node", "Keep a queue of jobs and run them", nullptr},
+    Subcommand{"config", "Check the configuration of the node", nullptr},
     Subcommand{"submit", "Give a job or a workflow to a node", run_submit},
     Subcommand{"list", "List the jobs or the runs of the queue", run_list},
     Subcommand{"status", "Tell all about jobs, tasks or runs", run_status},
@@ -76,7 +75,7 @@ constexpr std::array subcommands{
     Subcommand{"insights", "Tell what would make a workflow faster",
                run_insights},
     Subcommand{"lint", "Check workflow files", run_lint},
-    Subcommand{"test", "Kill services and check what becomes of it", run_test},
+    Subcommand{"test", "Kill services and check what becomes of it", nullptr},
     Subcommand{"schema", "Print the schema of workflows", run_schema},
     Subcommand{"completion", "Print the completion script of a shell",
                run_completion},
@@ -96,31 +95,10 @@ void print_help(std::FILE* out) {
   fmt::print(out, "\n\"troupe COMMAND --help\" lists the options of each.\n");
 }
 
-/// A standard stream that is closed would become the number of whatever we
-/// open next. It gets a descriptor that refuses to be used in its direction, as
-/// a closed one does.
-void fill_closed_streams() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) < 0)
-      ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-  }
-}
-
-Startup prepare_process() {
-  fill_closed_streams();
-  Startup startup;
-  // A reader that went away and a file that may not grow are errors of a write,
-  // not the end of us. Blocked instead of ignored, because ignored signals stay
-  // so in every command.
-  sigset_t blocked;
-  sigemptyset(&blocked);
-  sigaddset(&blocked, SIGPIPE);
-  sigaddset(&blocked, SIGXFSZ);
-  ::pthread_sigmask(SIG_BLOCK, &blocked, &startup.signal_mask);
-  return startup;
-}
-
-int run(std::vector<std::string> words) {
+int run(char** argv) {
+  std::vector<std::string> words;
+  for (char** word = argv + 1; argv[0] != nullptr && *word != nullptr; ++word)
+    words.emplace_back(*word);
   if (words.empty()) {
     print_help(stderr);
     return exit_usage;
@@ -131,21 +109,18 @@ int run(std::vector<std::string> words) {
     print_help(stdout);
     return exit_ok;
   }
-  const Startup startup = prepare_process();
   if (name == "--version" || name == "-V")
-    return print_version(startup, {});
-  // For our own runs and nodes, and not for people.
-  if (name == workflow::deliver_command)
-    return deliver_notice(startup, std::move(words));
-  if (name == node::run_services_command)
-    return run_services_of_run(startup, std::move(words));
-  if (name == node::with_secrets_command)
-    return with_secrets(startup, std::move(words));
+    return print_version({}, {});
   std::vector<std::string_view> names;
   for (const Subcommand& command : subcommands) {
-    if (command.name == name)
-      return command.run(startup, std::move(words));
-    names.push_back(command.name);
+    if (command.name != name) {
+      names.push_back(command.name);
+      continue;
+    }
+    if (command.run != nullptr)
+      return command.run(prepare_process(), std::move(words));
+    return troupe_failed(
+        process::become_companion(engine_program, "TROUPE_ENGINE", argv));
   }
   const auto meant = suggest(name, names);
   return usage_error(
@@ -153,23 +128,10 @@ int run(std::vector<std::string> words) {
                   meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
 }
 
-/// `code`, unless something that was printed has not arrived. Nobody who closed
-/// a pipe early wants to hear of it.
-int after_writing_all(int code) {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
-    return code;
-  if (errno == EPIPE)
-    return 128 + SIGPIPE;
-  complain(system_error("cannot write to standard output", errno).what);
-  return exit_troupe_failed;
-}
-
 }  // namespace
 }  // namespace troupe::cli
 
-int main(int argc, char** argv) {
+int main(int, char** argv) {
   troupe::exit_on_exception();
-  return troupe::cli::after_writing_all(
-      troupe::cli::run({argv + 1, argv + argc}));
+  return troupe::cli::after_writing_all(troupe::cli::run(argv));
 }

@@ -48,7 +48,6 @@ QueueContext real_queue_context() {
   context.environment = this_environment();
   std::error_code error;
   context.folder = std::filesystem::current_path(error).string();
-  context.program = own_program();
   return context;
 }
 

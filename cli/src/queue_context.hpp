@@ -25,8 +25,7 @@ struct QueueContext {
   bool colour = false;
   std::size_t columns = 0;  ///< Of it; zero if it is none.
   std::vector<std::pair<std::string, std::string>> environment;
-  std::string folder;   ///< The working directory.
-  std::string program;  ///< This one, as absolute path.
+  std::string folder;  ///< The working directory.
 };
 
 /// That of this process. Blocks.

@@ -7,6 +7,7 @@
 #include "run_folder.hpp"
 #include "run_place.hpp"
 #include "run_preview.hpp"
+#include "run_secrets.hpp"
 #include "run_values.hpp"
 #include "state_folder.hpp"
 #include "subcommand.hpp"

@@ -1,6 +1,7 @@
 #include "state_folder.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <pwd.h>
@@ -42,11 +43,18 @@ std::string folder_in_tmp() {
   return fmt::format("/tmp/troupe-{}", ::getuid());
 }
 
-/// Of this user, as the system knows it; empty if it is not there.
+/// Of this user, by /etc/passwd; empty if it is not there. A program that is
+/// linked statically cannot ask what else the C library would.
 std::string home_in_system() {
-  // Called before there are other threads.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe)
-  const passwd* const user = ::getpwuid(::getuid());
+  std::FILE* const file = std::fopen("/etc/passwd", "re");
+  if (file == nullptr)
+    return "";
+  const passwd* user = nullptr;
+  do {
+    // Called before there are other threads.
+    user = ::fgetpwent(file);  // NOLINT(concurrency-mt-unsafe)
+  } while (user != nullptr && user->pw_uid != ::getuid());
+  std::fclose(file);
   const bool is_there = user != nullptr && user->pw_dir != nullptr &&
                         user->pw_dir[0] == '/' &&
                         ::access(user->pw_dir, W_OK | X_OK) == 0;

@@ -1,5 +1,5 @@
 /// troupe submit: a job for the queue of a running node.
-#include "argument_reader_actor.hpp"
+#include "argument_input.hpp"
 #include "file_io.hpp"
 #include "job_logs.hpp"
 #include "job_submission.hpp"

@@ -1,10 +1,9 @@
-#include <troupe/base/assert.hpp>
 #include <troupe/content/sha256.hpp>
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 
 namespace troupe::content {
 namespace {
@@ -13,23 +12,17 @@ constexpr std::size_t hash_digits = 64;
 
 }  // namespace
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const {
-  EVP_MD_CTX_free(context);
-}
-
-Sha256::Sha256() : context_{EVP_MD_CTX_new()} {
-  const bool begun =
-      context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1;
-  TROUPE_ASSERT(begun);
+Sha256::Sha256() : context_{std::make_unique<sha256_ctx>()} {
+  ::sha256_init(context_.get());
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
 void Sha256::add(std::string_view bytes) {
-  const bool added =
-      EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1;
-  TROUPE_ASSERT(added);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes.
+  ::sha256_update(context_.get(), bytes.size(),
+                  reinterpret_cast<const std::uint8_t*>(bytes.data()));
 }
 
 void Sha256::add_text(std::string_view text) {
@@ -38,15 +31,12 @@ void Sha256::add_text(std::string_view text) {
 }
 
 std::string Sha256::finish() {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-  unsigned size = 0;
-  const bool finished =
-      EVP_DigestFinal_ex(context_.get(), bytes.data(), &size) == 1;
-  TROUPE_ASSERT(finished);
+  std::array<std::uint8_t, SHA256_DIGEST_SIZE> bytes{};
+  ::sha256_digest(context_.get(), bytes.size(), bytes.data());
   std::string hex;
   hex.reserve(hash_digits);
-  for (unsigned i = 0; i < size; ++i)
-    hex += fmt::format("{:02x}", bytes[i]);
+  for (const std::uint8_t byte : bytes)
+    hex += fmt::format("{:02x}", byte);
   return hex;
 }
 

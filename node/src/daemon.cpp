@@ -18,8 +18,8 @@
 #include <troupe/flow_control/token_bucket.hpp>
 #include <troupe/node/daemon.hpp>
 #include <troupe/node/machine.hpp>
-#include <troupe/node/signal_watcher.hpp>
 #include <troupe/process/leftovers.hpp>
+#include <troupe/process/signal_watcher.hpp>
 #include <troupe/process/warden_runner.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/supervisor/child_handle.hpp>
@@ -257,7 +257,7 @@ struct Daemon::Parts {
 
   DaemonOptions options;
   std::shared_ptr<const NodeConfig> config;
-  SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
+  process::SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
   OwnedFd lock;
   ActorHost host;
   boost::asio::io_context& io = host.io();

@@ -1,6 +1,7 @@
 #include "warden_process.hpp"
 
 #include <troupe/base/owned_fd.hpp>
+#include <troupe/process/companion.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -17,26 +18,6 @@
 
 namespace troupe::process {
 namespace {
-
-Result<std::string> find_program(const WardenOptions& options) {
-  namespace fs = std::filesystem;
-  if (!options.program.empty())
-    return options.program;
-  if (const char* const given = std::getenv("TROUPE_WARDEN"))
-    return std::string{given};
-  std::error_code ignored;
-  const fs::path self = fs::read_symlink("/proc/self/exe", ignored);
-  for (const fs::path& path :
-       {self.parent_path() / "troupe-warden",
-        self.parent_path() / "../libexec/troupe/troupe-warden"}) {
-    if (::access(path.c_str(), X_OK) == 0)
-      return path.string();
-  }
-  return failure(Errc::not_found,
-                 fmt::format("cannot find troupe-warden beside {}; set "
-                             "TROUPE_WARDEN to its path",
-                             self.string()));
-}
 
 /// One more than the highest descriptor that a program we start would inherit;
 /// at least 3. All that is ours is close-on-exec.
@@ -85,7 +66,9 @@ int lift(int fd, int first_free) {
 }
 
 Result<WardenProcess> launch(const WardenOptions& options, Launch launch) {
-  const auto program = find_program(options);
+  const auto program = options.program.empty()
+                           ? companion_program("troupe-warden", "TROUPE_WARDEN")
+                           : options.program;
   if (!program)
     return tl::unexpected(program.error());
   posix_spawn_file_actions_t actions;

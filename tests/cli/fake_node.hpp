@@ -105,7 +105,6 @@ class FakeNode {
     context.new_request_id = [] { return "r1"; };
     context.environment = {{"HOME", "/home/ann"}};
     context.folder = "/srv";
-    context.program = "/usr/bin/troupe";
     return context;
   }
 

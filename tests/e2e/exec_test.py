@@ -548,44 +548,5 @@ class JsonOutcome(TroupeTest):
                               "space left on device\n")
 
 
-class ActorCrash(TroupeTest):
-    """Supervision from outside: the actors that look after the command die."""
-
-    def test_the_command_runs_once_and_its_result_is_not_lost(self):
-        finished = self.troupe("exec", "--json", "sh", "-c",
-                               "echo x >> ran; sleep 0.3; exit 3",
-                               env={"TROUPE_TEST_CRASH_ACTORS": "1"})
-        outcome = finished.json()
-        self.assertEqual((self.cwd / "ran").read_text(), "x\n")
-        self.assertEqual((finished.code, outcome["outcome"]), (3, "failed"))
-        self.assertEqual(outcome["incidents"], [
-            {"kind": "actor_crash", "number": 1,
-             "what": "its actor died (crashed: told to crash) and was "
-                     "restarted"}])
-
-    def test_a_crash_is_told_of_but_is_not_the_commands_failure(self):
-        finished = self.troupe("exec", "sleep", "0.3",
-                               env={"TROUPE_TEST_CRASH_ACTORS": "2"})
-        incident = ("troupe: note: its actor died (crashed: told to crash) "
-                    "and was restarted\n")
-        self.assert_ended(finished, 0, err=2 * incident)
-
-    def test_three_crashes_end_the_command_and_its_process(self):
-        finished = self.troupe("exec", "--json", "sh", "-c",
-                               f"echo x >> ran; exec sleep {self.seconds}",
-                               env={"TROUPE_TEST_CRASH_ACTORS": "3"})
-        self.assert_nothing_left()
-        outcome = finished.json()
-        # Its end may come before it has written anything.
-        ran = self.cwd / "ran"
-        self.assertIn(ran.read_text() if ran.exists() else "", ["", "x\n"])
-        self.assertEqual(
-            (finished.code, outcome["outcome"], outcome["exit_status"],
-             outcome["cause"]),
-            (125, "crashed", 125, "its actor died (crashed: told to crash), "
-                                  "gave up after 3 crashes"))
-        self.assertEqual(len(outcome["incidents"]), 3)
-
-
 if __name__ == "__main__":
     unittest.main()

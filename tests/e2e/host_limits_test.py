@@ -50,7 +50,7 @@ class FileSize(TroupeTest):
 class Memory(TroupeTest):
     @unittest.skipIf(SANITIZED, "a sanitizer needs more to begin with")
     def test_a_lack_of_memory_is_said_and_is_125(self):
-        finished = self.sh('ulimit -v 30000; "$TROUPE" exec true')
+        finished = self.sh('ulimit -v 11000; "$TROUPE" exec true')
         self.assertEqual(finished.code, 125)
         self.assertTrue(finished.err.startswith("troupe: "), finished.err)
 

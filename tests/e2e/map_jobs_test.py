@@ -308,6 +308,15 @@ class ActorCrash(TroupeTest):
                 self.assertEqual(
                     (self.cwd / f"out{mode}/1/a/stdout").read_text(), "a\nend")
 
+    def test_three_crashes_end_the_job_and_its_process(self):
+        finished = self.troupe("map", "sleep", ":::", self.seconds,
+                               env={"TROUPE_TEST_CRASH_ACTORS": "3"})
+        self.assert_nothing_left()
+        self.assertEqual((finished.code, finished.out), (1, ""))
+        self.assertEqual(finished.err.splitlines()[-1],
+                         "troupe: job 1: its actor died (crashed: told to "
+                         "crash), gave up after 3 crashes")
+
 
 class ExitCode(TroupeTest):
     def test_it_is_the_number_of_failed_jobs(self):

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
+struct sha256_ctx;
 
 namespace troupe::content {
 
@@ -26,10 +26,7 @@ class Sha256 {
   [[nodiscard]] std::string finish();
 
  private:
-  struct Free {
-    void operator()(evp_md_ctx_st* context) const;
-  };
-  std::unique_ptr<evp_md_ctx_st, Free> context_;
+  std::unique_ptr<sha256_ctx> context_;
 };
 
 [[nodiscard]] std::string sha256_of(std::string_view bytes);

@@ -3,8 +3,10 @@
 #include <troupe/base/error.hpp>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace troupe::schedule {
 
@@ -18,9 +20,8 @@ struct ZonePeriod {
   std::chrono::seconds offset_before{0};
 };
 
-/// A zone of the system's time zone database, which is read once, as a whole:
-/// a reference to what never changes while the program runs. Clock changes are
-/// known up to 2037, where the database ends. From any thread.
+/// A zone of the system's time zone database: a reference to what is read once
+/// and never changes while the program runs. From any thread.
 class TimeZone {
  public:
   /// The zone called `name`, such as Europe/Rome or UTC.
@@ -41,12 +42,15 @@ class TimeZone {
 
   [[nodiscard]] ZonePeriod period_at(std::chrono::sys_seconds time) const;
 
-  friend bool operator==(const TimeZone&, const TimeZone&) = default;
+  /// Whether they have the same name.
+  friend bool operator==(const TimeZone& one, const TimeZone& other);
 
  private:
-  explicit TimeZone(const void* zone) : zone_{zone} {}
+  struct Zone;
+  explicit TimeZone(std::shared_ptr<const Zone> zone)
+      : zone_{std::move(zone)} {}
 
-  const void* zone_;  ///< Of the library; null for UTC without a database.
+  std::shared_ptr<const Zone> zone_;
 };
 
 }  // namespace troupe::schedule

@@ -11,8 +11,8 @@
 
 namespace troupe::actors {
 
-/// Written by the I/O thread until the attempt has ended, read by the command
-/// actor after that.
+/// Written by the I/O thread until the attempt has ended, read by who
+/// looks after the command after that.
 class DigestSink : public process::OutputSink {
  public:
   /// `inner` may be null.

@@ -1,10 +1,10 @@
-#include <troupe/node/signal_watcher.hpp>
+#include <troupe/process/signal_watcher.hpp>
 
 #include <pthread.h>
 #include <unistd.h>
 #include <utility>
 
-namespace troupe::node {
+namespace troupe::process {
 namespace {
 
 bool is_ignored(int signal) {
@@ -53,4 +53,4 @@ void SignalWatcher::wait() {
       });
 }
 
-}  // namespace troupe::node
+}  // namespace troupe::process

@@ -9,7 +9,7 @@
 #include <optional>
 #include <sys/signalfd.h>
 
-namespace troupe::node {
+namespace troupe::process {
 
 /// Turns signals to this process into calls on the I/O thread. Blocks them in
 /// the calling thread for as long as it exists; threads started in between
@@ -43,4 +43,4 @@ class SignalWatcher {
   Handler handler_;
 };
 
-}  // namespace troupe::node
+}  // namespace troupe::process
