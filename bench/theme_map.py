@@ -5,7 +5,7 @@
 
 Each rival runs N commands, J at a time. `raw` (bench/raw_spawn.c) captures both
 streams, waits by a pidfd, and does nothing else: it is what the machine can do.
-GNU parallel, which is slow, runs half as many. Peers that are not installed are
+GNU parallel, which is slow, runs a fifth of them. Peers that are not installed are
 left out.
 """
 
@@ -27,7 +27,7 @@ class Rivals:
         self.folder = folder
         self.program = program
         self.count = count
-        self.few = max(1, count // 2)
+        self.few = max(1, count // 5)
         self.raw = c_program("raw_spawn")
         self.true = shutil.which("true")
         self.sh = shutil.which("sh")
@@ -136,8 +136,8 @@ def measure(options, folder):
                  "arguments.")
     results.note("`true` is executed directly, but for GNU parallel, which starts "
                  "a shell for each line; of `sh -c true` it gets the line `true`, "
-                 "so that it starts one shell as the others do. It runs half as "
-                 "many commands.")
+                 "so that it starts one shell as the others do. It runs a "
+                 "fifth as many commands.")
     results.note("CPU is that of the rival and of all that it has started.")
     results.finish()
 

@@ -207,6 +207,7 @@ class DispatcherActor {
         [this](PaceOver) {
           is_paced_ = false;
           record();
+          claim();
           look();
         },
         [this](SampleMachine) { sample(); },
@@ -428,14 +429,20 @@ class DispatcherActor {
     const TimePoint now = actors::now(self_);
     core_.set_groups(groups, now);
     next_wake_ = m.look->next_wake;
-    const auto orders = is_ending_ ? std::vector<DispatchCore::ClaimOrder>{}
-                                   : core_.claims_for(m.look->heads, now);
-    if (orders.empty() || unrecorded_.size() > most_unrecorded) {
+    if (!is_ending_ && unrecorded_.size() <= most_unrecorded)
+      orders_ = core_.claims_for(m.look->heads, now);
+    if (orders_.empty())
       end_look();
+    // With the next results, it is one more commit less.
+    else if (core_.waiting_here() == 0 || !is_too_soon(recorded_at_))
+      claim();
+  }
+
+  void claim() {
+    if (orders_.empty())
       return;
-    }
     ask(
-        [session = deps_->session, orders,
+        [session = deps_->session, orders = std::exchange(orders_, {}),
          known = known_jobs()](Store& store) -> Result<Work> {
           Work work;
           for (const DispatchCore::ClaimOrder& order : orders) {
@@ -824,6 +831,7 @@ class DispatcherActor {
         [shared](Result<std::vector<Recorded>> recorded) {
           return ResultsRecorded{std::move(*shared), std::move(recorded)};
         });
+    claim();
   }
 
   void on_recorded(const ResultsRecorded& m) {
@@ -1003,6 +1011,7 @@ class DispatcherActor {
   bool is_recording_ = false;
   bool is_giving_back_ = false;
   bool has_store_trouble_ = false;
+  std::vector<DispatchCore::ClaimOrder> orders_;  ///< Wait for the pace.
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;
   bool is_paced_ = false;  ///< PaceOver is on its way.

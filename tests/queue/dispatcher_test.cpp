@@ -341,6 +341,35 @@ TEST_F(DispatcherTest, ResultsThatComeOneAfterTheOtherAreRecordedTogether) {
   EXPECT_TRUE(task(job, 2).result);
 }
 
+TEST_F(DispatcherTest, ClaimsMoreTogetherWithTheNextResults) {
+  store_pace = 10ms;
+  advance(1s);
+  const auto dispatcher = start();
+  submit_to(dispatcher, 100);
+  const JobId job{1};
+  const auto last_claimed = [&] {
+    std::uint64_t last = 0;
+    const auto claims = access.store.claimed_by(session);
+    for (const store::Claim& claim : *claims)
+      last = std::max(last, claim.attempt.task.index);
+    return last;
+  };
+  // So many starts that it claims ahead of the slots.
+  std::uint64_t next = 0;
+  while (next < 10)
+    exit(id_of(job, next++), 0);
+  advance(10ms);
+  const std::uint64_t before = last_claimed();
+  ASSERT_GT(before, next + 2) << "some wait here";
+  exit(id_of(job, next++), 0);
+  exit(id_of(job, next++), 0);
+  EXPECT_FALSE(task(job, next - 1).result);
+  EXPECT_EQ(last_claimed(), before);
+  advance(10ms);
+  EXPECT_TRUE(task(job, next - 1).result);
+  EXPECT_GT(last_claimed(), before);
+}
+
 TEST_F(DispatcherTest, WhatEndsAsTheLastIsRecordedAtOnce) {
   store_pace = 10ms;
   advance(1s);
