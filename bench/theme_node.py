@@ -22,6 +22,7 @@ from rivals import (Results, c_program, in_folder, median, options_of, peer, rat
                     run, spread, take_turns)
 
 COLUMNS = ["command", "rival", "/s", "range", "of raw", "CPU ms each"]
+SPOOLER = "task-spooler"
 COMMANDS = {"true": [shutil.which("true")],
             "sh -c true": [shutil.which("sh"), "-c", "true"]}
 
@@ -105,8 +106,8 @@ class Rivals:
         rivals = {"raw": self.raw, "troupe node, an array": self.array,
                   "troupe node, single jobs": self.singles}
         if peer("tsp"):
-            rivals["task-spooler"] = lambda: self.spool(False)
-            rivals["task-spooler, queued before"] = lambda: self.spool(True)
+            rivals[SPOOLER] = lambda: self.spool(False)
+            rivals[f"{SPOOLER}, queued before"] = lambda: self.spool(True)
         return rivals
 
 
@@ -115,13 +116,9 @@ def show(results, command, samples):
     array = samples["troupe node, an array"]
     singles = samples["troupe node, single jobs"]
     results.goal(f"array / raw, {command}", ratio(array, raw, "rate"), ">=", 0.85)
-    for name in samples:
-        if name.startswith("task-spooler"):
-            # What was submitted like this, against what was submitted like that.
-            ours = array if name.endswith("before") else singles
-            kind = "array" if ours is array else "single jobs"
-            results.goal(f"{kind} / {name}, {command}",
-                         ratio(ours, samples[name], "rate"), ">=", 3.0)
+    if SPOOLER in samples:
+        results.goal(f"single jobs / {SPOOLER}, {command}",
+                     ratio(singles, samples[SPOOLER], "rate"), ">=", 3.0)
     return [[command, name, median(of, "rate"), spread(of, "rate"),
              ratio(of, raw, "rate"), median(of, "cpu") * 1000]
             for name, of in samples.items()]
@@ -149,7 +146,8 @@ def measure(options, folder):
                  "memory.")
     results.note("Single jobs are submitted over one connection. task-spooler gets "
                  "as many, each by a start of its client; \"queued before\" is "
-                 "timed from when a full queue is let go.")
+                 "timed from when a full queue is let go, and there is no goal for "
+                 "it: what is submitted is as much a part of a queue.")
     results.finish()
 
 

@@ -6,10 +6,11 @@
 The protocol is that of HyperQueue's authors (many tasks of one length, the time
 that all of them take), with the overhead over a bare launcher: `raw`
 (bench/raw_spawn.c) runs the same N tasks, J at a time, captures what they write
-and keeps nothing. A task is a small program that sleeps (bench/stamp.c). Of long
-tasks there are fewer: so many that the ideal, all places busy all the time, is
-five seconds.
+and keeps nothing. A task is sleep(1), as there. Of long tasks there are fewer: so
+many that the ideal, all places busy all the time, is five seconds.
 """
+
+import shutil
 
 from measured_node import MeasuredNode
 from rivals import (Results, c_program, in_folder, median, numbers, options_of,
@@ -33,10 +34,9 @@ class Rivals:
 
     def all(self, duration):
         count, places = self.count(duration), str(self.options.j)
-        stamp, microseconds = c_program("stamp"), str(duration * 1000)
-        task = [stamp, "/dev/null", microseconds]
+        task = [shutil.which("sleep"), str(duration / 1000)]
         lines = self.folder / f"lines{duration}"
-        lines.write_text(f"{microseconds}\n" * count)
+        lines.write_text(f"{task[-1]}\n" * count)
         return {
             "raw": lambda: run([c_program("raw_spawn"), str(count), places, *task]),
             "troupe map": lambda: run(

@@ -41,6 +41,7 @@ std::optional<TimePoint> AttemptCore::next_limit() const {
 }
 
 AttemptCore::Actions AttemptCore::on_stop(StopRequest request, TimePoint now) {
+  awaits_reader_ = false;
   switch (state_) {
     case State::running:
       (request.timed_out ? verdict_.timed_out : verdict_.stopped) = true;
@@ -130,7 +131,9 @@ AttemptCore::Actions AttemptCore::drain_on(TimePoint now) {
   return {{.kind = AttemptAction::set_timer, .at = at}};
 }
 
-AttemptCore::Actions AttemptCore::on_timer(TimePoint now, bool others_start) {
+AttemptCore::Actions AttemptCore::on_timer(TimePoint now, Surroundings around) {
+  if (around.is_held_back)
+    heard_at_ = now;  // It is not silent.
   switch (state_) {
     case State::running: {
       const auto next = next_limit();
@@ -149,16 +152,20 @@ AttemptCore::Actions AttemptCore::on_timer(TimePoint now, bool others_start) {
     case State::draining:
       if (now < deadline_)
         return {{.kind = AttemptAction::probe_tree}};
-      if (may_be_released(now, others_start))
+      if (may_be_released(now, around.others_start))
         return {{.kind = AttemptAction::set_timer,
                  .at = now + longest_probe_delay}};
-      verdict_.output_held = open_streams_ > 0;
+      verdict_.output_held = open_streams_ > 0 && !around.is_held_back;
       return begin_kill();
     case State::settling:
-      if (may_be_released(now, others_start))
+      if (may_be_released(now, around.others_start))
         return {{.kind = AttemptAction::set_timer,
                  .at = now + longest_probe_delay}};
-      verdict_.output_held = verdict_.output_held || open_streams_ > 0;
+      // What it has written shall not be lost, unless somebody wants its end.
+      if (around.is_held_back && awaits_reader_)
+        return {{.kind = AttemptAction::set_timer, .at = now + drain_time}};
+      verdict_.output_held =
+          verdict_.output_held || (open_streams_ > 0 && !around.is_held_back);
       return finish();
     case State::killing:
     case State::ended:

@@ -82,8 +82,15 @@ class AttemptCore {
   [[nodiscard]] Actions on_stop(StopRequest request, TimePoint now);
   [[nodiscard]] Actions on_stream_closed(TimePoint now);
   [[nodiscard]] Actions on_leader_exited(TimePoint now);
-  /// `others_start`: another command is being started at this moment.
-  [[nodiscard]] Actions on_timer(TimePoint now, bool others_start = false);
+  /// What there is to be known when a time has passed.
+  struct Surroundings {
+    /// Another command is being started at this moment.
+    bool others_start = false;
+    /// A stream is open because nobody takes what was read before.
+    bool is_held_back = false;
+  };
+  [[nodiscard]] Actions on_timer(TimePoint now, Surroundings around);
+  [[nodiscard]] Actions on_timer(TimePoint now) { return on_timer(now, {}); }
   [[nodiscard]] Actions on_probed(bool empty, TimePoint now);
   [[nodiscard]] Actions on_tree_killed(TimePoint now);
 
@@ -113,9 +120,10 @@ class AttemptCore {
   int open_streams_;
   bool leader_exited_ = false;
   bool tree_empty_ = false;
-  TimePoint heard_at_{};     ///< The last output, or the start.
-  TimePoint deadline_{};     ///< Of the current state, if it has one.
-  Duration probe_delay_{0};  ///< Doubles while draining.
+  bool awaits_reader_ = true;  ///< Of the rest of its output.
+  TimePoint heard_at_{};       ///< The last output, or the start.
+  TimePoint deadline_{};       ///< Of the current state, if it has one.
+  Duration probe_delay_{0};    ///< Doubles while draining.
 };
 
 }  // namespace troupe::process

@@ -61,6 +61,10 @@ constexpr int large_pipe_bytes = 1 << 20;
 /// turn: a pipe full.
 constexpr std::size_t most_at_once = large_pipe_bytes;
 
+/// A stream that has brought so much is offered to the runner: two copies and
+/// a socket less for the rest of it.
+constexpr std::uint64_t offered_from_bytes = 1 << 20;
+
 Duration from_timeval(const timeval& value) {
   return std::chrono::seconds{value.tv_sec} +
          std::chrono::microseconds{value.tv_usec};
@@ -135,6 +139,8 @@ struct ReadStream {
   bool is_recorded;
   std::uint64_t bytes = 0;
   bool enlarged = false;
+  bool was_offered = false;
+  bool is_offered = false;  ///< And not answered yet.
 };
 
 /// One attempt, from its start frame to its exit frame. Kept alive by its
@@ -163,6 +169,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   /// A new runner does not know the attempt yet: what is captured has to wait.
   void disown() { is_claimed_ = false; }
   void claim() { is_claimed_ = true; }
+  void on_answer(wire::Taken answer);
   /// Goes on reading a stream that was left alone.
   void read_on(ReadStream& stream) {
     if (stream.pipe.is_open())
@@ -172,6 +179,8 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
  private:
   [[nodiscard]] TimePoint now() const;
   [[nodiscard]] bool may_read(const ReadStream& stream) const;
+  [[nodiscard]] bool may_offer(const ReadStream& stream) const;
+  void offer(ReadStream& stream);
   void read(ReadStream& stream);
   void read_and_wait(ReadStream& stream);
   void take(ReadStream& stream, std::string_view bytes);
@@ -186,7 +195,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void close_stream(ReadStream& stream);
   void wait_exit();
   void set_timer(TimePoint at);
-  void excuse_silence();
+  [[nodiscard]] bool is_held_back() const;
   void probe_tree();
   void kill_tree();
   void finish();
@@ -551,20 +560,19 @@ void Attempt::set_timer(TimePoint at) {
     if (error)
       return;
     self->wake_at_.reset();
-    self->excuse_silence();
     self->perform(self->core_.on_timer(
-        self->now(), self->lane_.context().launching.load() > 0));
+        self->now(),
+        {.others_start = self->lane_.context().launching.load() > 0,
+         .is_held_back = self->is_held_back()}));
   });
 }
 
-/// A command that waits until we read on is not silent.
-void Attempt::excuse_silence() {
-  const bool waits =
-      std::any_of(streams_.begin(), streams_.end(), [this](const auto& stream) {
-        return stream->pipe.is_open() && !may_read(*stream);
-      });
-  if (waits)
-    core_.on_output(now());
+/// Whether what it writes waits until we read on.
+bool Attempt::is_held_back() const {
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [this](const auto& stream) {
+                       return stream->pipe.is_open() && !may_read(*stream);
+                     });
 }
 
 void Attempt::pause() {
@@ -631,15 +639,44 @@ void Attempt::wait_readable(ReadStream& stream) {
 
 void Attempt::read_and_wait(ReadStream& stream) {
   read(stream);
-  if (stream.pipe.is_open() && may_read(stream))
+  if (!stream.pipe.is_open() || stream.is_offered)
+    return;
+  if (may_read(stream))
     wait_readable(stream);
-  else if (stream.pipe.is_open())
+  else
     lane_.read_later(shared_from_this(), stream);
 }
 
 /// A record waits for nobody.
 bool Attempt::may_read(const ReadStream& stream) const {
-  return stream.is_recorded || (is_claimed_ && !lane_.backed_up());
+  return stream.is_recorded ||
+         (is_claimed_ && !lane_.backed_up() && !stream.is_offered);
+}
+
+/// What is looked at for silence is read here, and what outlives a runner.
+bool Attempt::may_offer(const ReadStream& stream) const {
+  return !stream.is_recorded && !stream.was_offered &&
+         stream.bytes >= offered_from_bytes &&
+         spec_.silence_limit == Duration{0} && !lane_.context().is_kept;
+}
+
+void Attempt::offer(ReadStream& stream) {
+  stream.was_offered = true;
+  stream.is_offered = true;
+  lane_.send(id_, wire::Offered{stream.stream, stream.pipe.native_handle()});
+}
+
+void Attempt::on_answer(wire::Taken answer) {
+  for (const auto& stream : streams_) {
+    if (stream->stream != answer.stream || !stream->pipe.is_open() ||
+        !std::exchange(stream->is_offered, false))
+      continue;
+    if (answer.is_taken)
+      close_stream(*stream);
+    else
+      read_and_wait(*stream);
+    return;  // It may have been the end of us.
+  }
 }
 
 void Attempt::read(ReadStream& stream) {
@@ -661,6 +698,10 @@ void Attempt::read(ReadStream& stream) {
       ::fcntl(stream.pipe.native_handle(), F_SETPIPE_SZ, large_pipe_bytes);
     }
     take(stream, {buffer.data(), size});
+    if (may_offer(stream)) {
+      offer(stream);
+      return;
+    }
     if (size < buffer.size())
       return;
   }
@@ -884,11 +925,16 @@ void Lane::on_frame(wire::Frame& frame) {
                [&](const wire::ResumeAll&) { resume_all(); },
                [&](const wire::Forget&) { ended_.erase(frame.id); },
                [&](const wire::Claim&) { claim(frame.id); },
+               [&](const wire::Taken& m) {
+                 if (runs)
+                   std::shared_ptr { attempt->second } -> on_answer(m);
+               },
                // Only a warden sends these.
                [](const wire::Hello&) {}, [](const wire::AllPaused&) {},
                [](const wire::Started&) {}, [](const wire::OutputRead&) {},
-               [](const wire::Exited&) {}, [](const wire::NotStarted&) {},
-               [](const wire::Known&) {}, [](const wire::Listed&) {}},
+               [](const wire::Offered&) {}, [](const wire::Exited&) {},
+               [](const wire::NotStarted&) {}, [](const wire::Known&) {},
+               [](const wire::Listed&) {}},
       frame.message);
 }
 

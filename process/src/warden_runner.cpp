@@ -1,3 +1,4 @@
+#include "attempt_core.hpp"
 #include "kept_link.hpp"
 #include "tree_sweeper.hpp"
 #include "warden_folder.hpp"
@@ -16,7 +17,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
+#include <array>
 #include <deque>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <map>
 #include <optional>
@@ -45,6 +48,30 @@ constexpr Duration death_limit = 1s;
 /// Looks at what a kept warden has left behind, and for how long.
 constexpr Duration leftovers_sweep_pause = 5ms;
 constexpr Duration leftovers_sweep_limit = 5s;
+
+/// What is read of one stream before others have their turn.
+constexpr std::size_t most_pieces_at_once = 16;
+
+/// A stream that the warden has left to us to read.
+struct TakenStream {
+  TakenStream(asio::io_context& io, int fd, Stream which)
+      : pipe{io, fd}, stream{which} {}
+
+  asio::posix::stream_descriptor pipe;
+  Stream stream;
+  std::uint64_t bytes = 0;
+  bool waits = false;  ///< For room in the sink.
+};
+
+/// The rest of the output of an attempt whose processes are gone.
+struct Rest {
+  Rest(asio::io_context& io, ExitReport exited)
+      : report{std::move(exited)}, timer{io} {}
+
+  ExitReport report;
+  asio::steady_timer timer;
+  std::uint64_t bytes = 0;  ///< When the timer was set.
+};
 
 /// Everything here is touched by the I/O thread only; the public methods post.
 class Runner final : public WardenRunner,
@@ -99,10 +126,13 @@ class Runner final : public WardenRunner,
 
   void stop(AttemptId id, StopRequest request) override {
     asio::post(io_, [this, id, request] {
-      if (is_waiting(id))
+      if (is_waiting(id)) {
         end(id, RunnerLost{});  // It never ran, and shall not.
-      else
-        tell(id, wire::Stop{request});
+        return;
+      }
+      tell(id, wire::Stop{request});
+      if (const auto found = entries_.find(id); found != entries_.end())
+        found->second.awaits_reader = false;
     });
   }
 
@@ -125,6 +155,10 @@ class Runner final : public WardenRunner,
       }
       found->second.handler = nullptr;
       found->second.forgotten = true;
+      if (found->second.rest) {
+        end_rest(id, found->second);
+        return;
+      }
       tell(id, wire::Stop{{.signal = SIGKILL, .grace = Duration{0}}});
     });
   }
@@ -191,6 +225,10 @@ class Runner final : public WardenRunner,
     bool forgotten = false;
     bool is_paused = false;  ///< While it waits to be launched.
     bool unclaimed = false;  ///< Adopted, and nobody has asked for it yet.
+    std::vector<std::shared_ptr<TakenStream>> taken{};
+    std::unique_ptr<Rest> rest{};
+    bool is_full = false;       ///< The sink, for what is taken.
+    bool awaits_reader = true;  ///< Of the rest.
   };
 
   /// Our end of one socket.
@@ -222,7 +260,8 @@ class Runner final : public WardenRunner,
     }
 
     /// Goes on after a sink was full.
-    void deliver_on() {
+    void deliver_on(AttemptId id) {
+      runner_.read_on(id);
       if (std::exchange(held_, false))
         deliver();
     }
@@ -397,7 +436,7 @@ class Runner final : public WardenRunner,
       return;
     }
     entry.sink = std::move(sink);
-    attach_sink(entry);
+    attach_sink(id, entry);
     tell(id, wire::Claim{});
   }
 
@@ -414,21 +453,152 @@ class Runner final : public WardenRunner,
         lanes_.begin(), lanes_.end(),
         [](const auto& a, const auto& b) { return a->running < b->running; });
     ++entry.lane->running;
-    attach_sink(entry);
+    attach_sink(id, entry);
     entry.lane->send(id, wire::Start{*entry.spec});
     if (entry.is_paused)
       entry.lane->send(id, wire::Pause{});
   }
 
-  void attach_sink(const Entry& entry) {
+  void attach_sink(AttemptId id, const Entry& entry) {
     if (!entry.sink)
       return;
-    entry.sink->on_attach([&io = io_, lane = std::weak_ptr<Lane>{entry.lane}] {
-      asio::post(io, [lane] {
-        if (const auto alive = lane.lock())
-          alive->deliver_on();
-      });
+    entry.sink->on_attach(
+        [&io = io_, id, lane = std::weak_ptr<Lane>{entry.lane}] {
+          asio::post(io, [id, lane] {
+            if (const auto alive = lane.lock())
+              alive->deliver_on(id);
+          });
+        });
+  }
+
+  // Streams that the warden has left to us.
+
+  /// Reads it from now on, if there is anybody to get it.
+  void take(AttemptId id, const wire::Offered& offer) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end())
+      return;
+    Entry& entry = found->second;
+    const bool is_wanted = entry.sink && !entry.forgotten && !options_.keep;
+    // A pipe that is opened once more, so that its other end is not affected
+    // by how we read it.
+    const int fd = is_wanted ? ::open(fmt::format("/proc/{}/fd/{}", warden_.pid,
+                                                  offer.descriptor)
+                                          .c_str(),
+                                      O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+                             : -1;
+    tell(id, wire::Taken{offer.stream, fd >= 0});
+    if (fd < 0)
+      return;
+    entry.taken.push_back(std::make_shared<TakenStream>(io_, fd, offer.stream));
+    wait_for_more(id, entry.taken.back());
+  }
+
+  void wait_for_more(AttemptId id, const std::shared_ptr<TakenStream>& stream) {
+    stream->pipe.async_wait(asio::posix::stream_descriptor::wait_read,
+                            [this, id, stream](error_code error) {
+                              if (!error)
+                                read(id, stream);
+                            });
+  }
+
+  void read(AttemptId id, const std::shared_ptr<TakenStream>& stream) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || !stream->pipe.is_open())
+      return;
+    Entry& entry = found->second;
+    if (entry.forgotten)
+      return;
+    for (std::size_t i = 0; i < most_pieces_at_once && !entry.is_full; ++i) {
+      const ssize_t got =
+          ::read(stream->pipe.native_handle(), piece_.data(), piece_.size());
+      if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        break;
+      if (got <= 0) {
+        stream->pipe.close();
+        if (entry.rest && !reads_on(entry))
+          end_rest(id, entry);
+        return;
+      }
+      const auto size = static_cast<std::size_t>(got);
+      stream->bytes += size;
+      entry.is_full =
+          entry.sink->write(stream->stream, {piece_.data(), size}) ==
+          SinkState::full;
+    }
+    stream->waits = entry.is_full;
+    if (!entry.is_full)
+      wait_for_more(id, stream);
+  }
+
+  /// The sink has room again.
+  void read_on(AttemptId id) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end())
+      return;
+    found->second.is_full = false;
+    const auto streams = found->second.taken;
+    for (const auto& stream : streams) {
+      if (std::exchange(stream->waits, false))
+        read(id, stream);
+    }
+  }
+
+  static bool reads_on(const Entry& entry) {
+    return std::any_of(
+        entry.taken.begin(), entry.taken.end(),
+        [](const auto& stream) { return stream->pipe.is_open(); });
+  }
+
+  void exited(AttemptId id, const ExitReport& report) {
+    const auto found = entries_.find(id);
+    if (found == entries_.end() || found->second.end)
+      return;
+    Entry& entry = found->second;
+    if (entry.taken.empty()) {
+      end(id, report);
+      return;
+    }
+    entry.rest = std::make_unique<Rest>(io_, report);
+    if (reads_on(entry) && !entry.forgotten)
+      await_rest(id, entry);
+    else
+      end_rest(id, entry);
+  }
+
+  /// As a lane does it: until nothing has come for a while, but for as long as
+  /// it takes whoever is to get it.
+  void await_rest(AttemptId id, Entry& entry) {
+    entry.rest->bytes = taken_bytes(entry);
+    entry.rest->timer.expires_after(drain_time);
+    entry.rest->timer.async_wait([this, id](error_code stopped) {
+      const auto found = entries_.find(id);
+      if (stopped || found == entries_.end() || !found->second.rest)
+        return;
+      Entry& late = found->second;
+      const bool is_held_back = late.is_full && late.awaits_reader;
+      if (is_held_back || taken_bytes(late) != late.rest->bytes)
+        await_rest(id, late);
+      else
+        end_rest(id, late);
     });
+  }
+
+  static std::uint64_t taken_bytes(const Entry& entry) {
+    std::uint64_t bytes = 0;
+    for (const auto& stream : entry.taken)
+      bytes += stream->bytes;
+    return bytes;
+  }
+
+  void end_rest(AttemptId id, Entry& entry) {
+    ExitReport report = std::move(entry.rest->report);
+    for (const auto& stream : entry.taken) {
+      (stream->stream == Stream::out ? report.stdout_bytes
+                                     : report.stderr_bytes) += stream->bytes;
+      report.output_held |= stream->pipe.is_open() && !entry.is_full;
+    }
+    end(id, report);
   }
 
   [[nodiscard]] bool too_many_wardens() {
@@ -478,7 +648,8 @@ class Runner final : public WardenRunner,
                        !found->second.forgotten)
                      state = found->second.sink->write(m.stream, m.bytes);
                  },
-                 [&](const wire::Exited& m) { end(frame.id, m.report); },
+                 [&](const wire::Offered& m) { take(frame.id, m); },
+                 [&](const wire::Exited& m) { exited(frame.id, m.report); },
                  [&](const wire::NotStarted& m) { end(frame.id, m.failure); },
                  [&](const wire::AllPaused&) { lane_paused(); },
                  // Only a runner sends these.
@@ -486,7 +657,7 @@ class Runner final : public WardenRunner,
                  [](const wire::Signal&) {}, [](const wire::Pause&) {},
                  [](const wire::Resume&) {}, [](const wire::PauseAll&) {},
                  [](const wire::ResumeAll&) {}, [](const wire::Forget&) {},
-                 [](const wire::Claim&) {},
+                 [](const wire::Claim&) {}, [](const wire::Taken&) {},
                  // These have been read when the warden was taken over.
                  [](const wire::Known&) {}, [](const wire::Listed&) {}},
         frame.message);
@@ -519,6 +690,8 @@ class Runner final : public WardenRunner,
     if (!options_.keep)
       entry.lane = nullptr;
     entry.spec = nullptr;
+    entry.taken.clear();
+    entry.rest = nullptr;
     if (entry.forgotten) {
       drop(found);
       return;
@@ -643,6 +816,7 @@ class Runner final : public WardenRunner,
   std::size_t not_paused_ = 0;  ///< Lanes that have yet to say so.
   std::function<void()> on_paused_;
   std::map<AttemptId, Entry> entries_;
+  std::array<char, wire::max_output> piece_;  ///< Of a stream that was taken.
 };
 
 }  // namespace

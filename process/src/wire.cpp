@@ -259,6 +259,12 @@ void message_fields(F& f, T& message) {
   } else if constexpr (std::is_same_v<M, OutputRead>) {
     f(message.stream);
     f(message.bytes);
+  } else if constexpr (std::is_same_v<M, Offered>) {
+    f(message.stream);
+    f(message.descriptor);
+  } else if constexpr (std::is_same_v<M, Taken>) {
+    f(message.stream);
+    f(message.is_taken);
   } else if constexpr (std::is_same_v<M, Exited>) {
     fields(f, message.report);
   } else {

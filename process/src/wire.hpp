@@ -20,7 +20,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 6;
+inline constexpr std::uint32_t wire_version = 7;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.
@@ -49,6 +49,11 @@ struct ResumeAll {};
 struct Forget {};
 /// Somebody is there again for what an attempt that was listed writes.
 struct Claim {};
+/// The answer to Offered: whether the runner reads the stream from now on.
+struct Taken {
+  Stream stream = Stream::out;
+  bool is_taken = false;
+};
 
 // From the warden.
 
@@ -74,6 +79,12 @@ struct OutputRead {
   Stream stream = Stream::out;
   std::string_view bytes;  ///< Points into the frame.
 };
+/// Much has come from this stream: the rest can be read from this descriptor of
+/// the warden, which leaves it alone until it gets an answer.
+struct Offered {
+  Stream stream = Stream::out;
+  int descriptor = -1;
+};
 struct Exited {
   ExitReport report;
 };
@@ -81,9 +92,10 @@ struct NotStarted {
   SpawnFailure failure;
 };
 
-using Message = std::variant<Start, Stop, Signal, Pause, Resume, PauseAll,
-                             ResumeAll, Hello, AllPaused, Started, OutputRead,
-                             Exited, NotStarted, Forget, Claim, Known, Listed>;
+using Message =
+    std::variant<Start, Stop, Signal, Pause, Resume, PauseAll, ResumeAll, Hello,
+                 AllPaused, Started, OutputRead, Exited, NotStarted, Forget,
+                 Claim, Known, Listed, Offered, Taken>;
 
 struct Frame {
   AttemptId id;

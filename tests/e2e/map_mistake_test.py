@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import unittest
 
 from troupe_e2e import TroupeTest
@@ -183,6 +184,19 @@ class Programs(TroupeTest):
                                "echo")
         self.assert_ended(finished, 1, out="x\nx\n",
                           err="troupe: job 2: nothing: command not found\n")
+
+    def test_a_missing_engine_is_named(self):
+        self.assert_ended(
+            self.troupe("map", "true", ":::", "1",
+                        env={"TROUPE_ENGINE": "/nonexistent/engine"}), 125,
+            err="troupe: cannot start /nonexistent/engine: no such file or "
+                "directory\n")
+        alone = self.cwd / "troupe"
+        shutil.copy(self.env["TROUPE"], alone)
+        finished = self.sh("./troupe map true ::: 1")
+        self.assertEqual(finished.code, 125)
+        self.assertIn("cannot find troupe-engine beside ", finished.err)
+        self.assertIn("set TROUPE_ENGINE to its path", finished.err)
 
     def test_a_missing_warden_is_told_before_anything_runs(self):
         self.assert_ended(

@@ -186,6 +186,17 @@ class Output(Memory, TroupeTest):
         running.process.wait(LONG)
         self.assertGreater(min(lines.values()), sum(lines.values()) / 20, lines)
 
+    def test_a_slow_reader_gets_all_and_nobody_is_blamed(self):
+        for size in (3_000_000, 5_000_000):
+            with self.subTest(size):
+                running = self.start_troupe(
+                    "map", "--line-buffer", "head -c {} /dev/zero", ":::",
+                    str(size), stdout=subprocess.PIPE)
+                time.sleep(0.5)  # Longer than the rest of a job is waited for.
+                got = running.process.stdout.read()
+                self.assertEqual(len(got), size + 1)  # With a line end.
+                self.assert_ended(running.finish(), 0)
+
     def test_a_reader_that_waits_holds_a_job_back_by_line(self):
         running = self.start_much("--line-buffer")
         self.assertEqual(os.read(running.process.stdout.fileno(), 1), b"t")

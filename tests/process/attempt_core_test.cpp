@@ -91,7 +91,7 @@ TEST(AttemptCore, WaitsForOthersThatAreBeingStartedAndMayHoldTheOutput) {
   (void)core.on_started(start);
   (void)core.on_leader_exited(start);
   (void)core.on_probed(true, start);
-  EXPECT_EQ(core.on_timer(start + drain_time, true),
+  EXPECT_EQ(core.on_timer(start + drain_time, {.others_start = true}),
             AttemptActions{timer(start + drain_time + 32ms)});
   EXPECT_EQ(core.on_stream_closed(start + drain_time + 20ms),
             AttemptActions{finish});
@@ -103,8 +103,9 @@ TEST(AttemptCore, DoesNotWaitForOthersForEver) {
   (void)core.on_started(start);
   (void)core.on_leader_exited(start);
   (void)core.on_probed(true, start);
-  EXPECT_EQ(core.on_timer(start + drain_time + launch_time, true),
-            AttemptActions{kill});
+  EXPECT_EQ(
+      core.on_timer(start + drain_time + launch_time, {.others_start = true}),
+      AttemptActions{kill});
   EXPECT_TRUE(core.verdict().output_held);
 }
 
@@ -118,6 +119,34 @@ TEST(AttemptCore, ClosesAStreamThatAStrangerStillHolds) {
   EXPECT_EQ(core.on_timer(start + drain_time + settle_time),
             AttemptActions{finish});
   EXPECT_TRUE(core.verdict().output_held);
+}
+
+TEST(AttemptCore, AwaitsWhoeverIsToReadTheRest) {
+  AttemptCore core{CommandSpec{}, 1};
+  (void)core.on_started(start);
+  (void)core.on_leader_exited(start);
+  (void)core.on_probed(true, start);
+  EXPECT_EQ(core.on_timer(start + drain_time, {.is_held_back = true}),
+            AttemptActions{kill})
+      << "others of its tree are not waited for";
+  (void)core.on_tree_killed(start + drain_time);
+  EXPECT_EQ(core.on_timer(start + 1h, {.is_held_back = true}),
+            AttemptActions{timer(start + 1h + drain_time)});
+  EXPECT_EQ(core.on_stream_closed(start + 2h), AttemptActions{finish});
+  EXPECT_FALSE(core.verdict().output_held) << "by nobody else";
+}
+
+TEST(AttemptCore, DoesNotAwaitAReaderOnceItIsToStop) {
+  AttemptCore core{CommandSpec{}, 1};
+  (void)core.on_started(start);
+  (void)core.on_stop({}, start);
+  (void)core.on_leader_exited(start);
+  (void)core.on_probed(true, start);
+  EXPECT_EQ(core.on_timer(start + 2s, {.is_held_back = true}),
+            AttemptActions{kill});
+  (void)core.on_tree_killed(start + 2s);
+  EXPECT_EQ(core.on_timer(start + 3s, {.is_held_back = true}),
+            AttemptActions{finish});
 }
 
 TEST(AttemptCore, KillsAtOnceWhenStoppedWithoutGrace) {

@@ -4,8 +4,10 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 
+#include <atomic>
 #include <future>
 #include <gtest/gtest.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -205,6 +207,67 @@ TEST_F(WardenRunnerTest, LeavesNoDaemonBehindAndIsNotHeldUpByIt) {
   EXPECT_LT(done.report().wall, 5s);
   const int daemon = std::stoi(done.out);
   EXPECT_FALSE(std::filesystem::exists("/proc/" + std::to_string(daemon)));
+}
+
+/// More than a warden passes on itself; numbered, so that nothing can be twice.
+constexpr std::string_view much_output = "seq 1000000";
+constexpr std::size_t much_output_bytes = 6'888'896;
+
+TEST_F(WardenRunnerTest, CapturesMuchOutputAsItIs) {
+  const Finished done =
+      run(sh(std::string{much_output} + " | tee /dev/stderr"));
+  ASSERT_EQ(done.out.size(), much_output_bytes);
+  EXPECT_TRUE(done.out == done.err);
+  EXPECT_TRUE(done.out.ends_with("\n999999\n1000000\n"));
+  EXPECT_EQ(done.report().stdout_bytes, much_output_bytes);
+  EXPECT_EQ(done.report().stderr_bytes, much_output_bytes);
+  EXPECT_FALSE(done.report().output_held);
+}
+
+TEST_F(WardenRunnerTest, WhoKeepsAStreamOfMuchOutputOpenIsNotWaitedFor) {
+  const Finished done = run(
+      sh(std::string{much_output} +
+         "; (setsid sh -c 'trap \"\" TERM HUP; exec sleep 300' &); sleep 0.1"));
+  EXPECT_EQ(done.out.size(), much_output_bytes);
+  EXPECT_TRUE(done.report().output_held);
+  EXPECT_EQ(done.report().leftovers, 1U);
+}
+
+/// Takes nothing until it is told to, but for what comes first.
+struct PatientSink : CollectingSink {
+  explicit PatientSink(std::size_t first) : takes_bytes{first} {}
+  SinkState write(Stream stream, std::string_view bytes) override {
+    (void)CollectingSink::write(stream, bytes);
+    const bool is_full = !is_open && out.size() >= takes_bytes;
+    return is_full ? SinkState::full : SinkState::ready;
+  }
+  void on_attach(std::function<void()> resume) override {
+    go_on = std::move(resume);
+  }
+  std::size_t takes_bytes;
+  std::atomic<bool> is_open = false;
+  std::function<void()> go_on;
+};
+
+TEST_F(WardenRunnerTest, WhatACommandHasWrittenWaitsForItsReader) {
+  // Full while the warden passes output on, and when that is ours to read.
+  for (const std::size_t first : {std::size_t{1}, std::size_t{3} << 20}) {
+    const auto sink = std::make_shared<PatientSink>(first);
+    std::promise<AttemptEnd> ended;
+    // So much of the rest is in a pipe when the command ends.
+    begin(sh("head -c 3500000 /dev/zero; kill -9 $$"), sink,
+          [&](const AttemptEvent& event) {
+            if (const auto* end = std::get_if<AttemptEnded>(&event))
+              ended.set_value(end->how);
+          });
+    auto end = ended.get_future();
+    EXPECT_EQ(end.wait_for(500ms), std::future_status::timeout);
+    sink->is_open = true;
+    sink->go_on();
+    ASSERT_EQ(end.wait_for(deadline), std::future_status::ready);
+    EXPECT_EQ(sink->out.size(), 3'500'000U);
+    EXPECT_FALSE(std::get<ExitReport>(end.get()).output_held);
+  }
 }
 
 TEST_F(WardenRunnerTest, TellsTheOrphansOfTwoCommandsApart) {
