@@ -34,7 +34,8 @@ ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
 OTHER_FOLDERS = ["tests", "bench", "examples"]
 
 # Pure throughout, but for their actors: no clock, thread, chance, environment.
-PURE_PARTS = {"flow_control", "fanout", "config", "schedule", "workflow"}
+PURE_PARTS = {"flow_control", "fanout", "config", "schedule", "workflow",
+              "distributed"}
 
 # The only header that spells CAF, so that a new version of it is one file.
 CAF_HEADER = "actors/include/troupe/actors/caf.hpp"

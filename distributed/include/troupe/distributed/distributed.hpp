@@ -1,0 +1,14 @@
+#pragma once
+
+/// Start here. `distributed` decides what each node of a cluster does, when
+/// many work off one store. The store's rows are the truth; all that is decided
+/// here is a hint about who asks for which of them, and until when a node may
+/// go on without asking. So what is stale costs time and never correctness.
+/// Nothing but cores, which are told the time.
+///
+///   node_id.hpp            who a node is, for as long as its host lives
+///   stable_hash.hpp        XXH3-64: the same number on each machine and build
+///   ring.hpp               which node owns which shard
+#include <troupe/distributed/node_id.hpp>
+#include <troupe/distributed/ring.hpp>
+#include <troupe/distributed/stable_hash.hpp>
