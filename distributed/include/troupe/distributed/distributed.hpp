@@ -9,6 +9,10 @@
 ///   node_id.hpp            who a node is, for as long as its host lives
 ///   stable_hash.hpp        XXH3-64: the same number on each machine and build
 ///   ring.hpp               which node owns which shard
+///   view.hpp               who is in the cluster, as all agree on it
+///   view_core.hpp          when this node proposes the next view, and what
 #include <troupe/distributed/node_id.hpp>
 #include <troupe/distributed/ring.hpp>
 #include <troupe/distributed/stable_hash.hpp>
+#include <troupe/distributed/view.hpp>
+#include <troupe/distributed/view_core.hpp>
