@@ -11,6 +11,10 @@
 ///   ring.hpp               which node owns which shard
 ///   view.hpp               who is in the cluster, as all agree on it
 ///   view_core.hpp          when this node proposes the next view, and what
+///   lease_terms.hpp        how long a session has its right, and the clock
+///   lease_core.hpp         this node's session and its right to run commands
+#include <troupe/distributed/lease_core.hpp>
+#include <troupe/distributed/lease_terms.hpp>
 #include <troupe/distributed/node_id.hpp>
 #include <troupe/distributed/ring.hpp>
 #include <troupe/distributed/stable_hash.hpp>
