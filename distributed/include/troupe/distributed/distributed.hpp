@@ -13,6 +13,8 @@
 ///   view_core.hpp          when this node proposes the next view, and what
 ///   lease_terms.hpp        how long a session has its right, and the clock
 ///   lease_core.hpp         this node's session and its right to run commands
+///   eviction_core.hpp      the janitor: which sessions of others are over
+#include <troupe/distributed/eviction_core.hpp>
 #include <troupe/distributed/lease_core.hpp>
 #include <troupe/distributed/lease_terms.hpp>
 #include <troupe/distributed/node_id.hpp>
