@@ -64,13 +64,15 @@ LeaseCore::Actions LeaseCore::on_start(bool adopts, BootTime now) {
     become(LeasePhase::unproven);
     send_renewal(now);
   } else {
-    act(Confirm{});
+    act(Confirm{++confirms_});
   }
   return take_actions();
 }
 
-LeaseCore::Actions LeaseCore::on_confirmed(BootTime now) {
+LeaseCore::Actions LeaseCore::on_confirmed(std::uint64_t number, BootTime now) {
   advance(now);
+  if (number != confirms_)
+    return take_actions();  // Since then commands have been started.
   switch (phase_) {
     case LeasePhase::confirming:
       if (is_draining()) {
@@ -388,7 +390,7 @@ void LeaseCore::fence(BootTime now) {
   become(LeasePhase::confirming);
   act(KillBy{Kill::all, now + (terms_.kill_before - terms_.gone_before)});
   act(SelfFence{Loss::evicted});
-  act(Confirm{});
+  act(Confirm{++confirms_});
   forget_session();
   next_send_.reset();
   unanswered_ = 0;

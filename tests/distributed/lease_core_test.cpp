@@ -31,7 +31,9 @@ std::int64_t ms(BootTime time) {
 std::string text_of(const LeaseCore::Action& action) {
   return std::visit(
       Overload{
-          [](const LeaseCore::Confirm&) -> std::string { return "confirm"; },
+          [](const LeaseCore::Confirm& a) {
+            return fmt::format("confirm {}", a.number);
+          },
           [](const LeaseCore::Register& a) {
             return fmt::format("register {} {}", a.number,
                                a.is_new ? "new" : "again");
@@ -76,7 +78,7 @@ std::vector<std::string> texts_of(const LeaseCore::Actions& actions) {
 LeaseCore held_core() {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
-  (void)core.on_confirmed(b0);
+  (void)core.on_confirmed(1, b0);
   (void)core.on_registered(1, Registered::yes, b0);
   (void)core.on_renewed(2, Renewed::live, b0 + 1s);
   return core;
@@ -94,16 +96,17 @@ std::vector<std::string> run(LeaseCore& core, BootTime until) {
 
 TEST(LeaseCore, AsksTheWardenBeforeItRegisters) {
   LeaseCore core{terms, 1};
-  EXPECT_THAT(texts_of(core.on_start(false, b0)), ElementsAre("confirm"));
+  EXPECT_THAT(texts_of(core.on_start(false, b0)), ElementsAre("confirm 1"));
   EXPECT_EQ(core.phase(), Phase::confirming);
   EXPECT_EQ(core.wake_at(), std::nullopt);
-  EXPECT_THAT(texts_of(core.on_confirmed(b0)), ElementsAre("register 1 new"));
+  EXPECT_THAT(texts_of(core.on_confirmed(1, b0)),
+              ElementsAre("register 1 new"));
 }
 
 TEST(LeaseCore, HasNoRightBeforeARenewalIsAnswered) {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
-  (void)core.on_confirmed(b0);
+  (void)core.on_confirmed(1, b0);
   EXPECT_THAT(texts_of(core.on_registered(1, Registered::yes, b0 + 1s)),
               ElementsAre("renew 2 by 7000"));
   EXPECT_EQ(core.phase(), Phase::unproven);
@@ -133,7 +136,7 @@ TEST(LeaseCore, KillsWhatItWouldAdoptIfTheSessionIsEvicted) {
   LeaseCore core{terms, 1};
   (void)core.on_start(true, b0);
   EXPECT_THAT(texts_of(core.on_renewed(1, Renewed::evicted, b0 + 1s)),
-              ElementsAre("kill all by 6000", "evicted", "confirm"));
+              ElementsAre("kill all by 6000", "evicted", "confirm 1"));
 }
 
 TEST(LeaseCore, RenewsEverySixthOfTheTimeToLive) {
@@ -214,9 +217,9 @@ TEST(LeaseCore, TakesAnAnswerThatComesLateForWhatItIsWorth) {
 TEST(LeaseCore, KillsEverythingOnceItIsEvicted) {
   LeaseCore core = held_core();
   (void)core.on_time(b0 + 10s);
-  EXPECT_THAT(
-      texts_of(core.on_renewed(3, Renewed::evicted, b0 + 11s)),
-      ElementsAre("stop starting", "kill all by 16000", "evicted", "confirm"));
+  EXPECT_THAT(texts_of(core.on_renewed(3, Renewed::evicted, b0 + 11s)),
+              ElementsAre("stop starting", "kill all by 16000", "evicted",
+                          "confirm 2"));
   EXPECT_EQ(core.phase(), Phase::confirming);
   EXPECT_EQ(core.wake_at(), std::nullopt);
 }
@@ -226,15 +229,23 @@ TEST(LeaseCore, BeginsANewSessionOnlyWhenTheWardenConfirms) {
   (void)core.on_time(b0 + 10s);
   (void)core.on_renewed(3, Renewed::evicted, b0 + 11s);
   EXPECT_THAT(texts_of(core.on_time(b0 + 1h)), IsEmpty());
-  EXPECT_THAT(texts_of(core.on_confirmed(b0 + 1h)),
+  EXPECT_THAT(texts_of(core.on_confirmed(2, b0 + 1h)),
               ElementsAre("register 4 new"));
+}
+
+TEST(LeaseCore, IgnoresAWordOfTheWardenAboutAnEarlierSession) {
+  LeaseCore core = held_core();
+  (void)core.on_time(b0 + 10s);
+  (void)core.on_renewed(3, Renewed::evicted, b0 + 11s);
+  EXPECT_THAT(texts_of(core.on_confirmed(1, b0 + 12s)), IsEmpty());
+  EXPECT_EQ(core.phase(), Phase::confirming);
 }
 
 TEST(LeaseCore, IgnoresAnswersThatAreMeantForAnEarlierSession) {
   LeaseCore core = held_core();
   (void)run(core, b0 + 20s);
   (void)core.on_renewed(4, Renewed::evicted, b0 + 21s);
-  (void)core.on_confirmed(b0 + 22s);
+  (void)core.on_confirmed(2, b0 + 22s);
   (void)core.on_registered(5, Registered::yes, b0 + 22s);
   (void)core.on_renewed(6, Renewed::live, b0 + 22s);
   EXPECT_THAT(texts_of(core.on_renewed(3, Renewed::evicted, b0 + 23s)),
@@ -261,7 +272,7 @@ TEST(LeaseCore, TriesWithLongerPausesWhileTheStoreIsGone) {
 TEST(LeaseCore, RegistersAgainUnderTheSameIdUntilThereIsAnAnswer) {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
-  (void)core.on_confirmed(b0);
+  (void)core.on_confirmed(1, b0);
   const BootTime next = *core.wake_at();
   EXPECT_GE(next, b0 + 5s);
   EXPECT_LE(next, b0 + 10s);
@@ -273,7 +284,7 @@ TEST(LeaseCore, RegistersAgainUnderTheSameIdUntilThereIsAnAnswer) {
 TEST(LeaseCore, TakesAnotherIdIfThatOneWasEvictedMeanwhile) {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
-  (void)core.on_confirmed(b0);
+  (void)core.on_confirmed(1, b0);
   EXPECT_THAT(texts_of(core.on_registered(1, Registered::evicted, b0)),
               IsEmpty());
   EXPECT_THAT(texts_of(core.on_time(*core.wake_at())),
@@ -283,7 +294,7 @@ TEST(LeaseCore, TakesAnotherIdIfThatOneWasEvictedMeanwhile) {
 TEST(LeaseCore, IsOverIfTheStoreRefusesTheNode) {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
-  (void)core.on_confirmed(b0);
+  (void)core.on_confirmed(1, b0);
   EXPECT_THAT(texts_of(core.on_registered(1, Registered::refused, b0)),
               ElementsAre("quit refused"));
   EXPECT_EQ(core.phase(), Phase::over);
@@ -351,10 +362,10 @@ TEST(LeaseCore, IsOverAtOnceIfItDrainsBeforeItHasASession) {
   LeaseCore core{terms, 1};
   (void)core.on_start(false, b0);
   EXPECT_THAT(texts_of(core.on_drain(b0 + 10min, b0)), IsEmpty());
-  EXPECT_THAT(texts_of(core.on_confirmed(b0)), ElementsAre("quit retired"));
+  EXPECT_THAT(texts_of(core.on_confirmed(1, b0)), ElementsAre("quit retired"));
   LeaseCore other{terms, 1};
   (void)other.on_start(false, b0);
-  (void)other.on_confirmed(b0);
+  (void)other.on_confirmed(1, b0);
   EXPECT_THAT(texts_of(other.on_drain(b0 + 10min, b0)),
               ElementsAre("quit retired"));
 }
@@ -408,6 +419,7 @@ RC_GTEST_PROP(LeaseCoreProperty, NeverStartsWithoutARightNorRegistersUnasked,
   std::vector<std::uint64_t> open;
   std::optional<BootTime> right;  // By what was answered.
   bool may_start = false;
+  std::uint64_t confirm = 0;
   bool is_confirmed = false;
   bool is_over = false;
   std::uint64_t number = 0;
@@ -464,9 +476,11 @@ RC_GTEST_PROP(LeaseCoreProperty, NeverStartsWithoutARightNorRegistersUnasked,
                                          : random.next() % 5'000};
     switch (random.next() % 8) {
       case 0:
-        if (core.phase() == Phase::confirming)
-          is_confirmed = true;
-        obey(core.on_confirmed(now));
+        if (confirm > 0) {
+          const std::uint64_t which = confirm - random.next() % 2;
+          is_confirmed = is_confirmed || which == confirm;
+          obey(core.on_confirmed(which, now));
+        }
         break;
       case 1:
         obey(core.on_registered(

@@ -164,11 +164,11 @@ class LeaseWorld {
     for (const auto& action : actions)
       std::visit(
           Overload{
-              [&](const LeaseCore::Confirm&) {
+              [&](const LeaseCore::Confirm& a) {
                 // Once all is gone.
-                at(when(n, node.gone_by), [this, n] {
-                  on_node(n, [this, n] {
-                    obey(n, nodes_[n]->lease.on_confirmed(clock(n)));
+                at(when(n, node.gone_by), [this, n, a] {
+                  on_node(n, [this, n, a] {
+                    obey(n, nodes_[n]->lease.on_confirmed(a.number, clock(n)));
                   });
                 });
               },

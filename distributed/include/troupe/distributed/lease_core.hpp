@@ -57,8 +57,11 @@ class LeaseCore {
  public:
   // What the shell has to do, in this order.
 
-  /// Call on_confirmed() once no command of any session of this host is alive.
-  struct Confirm {};
+  /// Call on_confirmed(number) once no command of any session of this host is
+  /// alive.
+  struct Confirm {
+    std::uint64_t number = 0;
+  };
   /// Register a session, under a new random id or, to repeat what was not
   /// answered, under that of before; on_registered(number) tells the answer.
   struct Register {
@@ -130,7 +133,7 @@ class LeaseCore {
   /// still has commands of it: it is renewed instead of replaced.
   Actions on_start(bool adopts, BootTime now);
 
-  Actions on_confirmed(BootTime now);
+  Actions on_confirmed(std::uint64_t number, BootTime now);
   Actions on_registered(std::uint64_t number, Registered answer, BootTime now);
   Actions on_renewed(std::uint64_t number, Renewed answer, BootTime now);
   Actions on_retired(BootTime now);
@@ -180,6 +183,7 @@ class LeaseCore {
   LeaseTerms terms_;
   Random random_;
   LeasePhase phase_ = LeasePhase::confirming;
+  std::uint64_t confirms_ = 0;  ///< How often the warden was asked.
   std::uint64_t last_number_ = 0;
   std::uint64_t session_from_ = 1;  ///< The first number of this session.
   std::map<std::uint64_t, BootTime> sent_;  ///< Renewals, the last few.
