@@ -1,9 +1,11 @@
 // What the inner loops cost: permits of mailboxes, a supervisor that restarts a
-// child, frames between troupe and its warden. For the steps of a workflow see
-// plan_bench.cpp, for batches of the store store_bench.cpp.
+// child, frames between troupe and its warden, the ring of a cluster. For the
+// steps of a workflow see plan_bench.cpp, for batches of the store
+// store_bench.cpp.
 #include "wire.hpp"
 
 #include <troupe/base/assert.hpp>
+#include <troupe/distributed/ring.hpp>
 #include <troupe/flow_control/budget.hpp>
 #include <troupe/supervisor/supervisor.hpp>
 
@@ -15,6 +17,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace {
 
@@ -112,6 +115,55 @@ void encode_the_start_of_a_command(benchmark::State& state) {
   }
 }
 BENCHMARK(encode_the_start_of_a_command);
+
+/// So many nodes, and their parameters for so many shards.
+std::vector<distributed::RingNode> ring_nodes(std::int64_t count) {
+  std::vector<distributed::RingNode> nodes(static_cast<std::size_t>(count));
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    nodes[n].node.bytes[14] = static_cast<std::uint8_t>(n / 256);
+    nodes[n].node.bytes[15] = static_cast<std::uint8_t>(n % 256);
+  }
+  return nodes;
+}
+
+distributed::RingParameters ring_parameters(std::int64_t nodes,
+                                            std::int64_t shards) {
+  return {.virtual_nodes = distributed::virtual_nodes_for(
+              static_cast<std::size_t>(nodes), 128),
+          .shards = static_cast<std::uint32_t>(shards)};
+}
+
+void build_a_ring(benchmark::State& state) {
+  const auto nodes = ring_nodes(state.range(0));
+  const auto parameters = ring_parameters(state.range(0), state.range(1));
+  for (auto _ : state) {
+    const distributed::Ring ring{nodes, parameters};
+    benchmark::DoNotOptimize(ring.owner(0));
+  }
+}
+BENCHMARK(build_a_ring)
+    ->Args({10, 4096})
+    ->Args({1000, 16'384})
+    ->Unit(benchmark::kMillisecond);
+
+void find_the_owner_of_a_key(benchmark::State& state) {
+  const auto parameters = ring_parameters(1000, 16'384);
+  const distributed::Ring ring{ring_nodes(1000), parameters};
+  std::string key = "job 1000000";
+  for (auto _ : state) {
+    ++key[key.size() - 1];
+    benchmark::DoNotOptimize(
+        ring.owner(distributed::shard_of(key, parameters)));
+  }
+}
+BENCHMARK(find_the_owner_of_a_key);
+
+void name_sixteen_nodes_clockwise(benchmark::State& state) {
+  const distributed::Ring ring{ring_nodes(1000), ring_parameters(1000, 16'384)};
+  for (auto _ : state)
+    benchmark::DoNotOptimize(ring.clockwise("watch", 16));
+}
+BENCHMARK(name_sixteen_nodes_clockwise);
 
 }  // namespace
 
