@@ -13,8 +13,8 @@ constexpr std::size_t limit_part = 10;  ///< Nodes / limit_part per period.
 
 }  // namespace
 
-EvictionCore::EvictionCore(Config config)
-    : config_{std::move(config)}, random_{config_.seed} {
+EvictionCore::EvictionCore(const Config& config)
+    : config_{config}, random_{config_.seed} {
   TROUPE_ASSERT(check(config_.terms).has_value());
   TROUPE_ASSERT(config_.watchers >= 1);
 }
@@ -97,7 +97,7 @@ void EvictionCore::note(const std::vector<SessionRow>& rows, BootTime now) {
       session.first = before->second.first.value_or(now);
       session.turn = before->second.turn;
     }
-    sessions.emplace(row.session, std::move(session));
+    sessions.emplace(row.session, session);
   }
   // Nodes that leave drain first, and those that start again are there: what
   // is neither has been evicted by somebody.

@@ -122,6 +122,8 @@ void Ring::place_nodes() {
 }
 
 void Ring::limit_loads() {
+  if (nodes_.empty())
+    return;
   std::uint64_t total = 0;
   for (const RingNode& node : nodes_)
     total += node.weight;
@@ -129,6 +131,7 @@ void Ring::limit_loads() {
   const std::uint64_t all =
       std::uint64_t{parameters_.load_numerator} * parameters_.shards;
   const std::uint64_t parts = parameters_.load_denominator * total;
+  TROUPE_ASSERT(parts > 0);
   for (const RingNode& node : nodes_) {
     const std::uint64_t limit = (all * node.weight + parts - 1) / parts;
     limits_.push_back(static_cast<std::uint32_t>(

@@ -1,5 +1,6 @@
 #include <troupe/distributed/stable_hash.hpp>
 
+// NOLINTNEXTLINE(readability-identifier-naming): what xxhash.h asks for.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

@@ -174,7 +174,7 @@ RC_GTEST_PROP(ViewCoreProperty, AgreesOnAllWithOneViewASecond, ()) {
     cores.push_back(ViewCore{{.self = node_id(n)}});
     nodes.push_back(active(n));
   }
-  View stored;
+  View stored{.ring = {.shards = 16}};
   TimePoint stored_at{};
   const auto step = [&](ViewCore& core, TimePoint now, bool loses) {
     const auto proposal = core.on_time(now);

@@ -83,7 +83,7 @@ class EvictionCore {
     std::size_t watchers = 16;  ///< How many nodes watch; at least 1.
   };
 
-  explicit EvictionCore(Config config);
+  explicit EvictionCore(const Config& config);
 
   /// Whether this node has the right to run commands: only then it reads and
   /// evicts. It has none at first.
