@@ -76,22 +76,24 @@ class One:
             "troupe map --line-buffer, into a file": (live, True),
         }
         if self.parallel:
-            works["GNU parallel"] = ([self.parallel, "--will-cite", self.pour,
-                                      ":::", size], False)
+            words = [self.parallel, "--will-cite", self.pour, ":::", size]
+            works["GNU parallel"] = (words, False)
+            works["GNU parallel, into a file"] = (words, True)
         rivals = {name: lambda work=work: self.measure(*work)
                   for name, work in works.items()}
         rivals["troupe node"] = self.by_node
         return rivals
 
 
-# What each of ours should reach 0.8 of.
+# What each of ours should reach 0.8 of: who does the same. What is printed in one
+# piece, or kept and can be followed, has been copied into a file before.
 BEST = {
     "troupe exec, into a file": "straight into a file",
-    "troupe map": "raw, dropped",
-    "troupe map, into a file": "raw, copied to a file",
+    "troupe map": "raw, copied to a file",
+    "troupe map, into a file": "GNU parallel, into a file",
     "troupe map --line-buffer": "raw, dropped",
     "troupe map --line-buffer, into a file": "raw, copied to a file",
-    "troupe node": "straight into a file",
+    "troupe node": "raw, copied to a file",
 }
 
 
@@ -103,10 +105,12 @@ def by_size(results, options, folder, node):
                    "CPU s per GB"],
                   [[name, median(of, "rate"), spread(of, "rate"),
                     BEST.get(name, "-"),
-                    ratio(of, samples[BEST[name]], "rate") if name in BEST
-                    else None, median(of, "cpu")]
+                    ratio(of, samples[BEST[name]], "rate")
+                    if BEST.get(name) in samples else None, median(of, "cpu")]
                    for name, of in samples.items()])
     for name, best in BEST.items():
+        if best not in samples:
+            continue
         results.goal(f"{name} / {best}",
                      ratio(samples[name], samples[best], "rate"), ">=", 0.8)
 
