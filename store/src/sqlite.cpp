@@ -5,6 +5,8 @@
 namespace troupe::store {
 namespace {
 
+constexpr int pages_given_back = 1000;  ///< At a time; 4 MB.
+
 Errc code_of(int result) {
   switch (result & 0xff) {
     case SQLITE_FULL:
@@ -39,7 +41,7 @@ void check_result(sqlite3* database, int result) {
 
 }  // namespace
 
-Statement::Statement(sqlite3* database, std::string_view sql)
+SqliteStatement::SqliteStatement(sqlite3* database, std::string_view sql)
     : database_{database} {
   sqlite3_stmt* statement = nullptr;
   check_result(database, sqlite3_prepare_v3(
@@ -48,7 +50,7 @@ Statement::Statement(sqlite3* database, std::string_view sql)
   statement_.reset(statement);
 }
 
-bool Statement::step() {
+bool SqliteStatement::step() {
   const int result = sqlite3_step(statement_.get());
   if (result == SQLITE_ROW)
     return true;
@@ -60,7 +62,7 @@ bool Statement::step() {
   fail(database_);
 }
 
-std::string Statement::bytes(int column) const {
+std::string SqliteStatement::bytes(int column) const {
   const auto* const data =
       static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
   const int size = sqlite3_column_bytes(statement_.get(), column);
@@ -68,23 +70,35 @@ std::string Statement::bytes(int column) const {
                          : std::string{data, static_cast<std::size_t>(size)};
 }
 
-void Statement::bind_bytes(int index, std::string_view value,
-                           sqlite3_destructor_type lifetime) {
-  // A null pointer would be NULL.
-  check_result(database_, sqlite3_bind_blob64(statement_.get(), index,
-                                              value.empty() ? "" : value.data(),
-                                              value.size(), lifetime));
+void SqliteStatement::bind_all(std::span<const SqlValue> values,
+                               sqlite3_destructor_type lifetime) {
+  sqlite3_reset(statement_.get());
+  int index = 0;
+  for (const SqlValue& value : values) {
+    int result = SQLITE_MISUSE;
+    switch (value.kind) {
+      case SqlValue::Kind::null:
+        result = sqlite3_bind_null(statement_.get(), ++index);
+        break;
+      case SqlValue::Kind::number:
+        result = sqlite3_bind_int64(statement_.get(), ++index, value.number);
+        break;
+      case SqlValue::Kind::bytes:
+        // A null pointer would be NULL.
+        result = sqlite3_bind_blob64(statement_.get(), ++index,
+                                     value.size == 0 ? "" : value.data,
+                                     value.size, lifetime);
+        break;
+      case SqlValue::Kind::numbers:
+      case SqlValue::Kind::maybe_numbers:
+      case SqlValue::Kind::texts:
+        break;
+    }
+    check_result(database_, result);
+  }
 }
 
-void Statement::bind_number(int index, std::int64_t value) {
-  check_result(database_, sqlite3_bind_int64(statement_.get(), index, value));
-}
-
-void Statement::bind_null(int index) {
-  check_result(database_, sqlite3_bind_null(statement_.get(), index));
-}
-
-Database::Database(const std::string& path) {
+SqliteDatabase::SqliteDatabase(const std::string& path) {
   sqlite3* database = nullptr;
   const int result = sqlite3_open_v2(
       path.c_str(), &database,
@@ -96,19 +110,46 @@ Database::Database(const std::string& path) {
   sqlite3_extended_result_codes(database, 1);
 }
 
-void Database::execute(const char* sql) {
+void SqliteDatabase::execute(const char* sql) {
   check_result(database_.get(),
                sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr));
 }
 
-std::int64_t Database::number(std::string_view sql) {
-  Statement statement = prepare(sql);
-  return statement.step() ? statement.number(0) : 0;
+std::unique_ptr<SqlStatement> SqliteDatabase::prepare(std::string_view sql) {
+  return std::make_unique<SqliteStatement>(database_.get(), sql);
 }
 
-std::string Database::text(std::string_view sql) {
-  Statement statement = prepare(sql);
-  return statement.step() ? statement.bytes(0) : "";
+std::int64_t SqliteDatabase::added(SqlStatement& insert) {
+  while (insert.step()) {
+  }
+  return sqlite3_last_insert_rowid(database_.get());
+}
+
+void SqliteDatabase::roll_back() {
+  // Some errors make SQLite roll back by itself.
+  if (sqlite3_get_autocommit(database_.get()) == 0)
+    sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+void SqliteDatabase::give_back_space() {
+  execute(
+      fmt::format("PRAGMA incremental_vacuum({})", pages_given_back).c_str());
+}
+
+void SqliteDatabase::run(Prepared& statement, const char* sql) {
+  if (!statement)
+    statement = prepare(sql);
+  statement->run();
+}
+
+std::int64_t SqliteDatabase::number(std::string_view sql) {
+  const auto statement = prepare(sql);
+  return statement->step() ? statement->number(0) : 0;
+}
+
+std::string SqliteDatabase::text(std::string_view sql) {
+  const auto statement = prepare(sql);
+  return statement->step() ? statement->bytes(0) : "";
 }
 
 }  // namespace troupe::store

@@ -1,52 +1,29 @@
 #pragma once
 
-/// SQLite's C interface with owners. What it refuses is thrown as an Error,
-/// since every statement may fail; SqliteStore catches that at its border.
-#include <troupe/base/error.hpp>
+/// SQLite's C interface with owners.
+#include "sql.hpp"
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <sqlite3.h>
 #include <string>
 #include <string_view>
-#include <type_traits>
 
 namespace troupe::store {
 
-/// A prepared statement; lives as long as its database at most.
-class Statement {
+class SqliteStatement final : public SqlStatement {
  public:
-  Statement(sqlite3* database, std::string_view sql);
+  SqliteStatement(sqlite3* database, std::string_view sql);
 
-  /// Forgets the run before and sets ?1, ?2, ..
-  template <class... Values>
-  Statement& bind(const Values&... values) {
-    return bind_all(SQLITE_TRANSIENT, values...);
-  }
-  /// Gives up rows that were not read: until then the look at the database
-  /// goes on.
-  void reset() { sqlite3_reset(statement_.get()); }
-  /// Goes to the next row; false if there is none.
-  bool step();
-  /// For statements without rows.
-  void run() {
-    while (step()) {
-    }
-  }
-  template <class... Values>
-  void run(const Values&... values) {
-    // They stay for as long as it runs, and need not be copied.
-    bind_all(SQLITE_STATIC, values...).run();
-  }
-
-  [[nodiscard]] std::int64_t number(int column) const {
+  bool step() override;
+  void reset() override { sqlite3_reset(statement_.get()); }
+  [[nodiscard]] std::int64_t number(int column) const override {
     return sqlite3_column_int64(statement_.get(), column);
   }
-  [[nodiscard]] bool is_null(int column) const {
+  [[nodiscard]] bool is_null(int column) const override {
     return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
   }
-  [[nodiscard]] std::string bytes(int column) const;
+  [[nodiscard]] std::string bytes(int column) const override;
 
  private:
   struct Finalize {
@@ -55,64 +32,64 @@ class Statement {
     }
   };
 
-  template <class... Values>
-  Statement& bind_all([[maybe_unused]] sqlite3_destructor_type lifetime,
-                      const Values&... values) {
-    sqlite3_reset(statement_.get());
-    int index = 0;
-    (bind_one(++index, values, lifetime), ...);
-    return *this;
+  void begin(std::span<const SqlValue> values) override {
+    bind_all(values, SQLITE_TRANSIENT);
   }
-  template <class T>
-  void bind_one(int index, const T& value,
-                [[maybe_unused]] sqlite3_destructor_type lifetime) {
-    if constexpr (std::is_convertible_v<const T&, std::string_view>)
-      bind_bytes(index, value, lifetime);
-    else
-      bind_number(index, static_cast<std::int64_t>(value));
+  void run_all(std::span<const SqlValue> values) override {
+    // They stay for as long as it runs, and need not be copied.
+    bind_all(values, SQLITE_STATIC);
+    while (step()) {
+    }
   }
-  template <class T>
-  void bind_one(int index, const std::optional<T>& value,
-                sqlite3_destructor_type lifetime) {
-    if (value)
-      bind_one(index, *value, lifetime);
-    else
-      bind_null(index);
-  }
-  void bind_bytes(int index, std::string_view value,
-                  sqlite3_destructor_type lifetime);
-  void bind_number(int index, std::int64_t value);
-  void bind_null(int index);
+  void bind_all(std::span<const SqlValue> values,
+                sqlite3_destructor_type lifetime);
 
   sqlite3* database_;
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
 /// A database file that nobody else has open.
-class Database {
+class SqliteDatabase final : public SqlDatabase {
  public:
-  explicit Database(const std::string& path);
+  explicit SqliteDatabase(const std::string& path);
 
   void execute(const char* sql);
-  [[nodiscard]] Statement prepare(std::string_view sql) {
-    return {database_.get(), sql};
-  }
   /// The one number of the one row of `sql`.
   [[nodiscard]] std::int64_t number(std::string_view sql);
   [[nodiscard]] std::string text(std::string_view sql);
-  /// Rows that the last statement has changed.
-  [[nodiscard]] std::int64_t changes() const {
+
+  [[nodiscard]] bool works_in_sets() const override { return false; }
+  [[nodiscard]] std::unique_ptr<SqlStatement> prepare(
+      std::string_view sql) override;
+  [[nodiscard]] std::unique_ptr<SqlStatement> prepare_insert(
+      std::string_view sql) override {
+    return prepare(sql);
+  }
+  [[nodiscard]] std::int64_t added(SqlStatement& insert) override;
+  [[nodiscard]] std::int64_t changes() override {
     return sqlite3_changes64(database_.get());
   }
-  [[nodiscard]] std::int64_t last_row() const {
-    return sqlite3_last_insert_rowid(database_.get());
-  }
+  void begin() override { run(begin_, "BEGIN IMMEDIATE"); }
+  void commit() override { run(commit_, "COMMIT"); }
+  void roll_back() override;
+  void begin_part() override { run(begin_part_, "SAVEPOINT call"); }
+  void end_part() override { run(end_part_, "RELEASE call"); }
+  void roll_back_part() override { execute("ROLLBACK TO call; RELEASE call"); }
+  void give_back_space() override;
 
  private:
   struct Close {
     void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
   };
+  using Prepared = std::unique_ptr<SqlStatement>;
+
+  void run(Prepared& statement, const char* sql);
+
   std::unique_ptr<sqlite3, Close> database_;
+  Prepared begin_;
+  Prepared commit_;
+  Prepared begin_part_;
+  Prepared end_part_;
 };
 
 }  // namespace troupe::store

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <troupe/store/store.hpp>
+#include <troupe/store/sql_store.hpp>
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -10,7 +9,7 @@ namespace troupe::store {
 
 /// The store in a SQLite file: write-ahead log, every commit synced to the disk
 /// before the call returns. The file belongs to this process alone.
-class SqliteStore : public Store {
+class SqliteStore final : public SqlStore {
  public:
   /// Opens or makes the file and checks it as a whole, which takes about a
   /// second per GiB. An older schema is brought up to date. Blocks.
@@ -21,91 +20,8 @@ class SqliteStore : public Store {
   [[nodiscard]] static Result<std::unique_ptr<SqliteStore>> open(
       const std::string& path);
 
-  ~SqliteStore() override;
-  SqliteStore(const SqliteStore&) = delete;
-  SqliteStore& operator=(const SqliteStore&) = delete;
-
-  /// Whether open() has made it.
-  [[nodiscard]] bool is_new() const { return is_new_; }
-
-  /// Runs the calls that `work` makes as one transaction: one sync for all of
-  /// them. A call that fails takes back what it did itself and nothing else.
-  /// Not to be nested.
-  ///
-  /// Errors: of the commit. Then none of the calls has happened, whatever they
-  /// answered.
-  [[nodiscard]] Result<void> batch(const std::function<void()>& work);
-
-  /// Deletes up to `rows` rows of what was forgotten, and gives space that is
-  /// free back to the disk. Whether there is more to do.
-  ///
-  /// Errors: as every call.
-  [[nodiscard]] Result<bool> tidy(std::uint32_t rows);
-
-  Result<Submitted> open_job(const NewJob& job, WallTime now) override;
-  Result<std::optional<Submitted>> known(
-      const std::string& request_id) override;
-  Result<void> append(JobId job, std::uint64_t chunk,
-                      std::span<const std::string> arguments) override;
-  Result<void> append_range(JobId job, std::uint64_t chunk,
-                            std::uint64_t count) override;
-  Result<void> seal(JobId job, WallTime now) override;
-  Result<void> open_session(const SessionId& session) override;
-  Result<SessionEnd> end_session(const SessionId& session,
-                                 WallTime now) override;
-  Result<std::vector<Claim>> claim(const SessionId& session,
-                                   const QueueId& queue,
-                                   std::uint32_t limit) override;
-  Result<std::vector<bool>> start(
-      const SessionId& session, std::span<const AttemptRef> attempts) override;
-  Result<std::vector<Recorded>> complete(
-      const SessionId& session, std::span<const Completion> completions,
-      WallTime now) override;
-  Result<void> release(const SessionId& session,
-                       std::span<const AttemptRef> attempts) override;
-  Result<std::vector<Claim>> claimed_by(const SessionId& session) override;
-  Result<std::vector<SessionId>> open_sessions() override;
-  Result<std::uint64_t> wake(WallTime now, std::uint32_t limit) override;
-  Result<std::optional<WallTime>> next_wake() override;
-  Result<std::vector<AttemptRef>> cancel(JobId job, WallTime now) override;
-  Result<void> hold(JobId job, bool is_held) override;
-  Result<void> edit(JobId job, const JobEdit& edit, WallTime now) override;
-  Result<std::uint64_t> retry(JobId job, Retry which) override;
-  Result<void> forget(JobId job) override;
-  Result<void> set_group(const Group& group) override;
-  Result<void> remove_group(const std::string& name) override;
-  Result<SubmittedRun> open_run(const NewRun& run, WallTime now) override;
-  Result<bool> add_event(RunId run, const RunEvent& event, RunState state,
-                         const RunCounts& counts) override;
-  Result<std::vector<JobId>> forget_run(RunId run) override;
-  Result<RunInfo> run(RunId run) override;
-  Result<std::vector<RunInfo>> runs(const RunFilter& filter,
-                                    std::uint32_t limit) override;
-  Result<std::vector<RunEvent>> events(RunId run, std::uint64_t from,
-                                       std::uint32_t limit) override;
-  Result<std::vector<RunInfo>> oldest_ended_runs(std::uint32_t limit) override;
-  Result<std::uint64_t> count_ended_runs() override;
-  Result<JobInfo> job(JobId job) override;
-  Result<std::vector<JobInfo>> jobs(const JobFilter& filter,
-                                    std::uint32_t limit) override;
-  Result<std::vector<TaskResult>> results(JobId job, std::uint64_t from,
-                                          std::uint32_t limit) override;
-  Result<std::vector<std::uint64_t>> tried(JobId job, std::uint64_t from,
-                                           std::uint32_t limit) override;
-  Result<TaskInfo> task(const TaskRef& task) override;
-  Result<std::vector<TaskResult>> attempts(const TaskRef& task) override;
-  Result<std::optional<WallTime>> next_due(JobId job) override;
-  Result<std::vector<GroupInfo>> groups() override;
-  Result<std::vector<QueueHead>> queues() override;
-  Result<std::vector<JobId>> oldest_ended(JobSet set,
-                                          std::uint32_t limit) override;
-  Result<std::uint64_t> count_ended() override;
-
  private:
-  class Tables;
-  SqliteStore(std::unique_ptr<Tables> tables, bool is_new);
-  std::unique_ptr<Tables> tables_;
-  bool is_new_;
+  using SqlStore::SqlStore;
 };
 
 }  // namespace troupe::store

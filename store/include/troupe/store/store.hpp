@@ -7,6 +7,7 @@
 ///
 ///   job.hpp           jobs, tasks, attempts, results: the words
 ///   store.hpp         Store: all that can be done with them
+///   sql_store.hpp     in tables, by statements
 ///   sqlite_store.hpp  in a file
 ///   model_store.hpp   in memory, as plainly as possible: what Store means
 ///

@@ -1,0 +1,1700 @@
+#include "sql.hpp"
+
+#include <troupe/store/sql_store.hpp>
+
+#include <algorithm>
+#include <deque>
+#include <fmt/format.h>
+#include <map>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+namespace troupe::store {
+namespace {
+
+std::int64_t to_stored(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             time.time_since_epoch())
+      .count();
+}
+
+WallTime from_stored(std::int64_t nanoseconds) {
+  return WallTime{std::chrono::nanoseconds{nanoseconds}};
+}
+
+std::optional<std::int64_t> to_stored(const std::optional<WallTime>& time) {
+  if (!time)
+    return std::nullopt;
+  return to_stored(*time);
+}
+
+[[noreturn]] void refuse(Errc code, std::string what) {
+  throw Error{code, std::move(what)};
+}
+
+std::int64_t to_stored(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+}
+
+void require(Result<void> checked) {
+  if (!checked)
+    throw std::move(checked.error());
+}
+
+/// What changes of a job.
+struct Row {
+  JobId id;
+  QueueId queue;
+  std::int64_t priority = 0;
+  Delivery delivery = Delivery::at_least_once;
+  WallTime not_before;
+  std::optional<WallTime> ended;
+  std::uint64_t chunks = 0;
+  std::uint64_t next = 0;   ///< The first task that was never claimed.
+  std::uint64_t again = 0;  ///< Rows of `again`.
+  std::uint64_t needs_left = 0;
+  bool sealed = false;
+  bool due = false;
+  bool held = false;
+  bool cancelled = false;
+  bool doomed = false;  ///< A need has not ended as it should.
+  JobCounts counts;
+  /// Tasks from `rest_from` on have ended without a row of their own.
+  std::optional<Outcome> rest_outcome;
+  std::uint64_t rest_from = 0;
+  WallTime rest_at;
+  RunId run;
+  GroupCounts in_group;  ///< What its group counts of it.
+
+  [[nodiscard]] bool may_be_claimed() const {
+    return sealed && !ended && due && !held && needs_left == 0 &&
+           (again > 0 || next < counts.tasks);
+  }
+  [[nodiscard]] GroupCounts for_group() const {
+    if (ended)
+      return {};
+    return {1, counts.waiting, counts.retrying, counts.running};
+  }
+  [[nodiscard]] JobState state() const {
+    if (!sealed)
+      return JobState::open;
+    if (ended)
+      return state_of_ended(counts);
+    if (counts.running + counts.retrying > 0)
+      return JobState::running;
+    if (held)
+      return JobState::held;
+    if (needs_left > 0)
+      return JobState::blocked;
+    return due ? JobState::queued : JobState::delayed;
+  }
+  std::uint64_t& count_of(Outcome outcome) {
+    switch (outcome) {
+      case Outcome::success:
+        return counts.success;
+      case Outcome::failed:
+        return counts.failed;
+      case Outcome::timed_out:
+        return counts.timed_out;
+      case Outcome::cancelled:
+        return counts.cancelled;
+      case Outcome::lost:
+        return counts.lost;
+      case Outcome::skipped:
+        return counts.skipped;
+    }
+    return counts.failed;
+  }
+};
+
+constexpr std::string_view row_columns =
+    "id, grp, resources, priority, delivery, not_before, ended, tasks, chunks, "
+    "next, "
+    "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
+    "n_retrying, n_running, n_success, n_failed, n_timed_out, n_cancelled, "
+    "n_lost, n_skipped, rest_outcome, rest_from, rest_at, run";
+
+Row read_row(const SqlStatement& s) {
+  int column = 0;
+  const auto number = [&] { return s.number(column++); };
+  const auto count = [&] { return static_cast<std::uint64_t>(number()); };
+  Row row;
+  row.id = JobId{count()};
+  row.queue.group = s.bytes(column++);
+  row.queue.resources = s.bytes(column++);
+  row.priority = number();
+  row.delivery = static_cast<Delivery>(number());
+  row.not_before = from_stored(number());
+  if (!s.is_null(column))
+    row.ended = from_stored(s.number(column));
+  ++column;
+  row.counts.tasks = count();
+  row.chunks = count();
+  row.next = count();
+  row.again = count();
+  row.needs_left = count();
+  row.sealed = number() != 0;
+  row.due = number() != 0;
+  row.held = number() != 0;
+  row.cancelled = number() != 0;
+  row.doomed = number() != 0;
+  row.counts.waiting = count();
+  row.counts.retrying = count();
+  row.counts.running = count();
+  row.counts.success = count();
+  row.counts.failed = count();
+  row.counts.timed_out = count();
+  row.counts.cancelled = count();
+  row.counts.lost = count();
+  row.counts.skipped = count();
+  if (!s.is_null(column))
+    row.rest_outcome = static_cast<Outcome>(s.number(column));
+  ++column;
+  row.rest_from = count();
+  row.rest_at = from_stored(number());
+  row.run = RunId{count()};
+  row.in_group = row.for_group();
+  return row;
+}
+
+std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
+  if (!outcome)
+    return std::nullopt;
+  return static_cast<std::int64_t>(*outcome);
+}
+
+}  // namespace
+
+/// The operations, without transactions. What fails is thrown.
+class SqlStore::Tables {
+ public:
+  explicit Tables(std::unique_ptr<SqlDatabase> database)
+      : database_{std::move(database)}, in_sets_{database_->works_in_sets()} {}
+
+  /// One call: all of it or nothing.
+  template <class F>
+  auto act(F work) -> Result<decltype(work())> {
+    database_->begin_call();
+    for (;;) {
+      try {
+        if (in_batch_)
+          database_->begin_part();
+        else
+          database_->begin();
+        if constexpr (std::is_void_v<decltype(work())>) {
+          work();
+          end();
+          return {};
+        } else {
+          auto value = work();
+          end();
+          return value;
+        }
+      } catch (Error& error) {
+        take_back(error);
+        if (in_batch_ || !database_->try_again())
+          return tl::unexpected(std::move(error));
+      }
+    }
+  }
+
+  /// One look, which changes nothing.
+  template <class F>
+  auto look(F work) -> Result<decltype(work())> {
+    database_->begin_call();
+    for (;;) {
+      try {
+        if (!in_batch_)
+          database_->begin_look();
+        auto value = work();
+        let_go();
+        if (!in_batch_)
+          database_->end_look();
+        return value;
+      } catch (Error& error) {
+        let_go();
+        if (!in_batch_)
+          database_->end_look();
+        if (in_batch_ || !database_->try_again())
+          return tl::unexpected(std::move(error));
+      }
+    }
+  }
+
+  Result<void> batch(const std::function<void()>& work) {
+    database_->begin_call();
+    for (;;) {
+      try {
+        database_->begin();
+        database_->settle();
+        break;
+      } catch (Error& error) {
+        database_->roll_back();
+        if (!database_->try_again())
+          return tl::unexpected(std::move(error));
+      }
+    }
+    in_batch_ = true;
+    work();
+    in_batch_ = false;
+    try {
+      if (auto lost = std::exchange(lost_, std::nullopt))
+        throw std::move(*lost);
+      database_->begin_call();
+      database_->commit();
+      return {};
+    } catch (Error& error) {
+      take_back(error);
+      return tl::unexpected(std::move(error));
+    }
+  }
+
+  Result<void> give_back_space() {
+    try {
+      database_->give_back_space();
+      return {};
+    } catch (Error& error) {
+      return tl::unexpected(std::move(error));
+    }
+  }
+
+  // -- Submitting ------------------------------------------------------------
+
+  Submitted open_job(const NewJob& job, WallTime now) {
+    require(check(job));
+    if (const auto there = known(job.request_id))
+      return *there;
+    require_group(job.group);
+    if (job.run)
+      require_run(job.run);
+    std::uint64_t needs_left = 0;
+    bool doomed = false;
+    std::vector<bool> open;
+    for (const Need& need : job.needs) {
+      const Row& needed = row(need.job);
+      open.push_back(!needed.ended);
+      if (!needed.ended)
+        ++needs_left;
+      else
+        doomed = doomed || !satisfies(needed.state(), need.when);
+    }
+    const auto id = insert(
+        "INSERT INTO job(request_id, name, grp, resources, priority, "
+        "delivery, spec, not_before, submitted, tasks, chunks, next, again, "
+        "needs_left, "
+        "sealed, due, held, cancelled, doomed, n_waiting, n_retrying, "
+        "n_running, n_success, n_failed, n_timed_out, n_cancelled, n_lost, "
+        "n_skipped, rest_from, rest_at, run) VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
+        "?7, ?8, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, ?11, 0, 0, 0, 0, 0, 0, 0, 0, "
+        "0, 0, 0, ?12)",
+        job.request_id, job.name, job.group, job.resources,
+        static_cast<int>(job.priority), static_cast<int>(job.delivery),
+        job.spec, to_stored(job.not_before), to_stored(now), needs_left, doomed,
+        job.run.value);
+    count_in(job.group, {.jobs = 1}, {});
+    for (std::size_t i = 0; i < job.needs.size(); ++i)
+      sql("INSERT INTO need VALUES(?1, ?2, ?3, ?4, ?5)")
+          .run(id, i, job.needs[i].job.value,
+               static_cast<int>(job.needs[i].when), static_cast<bool>(open[i]));
+    const JobId added{static_cast<std::uint64_t>(id)};
+    add_tags(added, job.tags);
+    return {added, true, false};
+  }
+
+  std::optional<Submitted> known(const std::string& request_id) {
+    auto& find = sql("SELECT id, sealed FROM job WHERE request_id=?1");
+    if (!find.bind(request_id).step())
+      return std::nullopt;
+    return Submitted{JobId{static_cast<std::uint64_t>(find.number(0))}, false,
+                     find.number(1) != 0};
+  }
+
+  /// Whether the tasks of this chunk are still to be added.
+  bool begin_chunk(JobId job, std::uint64_t chunk, std::uint64_t count) {
+    Row& changed = row(job);
+    if (chunk < changed.chunks)
+      return false;
+    if (chunk > changed.chunks)
+      refuse(Errc::invalid_argument, "a chunk before it is missing");
+    if (changed.sealed)
+      refuse(Errc::invalid_argument, "the job is sealed");
+    if (count > most_tasks || changed.counts.tasks + count > most_tasks)
+      refuse(Errc::invalid_argument, "too many tasks");
+    ++changed.chunks;
+    changed.counts.tasks += count;
+    changed.counts.waiting += count;
+    return true;
+  }
+
+  void append(JobId job, std::uint64_t chunk,
+              std::span<const std::string> arguments) {
+    if (!begin_chunk(job, chunk, arguments.size()))
+      return;
+    std::uint64_t index = row(job).counts.tasks - arguments.size();
+    auto& insert = sql("INSERT INTO argument VALUES(?1, ?2, ?3)");
+    for (const std::string& argument : arguments) {
+      if (!argument.empty())
+        insert.run(job.value, index, argument);
+      ++index;
+    }
+  }
+
+  void seal(JobId job, WallTime now) {
+    Row& sealed = row(job);
+    if (std::exchange(sealed.sealed, true))
+      return;
+    sealed.due = sealed.not_before <= now;
+    if (!sealed.due)
+      add_timer(sealed.not_before, {{job, 0}, 0}, /*is_job=*/true, "");
+    if (sealed.cancelled)
+      end_waiting(sealed, Outcome::cancelled, now);
+    else if (sealed.doomed)
+      end_waiting(sealed, Outcome::skipped, now);
+    end_if_done(job, now);
+  }
+
+  // -- Working ---------------------------------------------------------------
+
+  void open_session(const SessionId& session) {
+    require(check(session));
+    auto& known = sql("SELECT open FROM session WHERE id=?1");
+    if (known.bind(session.value).step()) {
+      if (known.number(0) == 0)
+        refuse(Errc::already_exists, "the session has ended");
+      return;
+    }
+    sql("INSERT INTO session VALUES(?1, 1)").run(session.value);
+  }
+
+  SessionEnd end_session(const SessionId& session, WallTime now) {
+    require(check(session));
+    sql("INSERT INTO session VALUES(?1, 0) ON CONFLICT(id) DO UPDATE SET "
+        "open=0")
+        .run(session.value);
+    struct Held {
+      AttemptRef attempt;
+      bool started;
+    };
+    std::vector<Held> held;
+    auto& find =
+        sql("SELECT job, idx, attempt, started FROM running WHERE session=?1 "
+            "ORDER BY job, idx");
+    find.bind(session.value);
+    while (find.step())
+      held.push_back({read_attempt(find), find.number(3) != 0});
+    SessionEnd end;
+    for (const auto& [attempt, started] : held) {
+      Row& job = row(attempt.task.job);
+      stop_running(job, attempt.task);
+      if (started && job.delivery == Delivery::at_most_once) {
+        add_result(job, attempt, "", Outcome::lost, 0, "", now);
+        ++end.lost;
+      } else if (job.cancelled) {
+        add_result(job, attempt, "", Outcome::cancelled, 0, "", now);
+      } else {
+        add_again(job, attempt, "");
+        add_attempt(attempt, Outcome::lost, 0, "", now);
+        ++job.counts.retrying;
+        ++end.queued_again;
+      }
+    }
+    for (const auto& [attempt, started] : held)
+      end_if_done(attempt.task.job, now);
+    return end;
+  }
+
+  std::vector<Claim> claim(const SessionId& session, const QueueId& queue,
+                           std::uint32_t limit) {
+    auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open<>0");
+    if (!open.bind(session.value).step())
+      refuse(Errc::permission_denied, "no such session");
+    std::vector<Claim> claims;
+    if (require_group(queue.group))
+      return claims;
+    while (claims.size() < limit) {
+      auto& first =
+          sql("SELECT job FROM queue WHERE grp=?1 AND resources=?2 ORDER BY "
+              "rank, job LIMIT 1");
+      if (!first.bind(queue.group, queue.resources).step())
+        break;
+      Row& job = row(JobId{static_cast<std::uint64_t>(first.number(0))});
+      claim_from(job, session, limit, claims);
+      // The next look at the queue has to see it.
+      keep(job);
+    }
+    return claims;
+  }
+
+  std::vector<bool> start(const SessionId& session,
+                          std::span<const AttemptRef> attempts) {
+    std::vector<bool> started;
+    for (const AttemptRef& attempt : attempts) {
+      const bool holds = held(session, attempt).has_value();
+      if (holds)
+        sql("UPDATE running SET started=1 WHERE job=?1 AND idx=?2")
+            .run(attempt.task.job.value, attempt.task.index);
+      started.push_back(holds);
+    }
+    return started;
+  }
+
+  std::vector<Recorded> complete(const SessionId& session,
+                                 std::span<const Completion> completions,
+                                 WallTime now) {
+    for (const Completion& completion : completions)
+      check_completion(session, completion);
+    std::vector<Recorded> recorded;
+    for (const Completion& completion : completions) {
+      const AttemptRef& attempt = completion.attempt;
+      if (!take_running(session, attempt)) {
+        recorded.push_back(was_of(session, attempt) ? Recorded::already
+                                                    : Recorded::fenced);
+        continue;
+      }
+      recorded.push_back(Recorded::yes);
+      Row& job = row(attempt.task.job);
+      --job.counts.running;
+      if (completion.retry_at && !job.cancelled) {
+        add_timer(*completion.retry_at, attempt, /*is_job=*/false,
+                  session.value);
+        add_attempt(attempt, completion.outcome, completion.exit_status,
+                    completion.detail, now, completion.started);
+        ++job.counts.retrying;
+        continue;
+      }
+      add_result(job, attempt, session.value,
+                 completion.retry_at ? Outcome::cancelled : completion.outcome,
+                 completion.exit_status, completion.detail, now);
+      end_if_done(job.id, now);
+    }
+    return recorded;
+  }
+
+  void release(const SessionId& session, std::span<const AttemptRef> attempts) {
+    for (const AttemptRef& attempt : attempts) {
+      if (!take_running(session, attempt))
+        continue;
+      Row& job = row(attempt.task.job);
+      --job.counts.running;
+      add_again(job, {attempt.task, attempt.attempt - 1}, "");
+      ++(attempt.attempt == 1 ? job.counts.waiting : job.counts.retrying);
+    }
+  }
+
+  std::vector<Claim> claimed_by(const SessionId& session) {
+    auto& find =
+        sql("SELECT job, idx, attempt FROM running WHERE session=?1 "
+            "ORDER BY job, idx");
+    find.bind(session.value);
+    std::vector<Claim> held;
+    for (const AttemptRef& attempt : read_attempts(find)) {
+      held.push_back(claim_of(attempt));
+      held.back().is_started = this->held(session, attempt).value_or(false);
+    }
+    return held;
+  }
+
+  std::vector<SessionId> open_sessions() {
+    auto& find = sql("SELECT id FROM session WHERE open<>0 ORDER BY id");
+    find.bind();
+    std::vector<SessionId> open;
+    while (find.step())
+      open.push_back({find.bytes(0)});
+    return open;
+  }
+
+  // -- Time ------------------------------------------------------------------
+
+  std::uint64_t wake(WallTime now, std::uint32_t limit) {
+    struct Due {
+      std::int64_t time;
+      std::int64_t job;
+      std::int64_t index;
+      std::int64_t attempt;
+      std::string session;
+    };
+    std::vector<Due> all;
+    auto& find =
+        sql("SELECT due, job, idx, attempt, session FROM timer WHERE due<=?1 "
+            "ORDER BY due, job, idx LIMIT ?2");
+    find.bind(to_stored(now), limit);
+    while (find.step())
+      all.push_back({find.number(0), find.number(1), find.number(2),
+                     find.number(3), find.bytes(4)});
+    for (const Due& due : all) {
+      sql("DELETE FROM timer WHERE due=?1 AND job=?2 AND idx=?3")
+          .run(due.time, due.job, due.index);
+      Row& job = row(JobId{static_cast<std::uint64_t>(due.job)});
+      if (due.index < 0)
+        job.due = true;
+      else
+        add_again(job,
+                  {{job.id, static_cast<std::uint64_t>(due.index)},
+                   static_cast<std::uint32_t>(due.attempt)},
+                  due.session);
+    }
+    return all.size();
+  }
+
+  std::optional<WallTime> next_wake() {
+    auto& first = sql("SELECT due FROM timer ORDER BY due LIMIT 1");
+    if (!first.bind().step())
+      return std::nullopt;
+    return from_stored(first.number(0));
+  }
+
+  // -- Changing --------------------------------------------------------------
+
+  std::vector<AttemptRef> cancel(JobId id, WallTime now) {
+    Row& job = row(id);
+    if (job.ended)
+      return {};
+    job.cancelled = true;
+    auto& find =
+        sql("SELECT job, idx, attempt FROM running WHERE job=?1 ORDER BY idx");
+    find.bind(id.value);
+    auto running = read_attempts(find);
+    // More may be added to one that is open; sealing it ends them as well.
+    if (job.sealed)
+      end_waiting(job, Outcome::cancelled, now);
+    end_if_done(id, now);
+    return running;
+  }
+
+  void hold(JobId id, bool is_held) {
+    Row& job = row(id);
+    if (!job.ended)
+      job.held = is_held;
+  }
+
+  void edit(JobId id, const JobEdit& edit, WallTime now) {
+    require(check(edit));
+    Row& job = row(id);
+    if (job.ended)
+      refuse(Errc::invalid_argument, "it has ended");
+    if (edit.group)
+      (void)require_group(*edit.group);
+    take_from_queue(job);
+    count_in(job.queue.group, {}, job.in_group);
+    job.queue = {edit.group.value_or(job.queue.group),
+                 edit.resources.value_or(job.queue.resources)};
+    count_in(job.queue.group, job.in_group, {});
+    if (edit.priority)
+      job.priority = static_cast<std::int64_t>(*edit.priority);
+    if (edit.not_before)
+      move_start(job, *edit.not_before, now);
+    sql("UPDATE job SET name=coalesce(?2, name), spec=coalesce(?3, spec), "
+        "grp=?4, resources=?5, priority=?6, not_before=?7 WHERE id=?1")
+        .run(id.value, edit.name, edit.spec, job.queue.group,
+             job.queue.resources, job.priority, to_stored(job.not_before));
+    if (!edit.tags)
+      return;
+    sql("DELETE FROM tag WHERE job=?1").run(id.value);
+    add_tags(id, *edit.tags);
+  }
+
+  std::uint64_t retry(JobId id, Retry which) {
+    Row& job = row(id);
+    if (!job.ended)
+      refuse(Errc::invalid_argument, "it has not ended");
+    if (job.run)
+      refuse_job_of(job.run);
+    (void)require_group(job.queue.group);
+    JobCounts& counts = job.counts;
+    const bool all = which == Retry::not_succeeded;
+    const std::uint64_t count =
+        all ? counts.tasks - counts.success
+            : counts.failed + counts.timed_out + counts.lost;
+    if (count == 0)
+      return 0;
+    sql("INSERT INTO again SELECT job, idx, attempt, ?3 FROM result WHERE "
+        "job=?1 AND outcome<>1 AND (?2<>0 OR outcome IN (2, 3, 5))")
+        .run(id.value, all, "");
+    for (const char* const text :
+         {"INSERT INTO attempt SELECT job, idx, attempt, outcome, status, "
+          "detail, at, 0, NULL FROM result WHERE job=?1 AND outcome<>1 AND "
+          "attempt>0 AND (?2<>0 OR outcome IN (2, 3, 5)) "
+          "ON CONFLICT DO NOTHING",
+          "DELETE FROM result WHERE job=?1 AND outcome<>1 AND (?2<>0 OR "
+          "outcome IN (2, 3, 5))"})
+      sql(text).run(id.value, all);
+    sql("UPDATE attempt SET counts=0 WHERE job=?1 AND counts<>0").run(id.value);
+    auto& rows =
+        sql("SELECT count(*), count(*) FILTER (WHERE attempt>0) FROM again "
+            "WHERE job=?1");
+    rows.bind(id.value).step();
+    job.again = static_cast<std::uint64_t>(rows.number(0));
+    const auto tried = static_cast<std::uint64_t>(rows.number(1));
+    if (all && std::exchange(job.rest_outcome, std::nullopt))
+      job.next = job.rest_from;
+    if (all)
+      counts.cancelled = counts.skipped = 0;
+    counts.failed = counts.timed_out = counts.lost = 0;
+    counts.waiting = count - tried;
+    counts.retrying = tried;
+    sql("UPDATE need SET open=0 WHERE job=?1").run(id.value);
+    job.needs_left = 0;
+    job.ended.reset();
+    job.cancelled = false;
+    job.doomed = false;
+    job.held = false;
+    job.due = true;
+    return count;
+  }
+
+  void forget(JobId id) {
+    const Row& job = row(id);
+    if (!job.ended)
+      refuse(Errc::invalid_argument, "it has not ended");
+    if (job.run)
+      refuse_job_of(job.run);
+    remove(id);
+  }
+
+  void remove(JobId id) {
+    touched_.erase(id);
+    for (const char* const statement :
+         {"DELETE FROM job WHERE id=?1", "DELETE FROM tag WHERE job=?1",
+          "DELETE FROM need WHERE job=?1", "INSERT INTO garbage VALUES(?1)"})
+      sql(statement).run(id.value);
+  }
+
+  /// Whether there is more to do.
+  bool tidy(std::uint32_t rows) {
+    auto& first = sql("SELECT job FROM garbage LIMIT 1");
+    if (!first.bind().step())
+      return false;
+    const std::int64_t job = first.number(0);
+    for (const char* const statement :
+         {"DELETE FROM argument WHERE job=?1 AND idx IN (SELECT idx FROM "
+          "argument WHERE job=?1 LIMIT ?2)",
+          "DELETE FROM result WHERE job=?1 AND idx IN (SELECT idx FROM result "
+          "WHERE job=?1 LIMIT ?2)",
+          "DELETE FROM attempt WHERE job=?1 AND idx IN (SELECT idx FROM "
+          "attempt WHERE job=?1 LIMIT ?2)"}) {
+      sql(statement).run(job, rows);
+      if (database_->changes() > 0)
+        return true;
+    }
+    sql("DELETE FROM garbage WHERE job=?1").run(job);
+    return true;
+  }
+
+  void set_group(const Group& group) {
+    require(check(group));
+    sql("INSERT INTO grp(name, slots, held, weight, starts_per_minute, "
+        "break_after, break_pause) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT(name) DO UPDATE SET slots=?2, held=?3, weight=?4, "
+        "starts_per_minute=?5, break_after=?6, break_pause=?7")
+        .run(group.name, group.slots, group.is_held, group.weight,
+             group.starts_per_minute, group.break_after,
+             to_stored(group.break_pause));
+  }
+
+  void remove_group(const std::string& name) {
+    (void)require_group(name);
+    if (name == "default")
+      refuse(Errc::invalid_argument, "the group default stays");
+    auto& find = sql("SELECT n_jobs FROM grp WHERE name=?1");
+    find.bind(name).step();
+    if (find.number(0) > 0)
+      refuse(Errc::invalid_argument, "it has jobs");
+    sql("DELETE FROM grp WHERE name=?1").run(name);
+  }
+
+  // -- Runs ------------------------------------------------------------------
+
+  SubmittedRun open_run(const NewRun& run, WallTime now) {
+    require(check(run));
+    auto& find = sql("SELECT id FROM run WHERE request_id=?1");
+    if (find.bind(run.request_id).step())
+      return {run_id(find, 0), false};
+    const RunId id{static_cast<std::uint64_t>(insert(
+        "INSERT INTO run(request_id, name, spec, state, n_jobs, n_ended, "
+        "n_failed, n_events, submitted) VALUES(?1, ?2, ?3, ?4, 0, 0, 0, 0, ?5)",
+        run.request_id, run.name, run.spec, static_cast<int>(RunState::running),
+        to_stored(now)))};
+    if (std::string name = with_number(run.name, id); name != run.name)
+      sql("UPDATE run SET name=?2 WHERE id=?1").run(id.value, name);
+    return {id, true};
+  }
+
+  bool add_event(RunId run, const RunEvent& event, RunState state,
+                 const RunCounts& counts) {
+    require(check(event));
+    auto& find = sql("SELECT n_events FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    const auto next = static_cast<std::uint64_t>(find.number(0));
+    if (event.number < next)
+      return false;
+    if (event.number > next)
+      refuse(Errc::invalid_argument, "an event before it is missing");
+    sql("INSERT INTO run_event(run, number, at, what) VALUES(?1, ?2, ?3, ?4)")
+        .run(run.value, event.number, to_stored(event.at), event.what);
+    sql("UPDATE run SET n_events=?2, state=?3, n_jobs=?4, n_ended=?5, "
+        "n_failed=?6, ended=?7 WHERE id=?1")
+        .run(run.value, next + 1, static_cast<int>(state), counts.jobs,
+             counts.ended, counts.failed,
+             has_ended(state) ? std::optional{to_stored(event.at)}
+                              : std::nullopt);
+    return true;
+  }
+
+  std::vector<JobId> forget_run(RunId run) {
+    auto& find = sql("SELECT ended FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    if (find.is_null(0))
+      refuse(Errc::invalid_argument, "it has not ended");
+    std::vector<JobId> jobs;
+    auto& all =
+        sql("SELECT id, ended FROM job WHERE run<>0 AND run=?1 ORDER BY id");
+    all.bind(run.value);
+    while (all.step()) {
+      jobs.push_back(JobId{static_cast<std::uint64_t>(all.number(0))});
+      if (all.is_null(1))
+        refuse(Errc::invalid_argument,
+               fmt::format("its job {} has not ended", jobs.back().value));
+    }
+    for (const JobId job : jobs)
+      remove(job);
+    sql("DELETE FROM run_event WHERE run=?1").run(run.value);
+    sql("DELETE FROM run WHERE id=?1").run(run.value);
+    return jobs;
+  }
+
+  RunInfo run(RunId run) {
+    auto& find =
+        sql("SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+            "n_events, submitted, ended, spec FROM run WHERE id=?1");
+    if (!find.bind(run.value).step())
+      refuse_run(run);
+    RunInfo info = read_run(find);
+    info.run.spec = find.bytes(10);
+    return info;
+  }
+
+  std::vector<RunInfo> runs(const RunFilter& filter, std::uint32_t limit) {
+    std::string_view condition;
+    switch (filter.set) {
+      case RunSet::all:
+        break;
+      case RunSet::unended:
+        condition = " AND ended IS NULL";
+        break;
+      case RunSet::ended:
+        condition = " AND ended IS NOT NULL";
+        break;
+      case RunSet::failed:
+        condition = " AND state=3";
+        break;
+    }
+    const auto find = database_->prepare_once(fmt::format(
+        "SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+        "n_events, submitted, ended FROM run WHERE (?1=0 OR id<?1){} "
+        "ORDER BY id DESC LIMIT ?2",
+        condition));
+    find->bind(filter.before.value, limit);
+    return read_runs(*find);
+  }
+
+  std::vector<RunEvent> events(RunId run, std::uint64_t from,
+                               std::uint32_t limit) {
+    require_run(run);
+    auto& find =
+        sql("SELECT number, what, at FROM run_event WHERE run=?1 AND "
+            "number>=?2 ORDER BY number LIMIT ?3");
+    find.bind(run.value, from, limit);
+    std::vector<RunEvent> all;
+    while (find.step())
+      all.push_back({.number = static_cast<std::uint64_t>(find.number(0)),
+                     .what = find.bytes(1),
+                     .at = from_stored(find.number(2))});
+    return all;
+  }
+
+  std::vector<RunInfo> oldest_ended_runs(std::uint32_t limit) {
+    auto& find =
+        sql("SELECT id, request_id, name, state, n_jobs, n_ended, n_failed, "
+            "n_events, submitted, ended FROM run WHERE ended IS NOT NULL "
+            "ORDER BY ended, id LIMIT ?1");
+    find.bind(limit);
+    return read_runs(find);
+  }
+
+  std::uint64_t count_ended_runs() {
+    auto& find = sql("SELECT count(*) FROM run WHERE ended IS NOT NULL");
+    find.bind().step();
+    return static_cast<std::uint64_t>(find.number(0));
+  }
+
+  // -- Looking ---------------------------------------------------------------
+
+  JobInfo job(JobId id) {
+    auto& find =
+        sql("SELECT request_id, name, spec, submitted FROM job WHERE id=?1");
+    if (!find.bind(id.value).step())
+      refuse_job(id);
+    JobInfo info;
+    info.job.request_id = find.bytes(0);
+    info.job.name = find.bytes(1);
+    info.job.spec = find.bytes(2);
+    info.submitted = from_stored(find.number(3));
+    const Row row = load(id);
+    info.id = id;
+    info.job.group = row.queue.group;
+    info.job.resources = row.queue.resources;
+    info.job.priority = static_cast<Priority>(row.priority);
+    info.job.delivery = row.delivery;
+    info.job.not_before = row.not_before;
+    info.job.run = row.run;
+    info.state = row.state();
+    info.counts = row.counts;
+    info.needs_left = row.needs_left;
+    info.is_held = row.held;
+    info.is_cancelled = row.cancelled;
+    info.ended = row.ended;
+    auto& needs =
+        sql("SELECT needs, \"when\" FROM need WHERE job=?1 ORDER BY pos");
+    needs.bind(id.value);
+    while (needs.step())
+      info.job.needs.push_back(
+          {JobId{static_cast<std::uint64_t>(needs.number(0))},
+           static_cast<When>(needs.number(1))});
+    auto& tags = sql("SELECT tag FROM tag WHERE job=?1 ORDER BY pos");
+    tags.bind(id.value);
+    while (tags.step())
+      info.job.tags.push_back(tags.bytes(0));
+    return info;
+  }
+
+  std::vector<JobInfo> jobs(const JobFilter& filter, std::uint32_t limit) {
+    std::string text = "SELECT id FROM job WHERE (?1=0 OR id<?1)";
+    if (filter.group)
+      text += " AND grp=?2";
+    if (filter.tag)
+      text += " AND id IN (SELECT job FROM tag WHERE tag=?3)";
+    // The index of those of runs is there for rows that say so.
+    if (filter.run)
+      text += *filter.run ? " AND run<>0 AND run=?4" : " AND run=0";
+    text += condition_of(filter.set);
+    text += " ORDER BY id DESC LIMIT ?5";
+    const auto find = database_->prepare_once(text);
+    find->bind(filter.before.value, filter.group.value_or(""),
+               filter.tag.value_or(""), filter.run.value_or(RunId{}).value,
+               limit);
+    std::vector<JobId> ids;
+    while (find->step())
+      ids.push_back(JobId{static_cast<std::uint64_t>(find->number(0))});
+    std::vector<JobInfo> found;
+    found.reserve(ids.size());
+    for (const JobId id : ids)
+      found.push_back(job(id));
+    return found;
+  }
+
+  std::vector<TaskResult> results(JobId id, std::uint64_t from,
+                                  std::uint32_t limit) {
+    return results_of(load(id), from, limit);
+  }
+
+  std::vector<TaskResult> results_of(const Row& job, std::uint64_t from,
+                                     std::uint32_t limit) {
+    const JobId id = job.id;
+    std::vector<TaskResult> results;
+    auto& find =
+        sql("SELECT idx, attempt, outcome, status, detail, at FROM result "
+            "WHERE job=?1 AND idx>=?2 ORDER BY idx LIMIT ?3");
+    find.bind(id.value, from, limit);
+    while (find.step())
+      results.push_back(
+          {.task = {id, static_cast<std::uint64_t>(find.number(0))},
+           .attempt = static_cast<std::uint32_t>(find.number(1)),
+           .outcome = static_cast<Outcome>(find.number(2)),
+           .exit_status = static_cast<int>(find.number(3)),
+           .detail = find.bytes(4),
+           .at = from_stored(find.number(5))});
+    if (!job.rest_outcome)
+      return results;
+    for (std::uint64_t i = std::max(from, job.rest_from);
+         i < job.counts.tasks && results.size() < limit; ++i)
+      results.push_back(
+          {.task = {id, i}, .outcome = *job.rest_outcome, .at = job.rest_at});
+    return results;
+  }
+
+  std::vector<std::uint64_t> tried(JobId id, std::uint64_t from,
+                                   std::uint32_t limit) {
+    (void)load(id);
+    auto& find = sql(
+        "SELECT idx FROM result WHERE job=?1 AND idx>=?2 AND attempt>0 "
+        "UNION SELECT idx FROM running WHERE job=?1 AND idx>=?2 "
+        "UNION SELECT idx FROM again WHERE job=?1 AND idx>=?2 AND attempt>0 "
+        "UNION SELECT idx FROM timer WHERE job=?1 AND idx>=?2 "
+        "ORDER BY idx LIMIT ?3");
+    find.bind(id.value, from, limit);
+    std::vector<std::uint64_t> indices;
+    while (find.step())
+      indices.push_back(static_cast<std::uint64_t>(find.number(0)));
+    return indices;
+  }
+
+  TaskInfo task(const TaskRef& task) {
+    const Row job = load(task.job);
+    if (task.index >= job.counts.tasks)
+      refuse(Errc::not_found,
+             fmt::format("job {} has no task {}", task.job.value, task.index));
+    TaskInfo info{.task = task, .argument = argument_of(task)};
+    const auto attempt_in = [&](SqlStatement& find) {
+      if (!find.bind(task.job.value, task.index).step())
+        return false;
+      info.attempt = static_cast<std::uint32_t>(find.number(0));
+      return true;
+    };
+    auto& running =
+        sql("SELECT attempt, started FROM running WHERE job=?1 AND idx=?2");
+    auto& sleeping =
+        sql("SELECT attempt, due FROM timer WHERE job=?1 AND idx=?2");
+    if (attempt_in(running)) {
+      info.state =
+          running.number(1) != 0 ? TaskState::started : TaskState::claimed;
+    } else if (attempt_in(sleeping)) {
+      info.state = TaskState::backing_off;
+      info.due = from_stored(sleeping.number(1));
+    } else if (!attempt_in(
+                   sql("SELECT attempt FROM again WHERE job=?1 AND idx=?2"))) {
+      const auto ended = results_of(job, task.index, 1);
+      if (!ended.empty() && ended[0].task == task) {
+        info.state = TaskState::ended;
+        info.attempt = ended[0].attempt;
+        info.result = ended[0];
+      }
+    }
+    return info;
+  }
+
+  std::vector<TaskResult> attempts(const TaskRef& task) {
+    (void)load(task.job);
+    auto& find = sql(
+        "SELECT attempt, outcome, status, detail, at, started FROM attempt "
+        "WHERE job=?1 AND idx=?2 UNION ALL "
+        "SELECT attempt, outcome, status, detail, at, NULL FROM result WHERE "
+        "job=?1 AND idx=?2 AND attempt>0 AND NOT EXISTS(SELECT 1 FROM "
+        "attempt a WHERE a.job=?1 AND a.idx=?2 AND "
+        "a.attempt=result.attempt) ORDER BY 1");
+    find.bind(task.job.value, task.index);
+    std::vector<TaskResult> all;
+    while (find.step()) {
+      all.push_back({.task = task,
+                     .attempt = static_cast<std::uint32_t>(find.number(0)),
+                     .outcome = static_cast<Outcome>(find.number(1)),
+                     .exit_status = static_cast<int>(find.number(2)),
+                     .detail = find.bytes(3),
+                     .at = from_stored(find.number(4))});
+      if (!find.is_null(5))
+        all.back().started = from_stored(find.number(5));
+    }
+    return all;
+  }
+
+  std::optional<WallTime> next_due(JobId id) {
+    (void)load(id);
+    auto& find = sql("SELECT min(due) FROM timer WHERE job=?1 AND idx>=0");
+    find.bind(id.value).step();
+    if (find.is_null(0))
+      return std::nullopt;
+    return from_stored(find.number(0));
+  }
+
+  std::vector<GroupInfo> groups() {
+    std::vector<GroupInfo> all;
+    auto& find =
+        sql("SELECT name, slots, held, weight, starts_per_minute, break_after, "
+            "break_pause, n_jobs, n_waiting, n_retrying, n_running FROM grp "
+            "ORDER BY name");
+    find.bind();
+    const auto small = [&](int column) {
+      return static_cast<std::uint32_t>(find.number(column));
+    };
+    const auto count = [&](int column) {
+      return static_cast<std::uint64_t>(find.number(column));
+    };
+    while (find.step())
+      all.push_back({{.name = find.bytes(0),
+                      .slots = small(1),
+                      .is_held = find.number(2) != 0,
+                      .weight = small(3),
+                      .starts_per_minute = small(4),
+                      .break_after = small(5),
+                      .break_pause = std::chrono::nanoseconds{find.number(6)}},
+                     {count(7), count(8), count(9), count(10)}});
+    return all;
+  }
+
+  /// Two looks at the index per queue, however long they are.
+  std::vector<QueueHead> queues() {
+    std::vector<QueueHead> heads;
+    auto& in_all =
+        sql("SELECT grp, resources, rank, job FROM queue ORDER BY grp, "
+            "resources, rank, job LIMIT 1");
+    // As one comparison of pairs these two would be a walk through the queue.
+    auto& in_group =
+        sql("SELECT grp, resources, rank, job FROM queue WHERE grp=?1 AND "
+            "resources>?2 ORDER BY grp, resources, rank, job LIMIT 1");
+    auto& in_next_group =
+        sql("SELECT grp, resources, rank, job FROM queue WHERE grp>?1 ORDER BY "
+            "grp, resources, rank, job LIMIT 1");
+    SqlStatement* find = &in_all.bind();
+    bool found = find->step();
+    while (found) {
+      heads.push_back({{find->bytes(0), find->bytes(1)},
+                       static_cast<Priority>(-find->number(2)),
+                       JobId{static_cast<std::uint64_t>(find->number(3))}});
+      const QueueId& last = heads.back().queue;
+      find = &in_group.bind(last.group, last.resources);
+      found = find->step();
+      if (!found) {
+        find = &in_next_group.bind(last.group);
+        found = find->step();
+      }
+    }
+    std::erase_if(heads, [this](const QueueHead& head) {
+      return require_group(head.queue.group);
+    });
+    return heads;
+  }
+
+  std::uint64_t count_ended() {
+    auto& find =
+        sql("SELECT count(*) FROM job WHERE ended IS NOT NULL AND run=0");
+    find.bind().step();
+    return static_cast<std::uint64_t>(find.number(0));
+  }
+
+  std::vector<JobId> oldest_ended(JobSet set, std::uint32_t limit) {
+    const auto find = database_->prepare_once(
+        fmt::format("SELECT id FROM job WHERE ended IS NOT NULL AND run=0{} "
+                    "ORDER BY ended, id LIMIT ?1",
+                    condition_of(set)));
+    find->bind(limit);
+    std::vector<JobId> oldest;
+    while (find->step())
+      oldest.push_back(JobId{static_cast<std::uint64_t>(find->number(0))});
+    return oldest;
+  }
+
+ private:
+  /// A prepared statement; `text` is a literal. Not to be used again before its
+  /// rows are read.
+  SqlStatement& sql(const char* text) {
+    const auto known = statements_.find(text);
+    if (known != statements_.end())
+      return *known->second;
+    return *statements_.emplace(text, database_->prepare(text)).first->second;
+  }
+
+  /// Adds a row that the database numbers. Answers the number.
+  template <class... Values>
+  std::int64_t insert(const char* text, const Values&... values) {
+    auto known = statements_.find(text);
+    if (known == statements_.end())
+      known = statements_.emplace(text, database_->prepare_insert(text)).first;
+    return database_->added(known->second->bind(values...));
+  }
+
+  /// Where the two differ. `postgres` is a literal as well.
+  [[nodiscard]] const char* either(const char* sqlite,
+                                   const char* postgres) const {
+    return in_sets_ ? postgres : sqlite;
+  }
+
+  [[noreturn]] static void refuse_job(JobId id) {
+    refuse(Errc::not_found, fmt::format("no job {}", id.value));
+  }
+
+  [[noreturn]] static void refuse_run(RunId run) {
+    refuse(Errc::not_found, fmt::format("no run r{}", run.value));
+  }
+
+  [[noreturn]] static void refuse_job_of(RunId run) {
+    refuse(Errc::invalid_argument,
+           fmt::format("it belongs to run r{0}; give r{0} instead", run.value));
+  }
+
+  void require_run(RunId run) {
+    if (!sql("SELECT 1 FROM run WHERE id=?1").bind(run.value).step())
+      refuse_run(run);
+  }
+
+  static RunId run_id(const SqlStatement& s, int column) {
+    return RunId{static_cast<std::uint64_t>(s.number(column))};
+  }
+
+  static RunInfo read_run(const SqlStatement& s) {
+    const auto count = [&](int column) {
+      return static_cast<std::uint64_t>(s.number(column));
+    };
+    RunInfo info;
+    info.id = run_id(s, 0);
+    info.run.request_id = s.bytes(1);
+    info.run.name = s.bytes(2);
+    info.state = static_cast<RunState>(s.number(3));
+    info.counts = {count(4), count(5), count(6)};
+    info.events = count(7);
+    info.submitted = from_stored(s.number(8));
+    if (!s.is_null(9))
+      info.ended = from_stored(s.number(9));
+    return info;
+  }
+
+  static std::vector<RunInfo> read_runs(SqlStatement& s) {
+    std::vector<RunInfo> all;
+    while (s.step())
+      all.push_back(read_run(s));
+    return all;
+  }
+
+  Row load(JobId id) {
+    static const std::string text =
+        fmt::format("SELECT {} FROM job WHERE id=?1", row_columns);
+    auto& find = sql(text.c_str());
+    if (!find.bind(id.value).step())
+      refuse_job(id);
+    return read_row(find);
+  }
+
+  /// The job, to look at or to change; written at the end of the call.
+  Row& row(JobId id) {
+    const auto known = touched_.find(id);
+    if (known != touched_.end())
+      return known->second;
+    return touched_.emplace(id, load(id)).first->second;
+  }
+
+  void keep(Row& r) {
+    sql("UPDATE job SET ended=?2, tasks=?3, chunks=?4, next=?5, again=?6, "
+        "needs_left=?7, sealed=?8, due=?9, held=?10, cancelled=?11, "
+        "doomed=?12, n_waiting=?13, n_retrying=?14, n_running=?15, "
+        "n_success=?16, n_failed=?17, n_timed_out=?18, n_cancelled=?19, "
+        "n_lost=?20, n_skipped=?21, rest_outcome=?22, rest_from=?23, "
+        "rest_at=?24 WHERE id=?1")
+        .run(r.id.value, to_stored(r.ended), r.counts.tasks, r.chunks, r.next,
+             r.again, r.needs_left, r.sealed, r.due, r.held, r.cancelled,
+             r.doomed, r.counts.waiting, r.counts.retrying, r.counts.running,
+             r.counts.success, r.counts.failed, r.counts.timed_out,
+             r.counts.cancelled, r.counts.lost, r.counts.skipped,
+             to_stored(r.rest_outcome), r.rest_from, to_stored(r.rest_at));
+    count_in(r.queue.group, r.for_group(), r.in_group);
+    r.in_group = r.for_group();
+    if (r.may_be_claimed())
+      sql("INSERT INTO queue VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
+          .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+    else
+      take_from_queue(r);
+  }
+
+  void take_from_queue(const Row& r) {
+    sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
+        "job=?4")
+        .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+  }
+
+  /// A job of the group counts as `now` instead of as `before`.
+  void count_in(const std::string& group, const GroupCounts& now,
+                const GroupCounts& before) {
+    if (now == before)
+      return;
+    sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
+        "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
+        .run(group, now.jobs - before.jobs, now.waiting - before.waiting,
+             now.retrying - before.retrying, now.running - before.running);
+  }
+
+  void add_tags(JobId job, const std::vector<std::string>& tags) {
+    for (std::size_t i = 0; i < tags.size(); ++i)
+      sql("INSERT INTO tag VALUES(?1, ?2, ?3)").run(job.value, i, tags[i]);
+  }
+
+  void move_start(Row& job, WallTime not_before, WallTime now) {
+    job.not_before = not_before;
+    if (!job.sealed)
+      return;
+    sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+    job.due = not_before <= now;
+    if (!job.due)
+      add_timer(not_before, {{job.id, 0}, 0}, /*is_job=*/true, "");
+  }
+
+  static std::string_view condition_of(JobSet set) {
+    switch (set) {
+      case JobSet::all:
+        return "";
+      case JobSet::unended:
+        return " AND ended IS NULL";
+      case JobSet::active:
+        return " AND ended IS NULL AND n_running+n_retrying>0";
+      case JobSet::ended:
+        return " AND ended IS NOT NULL";
+      case JobSet::failed:
+        return " AND ended IS NOT NULL AND n_failed+n_timed_out+n_lost>0";
+      case JobSet::settled:
+        return " AND ended IS NOT NULL AND n_failed+n_timed_out+n_lost=0";
+    }
+    return "";
+  }
+
+  void end() {
+    for (auto& [id, row] : touched_)
+      keep(row);
+    touched_.clear();
+    let_go();
+    if (in_batch_)
+      database_->end_part();
+    else
+      database_->commit();
+  }
+
+  void let_go() {
+    for (auto& [text, statement] : statements_)
+      statement->reset();
+  }
+
+  void take_back(const Error& error) {
+    touched_.clear();
+    let_go();
+    if (!in_batch_) {
+      database_->roll_back();
+      return;
+    }
+    try {
+      database_->roll_back_part();
+    } catch (const Error&) {
+      // What is below may have taken all of the batch back.
+      if (!lost_)
+        lost_ = error;
+    }
+  }
+
+  /// Whether the group is held.
+  bool require_group(const std::string& name) {
+    auto& find = sql("SELECT held FROM grp WHERE name=?1");
+    if (!find.bind(name).step())
+      refuse(Errc::not_found, fmt::format("no group {}", name));
+    return find.number(0) != 0;
+  }
+
+  static AttemptRef read_attempt(const SqlStatement& s) {
+    return {{JobId{static_cast<std::uint64_t>(s.number(0))},
+             static_cast<std::uint64_t>(s.number(1))},
+            static_cast<std::uint32_t>(s.number(2))};
+  }
+
+  static std::vector<AttemptRef> read_attempts(SqlStatement& s) {
+    std::vector<AttemptRef> attempts;
+    while (s.step())
+      attempts.push_back(read_attempt(s));
+    return attempts;
+  }
+
+  void claim_from(Row& job, const SessionId& session, std::uint32_t limit,
+                  std::vector<Claim>& claims) {
+    std::vector<AttemptRef> again;
+    auto& find =
+        sql("SELECT job, idx, attempt FROM again WHERE job=?1 ORDER BY idx "
+            "LIMIT ?2");
+    find.bind(job.id.value, limit - claims.size());
+    for (AttemptRef attempt : read_attempts(find)) {
+      sql("DELETE FROM again WHERE job=?1 AND idx=?2")
+          .run(job.id.value, attempt.task.index);
+      --job.again;
+      --(attempt.attempt == 0 ? job.counts.waiting : job.counts.retrying);
+      ++attempt.attempt;
+      add_running(job, attempt, session);
+      claims.push_back(claim_of(attempt));
+    }
+    claim_next(job, session, limit - claims.size(), claims);
+  }
+
+  /// Of those that were never claimed before.
+  void claim_next(Row& job, const SessionId& session, std::uint64_t limit,
+                  std::vector<Claim>& claims) {
+    const std::uint64_t from = job.next;
+    job.next += std::min(limit, job.counts.tasks - from);
+    job.counts.waiting -= job.next - from;
+    // Many have none.
+    auto& arguments =
+        sql("SELECT idx, argument FROM argument WHERE job=?1 AND idx>=?2 AND "
+            "idx<?3 ORDER BY idx");
+    bool has_argument = arguments.bind(job.id.value, from, job.next).step();
+    for (std::uint64_t index = from; index < job.next; ++index) {
+      const AttemptRef attempt{{job.id, index}, 1};
+      add_running(job, attempt, session);
+      claims.push_back({.attempt = attempt});
+      if (!has_argument ||
+          static_cast<std::uint64_t>(arguments.number(0)) != index)
+        continue;
+      claims.back().argument = arguments.bytes(1);
+      has_argument = arguments.step();
+    }
+  }
+
+  void add_running(Row& job, const AttemptRef& attempt,
+                   const SessionId& session) {
+    ++job.counts.running;
+    sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
+  }
+
+  Claim claim_of(const AttemptRef& attempt) {
+    Claim claim{.attempt = attempt, .argument = argument_of(attempt.task)};
+    if (attempt.attempt == 1)
+      return claim;
+    auto& find =
+        sql("SELECT count(*) FILTER (WHERE outcome IN (2, 3)), count(*) FILTER "
+            "(WHERE outcome=5), min(started) FROM attempt WHERE job=?1 AND "
+            "idx=?2 AND counts<>0");
+    find.bind(attempt.task.job.value, attempt.task.index).step();
+    claim.failures = static_cast<std::uint32_t>(find.number(0));
+    claim.losses = static_cast<std::uint32_t>(find.number(1));
+    if (!find.is_null(2))
+      claim.first_started = from_stored(find.number(2));
+    return claim;
+  }
+
+  std::string argument_of(const TaskRef& task) {
+    auto& find = sql("SELECT argument FROM argument WHERE job=?1 AND idx=?2");
+    return find.bind(task.job.value, task.index).step() ? find.bytes(0)
+                                                        : std::string{};
+  }
+
+  /// Whether an attempt that the session holds was started; nullopt if it does
+  /// not hold it.
+  std::optional<bool> held(const SessionId& session,
+                           const AttemptRef& attempt) {
+    auto& find = sql(
+        "SELECT started FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 "
+        "AND session=?4");
+    if (!find.bind(attempt.task.job.value, attempt.task.index, attempt.attempt,
+                   session.value)
+             .step())
+      return std::nullopt;
+    return find.number(0) != 0;
+  }
+
+  /// Whether the session has completed this very attempt, and nothing has come
+  /// after that.
+  bool was_of(const SessionId& session, const AttemptRef& attempt) {
+    for (const char* const text :
+         {"SELECT 1 FROM result WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4",
+          "SELECT 1 FROM again WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4",
+          "SELECT 1 FROM timer WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4"}) {
+      if (sql(text)
+              .bind(attempt.task.job.value, attempt.task.index, attempt.attempt,
+                    session.value)
+              .step())
+        return true;
+    }
+    return false;
+  }
+
+  void check_completion(const SessionId& session,
+                        const Completion& completion) {
+    if (completion.outcome == Outcome::skipped ||
+        (completion.retry_at && completion.outcome == Outcome::success))
+      refuse(Errc::invalid_argument, "an outcome of the store's own");
+    if (!completion.retry_at)
+      return;
+    const auto started = held(session, completion.attempt);
+    if (started && *started &&
+        row(completion.attempt.task.job).delivery == Delivery::at_most_once)
+      refuse(Errc::invalid_argument, "started at most once");
+  }
+
+  /// Ends an attempt that the session holds; false if it does not hold it. The
+  /// count of the job is the caller's.
+  bool take_running(const SessionId& session, const AttemptRef& attempt) {
+    sql("DELETE FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+        "session=?4")
+        .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
+             session.value);
+    return database_->changes() > 0;
+  }
+
+  void stop_running(Row& job, const TaskRef& task) {
+    sql("DELETE FROM running WHERE job=?1 AND idx=?2")
+        .run(task.job.value, task.index);
+    --job.counts.running;
+  }
+
+  void add_result(Row& job, const AttemptRef& attempt,
+                  const std::string& session, Outcome outcome, int status,
+                  const std::string& detail, WallTime now) {
+    sql("INSERT INTO result VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session,
+             static_cast<int>(outcome), status, detail, to_stored(now));
+    ++job.count_of(outcome);
+  }
+
+  /// It was not the last of its task.
+  void add_attempt(const AttemptRef& attempt, Outcome outcome, int status,
+                   const std::string& detail, WallTime now,
+                   std::optional<WallTime> started = {}) {
+    sql("INSERT INTO attempt VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8) "
+        "ON CONFLICT(job, idx, attempt) DO UPDATE SET outcome=?4, status=?5, "
+        "detail=?6, at=?7, counts=1, started=?8")
+        .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
+             static_cast<int>(outcome), status, detail, to_stored(now),
+             to_stored(started));
+  }
+
+  /// Its count is the caller's.
+  void add_again(Row& job, const AttemptRef& attempt,
+                 const std::string& session) {
+    sql("INSERT INTO again VALUES(?1, ?2, ?3, ?4)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session);
+    ++job.again;
+  }
+
+  void add_timer(WallTime due, const AttemptRef& attempt, bool is_job,
+                 const std::string& session) {
+    const std::int64_t index =
+        is_job ? -1 : static_cast<std::int64_t>(attempt.task.index);
+    sql("INSERT INTO timer VALUES(?1, ?2, ?3, ?4, ?5)")
+        .run(to_stored(due), attempt.task.job.value, index, attempt.attempt,
+             session);
+  }
+
+  void end_waiting(Row& job, Outcome outcome, WallTime now) {
+    for (const char* const text :
+         {"INSERT INTO result SELECT job, idx, attempt, session, ?2, 0, ?4, ?3 "
+          "FROM again WHERE job=?1",
+          "INSERT INTO result SELECT job, idx, attempt, session, ?2, 0, ?4, ?3 "
+          "FROM timer WHERE job=?1 AND idx>=0"})
+      sql(text).run(job.id.value, static_cast<int>(outcome), to_stored(now),
+                    "");
+    sql("DELETE FROM again WHERE job=?1").run(job.id.value);
+    sql("DELETE FROM timer WHERE job=?1 AND idx>=0").run(job.id.value);
+    job.again = 0;
+    job.count_of(outcome) += std::exchange(job.counts.waiting, 0) +
+                             std::exchange(job.counts.retrying, 0);
+    if (job.next == job.counts.tasks)
+      return;
+    job.rest_outcome = outcome;
+    job.rest_from = std::exchange(job.next, job.counts.tasks);
+    job.rest_at = now;
+  }
+
+  /// And what that means for those that need it.
+  void end_if_done(JobId id, WallTime now) {
+    std::deque<JobId> open{id};
+    while (!open.empty()) {
+      Row& job = row(open.front());
+      open.pop_front();
+      if (!job.sealed || job.ended || job.counts.ended() < job.counts.tasks)
+        continue;
+      job.ended = now;
+      sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+      std::vector<std::pair<JobId, When>> dependents;
+      auto& find = sql(
+          either("SELECT job, \"when\" FROM need WHERE needs=?1 AND open "
+                 "ORDER BY job",
+                 "SELECT job, \"when\" FROM need WHERE needs=?1 AND open<>0 "
+                 "ORDER BY job"));
+      find.bind(job.id.value);
+      while (find.step())
+        dependents.emplace_back(
+            JobId{static_cast<std::uint64_t>(find.number(0))},
+            static_cast<When>(find.number(1)));
+      if (!dependents.empty())
+        sql(either("UPDATE need SET open=0 WHERE needs=?1 AND open",
+                   "UPDATE need SET open=0 WHERE needs=?1 AND open<>0"))
+            .run(job.id.value);
+      for (const auto& [other_id, when] : dependents) {
+        Row& other = row(other_id);
+        --other.needs_left;
+        if (satisfies(job.state(), when))
+          continue;
+        other.doomed = true;
+        if (!other.sealed || other.cancelled)
+          continue;
+        end_waiting(other, Outcome::skipped, now);
+        open.push_back(other_id);
+      }
+    }
+  }
+
+  std::unique_ptr<SqlDatabase> database_;
+  bool in_sets_;
+  std::unordered_map<const char*, std::unique_ptr<SqlStatement>> statements_;
+  std::map<JobId, Row> touched_;  ///< By the call at hand.
+  bool in_batch_ = false;
+  std::optional<Error> lost_;  ///< Why the batch at hand cannot be committed.
+};
+
+SqlStore::SqlStore(std::unique_ptr<SqlDatabase> database, bool is_new)
+    : tables_{std::make_unique<Tables>(std::move(database))}, is_new_{is_new} {}
+SqlStore::~SqlStore() = default;
+
+Result<void> SqlStore::batch(const std::function<void()>& work) {
+  return tables_->batch(work);
+}
+
+Result<bool> SqlStore::tidy(std::uint32_t rows) {
+  auto more = tables_->act([&] { return tables_->tidy(rows); });
+  if (!more)
+    return more;
+  if (auto freed = tables_->give_back_space(); !freed)
+    return tl::unexpected(std::move(freed.error()));
+  return more;
+}
+
+Result<Submitted> SqlStore::open_job(const NewJob& job, WallTime now) {
+  return tables_->act([&] { return tables_->open_job(job, now); });
+}
+Result<std::optional<Submitted>> SqlStore::known(
+    const std::string& request_id) {
+  return tables_->look([&] { return tables_->known(request_id); });
+}
+Result<void> SqlStore::append(JobId job, std::uint64_t chunk,
+                              std::span<const std::string> arguments) {
+  return tables_->act([&] { tables_->append(job, chunk, arguments); });
+}
+Result<void> SqlStore::append_range(JobId job, std::uint64_t chunk,
+                                    std::uint64_t count) {
+  return tables_->act([&] { tables_->begin_chunk(job, chunk, count); });
+}
+Result<void> SqlStore::seal(JobId job, WallTime now) {
+  return tables_->act([&] { tables_->seal(job, now); });
+}
+Result<void> SqlStore::open_session(const SessionId& session) {
+  return tables_->act([&] { tables_->open_session(session); });
+}
+Result<SessionEnd> SqlStore::end_session(const SessionId& session,
+                                         WallTime now) {
+  return tables_->act([&] { return tables_->end_session(session, now); });
+}
+Result<std::vector<Claim>> SqlStore::claim(const SessionId& session,
+                                           const QueueId& queue,
+                                           std::uint32_t limit) {
+  return tables_->act([&] { return tables_->claim(session, queue, limit); });
+}
+Result<std::vector<bool>> SqlStore::start(
+    const SessionId& session, std::span<const AttemptRef> attempts) {
+  return tables_->act([&] { return tables_->start(session, attempts); });
+}
+Result<std::vector<Recorded>> SqlStore::complete(
+    const SessionId& session, std::span<const Completion> completions,
+    WallTime now) {
+  return tables_->act(
+      [&] { return tables_->complete(session, completions, now); });
+}
+Result<void> SqlStore::release(const SessionId& session,
+                               std::span<const AttemptRef> attempts) {
+  return tables_->act([&] { tables_->release(session, attempts); });
+}
+Result<std::vector<Claim>> SqlStore::claimed_by(const SessionId& session) {
+  return tables_->look([&] { return tables_->claimed_by(session); });
+}
+Result<std::vector<SessionId>> SqlStore::open_sessions() {
+  return tables_->look([&] { return tables_->open_sessions(); });
+}
+Result<std::uint64_t> SqlStore::wake(WallTime now, std::uint32_t limit) {
+  return tables_->act([&] { return tables_->wake(now, limit); });
+}
+Result<std::optional<WallTime>> SqlStore::next_wake() {
+  return tables_->look([&] { return tables_->next_wake(); });
+}
+Result<std::vector<AttemptRef>> SqlStore::cancel(JobId job, WallTime now) {
+  return tables_->act([&] { return tables_->cancel(job, now); });
+}
+Result<void> SqlStore::hold(JobId job, bool is_held) {
+  return tables_->act([&] { tables_->hold(job, is_held); });
+}
+Result<void> SqlStore::edit(JobId job, const JobEdit& edit, WallTime now) {
+  return tables_->act([&] { tables_->edit(job, edit, now); });
+}
+Result<std::uint64_t> SqlStore::retry(JobId job, Retry which) {
+  return tables_->act([&] { return tables_->retry(job, which); });
+}
+Result<void> SqlStore::forget(JobId job) {
+  return tables_->act([&] { tables_->forget(job); });
+}
+Result<void> SqlStore::set_group(const Group& group) {
+  return tables_->act([&] { tables_->set_group(group); });
+}
+Result<void> SqlStore::remove_group(const std::string& name) {
+  return tables_->act([&] { tables_->remove_group(name); });
+}
+Result<SubmittedRun> SqlStore::open_run(const NewRun& run, WallTime now) {
+  return tables_->act([&] { return tables_->open_run(run, now); });
+}
+Result<bool> SqlStore::add_event(RunId run, const RunEvent& event,
+                                 RunState state, const RunCounts& counts) {
+  return tables_->act(
+      [&] { return tables_->add_event(run, event, state, counts); });
+}
+Result<std::vector<JobId>> SqlStore::forget_run(RunId run) {
+  return tables_->act([&] { return tables_->forget_run(run); });
+}
+Result<RunInfo> SqlStore::run(RunId run) {
+  return tables_->look([&] { return tables_->run(run); });
+}
+Result<std::vector<RunInfo>> SqlStore::runs(const RunFilter& filter,
+                                            std::uint32_t limit) {
+  return tables_->look([&] { return tables_->runs(filter, limit); });
+}
+Result<std::vector<RunEvent>> SqlStore::events(RunId run, std::uint64_t from,
+                                               std::uint32_t limit) {
+  return tables_->look([&] { return tables_->events(run, from, limit); });
+}
+Result<std::vector<RunInfo>> SqlStore::oldest_ended_runs(std::uint32_t limit) {
+  return tables_->look([&] { return tables_->oldest_ended_runs(limit); });
+}
+Result<std::uint64_t> SqlStore::count_ended_runs() {
+  return tables_->look([&] { return tables_->count_ended_runs(); });
+}
+Result<JobInfo> SqlStore::job(JobId job) {
+  return tables_->look([&] { return tables_->job(job); });
+}
+Result<std::vector<JobInfo>> SqlStore::jobs(const JobFilter& filter,
+                                            std::uint32_t limit) {
+  return tables_->look([&] { return tables_->jobs(filter, limit); });
+}
+Result<std::vector<TaskResult>> SqlStore::results(JobId job, std::uint64_t from,
+                                                  std::uint32_t limit) {
+  return tables_->look([&] { return tables_->results(job, from, limit); });
+}
+Result<std::vector<std::uint64_t>> SqlStore::tried(JobId job,
+                                                   std::uint64_t from,
+                                                   std::uint32_t limit) {
+  return tables_->look([&] { return tables_->tried(job, from, limit); });
+}
+Result<TaskInfo> SqlStore::task(const TaskRef& task) {
+  return tables_->look([&] { return tables_->task(task); });
+}
+Result<std::vector<TaskResult>> SqlStore::attempts(const TaskRef& task) {
+  return tables_->look([&] { return tables_->attempts(task); });
+}
+Result<std::optional<WallTime>> SqlStore::next_due(JobId job) {
+  return tables_->look([&] { return tables_->next_due(job); });
+}
+Result<std::vector<GroupInfo>> SqlStore::groups() {
+  return tables_->look([&] { return tables_->groups(); });
+}
+Result<std::vector<QueueHead>> SqlStore::queues() {
+  return tables_->look([&] { return tables_->queues(); });
+}
+Result<std::vector<JobId>> SqlStore::oldest_ended(JobSet set,
+                                                  std::uint32_t limit) {
+  return tables_->look([&] { return tables_->oldest_ended(set, limit); });
+}
+Result<std::uint64_t> SqlStore::count_ended() {
+  return tables_->look([&] { return tables_->count_ended(); });
+}
+
+}  // namespace troupe::store
