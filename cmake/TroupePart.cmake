@@ -10,9 +10,11 @@
 #   CORE_LINKS  third-party targets visible to users of the core
 #   LINKS       third-party targets visible to users of the shell
 #
-# troupe_test(<name> [LABEL unit|model|actor|e2e] SOURCES <src>... LINKS <target>...)
+# troupe_test(<name> [WHOLE] [LABEL unit|model|actor|e2e]
+#             SOURCES <src>... LINKS <target>...)
 #
-# Adds one GoogleTest program; each TEST in it becomes one CTest entry.
+# Adds one GoogleTest program; each TEST in it becomes one CTest entry, or all of
+# them one if it is WHOLE.
 include_guard(GLOBAL)
 include(GoogleTest)
 include(TroupeHeaderCheck)
@@ -49,7 +51,7 @@ function(troupe_part name)
 endfunction()
 
 function(troupe_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 TEST "" "LABEL;TIMEOUT" "SOURCES;LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 TEST "WHOLE" "LABEL;TIMEOUT" "SOURCES;LINKS")
   if(NOT TEST_LABEL)
     set(TEST_LABEL unit)
   endif()
@@ -65,6 +67,14 @@ function(troupe_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LINKS} troupe::warnings
                                         GTest::gmock GTest::gtest_main)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
+  if(TEST_WHOLE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name}
+      PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
+                 ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
+                 ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:${longest_handler})
+    return()
+  endif()
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
     PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
                ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"

@@ -1,11 +1,15 @@
+#include "store_property_test.hpp"
+#include "store_test.hpp"
 #include "temp_dir.hpp"
 
+#include <troupe/store/model_store.hpp>
 #include <troupe/store/sqlite_store.hpp>
 
 #include <chrono>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
@@ -15,6 +19,33 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
+
+std::unique_ptr<SqlStore> open_in(const testing::TempDir& folder) {
+  auto store = SqliteStore::open(folder.path("store.db"));
+  EXPECT_TRUE(store) << store.error().what;
+  return std::move(*store);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , StoreTest,
+    ::testing::Values(
+        StoreKind{"Model",
+                  [](const testing::TempDir&) -> std::unique_ptr<Store> {
+                    return std::make_unique<ModelStore>();
+                  }},
+        StoreKind{"Sqlite",
+                  [](const testing::TempDir& folder) -> std::unique_ptr<Store> {
+                    return open_in(folder);
+                  }}),
+    name_of_kind);
+
+TEST(StoreProperty, SqliteDoesWhatTheModelDoes) {
+  EXPECT_TRUE(rc::check([] {
+    do_as_the_model_does(
+        [](const testing::TempDir& folder, bool) { return open_in(folder); },
+        /*steps_per_look=*/1);
+  }));
+}
 
 class SqliteStoreTest : public ::testing::Test {
  protected:

@@ -1,8 +1,6 @@
-// Whatever is done in whatever order, SqliteStore answers as ModelStore does.
-#include "temp_dir.hpp"
+#include "store_property_test.hpp"
 
 #include <troupe/store/model_store.hpp>
-#include <troupe/store/sqlite_store.hpp>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -37,7 +35,8 @@ void same(const Result<T>& a, const Result<T>& b) {
 
 class Pair {
  public:
-  explicit Pair(const std::string& path) : path_{path} { reopen(); }
+  explicit Pair(std::function<std::unique_ptr<SqlStore>(bool)> open)
+      : open_{std::move(open)}, tables_{open_(/*is_first=*/true)} {}
 
   void step() {
     now_ += *rc::gen::element<Duration>(0ms, 1ms, 1s, 1h);
@@ -95,7 +94,7 @@ class Pair {
         if (below(4) == 0)
           reopen();
         else
-          RC_ASSERT(sqlite_->tidy(2).has_value());
+          RC_ASSERT(tables_->tidy(2).has_value());
         break;
     }
   }
@@ -103,65 +102,63 @@ class Pair {
   /// All that can be seen.
   void compare() {
     const auto jobs = model_.jobs({}, 1000);
-    same(jobs, sqlite_->jobs({}, 1000));
+    same(jobs, tables_->jobs({}, 1000));
     for (const JobInfo& job : *jobs) {
-      same(model_.results(job.id, 0, 1000), sqlite_->results(job.id, 0, 1000));
-      same(model_.tried(job.id, 0, 1000), sqlite_->tried(job.id, 0, 1000));
+      same(model_.results(job.id, 0, 1000), tables_->results(job.id, 0, 1000));
+      same(model_.tried(job.id, 0, 1000), tables_->tried(job.id, 0, 1000));
       RC_ASSERT(job.counts.waiting + job.counts.retrying + job.counts.running +
                     job.counts.ended() ==
                 job.counts.tasks);
     }
-    same(model_.groups(), sqlite_->groups());
-    same(model_.queues(), sqlite_->queues());
-    same(model_.open_sessions(), sqlite_->open_sessions());
+    same(model_.groups(), tables_->groups());
+    same(model_.queues(), tables_->queues());
+    same(model_.open_sessions(), tables_->open_sessions());
     const auto set = static_cast<JobSet>(below(6));
-    same(model_.oldest_ended(set, 3), sqlite_->oldest_ended(set, 3));
-    same(model_.count_ended(), sqlite_->count_ended());
-    same(model_.next_wake(), sqlite_->next_wake());
+    same(model_.oldest_ended(set, 3), tables_->oldest_ended(set, 3));
+    same(model_.count_ended(), tables_->count_ended());
+    same(model_.next_wake(), tables_->next_wake());
     for (const char* const session : {"s0", "s1", "s2"})
-      same(model_.claimed_by({session}), sqlite_->claimed_by({session}));
+      same(model_.claimed_by({session}), tables_->claimed_by({session}));
     const JobFilter filter{
         .group = below(2) == 0 ? std::optional<std::string>{"g"} : std::nullopt,
         .tag = below(2) == 0 ? std::optional<std::string>{"t"} : std::nullopt,
         .set = static_cast<JobSet>(below(6)),
         .before = JobId{below<std::uint64_t>(12)},
         .run = below(2) == 0 ? std::optional{some_run()} : std::nullopt};
-    same(model_.jobs(filter, 3), sqlite_->jobs(filter, 3));
-    same(model_.runs({}, 1000), sqlite_->runs({}, 1000));
+    same(model_.jobs(filter, 3), tables_->jobs(filter, 3));
+    same(model_.runs({}, 1000), tables_->runs({}, 1000));
     const RunFilter runs{.set = static_cast<RunSet>(below(4)),
                          .before = some_run()};
-    same(model_.runs(runs, 2), sqlite_->runs(runs, 2));
-    same(model_.oldest_ended_runs(2), sqlite_->oldest_ended_runs(2));
-    same(model_.count_ended_runs(), sqlite_->count_ended_runs());
+    same(model_.runs(runs, 2), tables_->runs(runs, 2));
+    same(model_.oldest_ended_runs(2), tables_->oldest_ended_runs(2));
+    same(model_.count_ended_runs(), tables_->count_ended_runs());
     const RunId run = some_run();
-    same(model_.run(run), sqlite_->run(run));
+    same(model_.run(run), tables_->run(run));
     const auto first = below<std::uint64_t>(4);
-    same(model_.events(run, first, 2), sqlite_->events(run, first, 2));
+    same(model_.events(run, first, 2), tables_->events(run, first, 2));
     const JobId job = some_job();
-    same(model_.job(job), sqlite_->job(job));
-    same(model_.next_due(job), sqlite_->next_due(job));
+    same(model_.job(job), tables_->job(job));
+    same(model_.next_due(job), tables_->next_due(job));
     const std::string request = fmt::format("r{}", below(30));
-    same(model_.known(request), sqlite_->known(request));
+    same(model_.known(request), tables_->known(request));
     const auto from = below<std::uint64_t>(5);
-    same(model_.results(job, from, 2), sqlite_->results(job, from, 2));
-    same(model_.tried(job, from, 2), sqlite_->tried(job, from, 2));
-    same(model_.task({job, from}), sqlite_->task({job, from}));
-    same(model_.attempts({job, from}), sqlite_->attempts({job, from}));
+    same(model_.results(job, from, 2), tables_->results(job, from, 2));
+    same(model_.tried(job, from, 2), tables_->tried(job, from, 2));
+    same(model_.task({job, from}), tables_->task({job, from}));
+    same(model_.attempts({job, from}), tables_->attempts({job, from}));
   }
 
  private:
   /// What was acknowledged is there afterwards.
   void reopen() {
-    sqlite_.reset();
-    auto opened = SqliteStore::open(path_);
-    RC_ASSERT(opened.has_value());
-    sqlite_ = std::move(*opened);
+    tables_.reset();
+    tables_ = open_(/*is_first=*/false);
   }
 
   template <class F>
   void both(F call) {
     same(call(static_cast<Store&>(model_)),
-         call(static_cast<Store&>(*sqlite_)));
+         call(static_cast<Store&>(*tables_)));
   }
 
   JobId some_job() { return JobId{below<std::uint64_t>(jobs_ + 2)}; }
@@ -199,7 +196,7 @@ class Pair {
     if (below(3) == 0)
       job.run = some_run();
     const auto submitted = model_.open_job(job, now_);
-    same(submitted, sqlite_->open_job(job, now_));
+    same(submitted, tables_->open_job(job, now_));
     if (!submitted)
       return;
     jobs_ = std::max(jobs_, submitted->job.value);
@@ -223,7 +220,7 @@ class Pair {
     const QueueId queue{some_group(), some_resources()};
     const auto limit = below<std::uint32_t>(5);
     const auto claims = model_.claim(session, queue, limit);
-    same(claims, sqlite_->claim(session, queue, limit));
+    same(claims, tables_->claim(session, queue, limit));
     if (!claims)
       return;
     for (const Claim& claim : *claims) {
@@ -309,10 +306,10 @@ class Pair {
         break;
       default:
         if (model_.forget(job)) {
-          RC_ASSERT(sqlite_->forget(job).has_value());
+          RC_ASSERT(tables_->forget(job).has_value());
           forgotten_.insert(job);
         } else {
-          RC_ASSERT(!sqlite_->forget(job).has_value());
+          RC_ASSERT(!tables_->forget(job).has_value());
         }
         break;
     }
@@ -350,7 +347,7 @@ class Pair {
                      .name = "n",
                      .spec = std::string("a\0b", 3)};
     const auto begun = model_.open_run(run, now_);
-    same(begun, sqlite_->open_run(run, now_));
+    same(begun, tables_->open_run(run, now_));
     if (begun)
       runs_ = std::max(runs_, begun->run.value);
   }
@@ -359,7 +356,7 @@ class Pair {
     const RunId run = some_run();
     if (below(4) == 0) {
       const auto forgotten = model_.forget_run(run);
-      same(forgotten, sqlite_->forget_run(run));
+      same(forgotten, tables_->forget_run(run));
       if (forgotten)
         forgotten_.insert(forgotten->begin(), forgotten->end());
       return;
@@ -389,9 +386,9 @@ class Pair {
     both([&](Store& s) { return s.set_group(group); });
   }
 
-  std::string path_;
+  std::function<std::unique_ptr<SqlStore>(bool)> open_;
   ModelStore model_;
-  std::unique_ptr<SqliteStore> sqlite_;
+  std::unique_ptr<SqlStore> tables_;
   WallTime now_{std::chrono::hours{1'000'000}};
   std::uint64_t jobs_ = 0;
   std::uint64_t runs_ = 0;
@@ -401,17 +398,18 @@ class Pair {
   std::set<JobId> forgotten_;
 };
 
-TEST(StoreProperty, SqliteDoesWhatTheModelDoes) {
-  EXPECT_TRUE(rc::check([] {
-    const testing::TempDir folder;
-    Pair stores{folder.path("store.db")};
-    const int steps = below(120);
-    for (int i = 0; i < steps; ++i) {
-      stores.step();
+}  // namespace
+
+void do_as_the_model_does(const OpenStore& open, int steps_per_look) {
+  const testing::TempDir folder;
+  Pair stores{[&](bool is_first) { return open(folder, is_first); }};
+  const int steps = below(120);
+  for (int i = 0; i < steps; ++i) {
+    stores.step();
+    if (i % steps_per_look == 0)
       stores.compare();
-    }
-  }));
+  }
+  stores.compare();
 }
 
-}  // namespace
 }  // namespace troupe::store

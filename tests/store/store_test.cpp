@@ -1,8 +1,5 @@
-// What Store means, by examples; of both stores.
-#include "temp_dir.hpp"
-
-#include <troupe/store/model_store.hpp>
-#include <troupe/store/sqlite_store.hpp>
+// What Store means, by examples.
+#include "store_test.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,46 +14,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-class StoreTest : public ::testing::TestWithParam<bool> {
- protected:
-  StoreTest() {
-    if (GetParam())
-      store = std::move(*SqliteStore::open(folder.path("store.db")));
-    else
-      store = std::make_unique<ModelStore>();
-    EXPECT_TRUE(store->open_session(mine));
-  }
-
-  JobId submit(std::uint64_t tasks, NewJob job = {}) {
-    if (job.request_id.empty())
-      job.request_id = "request " + std::to_string(++requests);
-    const JobId id = store->open_job(job, now)->job;
-    EXPECT_TRUE(store->append_range(id, 0, tasks));
-    EXPECT_TRUE(store->seal(id, now));
-    return id;
-  }
-  std::vector<AttemptRef> claim(std::uint32_t limit = 100) {
-    std::vector<AttemptRef> attempts;
-    const auto claims = store->claim(mine, {"default"}, limit);
-    for (const Claim& claim : *claims)
-      attempts.push_back(claim.attempt);
-    return attempts;
-  }
-  Recorded complete(const AttemptRef& attempt, Outcome outcome,
-                    std::optional<WallTime> retry_at = {}) {
-    const Completion completion{
-        .attempt = attempt, .outcome = outcome, .retry_at = retry_at};
-    return store->complete(mine, {&completion, 1}, now)->front();
-  }
-  JobState state(JobId job) { return store->job(job)->state; }
-
-  testing::TempDir folder;
-  std::unique_ptr<Store> store;
-  SessionId mine{"mine"};
-  WallTime now{std::chrono::hours{1000}};
-  int requests = 0;
-};
 
 TEST_P(StoreTest, TheSameRequestIsTheSameJob) {
   const auto first = store->open_job({.request_id = "r"}, now);
@@ -373,10 +330,6 @@ TEST_P(StoreTest, OnlyWhatFailedIsRetriedIfThatIsWanted) {
   EXPECT_THAT(claim(), ElementsAre(AttemptRef{{job, 0}, 2}));
   EXPECT_EQ(store->job(job)->counts.cancelled, 2U);
 }
-
-INSTANTIATE_TEST_SUITE_P(, StoreTest, ::testing::Bool(), [](const auto& which) {
-  return std::string{which.param ? "Sqlite" : "Model"};
-});
 
 }  // namespace
 }  // namespace troupe::store

@@ -9,6 +9,7 @@
 ///   store.hpp         Store: all that can be done with them
 ///   sql_store.hpp     in tables, by statements
 ///   sqlite_store.hpp  in a file
+///   postgres_store.hpp  in a database that several nodes share
 ///   model_store.hpp   in memory, as plainly as possible: what Store means
 ///
 /// A job is a range of tasks with a cursor: the tasks before it have been

@@ -1,0 +1,424 @@
+#include "postgres_server.hpp"
+#include "store_property_test.hpp"
+#include "store_test.hpp"
+
+#include <troupe/store/postgres_store.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <set>
+#include <thread>
+
+namespace troupe::store {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// One server for all tests, which goes before the program does.
+class Servers : public ::testing::Environment {
+ public:
+  static testing::PostgresServer* server() { return server_.get(); }
+
+  void SetUp() override {
+    if (!testing::PostgresServer::binaries().empty())
+      server_ = std::make_unique<testing::PostgresServer>(/*is_durable=*/false);
+  }
+  void TearDown() override { server_.reset(); }
+
+ private:
+  static inline std::unique_ptr<testing::PostgresServer> server_;
+};
+
+[[maybe_unused]] const auto* const servers =
+    ::testing::AddGlobalTestEnvironment(new Servers);
+
+std::string new_schema() {
+  static int last = 0;
+  return "s" + std::to_string(++last);
+}
+
+std::unique_ptr<SqlStore> open_in(const std::string& schema,
+                                  Duration deadline = 10s) {
+  auto store = PostgresStore::open(Servers::server()->uri(),
+                                   {.schema = schema, .deadline = deadline});
+  EXPECT_TRUE(store) << store.error().what;
+  return store ? std::move(*store) : nullptr;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , StoreTest,
+    ::testing::Values(StoreKind{
+        "Postgres",
+        [](const testing::TempDir&) -> std::unique_ptr<Store> {
+          return Servers::server() ? open_in(new_schema()) : nullptr;
+        }}),
+    name_of_kind);
+
+/// As if it was new: to make the tables takes longer than the history.
+void empty(const std::string& schema) {
+  std::string sql = "SET search_path TO " + schema;
+  for (const char* const table :
+       {"session", "job", "tag", "need", "argument", "queue", "again", "timer",
+        "running", "result", "attempt", "garbage", "run", "run_event"})
+    sql += std::string{"; DELETE FROM "} + table;
+  Servers::server()->query(
+      sql +
+      "; DELETE FROM grp WHERE name<>'default'; UPDATE grp SET slots=1, held=0,"
+      " weight=1, n_jobs=0, n_waiting=0, n_retrying=0, n_running=0"
+      "; ALTER SEQUENCE job_id_seq RESTART; ALTER SEQUENCE run_id_seq RESTART");
+}
+
+TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
+  if (Servers::server() == nullptr)
+    GTEST_SKIP() << "PostgreSQL is not installed";
+  // A history takes a hundred times as long as in a file; RC_PARAMS asks for
+  // more of them.
+  ::setenv("RC_PARAMS", "max_success=40", /*overwrite=*/0);
+  const std::string schema = new_schema();
+  EXPECT_TRUE(open_in(schema));
+  EXPECT_TRUE(rc::check([&] {
+    do_as_the_model_does(
+        [&](const testing::TempDir&, bool is_first) {
+          if (is_first)
+            empty(schema);
+          return open_in(schema);
+        },
+        /*steps_per_look=*/30);
+  }));
+}
+
+class PostgresStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (Servers::server() == nullptr)
+      GTEST_SKIP() << "PostgreSQL is not installed";
+  }
+
+  static testing::PostgresServer& server() { return *Servers::server(); }
+  /// Another one on the same tables.
+  std::unique_ptr<SqlStore> open(Duration deadline = 10s) const {
+    return open_in(schema, deadline);
+  }
+  [[nodiscard]] Error error_of_opening(const std::string& uri) const {
+    auto store =
+        PostgresStore::open(uri, {.schema = schema, .deadline = 300ms});
+    EXPECT_FALSE(store);
+    return store ? Error{} : store.error();
+  }
+  /// In the schema.
+  void query(const std::string& sql) const {
+    server().query("SET search_path TO " + schema + "; " + sql);
+  }
+  /// Whoever adds a job gets that.
+  void on_commit_of_a_job(const std::string& body) const {
+    query(
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN " +
+        body +
+        " RETURN NULL; END$$; CREATE CONSTRAINT TRIGGER spoil AFTER INSERT "
+        "ON job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
+        "spoil()");
+  }
+  /// The process that serves the store that has connected last.
+  static pid_t backend() {
+    return std::stoi(server().query(
+        "SELECT pid FROM pg_stat_activity WHERE application_name='troupe' "
+        "ORDER BY backend_start DESC LIMIT 1"));
+  }
+  JobId submit(Store& store, const std::string& request, std::uint64_t tasks) {
+    const JobId job = store.open_job({.request_id = request}, now)->job;
+    EXPECT_TRUE(store.append_range(job, 0, tasks));
+    EXPECT_TRUE(store.seal(job, now));
+    return job;
+  }
+
+  std::string schema = new_schema();
+  WallTime now{std::chrono::hours{1000}};
+};
+
+TEST_F(PostgresStoreTest, MakesItsTablesOnce) {
+  EXPECT_TRUE(open()->is_new());
+  EXPECT_FALSE(open()->is_new());
+}
+
+TEST_F(PostgresStoreTest, OfManyThatMakeTheTablesAtOnceOneHas) {
+  std::atomic<int> made{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&] { made += open()->is_new() ? 1 : 0; });
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_EQ(made, 1);
+}
+
+TEST_F(PostgresStoreTest, LeavesTablesOfSomebodyElseAlone) {
+  server().query("CREATE SCHEMA " + schema + "; CREATE TABLE " + schema +
+                 ".other(a int)");
+  const Error error = error_of_opening(server().uri());
+  EXPECT_EQ(error.code, Errc::corrupt);
+  EXPECT_EQ(error.what, "postgresql://troupe@" + server().folder() +
+                            "/postgres: the schema " + schema +
+                            " is not a store of troupe; choose another name or "
+                            "an empty database");
+  EXPECT_EQ(server().query("SELECT count(*) FROM pg_tables WHERE schemaname='" +
+                           schema + "'"),
+            "1");
+}
+
+TEST_F(PostgresStoreTest, RefusesTheSchemaOfANewerVersion) {
+  open();
+  query("UPDATE cluster SET schema_version=99");
+  const Error error = error_of_opening(server().uri());
+  EXPECT_EQ(error.code, Errc::unsupported);
+  EXPECT_THAT(error.what, HasSubstr("schema 99; this one knows 1"));
+}
+
+TEST_F(PostgresStoreTest, RefusesADatabaseThatIsNotInUtf8) {
+  server().query("CREATE DATABASE " + schema +
+                 " ENCODING 'LATIN1' TEMPLATE template0");
+  const Error error = error_of_opening(server().uri(schema));
+  EXPECT_EQ(error.code, Errc::unsupported);
+  EXPECT_THAT(error.what, HasSubstr("the database is in LATIN1"));
+}
+
+TEST_F(PostgresStoreTest, TellsWhyItCannotConnect) {
+  EXPECT_EQ(error_of_opening("mysql://x").code, Errc::invalid_argument);
+  EXPECT_EQ(error_of_opening(server().uri("none")).code, Errc::not_found);
+  const Error refused = error_of_opening(server().uri("postgres", "nobody"));
+  EXPECT_EQ(refused.code, Errc::permission_denied);
+  EXPECT_THAT(refused.what,
+              HasSubstr("cannot connect: role \"nobody\" does not exist"));
+  const Error none =
+      error_of_opening("postgresql://u:secret@/d?host=/nonexistent");
+  EXPECT_EQ(none.code, Errc::unavailable);
+  EXPECT_THAT(none.what, HasSubstr("postgresql://u@/nonexistent/d: cannot "
+                                   "connect: "));
+  EXPECT_THAT(none.what, Not(HasSubstr("secret")));
+}
+
+TEST_F(PostgresStoreTest, NeedsTheRightToMakeItsSchema) {
+  server().query("CREATE ROLE " + schema + " LOGIN");
+  const Error error = error_of_opening(server().uri("postgres", schema));
+  EXPECT_EQ(error.code, Errc::permission_denied);
+}
+
+TEST_F(PostgresStoreTest, ABatchHappensAsAWholeAndItsCallsByThemselves) {
+  const auto store = open();
+  EXPECT_TRUE(store->batch([&] {
+    EXPECT_TRUE(store->open_job({.request_id = "a"}, now));
+    EXPECT_FALSE(store->open_job({.request_id = "b", .group = "none"}, now));
+    EXPECT_TRUE(store->open_job({.request_id = "c"}, now));
+    EXPECT_EQ(store->jobs({}, 9)->size(), 2U);
+    EXPECT_EQ(open()->jobs({}, 9)->size(), 0U);
+  }));
+  EXPECT_EQ(open()->jobs({}, 9)->size(), 2U);
+}
+
+TEST_F(PostgresStoreTest, ABatchThatCannotBeWrittenIsNotThere) {
+  const auto store = open();
+  on_commit_of_a_job("RAISE 'full' USING ERRCODE='53100';");
+  const auto written = store->batch([&] {
+    EXPECT_TRUE(store->open_session({"s"}));
+    EXPECT_TRUE(store->open_job({.request_id = "a"}, now));
+  });
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errc::overloaded);
+  EXPECT_THAT(written.error().what,
+              HasSubstr("full (53100); make space on the disk of the server"));
+  EXPECT_TRUE(store->open_sessions()->empty());
+  EXPECT_TRUE(store->open_session({"s"}));
+}
+
+TEST_F(PostgresStoreTest, AMillionTasksAreOneRow) {
+  const auto store = open();
+  const JobId job = submit(*store, "r", 1'000'000);
+  EXPECT_TRUE(store->open_session({"s"}));
+  EXPECT_EQ(store->claim({"s"}, {"default"}, 10)->size(), 10U);
+  EXPECT_EQ(store->cancel(job, now)->size(), 10U);
+  EXPECT_EQ(store->job(job)->counts.cancelled, 999'990U);
+}
+
+TEST_F(PostgresStoreTest, TwoThatClaimAtOnceGetNoTaskTwice) {
+  constexpr std::uint64_t tasks = 600;
+  const auto store = open();
+  submit(*store, "array", tasks);
+  for (std::uint64_t i = 0; i < tasks / 3; ++i)
+    submit(*store, std::to_string(i), 1);
+  std::vector<std::vector<AttemptRef>> got(3);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    threads.emplace_back([&, i] {
+      const SessionId session{"s" + std::to_string(i)};
+      const auto mine = open();
+      EXPECT_TRUE(mine->open_session(session));
+      for (std::uint32_t limit = 1;; limit = limit % 9 + 1) {
+        const auto claims = mine->claim(session, {"default"}, limit);
+        ASSERT_TRUE(claims) << claims.error().what;
+        if (claims->empty())
+          return;
+        std::vector<Completion> completions;
+        for (const Claim& claim : *claims) {
+          got[i].push_back(claim.attempt);
+          completions.push_back({.attempt = claim.attempt});
+        }
+        const auto recorded = mine->complete(session, completions, now);
+        ASSERT_TRUE(recorded) << recorded.error().what;
+        for (const Recorded each : *recorded)
+          EXPECT_EQ(each, Recorded::yes);
+      }
+    });
+  for (std::thread& thread : threads)
+    thread.join();
+  std::set<AttemptRef> all;
+  std::size_t count = 0;
+  for (const auto& each : got) {
+    all.insert(each.begin(), each.end());
+    count += each.size();
+  }
+  EXPECT_EQ(count, tasks + tasks / 3);
+  EXPECT_EQ(all.size(), count);
+  EXPECT_EQ(store->groups()->front().counts, GroupCounts{});
+}
+
+TEST_F(PostgresStoreTest, ASessionThatOneEndsIsFencedForTheOtherAtOnce) {
+  const auto one = open();
+  const auto other = open();
+  submit(*one, "r", 2);
+  EXPECT_TRUE(one->open_session({"s"}));
+  const auto claims = one->claim({"s"}, {"default"}, 1);
+  EXPECT_EQ(other->end_session({"s"}, now), (SessionEnd{1, 0}));
+  const Completion done{.attempt = claims->front().attempt};
+  EXPECT_EQ(one->complete({"s"}, {&done, 1}, now)->front(), Recorded::fenced);
+  EXPECT_EQ(one->start({"s"}, {&done.attempt, 1})->front(), false);
+  EXPECT_EQ(one->claim({"s"}, {"default"}, 1).error().code,
+            Errc::permission_denied);
+}
+
+TEST_F(PostgresStoreTest, WhoReadsWaitsForNobodyAndWhoWritesUntilItsDeadline) {
+  const auto one = open();
+  const auto other = open(200ms);
+  EXPECT_TRUE(one->batch([&] {
+    EXPECT_TRUE(one->open_session({"s"}));
+    EXPECT_TRUE(other->open_sessions()->empty());
+    EXPECT_EQ(other->open_session({"t"}).error().code, Errc::timed_out);
+  }));
+  EXPECT_TRUE(other->open_session({"t"}));
+  EXPECT_EQ(other->open_sessions()->size(), 2U);
+}
+
+TEST_F(PostgresStoreTest, AConnectionThatIsLostIsMadeAgain) {
+  const auto store = open();
+  const auto cut = [&] {
+    server().query("SELECT pg_terminate_backend(" + std::to_string(backend()) +
+                   ", 5000)");
+  };
+  cut();
+  EXPECT_TRUE(store->open_session({"s"}));
+  cut();
+  EXPECT_EQ(store->open_sessions()->size(), 1U);
+  cut();
+  EXPECT_TRUE(store->batch([&] { EXPECT_TRUE(store->open_session({"t"})); }));
+  // What it has done before in a batch is lost with it.
+  const auto written = store->batch([&] {
+    EXPECT_TRUE(store->open_session({"u"}));
+    cut();
+    EXPECT_FALSE(store->known("r"));
+  });
+  EXPECT_EQ(written.error().code, Errc::unavailable);
+  EXPECT_EQ(store->open_sessions()->size(), 2U);
+}
+
+TEST_F(PostgresStoreTest, ACommitWhoseAnswerIsLostMayBeRepeated) {
+  const auto store = open();
+  on_commit_of_a_job("PERFORM pg_terminate_backend(pg_backend_pid());");
+  const auto lost = store->open_job({.request_id = "r"}, now);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().code, Errc::unavailable);
+  EXPECT_THAT(lost.error().what,
+              HasSubstr("whether the call was recorded is not known"));
+  query("DROP TRIGGER spoil ON job");
+  EXPECT_TRUE(store->open_job({.request_id = "r"}, now));
+  EXPECT_EQ(store->jobs({}, 9)->size(), 1U);
+}
+
+TEST_F(PostgresStoreTest, WhatFailsByChanceIsTriedAgain) {
+  const auto store = open();
+  query("CREATE SEQUENCE tries");
+  on_commit_of_a_job(
+      "IF nextval('tries')<3 THEN RAISE 'no' USING ERRCODE='40001'; END IF;");
+  EXPECT_TRUE(store->open_job({.request_id = "r"}, now));
+  EXPECT_EQ(store->jobs({}, 9)->size(), 1U);
+}
+
+TEST_F(PostgresStoreTest, AServerThatIsStoppedCostsTheDeadlineAndNoMore) {
+  const auto store = open(300ms);
+  const auto time = [](auto call) {
+    const auto begin = std::chrono::steady_clock::now();
+    call();
+    return std::chrono::steady_clock::now() - begin;
+  };
+  const pid_t idle = backend();
+  ASSERT_EQ(::kill(idle, SIGSTOP), 0);
+  EXPECT_LT(time([&] {
+              EXPECT_EQ(store->open_session({"s"}).error().code,
+                        Errc::timed_out);
+            }),
+            1s);
+  // On another connection; the one that is stopped has not got the lock.
+  EXPECT_TRUE(store->open_session({"s"}));
+  ASSERT_EQ(::kill(idle, SIGCONT), 0);
+  // One that has got the lock.
+  pid_t holder = 0;
+  EXPECT_LT(time([&] {
+              EXPECT_FALSE(store->batch([&] {
+                EXPECT_TRUE(store->open_session({"t"}));
+                holder = backend();
+                ASSERT_EQ(::kill(holder, SIGSTOP), 0);
+                EXPECT_EQ(store->known("r").error().code, Errc::timed_out);
+              }));
+            }),
+            1s);
+  EXPECT_EQ(store->open_session({"u"}).error().code, Errc::timed_out);
+  EXPECT_EQ(store->open_sessions()->size(), 1U);
+  ASSERT_EQ(::kill(holder, SIGCONT), 0);
+  EXPECT_TRUE(open()->open_session({"u"}));
+  EXPECT_EQ(store->open_sessions()->size(), 2U);
+}
+
+TEST_F(PostgresStoreTest, WhatWasAcknowledgedSurvivesTheDeathOfTheServer) {
+  testing::PostgresServer mortal{/*is_durable=*/true};
+  auto store = std::move(*PostgresStore::open(mortal.uri()));
+  std::atomic<int> acknowledged{0};
+  std::atomic<bool> is_over{false};
+  std::thread writer{[&] {
+    for (int i = 0; !is_over; ++i) {
+      // Repeated as long as it takes, as everybody does.
+      while (!store->open_job({.request_id = std::to_string(i)}, now))
+        continue;
+      acknowledged = i + 1;
+    }
+  }};
+  const auto wait_for = [&](int count) {
+    while (acknowledged < count)
+      std::this_thread::yield();
+  };
+  wait_for(20);
+  mortal.kill();
+  const int before = acknowledged;
+  mortal.start();
+  wait_for(before + 20);
+  is_over = true;
+  writer.join();
+  for (int i = 0; i < acknowledged; ++i)
+    EXPECT_TRUE(store->known(std::to_string(i))->has_value()) << i;
+  EXPECT_EQ(store->jobs({}, 100'000)->size(),
+            static_cast<std::size_t>(acknowledged));
+}
+
+}  // namespace
+}  // namespace troupe::store
