@@ -15,7 +15,7 @@ namespace {
 
 constexpr int oldest_server =
     140000;  ///< With client_connection_check_interval.
-constexpr std::int64_t newest_schema = 1;
+constexpr std::int64_t newest_pg_schema = 1;
 /// Statements that wait for their answer: more would only take memory.
 constexpr std::size_t most_pending = 256;
 constexpr int most_tries = 100;
@@ -32,7 +32,7 @@ constexpr Oid of_texts = 1001;
 
 /// The tables of SQLite in its version 4. Of `job` no column that changes while
 /// a job runs is in an index, so that an update stays within its page.
-constexpr const char* schema_1 = R"(
+constexpr const char* pg_schema_1 = R"(
 CREATE TABLE cluster(one boolean PRIMARY KEY DEFAULT true CHECK(one),
   application text NOT NULL, cluster_id uuid NOT NULL, schema_version bigint);
 CREATE TABLE grp(name bytea PRIMARY KEY, slots bigint, held bigint,
@@ -72,7 +72,6 @@ CREATE TABLE timer(due bigint, job bigint, idx bigint, attempt bigint,
 CREATE INDEX timer_job ON timer(job, idx);
 CREATE TABLE running(job bigint, idx bigint, attempt bigint, session bytea,
   started bigint, PRIMARY KEY(job, idx));
-CREATE INDEX running_session ON running(session, job, idx);
 CREATE TABLE result(job bigint, idx bigint, attempt bigint, session bytea,
   outcome bigint, status bigint, detail bytea, at bigint,
   PRIMARY KEY(job, idx));
@@ -96,7 +95,7 @@ INSERT INTO cluster VALUES(true, 'troupe', gen_random_uuid(), 1);
 
 /// Every statement finds its rows by an index. What the planner believes of a
 /// table that was empty when it looked must not change that.
-constexpr const char* settings =
+constexpr const char* session_settings =
     "SET client_encoding='UTF8'; SET client_min_messages=error; "
     "SET search_path TO \"{0}\"; SET enable_seqscan=off; "
     "SET enable_bitmapscan=off; SET enable_hashjoin=off; "
@@ -438,6 +437,9 @@ void PgDatabase::connect() {
     fail_connecting();
   PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
   PQsetnonblocking(connection_.get(), 1);
+  // They would be written to stderr.
+  PQsetNoticeReceiver(
+      connection_.get(), [](void*, const PGresult*) {}, nullptr);
   ++generation_;
   set_up();
 }
@@ -474,7 +476,7 @@ void PgDatabase::set_up() {
   }
   const auto patience =
       std::chrono::ceil<std::chrono::milliseconds>(place_.deadline).count();
-  query(fmt::format(settings, place_.schema, patience));
+  query(fmt::format(session_settings, place_.schema, patience));
 }
 
 bool PgDatabase::make_tables() {
@@ -492,7 +494,7 @@ bool PgDatabase::make_tables() {
         check_cluster();
       else
         query(fmt::format("CREATE SCHEMA IF NOT EXISTS \"{}\";{}",
-                          place_.schema, schema_1));
+                          place_.schema, pg_schema_1));
       query("COMMIT");
       return !is_there;
     } catch (const Error&) {
@@ -520,10 +522,10 @@ void PgDatabase::check_cluster() {
   const std::string version = text("SELECT schema_version FROM cluster");
   std::int64_t number = 0;
   std::from_chars(version.data(), version.data() + version.size(), number);
-  if (number > newest_schema)
+  if (number > newest_pg_schema)
     fail({Errc::unsupported,
           fmt::format("it is of a newer troupe (schema {}; this one knows {})",
-                      number, newest_schema)});
+                      number, newest_pg_schema)});
 }
 
 pq::Rows PgDatabase::query(const std::string& sql) {

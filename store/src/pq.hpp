@@ -68,6 +68,7 @@ class PgStatement final : public SqlStatement {
   ~PgStatement() override;
 
   bool step() override;
+  void run_all(std::span<const SqlValue> values) override;
   void reset() override;
   [[nodiscard]] std::int64_t number(int column) const override;
   [[nodiscard]] bool is_null(int column) const override;
@@ -77,7 +78,6 @@ class PgStatement final : public SqlStatement {
   friend class PgDatabase;
 
   void begin(std::span<const SqlValue> values) override;
-  void run_all(std::span<const SqlValue> values) override;
 
   PgDatabase* database_;
   bool is_named_;

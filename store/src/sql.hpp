@@ -87,6 +87,7 @@ class SqlStatement {
     const std::array<SqlValue, sizeof...(Values)> all{SqlValue::of(values)...};
     run_all(all);
   }
+  virtual void run_all(std::span<const SqlValue> values) = 0;
   /// Gives up rows that were not read.
   virtual void reset() = 0;
 
@@ -97,7 +98,6 @@ class SqlStatement {
 
  private:
   virtual void begin(std::span<const SqlValue> values) = 0;
-  virtual void run_all(std::span<const SqlValue> values) = 0;
 };
 
 class SqlDatabase {

@@ -3,9 +3,11 @@
 #include <troupe/store/sql_store.hpp>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <fmt/format.h>
 #include <map>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -66,6 +68,7 @@ struct Row {
   WallTime rest_at;
   RunId run;
   GroupCounts in_group;  ///< What its group counts of it.
+  bool in_queue = false;
 
   [[nodiscard]] bool may_be_claimed() const {
     return sealed && !ended && due && !held && needs_left == 0 &&
@@ -155,6 +158,7 @@ Row read_row(const SqlStatement& s) {
   row.rest_at = from_stored(number());
   row.run = RunId{count()};
   row.in_group = row.for_group();
+  row.in_queue = row.may_be_claimed();
   return row;
 }
 
@@ -407,12 +411,17 @@ class SqlStore::Tables {
   std::vector<Claim> claim(const SessionId& session, const QueueId& queue,
                            std::uint32_t limit) {
     auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open<>0");
-    if (!open.bind(session.value).step())
+    auto& group = sql(find_group);
+    open.bind(session.value);
+    group.bind(queue.group);
+    if (!open.step())
       refuse(Errc::permission_denied, "no such session");
     std::vector<Claim> claims;
-    if (require_group(queue.group))
+    if (is_held(group, queue.group))
       return claims;
-    while (claims.size() < limit) {
+    if (in_sets_)
+      claim_set(session, queue, limit, claims);
+    while (!in_sets_ && claims.size() < limit) {
       auto& first =
           sql("SELECT job FROM queue WHERE grp=?1 AND resources=?2 ORDER BY "
               "rank, job LIMIT 1");
@@ -422,6 +431,7 @@ class SqlStore::Tables {
       claim_from(job, session, limit, claims);
       // The next look at the queue has to see it.
       keep(job);
+      touched_.erase(job.id);
     }
     return claims;
   }
@@ -429,6 +439,17 @@ class SqlStore::Tables {
   std::vector<bool> start(const SessionId& session,
                           std::span<const AttemptRef> attempts) {
     std::vector<bool> started;
+    if (in_sets_) {
+      const auto all = changed_of(
+          "UPDATE running r SET started=1 FROM unnest(?1::bigint[], "
+          "?2::bigint[], ?3::bigint[]) u(j, i, a) WHERE r.job=u.j AND "
+          "r.idx=u.i AND r.attempt=u.a AND r.session=?4 "
+          "RETURNING r.job, r.idx, r.attempt",
+          session, attempts);
+      for (const AttemptRef& attempt : attempts)
+        started.push_back(all.contains(attempt));
+      return started;
+    }
     for (const AttemptRef& attempt : attempts) {
       const bool holds = held(session, attempt).has_value();
       if (holds)
@@ -444,10 +465,17 @@ class SqlStore::Tables {
                                  WallTime now) {
     for (const Completion& completion : completions)
       check_completion(session, completion);
+    std::vector<AttemptRef> attempts;
+    attempts.reserve(completions.size());
+    for (const Completion& completion : completions)
+      attempts.push_back(completion.attempt);
+    const std::vector<bool> taken = take_running(session, attempts);
+    if (in_sets_)
+      load_taken(attempts, taken);
     std::vector<Recorded> recorded;
     for (const Completion& completion : completions) {
       const AttemptRef& attempt = completion.attempt;
-      if (!take_running(session, attempt)) {
+      if (!taken[recorded.size()]) {
         recorded.push_back(was_of(session, attempt) ? Recorded::already
                                                     : Recorded::fenced);
         continue;
@@ -472,8 +500,12 @@ class SqlStore::Tables {
   }
 
   void release(const SessionId& session, std::span<const AttemptRef> attempts) {
+    const std::vector<bool> taken = take_running(session, attempts);
+    if (in_sets_)
+      load_taken(attempts, taken);
+    std::size_t next = 0;
     for (const AttemptRef& attempt : attempts) {
-      if (!take_running(session, attempt))
+      if (!taken[next++])
         continue;
       Row& job = row(attempt.task.job);
       --job.counts.running;
@@ -1156,6 +1188,47 @@ class SqlStore::Tables {
     return all;
   }
 
+  /// Those jobs in one statement, as row() would give them.
+  void load_all(const std::vector<std::int64_t>& ids) {
+    static const std::string text =
+        fmt::format("SELECT {} FROM job WHERE id=ANY(?1)", row_columns);
+    auto& find = sql(text.c_str());
+    find.bind(ids);
+    load_rows(find);
+  }
+
+  std::vector<JobId> load_rows(SqlStatement& find) {
+    std::vector<JobId> ids;
+    while (find.step()) {
+      Row row = read_row(find);
+      ids.push_back(row.id);
+      touched_.try_emplace(row.id, std::move(row));
+    }
+    return ids;
+  }
+
+  /// The jobs of what was taken, and which of them somebody needs.
+  void load_taken(std::span<const AttemptRef> attempts,
+                  const std::vector<bool>& taken) {
+    std::set<JobId> jobs;
+    for (std::size_t i = 0; i < attempts.size(); ++i) {
+      if (taken[i])
+        jobs.insert(attempts[i].task.job);
+    }
+    if (jobs.empty())
+      return;
+    std::vector<std::int64_t> ids;
+    for (const JobId job : jobs)
+      ids.push_back(static_cast<std::int64_t>(job.value));
+    auto& needed =
+        sql("SELECT needs FROM need WHERE needs=ANY(?1) AND open<>0");
+    needed.bind(ids);
+    load_all(ids);
+    not_needed_ = std::move(jobs);
+    while (needed.step())
+      not_needed_.erase(JobId{static_cast<std::uint64_t>(needed.number(0))});
+  }
+
   Row load(JobId id) {
     static const std::string text =
         fmt::format("SELECT {} FROM job WHERE id=?1", row_columns);
@@ -1174,6 +1247,11 @@ class SqlStore::Tables {
   }
 
   void keep(Row& r) {
+    keep_columns(r);
+    keep_place(r);
+  }
+
+  void keep_columns(const Row& r) {
     sql("UPDATE job SET ended=?2, tasks=?3, chunks=?4, next=?5, again=?6, "
         "needs_left=?7, sealed=?8, due=?9, held=?10, cancelled=?11, "
         "doomed=?12, n_waiting=?13, n_retrying=?14, n_running=?15, "
@@ -1186,30 +1264,90 @@ class SqlStore::Tables {
              r.counts.success, r.counts.failed, r.counts.timed_out,
              r.counts.cancelled, r.counts.lost, r.counts.skipped,
              to_stored(r.rest_outcome), r.rest_from, to_stored(r.rest_at));
+  }
+
+  /// In its group and in its queue.
+  void keep_place(Row& r) {
     count_in(r.queue.group, r.for_group(), r.in_group);
     r.in_group = r.for_group();
-    if (r.may_be_claimed())
+    if (!r.may_be_claimed())
+      take_from_queue(r);
+    else if (!std::exchange(r.in_queue, true))
       sql("INSERT INTO queue VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
           .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
-    else
-      take_from_queue(r);
   }
 
-  void take_from_queue(const Row& r) {
-    sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
-        "job=?4")
-        .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+  void take_from_queue(Row& r) {
+    if (std::exchange(r.in_queue, false))
+      sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
+          "job=?4")
+          .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
   }
 
-  /// A job of the group counts as `now` instead of as `before`.
+  /// The columns of many jobs.
+  void keep_set() {
+    constexpr std::size_t columns = 24;
+    std::array<std::vector<std::optional<std::int64_t>>, columns> all;
+    for (const auto& [id, r] : touched_) {
+      std::size_t column = 0;
+      const auto add = [&](std::optional<std::int64_t> value) {
+        all[column++].push_back(value);
+      };
+      const auto count = [&](std::uint64_t value) {
+        add(static_cast<std::int64_t>(value));
+      };
+      count(id.value);
+      add(to_stored(r.ended));
+      for (const std::uint64_t value :
+           {r.counts.tasks, r.chunks, r.next, r.again, r.needs_left})
+        count(value);
+      for (const bool value : {r.sealed, r.due, r.held, r.cancelled, r.doomed})
+        add(value ? 1 : 0);
+      for (const std::uint64_t value :
+           {r.counts.waiting, r.counts.retrying, r.counts.running,
+            r.counts.success, r.counts.failed, r.counts.timed_out,
+            r.counts.cancelled, r.counts.lost, r.counts.skipped})
+        count(value);
+      add(to_stored(r.rest_outcome));
+      count(r.rest_from);
+      add(to_stored(r.rest_at));
+    }
+    std::array<SqlValue, columns> values;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = SqlValue::of(all[i]);
+    sql("UPDATE job SET ended=u.ended, tasks=u.tasks, chunks=u.chunks, "
+        "next=u.next, again=u.again, needs_left=u.needs_left, "
+        "sealed=u.sealed, due=u.due, held=u.held, cancelled=u.cancelled, "
+        "doomed=u.doomed, n_waiting=u.n_waiting, n_retrying=u.n_retrying, "
+        "n_running=u.n_running, n_success=u.n_success, n_failed=u.n_failed, "
+        "n_timed_out=u.n_timed_out, n_cancelled=u.n_cancelled, "
+        "n_lost=u.n_lost, n_skipped=u.n_skipped, "
+        "rest_outcome=u.rest_outcome, rest_from=u.rest_from, "
+        "rest_at=u.rest_at FROM unnest(?1::bigint[], ?2::bigint[], "
+        "?3::bigint[], ?4::bigint[], ?5::bigint[], ?6::bigint[], "
+        "?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::bigint[], "
+        "?11::bigint[], ?12::bigint[], ?13::bigint[], ?14::bigint[], "
+        "?15::bigint[], ?16::bigint[], ?17::bigint[], ?18::bigint[], "
+        "?19::bigint[], ?20::bigint[], ?21::bigint[], ?22::bigint[], "
+        "?23::bigint[], ?24::bigint[]) u(id, ended, tasks, chunks, next, "
+        "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
+        "n_retrying, n_running, n_success, n_failed, n_timed_out, "
+        "n_cancelled, n_lost, n_skipped, rest_outcome, rest_from, rest_at) "
+        "WHERE job.id=u.id")
+        .run_all(values);
+  }
+
+  /// A job of the group counts as `now` instead of as `before`; written at the
+  /// end of the call.
   void count_in(const std::string& group, const GroupCounts& now,
                 const GroupCounts& before) {
     if (now == before)
       return;
-    sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
-        "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
-        .run(group, now.jobs - before.jobs, now.waiting - before.waiting,
-             now.retrying - before.retrying, now.running - before.running);
+    GroupCounts& change = counted_[group];
+    change.jobs += now.jobs - before.jobs;
+    change.waiting += now.waiting - before.waiting;
+    change.retrying += now.retrying - before.retrying;
+    change.running += now.running - before.running;
   }
 
   void add_tags(JobId job, const std::vector<std::string>& tags) {
@@ -1246,9 +1384,21 @@ class SqlStore::Tables {
   }
 
   void end() {
-    for (auto& [id, row] : touched_)
-      keep(row);
-    touched_.clear();
+    if (in_sets_ && touched_.size() > 1) {
+      keep_set();
+      for (auto& [id, row] : touched_)
+        keep_place(row);
+    } else {
+      for (auto& [id, row] : touched_)
+        keep(row);
+    }
+    for (const auto& [group, change] : counted_)
+      sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
+          "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
+          .run(group, change.jobs, change.waiting, change.retrying,
+               change.running);
+    add_sets();
+    forget_call();
     let_go();
     if (in_batch_)
       database_->end_part();
@@ -1261,8 +1411,16 @@ class SqlStore::Tables {
       statement->reset();
   }
 
-  void take_back(const Error& error) {
+  void forget_call() {
     touched_.clear();
+    counted_.clear();
+    not_needed_.clear();
+    running_.clear();
+    results_.clear();
+  }
+
+  void take_back(const Error& error) {
+    forget_call();
     let_go();
     if (!in_batch_) {
       database_->roll_back();
@@ -1277,10 +1435,16 @@ class SqlStore::Tables {
     }
   }
 
+  static constexpr const char* find_group =
+      "SELECT held FROM grp WHERE name=?1";
+
   /// Whether the group is held.
   bool require_group(const std::string& name) {
-    auto& find = sql("SELECT held FROM grp WHERE name=?1");
-    if (!find.bind(name).step())
+    return is_held(sql(find_group).bind(name), name);
+  }
+
+  static bool is_held(SqlStatement& find, const std::string& name) {
+    if (!find.step())
       refuse(Errc::not_found, fmt::format("no group {}", name));
     return find.number(0) != 0;
   }
@@ -1298,13 +1462,82 @@ class SqlStore::Tables {
     return attempts;
   }
 
+  /// As claim(), with few ways to the server.
+  void claim_set(const SessionId& session, const QueueId& queue,
+                 std::uint32_t limit, std::vector<Claim>& claims) {
+    static const std::string text = fmt::format(
+        "SELECT {} FROM (SELECT rank, job AS head FROM queue WHERE grp=?1 AND "
+        "resources=?2 ORDER BY rank, job LIMIT ?3) q JOIN job ON id=head ORDER "
+        "BY rank, head",
+        row_columns);
+    auto& find = sql(text.c_str());
+    // Often the first one has enough.
+    for (const std::uint32_t heads : {1U, limit}) {
+      if (claims.size() >= limit)
+        break;
+      find.bind(queue.group, queue.resources, heads);
+      for (const JobId id : load_rows(find)) {
+        Row& job = row(id);
+        if (claims.size() < limit && job.may_be_claimed())
+          claim_from(job, session, limit, claims);
+      }
+    }
+    // What was looked at and not taken stays as it is.
+    std::erase_if(touched_, [&](const auto& entry) {
+      return entry.second.in_queue &&
+             entry.second.in_group == entry.second.for_group();
+    });
+    add_arguments(claims);
+  }
+
+  /// To those that have had no attempt before.
+  void add_arguments(std::vector<Claim>& claims) {
+    std::vector<std::int64_t> jobs;
+    std::vector<std::int64_t> from;
+    std::vector<std::int64_t> to;
+    std::map<TaskRef, Claim*> first;
+    for (Claim& claim : claims) {
+      const TaskRef& task = claim.attempt.task;
+      if (claim.attempt.attempt != 1 || !claim.argument.empty())
+        continue;
+      first.emplace(task, &claim);
+      const auto job = static_cast<std::int64_t>(task.job.value);
+      const auto index = static_cast<std::int64_t>(task.index);
+      if (jobs.empty() || jobs.back() != job || to.back() != index) {
+        jobs.push_back(job);
+        from.push_back(index);
+        to.push_back(index);
+      }
+      ++to.back();
+    }
+    if (jobs.empty())
+      return;
+    auto& find =
+        sql("SELECT a.job, a.idx, a.argument FROM unnest(?1::bigint[], "
+            "?2::bigint[], ?3::bigint[]) u(j, f, t) JOIN argument a ON "
+            "a.job=u.j AND a.idx>=u.f AND a.idx<u.t");
+    find.bind(jobs, from, to);
+    while (find.step())
+      first
+          .at({JobId{static_cast<std::uint64_t>(find.number(0))},
+               static_cast<std::uint64_t>(find.number(1))})
+          ->argument = find.bytes(2);
+  }
+
   void claim_from(Row& job, const SessionId& session, std::uint32_t limit,
                   std::vector<Claim>& claims) {
-    std::vector<AttemptRef> again;
+    if (job.again > 0)
+      claim_again(job, session, limit - claims.size(), claims);
+    claim_next(job, session, limit - claims.size(), claims);
+  }
+
+  /// Of those that wait for another attempt, or have given theirs back.
+  void claim_again(Row& job, const SessionId& session, std::uint64_t limit,
+                   std::vector<Claim>& claims) {
     auto& find =
         sql("SELECT job, idx, attempt FROM again WHERE job=?1 ORDER BY idx "
             "LIMIT ?2");
-    find.bind(job.id.value, limit - claims.size());
+    find.bind(job.id.value, limit);
     for (AttemptRef attempt : read_attempts(find)) {
       sql("DELETE FROM again WHERE job=?1 AND idx=?2")
           .run(job.id.value, attempt.task.index);
@@ -1314,7 +1547,6 @@ class SqlStore::Tables {
       add_running(job, attempt, session);
       claims.push_back(claim_of(attempt));
     }
-    claim_next(job, session, limit - claims.size(), claims);
   }
 
   /// Of those that were never claimed before.
@@ -1323,6 +1555,13 @@ class SqlStore::Tables {
     const std::uint64_t from = job.next;
     job.next += std::min(limit, job.counts.tasks - from);
     job.counts.waiting -= job.next - from;
+    if (in_sets_) {
+      for (std::uint64_t index = from; index < job.next; ++index) {
+        add_running(job, {{job.id, index}, 1}, session);
+        claims.push_back({.attempt = {{job.id, index}, 1}});
+      }
+      return;
+    }
     // Many have none.
     auto& arguments =
         sql("SELECT idx, argument FROM argument WHERE job=?1 AND idx>=?2 AND "
@@ -1343,6 +1582,10 @@ class SqlStore::Tables {
   void add_running(Row& job, const AttemptRef& attempt,
                    const SessionId& session) {
     ++job.counts.running;
+    if (in_sets_) {
+      running_.push_back({attempt, session.value});
+      return;
+    }
     sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
         .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
   }
@@ -1386,6 +1629,7 @@ class SqlStore::Tables {
   /// Whether the session has completed this very attempt, and nothing has come
   /// after that.
   bool was_of(const SessionId& session, const AttemptRef& attempt) {
+    add_sets();
     for (const char* const text :
          {"SELECT 1 FROM result WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
           "session=?4",
@@ -1415,14 +1659,44 @@ class SqlStore::Tables {
       refuse(Errc::invalid_argument, "started at most once");
   }
 
-  /// Ends an attempt that the session holds; false if it does not hold it. The
-  /// count of the job is the caller's.
-  bool take_running(const SessionId& session, const AttemptRef& attempt) {
-    sql("DELETE FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
-        "session=?4")
-        .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
-             session.value);
-    return database_->changes() > 0;
+  /// Those of `attempts` that a statement has changed; it answers them.
+  std::set<AttemptRef> changed_of(const char* text, const SessionId& session,
+                                  std::span<const AttemptRef> attempts) {
+    Columns columns;
+    for (const AttemptRef& attempt : attempts)
+      columns.add(attempt);
+    auto& change = sql(text);
+    change.bind(columns.jobs, columns.indices, columns.attempts, session.value);
+    std::set<AttemptRef> changed;
+    while (change.step())
+      changed.insert(read_attempt(change));
+    return changed;
+  }
+
+  /// Ends those that the session holds. Answers which, each once. The counts of
+  /// their jobs are the caller's.
+  std::vector<bool> take_running(const SessionId& session,
+                                 std::span<const AttemptRef> attempts) {
+    std::vector<bool> taken;
+    taken.reserve(attempts.size());
+    if (in_sets_) {
+      auto all = changed_of(
+          "DELETE FROM running r USING unnest(?1::bigint[], ?2::bigint[], "
+          "?3::bigint[]) u(j, i, a) WHERE r.job=u.j AND r.idx=u.i AND "
+          "r.attempt=u.a AND r.session=?4 RETURNING r.job, r.idx, r.attempt",
+          session, attempts);
+      for (const AttemptRef& attempt : attempts)
+        taken.push_back(all.erase(attempt) > 0);
+      return taken;
+    }
+    for (const AttemptRef& attempt : attempts) {
+      sql("DELETE FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
+          "session=?4")
+          .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
+               session.value);
+      taken.push_back(database_->changes() > 0);
+    }
+    return taken;
   }
 
   void stop_running(Row& job, const TaskRef& task) {
@@ -1434,10 +1708,49 @@ class SqlStore::Tables {
   void add_result(Row& job, const AttemptRef& attempt,
                   const std::string& session, Outcome outcome, int status,
                   const std::string& detail, WallTime now) {
+    ++job.count_of(outcome);
+    if (in_sets_) {
+      results_.push_back(
+          {attempt, session, outcome, status, detail, to_stored(now)});
+      return;
+    }
     sql("INSERT INTO result VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
         .run(job.id.value, attempt.task.index, attempt.attempt, session,
              static_cast<int>(outcome), status, detail, to_stored(now));
-    ++job.count_of(outcome);
+  }
+
+  /// What was collected for one statement each.
+  void add_sets() {
+    if (!running_.empty()) {
+      Columns columns;
+      for (const auto& [attempt, session] : running_)
+        columns.add(attempt, session);
+      sql("INSERT INTO running SELECT *, 0 FROM unnest(?1::bigint[], "
+          "?2::bigint[], ?3::bigint[], ?4::bytea[])")
+          .run(columns.jobs, columns.indices, columns.attempts,
+               columns.sessions);
+      running_.clear();
+    }
+    if (results_.empty())
+      return;
+    Columns columns;
+    std::vector<std::int64_t> outcomes;
+    std::vector<std::int64_t> statuses;
+    std::vector<std::string> details;
+    std::vector<std::int64_t> times;
+    for (NewResult& result : results_) {
+      columns.add(result.attempt, result.session);
+      outcomes.push_back(static_cast<std::int64_t>(result.outcome));
+      statuses.push_back(result.status);
+      details.push_back(std::move(result.detail));
+      times.push_back(result.at);
+    }
+    sql("INSERT INTO result SELECT * FROM unnest(?1::bigint[], ?2::bigint[], "
+        "?3::bigint[], ?4::bytea[], ?5::bigint[], ?6::bigint[], ?7::bytea[], "
+        "?8::bigint[])")
+        .run(columns.jobs, columns.indices, columns.attempts, columns.sessions,
+             outcomes, statuses, details, times);
+    results_.clear();
   }
 
   /// It was not the last of its task.
@@ -1498,7 +1811,10 @@ class SqlStore::Tables {
       if (!job.sealed || job.ended || job.counts.ended() < job.counts.tasks)
         continue;
       job.ended = now;
-      sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+      if (!job.due)
+        sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
+      if (not_needed_.contains(job.id))
+        continue;
       std::vector<std::pair<JobId, When>> dependents;
       auto& find = sql(
           either("SELECT job, \"when\" FROM need WHERE needs=?1 AND open "
@@ -1528,10 +1844,42 @@ class SqlStore::Tables {
     }
   }
 
+  struct NewResult {
+    AttemptRef attempt;
+    std::string session;
+    Outcome outcome;
+    int status;
+    std::string detail;
+    std::int64_t at;
+  };
+  /// Attempts as parameters of a statement for many rows.
+  struct Columns {
+    std::vector<std::int64_t> jobs;
+    std::vector<std::int64_t> indices;
+    std::vector<std::int64_t> attempts;
+    std::vector<std::string> sessions;
+
+    void add(const AttemptRef& attempt) {
+      jobs.push_back(static_cast<std::int64_t>(attempt.task.job.value));
+      indices.push_back(static_cast<std::int64_t>(attempt.task.index));
+      attempts.push_back(attempt.attempt);
+    }
+    void add(const AttemptRef& attempt, const std::string& session) {
+      add(attempt);
+      sessions.push_back(session);
+    }
+  };
+
   std::unique_ptr<SqlDatabase> database_;
   bool in_sets_;
   std::unordered_map<const char*, std::unique_ptr<SqlStatement>> statements_;
-  std::map<JobId, Row> touched_;  ///< By the call at hand.
+  // Of the call at hand.
+  std::map<JobId, Row> touched_;
+  std::map<std::string, GroupCounts> counted_;  ///< By group: the difference.
+  std::set<JobId> not_needed_;                  ///< Of these it is known.
+  std::vector<std::pair<AttemptRef, std::string>> running_;  ///< To be added.
+  std::vector<NewResult> results_;                           ///< Likewise.
+
   bool in_batch_ = false;
   std::optional<Error> lost_;  ///< Why the batch at hand cannot be committed.
 };

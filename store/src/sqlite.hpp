@@ -16,6 +16,12 @@ class SqliteStatement final : public SqlStatement {
   SqliteStatement(sqlite3* database, std::string_view sql);
 
   bool step() override;
+  void run_all(std::span<const SqlValue> values) override {
+    // They stay for as long as it runs, and need not be copied.
+    bind_all(values, SQLITE_STATIC);
+    while (step()) {
+    }
+  }
   void reset() override { sqlite3_reset(statement_.get()); }
   [[nodiscard]] std::int64_t number(int column) const override {
     return sqlite3_column_int64(statement_.get(), column);
@@ -34,12 +40,6 @@ class SqliteStatement final : public SqlStatement {
 
   void begin(std::span<const SqlValue> values) override {
     bind_all(values, SQLITE_TRANSIENT);
-  }
-  void run_all(std::span<const SqlValue> values) override {
-    // They stay for as long as it runs, and need not be copied.
-    bind_all(values, SQLITE_STATIC);
-    while (step()) {
-    }
   }
   void bind_all(std::span<const SqlValue> values,
                 sqlite3_destructor_type lifetime);

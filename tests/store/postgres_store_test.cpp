@@ -78,7 +78,7 @@ TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
     GTEST_SKIP() << "PostgreSQL is not installed";
   // A history takes a hundred times as long as in a file; RC_PARAMS asks for
   // more of them.
-  ::setenv("RC_PARAMS", "max_success=40", /*overwrite=*/0);
+  ::setenv("RC_PARAMS", "max_success=25", /*overwrite=*/0);
   const std::string schema = new_schema();
   EXPECT_TRUE(open_in(schema));
   EXPECT_TRUE(rc::check([&] {
@@ -301,13 +301,14 @@ TEST_F(PostgresStoreTest, ASessionThatOneEndsIsFencedForTheOtherAtOnce) {
 
 TEST_F(PostgresStoreTest, WhoReadsWaitsForNobodyAndWhoWritesUntilItsDeadline) {
   const auto one = open();
-  const auto other = open(200ms);
+  const auto other = open(500ms);
   EXPECT_TRUE(one->batch([&] {
     EXPECT_TRUE(one->open_session({"s"}));
     EXPECT_TRUE(other->open_sessions()->empty());
     EXPECT_EQ(other->open_session({"t"}).error().code, Errc::timed_out);
   }));
-  EXPECT_TRUE(other->open_session({"t"}));
+  const auto opened = other->open_session({"t"});
+  EXPECT_TRUE(opened) << opened.error().what;
   EXPECT_EQ(other->open_sessions()->size(), 2U);
 }
 
