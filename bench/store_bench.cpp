@@ -158,6 +158,8 @@ class Bare {
       : connection_{PQconnectdb(uri.c_str()), PQfinish} {
     if (PQstatus(connection_.get()) != CONNECTION_OK)
       give_up();
+    PQsetNoticeProcessor(
+        connection_.get(), [](void*, const char*) {}, nullptr);
   }
 
   /// Answers the rows that were changed.

@@ -1277,6 +1277,42 @@ class SqlStore::Tables {
           .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
   }
 
+  /// As keep_place(), of many jobs.
+  void keep_places() {
+    struct Places {
+      std::vector<std::string> groups;
+      std::vector<std::string> resources;
+      std::vector<std::int64_t> ranks;
+      std::vector<std::int64_t> jobs;
+
+      void add(const Row& r) {
+        groups.push_back(r.queue.group);
+        resources.push_back(r.queue.resources);
+        ranks.push_back(-r.priority);
+        jobs.push_back(static_cast<std::int64_t>(r.id.value));
+      }
+    };
+    Places left;
+    Places entered;
+    for (auto& [id, r] : touched_) {
+      count_in(r.queue.group, r.for_group(), r.in_group);
+      r.in_group = r.for_group();
+      if (r.may_be_claimed() == r.in_queue)
+        continue;
+      (r.in_queue ? left : entered).add(r);
+      r.in_queue = !r.in_queue;
+    }
+    if (!left.jobs.empty())
+      sql("DELETE FROM queue q USING unnest(?1::bytea[], ?2::bytea[], "
+          "?3::bigint[], ?4::bigint[]) u(g, r, k, j) WHERE q.grp=u.g AND "
+          "q.resources=u.r AND q.rank=u.k AND q.job=u.j")
+          .run(left.groups, left.resources, left.ranks, left.jobs);
+    if (!entered.jobs.empty())
+      sql("INSERT INTO queue SELECT * FROM unnest(?1::bytea[], ?2::bytea[], "
+          "?3::bigint[], ?4::bigint[]) ON CONFLICT DO NOTHING")
+          .run(entered.groups, entered.resources, entered.ranks, entered.jobs);
+  }
+
   void take_from_queue(Row& r) {
     if (std::exchange(r.in_queue, false))
       sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
@@ -1386,8 +1422,7 @@ class SqlStore::Tables {
   void end() {
     if (in_sets_ && touched_.size() > 1) {
       keep_set();
-      for (auto& [id, row] : touched_)
-        keep_place(row);
+      keep_places();
     } else {
       for (auto& [id, row] : touched_)
         keep(row);
@@ -1471,17 +1506,24 @@ class SqlStore::Tables {
         "BY rank, head",
         row_columns);
     auto& find = sql(text.c_str());
-    // Often the first one has enough.
-    for (const std::uint32_t heads : {1U, limit}) {
+    // As many jobs as the last time are often enough.
+    std::uint32_t used = 0;
+    for (const std::uint32_t heads : {std::min(heads_, limit), limit}) {
       if (claims.size() >= limit)
         break;
       find.bind(queue.group, queue.resources, heads);
-      for (const JobId id : load_rows(find)) {
+      const auto ids = load_rows(find);
+      for (const JobId id : ids) {
         Row& job = row(id);
-        if (claims.size() < limit && job.may_be_claimed())
-          claim_from(job, session, limit, claims);
+        if (claims.size() >= limit || !job.may_be_claimed())
+          continue;
+        claim_from(job, session, limit, claims);
+        ++used;
       }
+      if (ids.size() < heads)
+        break;
     }
+    heads_ = std::max(used, 1U);
     // What was looked at and not taken stays as it is.
     std::erase_if(touched_, [&](const auto& entry) {
       return entry.second.in_queue &&
@@ -1873,6 +1915,7 @@ class SqlStore::Tables {
   std::unique_ptr<SqlDatabase> database_;
   bool in_sets_;
   std::unordered_map<const char*, std::unique_ptr<SqlStatement>> statements_;
+  std::uint32_t heads_ = 1;  ///< Jobs that the last claim has taken from.
   // Of the call at hand.
   std::map<JobId, Row> touched_;
   std::map<std::string, GroupCounts> counted_;  ///< By group: the difference.

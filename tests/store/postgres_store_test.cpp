@@ -50,15 +50,6 @@ std::unique_ptr<SqlStore> open_in(const std::string& schema,
   return store ? std::move(*store) : nullptr;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , StoreTest,
-    ::testing::Values(StoreKind{
-        "Postgres",
-        [](const testing::TempDir&) -> std::unique_ptr<Store> {
-          return Servers::server() ? open_in(new_schema()) : nullptr;
-        }}),
-    name_of_kind);
-
 /// As if it was new: to make the tables takes longer than the history.
 void empty(const std::string& schema) {
   std::string sql = "SET search_path TO " + schema;
@@ -72,6 +63,22 @@ void empty(const std::string& schema) {
       " weight=1, n_jobs=0, n_waiting=0, n_retrying=0, n_running=0"
       "; ALTER SEQUENCE job_id_seq RESTART; ALTER SEQUENCE run_id_seq RESTART");
 }
+
+/// The store of one example; the tables are made for the first one.
+std::unique_ptr<Store> open_empty() {
+  if (Servers::server() == nullptr)
+    return nullptr;
+  static const std::string schema = new_schema();
+  auto store = open_in(schema);
+  empty(schema);
+  return store;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , StoreTest,
+    ::testing::Values(StoreKind{
+        "Postgres", [](const testing::TempDir&) { return open_empty(); }}),
+    name_of_kind);
 
 TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
   if (Servers::server() == nullptr)
