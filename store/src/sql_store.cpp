@@ -246,9 +246,12 @@ class SqlStore::Tables {
       if (auto lost = std::exchange(lost_, std::nullopt))
         throw std::move(*lost);
       database_->begin_call();
+      write_counts(batch_counted_);
+      batch_counted_.clear();
       database_->commit();
       return {};
     } catch (Error& error) {
+      batch_counted_.clear();
       take_back(error);
       return tl::unexpected(std::move(error));
     }
@@ -730,9 +733,13 @@ class SqlStore::Tables {
       refuse(Errc::invalid_argument, "the group default stays");
     auto& find = sql("SELECT n_jobs FROM grp WHERE name=?1");
     find.bind(name).step();
-    if (find.number(0) > 0)
+    const auto pending = batch_counted_.find(name);
+    if (static_cast<std::uint64_t>(find.number(0)) +
+            (pending == batch_counted_.end() ? 0 : pending->second.jobs) >
+        0)
       refuse(Errc::invalid_argument, "it has jobs");
     sql("DELETE FROM grp WHERE name=?1").run(name);
+    batch_counted_.erase(name);
   }
 
   // -- Runs ------------------------------------------------------------------
@@ -1062,6 +1069,12 @@ class SqlStore::Tables {
                       .break_after = small(5),
                       .break_pause = std::chrono::nanoseconds{find.number(6)}},
                      {count(7), count(8), count(9), count(10)}});
+    for (const auto& [group, change] : batch_counted_) {
+      for (GroupInfo& info : all) {
+        if (info.group.name == group)
+          add(info.counts, change);
+      }
+    }
     return all;
   }
 
@@ -1427,11 +1440,12 @@ class SqlStore::Tables {
       for (auto& [id, row] : touched_)
         keep(row);
     }
-    for (const auto& [group, change] : counted_)
-      sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
-          "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
-          .run(group, change.jobs, change.waiting, change.retrying,
-               change.running);
+    if (in_batch_ && in_sets_) {
+      for (const auto& [group, change] : counted_)
+        add(batch_counted_[group], change);
+    } else {
+      write_counts(counted_);
+    }
     add_sets();
     forget_call();
     let_go();
@@ -1444,6 +1458,21 @@ class SqlStore::Tables {
   void let_go() {
     for (auto& [text, statement] : statements_)
       statement->reset();
+  }
+
+  void write_counts(const std::map<std::string, GroupCounts>& changes) {
+    for (const auto& [group, change] : changes)
+      sql("UPDATE grp SET n_jobs=n_jobs+?2, n_waiting=n_waiting+?3, "
+          "n_retrying=n_retrying+?4, n_running=n_running+?5 WHERE name=?1")
+          .run(group, change.jobs, change.waiting, change.retrying,
+               change.running);
+  }
+
+  static void add(GroupCounts& to, const GroupCounts& change) {
+    to.jobs += change.jobs;
+    to.waiting += change.waiting;
+    to.retrying += change.retrying;
+    to.running += change.running;
   }
 
   void forget_call() {
@@ -1916,6 +1945,9 @@ class SqlStore::Tables {
   bool in_sets_;
   std::unordered_map<const char*, std::unique_ptr<SqlStatement>> statements_;
   std::uint32_t heads_ = 1;  ///< Jobs that the last claim has taken from.
+  /// As counted_, of the calls of a batch. A row that is changed again and
+  /// again in one transaction costs PostgreSQL more each time.
+  std::map<std::string, GroupCounts> batch_counted_;
   // Of the call at hand.
   std::map<JobId, Row> touched_;
   std::map<std::string, GroupCounts> counted_;  ///< By group: the difference.

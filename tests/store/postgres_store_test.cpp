@@ -226,6 +226,30 @@ TEST_F(PostgresStoreTest, ABatchHappensAsAWholeAndItsCallsByThemselves) {
   EXPECT_EQ(open()->jobs({}, 9)->size(), 2U);
 }
 
+TEST_F(PostgresStoreTest, ABatchCountsInItsGroupsAsItGoes) {
+  const auto store = open();
+  EXPECT_TRUE(store->set_group({.name = "g"}));
+  const JobId old =
+      store->open_job({.request_id = "a", .group = "g"}, now)->job;
+  EXPECT_TRUE(store->append_range(old, 0, 1));
+  const auto counts = [&] { return store->groups()->back().counts; };
+  EXPECT_TRUE(store->batch([&] {
+    const auto more = store->open_job({.request_id = "b", .group = "g"}, now);
+    EXPECT_TRUE(store->append_range(more->job, 0, 2));
+    EXPECT_EQ(counts(), (GroupCounts{2, 3, 0, 0}));
+    EXPECT_TRUE(store->cancel(old, now));
+    EXPECT_TRUE(store->seal(old, now));
+    EXPECT_EQ(counts(), (GroupCounts{1, 2, 0, 0}));
+    EXPECT_FALSE(store->remove_group("g"));
+    EXPECT_TRUE(store->seal(more->job, now));
+    EXPECT_TRUE(store->cancel(more->job, now));
+    EXPECT_TRUE(store->remove_group("g"));
+    EXPECT_TRUE(store->set_group({.name = "g"}));
+    EXPECT_TRUE(store->open_job({.request_id = "c", .group = "g"}, now));
+  }));
+  EXPECT_EQ(counts(), (GroupCounts{1, 0, 0, 0}));
+}
+
 TEST_F(PostgresStoreTest, ABatchThatCannotBeWrittenIsNotThere) {
   const auto store = open();
   on_commit_of_a_job("RAISE 'full' USING ERRCODE='53100';");
