@@ -315,7 +315,7 @@ void Parameters::set(std::span<const SqlValue> values) {
 PgStatement::PgStatement(PgDatabase* database, bool is_named, std::string sql)
     : database_{database}, is_named_{is_named}, sql_{std::move(sql)} {}
 
-PgStatement::~PgStatement() { database_->forget(*this); }
+PgStatement::~PgStatement() { database_->forget(*this, /*is_gone=*/true); }
 
 void PgStatement::begin(std::span<const SqlValue> values) {
   reset();
@@ -338,7 +338,7 @@ bool PgStatement::step() {
 
 void PgStatement::reset() {
   if (is_awaited_)
-    database_->forget(*this);
+    database_->forget(*this, /*is_gone=*/false);
   rows_.reset();
   row_ = -1;
 }
@@ -701,9 +701,10 @@ void PgDatabase::send_sync() {
   pending_.push_back({Pending::Kind::sync});
 }
 
-void PgDatabase::forget(PgStatement& statement) {
+void PgDatabase::forget(PgStatement& statement, bool is_gone) {
   for (Pending& pending : pending_) {
-    if (pending.statement == &statement)
+    if (pending.statement == &statement &&
+        (is_gone || pending.kind != Pending::Kind::prepare))
       pending.statement = nullptr;
   }
   statement.is_awaited_ = false;

@@ -148,7 +148,9 @@ class PgDatabase final : public SqlDatabase {
   // Sending.
   void send(PgStatement& statement, bool is_read);
   void send_sync();
-  void forget(PgStatement& statement);
+  /// Nobody reads what is on its way to it. If it `is_gone`, nobody has to know
+  /// either whether the server knows it.
+  void forget(PgStatement& statement, bool is_gone);
   void ignore_pending();
 
   // Waiting.

@@ -265,6 +265,16 @@ TEST_F(PostgresStoreTest, ABatchThatCannotBeWrittenIsNotThere) {
   EXPECT_TRUE(store->open_session({"s"}));
 }
 
+TEST_F(PostgresStoreTest, WhatNeverReachedTheServerIsPreparedAgain) {
+  const auto store = open();
+  // The first statement fails, and so those behind it are not looked at.
+  query("ALTER TABLE cluster RENAME TO gone");
+  EXPECT_EQ(store->open_session({"s"}).error().code, Errc::corrupt);
+  query("ALTER TABLE gone RENAME TO cluster");
+  const auto opened = store->open_session({"s"});
+  EXPECT_TRUE(opened) << opened.error().what;
+}
+
 TEST_F(PostgresStoreTest, AMillionTasksAreOneRow) {
   const auto store = open();
   const JobId job = submit(*store, "r", 1'000'000);
