@@ -24,6 +24,7 @@
 #include <map>
 #include <optional>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -663,7 +664,10 @@ bool Attempt::may_offer(const ReadStream& stream) const {
 void Attempt::offer(ReadStream& stream) {
   stream.was_offered = true;
   stream.is_offered = true;
-  lane_.send(id_, wire::Offered{stream.stream, stream.pipe.native_handle()});
+  const int descriptor = stream.pipe.native_handle();
+  struct stat pipe {};
+  ::fstat(descriptor, &pipe);
+  lane_.send(id_, wire::Offered{stream.stream, descriptor, pipe.st_ino});
 }
 
 void Attempt::on_answer(wire::Taken answer) {

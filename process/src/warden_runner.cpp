@@ -7,6 +7,7 @@
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/overload.hpp>
+#include <troupe/base/owned_fd.hpp>
 #include <troupe/base/random_name.hpp>
 #include <troupe/process/leftovers.hpp>
 #include <troupe/process/warden_runner.hpp>
@@ -25,6 +26,7 @@
 #include <optional>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -480,18 +482,25 @@ class Runner final : public WardenRunner,
       return;
     Entry& entry = found->second;
     const bool is_wanted = entry.sink && !entry.forgotten && !options_.keep;
-    // A pipe that is opened once more, so that its other end is not affected
-    // by how we read it.
-    const int fd = is_wanted ? ::open(fmt::format("/proc/{}/fd/{}", warden_.pid,
-                                                  offer.descriptor)
-                                          .c_str(),
-                                      O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-                             : -1;
-    tell(id, wire::Taken{offer.stream, fd >= 0});
-    if (fd < 0)
+    OwnedFd pipe{is_wanted ? open_offered(offer) : -1};
+    tell(id, wire::Taken{offer.stream, pipe.is_open()});
+    if (!pipe.is_open())
       return;
-    entry.taken.push_back(std::make_shared<TakenStream>(io_, fd, offer.stream));
+    entry.taken.push_back(
+        std::make_shared<TakenStream>(io_, pipe.release(), offer.stream));
     wait_for_more(id, entry.taken.back());
+  }
+
+  /// The pipe, opened once more, so that its other end is not affected by how
+  /// we read it; negative if that is not possible.
+  [[nodiscard]] int open_offered(const wire::Offered& offer) const {
+    const std::string path =
+        fmt::format("/proc/{}/fd/{}", warden_.pid, offer.descriptor);
+    OwnedFd pipe{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+    struct stat status {};
+    const bool is_it = pipe.is_open() && ::fstat(pipe.get(), &status) == 0 &&
+                       S_ISFIFO(status.st_mode) && status.st_ino == offer.inode;
+    return is_it ? pipe.release() : -1;
   }
 
   void wait_for_more(AttemptId id, const std::shared_ptr<TakenStream>& stream) {
@@ -783,7 +792,7 @@ class Runner final : public WardenRunner,
     std::vector<AttemptId> lost;
     std::vector<AttemptId> waiting;
     for (const auto& [id, entry] : entries_) {
-      if (!entry.end)
+      if (!entry.end && !entry.rest)
         (entry.lane ? lost : waiting).push_back(id);
     }
     for (const AttemptId id : lost)

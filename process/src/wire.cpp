@@ -262,6 +262,7 @@ void message_fields(F& f, T& message) {
   } else if constexpr (std::is_same_v<M, Offered>) {
     f(message.stream);
     f(message.descriptor);
+    f(message.inode);
   } else if constexpr (std::is_same_v<M, Taken>) {
     f(message.stream);
     f(message.is_taken);

@@ -80,10 +80,12 @@ struct OutputRead {
   std::string_view bytes;  ///< Points into the frame.
 };
 /// Much has come from this stream: the rest can be read from this descriptor of
-/// the warden, which leaves it alone until it gets an answer.
+/// the warden, which leaves it alone until it gets an answer, or until the
+/// attempt is over: so the inode tells whether it is still the same pipe.
 struct Offered {
   Stream stream = Stream::out;
   int descriptor = -1;
+  std::uint64_t inode = 0;
 };
 struct Exited {
   ExitReport report;

@@ -84,6 +84,16 @@ class WardenRunnerTest : public ::testing::Test {
     return future.get();
   }
 
+  /// The one child of ours.
+  static void kill_warden() {
+    std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) +
+                           "/children"};
+    int warden = 0;
+    children >> warden;
+    ASSERT_GT(warden, 0);
+    ::kill(warden, SIGKILL);
+  }
+
   static CommandSpec sh(std::string script) {
     CommandSpec spec;
     spec.argv = {"sh", "-c", std::move(script)};
@@ -270,6 +280,25 @@ TEST_F(WardenRunnerTest, WhatACommandHasWrittenWaitsForItsReader) {
   }
 }
 
+TEST_F(WardenRunnerTest, WhatHasEndedIsNotLostWithItsWardenForItsOutput) {
+  const auto sink = std::make_shared<PatientSink>(std::size_t{3} << 20);
+  std::promise<AttemptEnd> ended;
+  begin(sh("head -c 3500000 /dev/zero; exit 7"), sink,
+        [&](const AttemptEvent& event) {
+          if (const auto* end = std::get_if<AttemptEnded>(&event))
+            ended.set_value(end->how);
+        });
+  auto end = ended.get_future();
+  EXPECT_EQ(end.wait_for(500ms), std::future_status::timeout);
+  kill_warden();
+  EXPECT_EQ(end.wait_for(300ms), std::future_status::timeout);
+  sink->is_open = true;
+  sink->go_on();
+  ASSERT_EQ(end.wait_for(deadline), std::future_status::ready);
+  EXPECT_EQ(std::get<ExitReport>(end.get()).exit_code, 7);
+  EXPECT_EQ(sink->out.size(), 3'500'000U);
+}
+
 TEST_F(WardenRunnerTest, TellsTheOrphansOfTwoCommandsApart) {
   const std::string script =
       "(setsid sh -c 'echo $$; exec >/dev/null 2>&1; exec sleep 300' &); ";
@@ -376,12 +405,7 @@ TEST_F(WardenRunnerTest, ADeadWardenTakesItsCommandsAlongAndIsReplaced) {
       start(sh("echo $PPID; echo $$; (setsid sleep 300 &) ; sleep 300"));
   // The parent of the leader is the warden.
   std::this_thread::sleep_for(300ms);
-  std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) +
-                         "/children"};
-  int warden = 0;
-  children >> warden;
-  ASSERT_GT(warden, 0);
-  ::kill(warden, SIGKILL);
+  kill_warden();
   ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
   EXPECT_EQ(std::get<RunnerLost>(future.get().end), RunnerLost{});
   EXPECT_EQ(run(sh("echo again")).out, "again\n");
@@ -390,12 +414,7 @@ TEST_F(WardenRunnerTest, ADeadWardenTakesItsCommandsAlongAndIsReplaced) {
 TEST_F(WardenRunnerTest, WhatIsStoppedWhileAWardenIsReplacedDoesNotRun) {
   auto lost = start(sh("sleep 300"));
   std::this_thread::sleep_for(200ms);
-  std::ifstream children{"/proc/self/task/" + std::to_string(::getpid()) +
-                         "/children"};
-  int warden = 0;
-  children >> warden;
-  ASSERT_GT(warden, 0);
-  ::kill(warden, SIGKILL);
+  kill_warden();
   std::vector<std::future<Finished>> stopped;
   const auto stop_one_more = [&] {
     AttemptId id;
