@@ -3,7 +3,8 @@
 
     bench/theme_map.py [-n N] [-j 1,2,8,32] [--rounds R] [--program P]
 
-Each rival runs N commands, J at a time. `raw` (bench/raw_spawn.c) captures both
+Each rival runs N commands, J at a time, each with an argument of its own: `true`
+takes twice as long with one as without. `raw` (bench/raw_spawn.c) captures both
 streams, waits by a pidfd, and does nothing else: it is what the machine can do.
 GNU parallel, which is slow, runs a fifth of them. Peers that are not installed are
 left out.
@@ -54,7 +55,7 @@ class Rivals:
             tasks = " ".join(f"t{i}" for i in range(self.count))
             line = " ".join(self.words(command))
             path.write_text(f".PHONY: all {tasks}\nall: {tasks}\n{tasks}:\n"
-                            f"\t@{line}\n")
+                            f"\t@{line} $@\n")
         return path
 
     def measure(self, count, words, **options):
@@ -69,7 +70,7 @@ class Rivals:
         troupe = [self.program, "map", "-j", jobs]
         rivals = {
             "raw": lambda: self.measure(
-                self.count, [self.raw, str(self.count), jobs, *words]),
+                self.count, [self.raw, "-l", jobs, *words], stdin=self.lines),
             "troupe map": lambda: self.measure(
                 self.count, [*troupe, *words], stdin=self.lines),
             "troupe map -k": lambda: self.measure(
