@@ -10,7 +10,7 @@
 #   CORE_LINKS  third-party targets visible to users of the core
 #   LINKS       third-party targets visible to users of the shell
 #
-# troupe_test(<name> [WHOLE] [LABEL unit|model|actor|e2e]
+# troupe_test(<name> [WHOLE] [LABEL unit|model|sim|actor|e2e]
 #             SOURCES <src>... LINKS <target>...)
 #
 # Adds one GoogleTest program; each TEST in it becomes one CTest entry, or all of

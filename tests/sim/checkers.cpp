@@ -1,0 +1,203 @@
+#include "checkers.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+
+namespace troupe::sim {
+namespace {
+
+/// Reads that are answered follow each other within 10 s, and take no longer
+/// than 6 s, or 10 s if the agent stood still: a longer outage has broken each
+/// series.
+constexpr Duration shortest_gap = 21s;
+constexpr Duration watched = 58s;  ///< 62 s of a clock that may be fast.
+
+std::string name_of(const store::TaskRef& task) {
+  return fmt::format("{}.{}", task.job.value, task.index);
+}
+
+bool is_terminal_loss(const store::TaskResult& result) {
+  return result.outcome == store::Outcome::lost;
+}
+
+}  // namespace
+
+void Checkers::violate(std::string invariant, std::string what) {
+  if (violation_)
+    return;
+  trace_.note(now_, "VIOLATION", Trace::no_node);
+  violation_ = Violation{std::move(invariant), std::move(what)};
+}
+
+void Checkers::submits(const std::string& request, std::uint64_t tasks) {
+  submissions_[request].tasks = tasks;
+}
+
+void Checkers::acknowledged(const std::string& request,
+                            store::ModelStore& store) {
+  Submission& submission = submissions_.at(request);
+  submission.is_acknowledged = true;
+  if (submission.jobs.empty())
+    violate("I1", request + " was acknowledged and is not there");
+  for (const store::JobId job : submission.jobs)
+    audit_job(request, submission, job, store);
+}
+
+void Checkers::opened(const std::string& request, store::JobId job) {
+  Submission& submission = submissions_.at(request);
+  submission.jobs.insert(job);
+  if (submission.jobs.size() > 1)
+    violate("I6", request + " is more than one job");
+}
+
+void Checkers::registered(std::uint32_t node, const std::string& session) {
+  for (const auto& [id, command] : running_)
+    if (command.node == node && command.session != session)
+      violate("I10", fmt::format("{} begins while a command of {} runs",
+                                 session, command.session));
+}
+
+void Checkers::evicted(const std::string& session, Duration asked_at) {
+  ++counts_.evictions;
+  for (const auto& [from, until] : outages_) {
+    const Duration first = std::max(from, asked_at - watched);
+    const Duration last = std::min({until, asked_at, now_});
+    if (last - first > shortest_gap)
+      violate("E1",
+              fmt::format("{} is evicted for an outage of the store", session));
+  }
+}
+
+void Checkers::ended(const std::string& session) {
+  ended_.insert(session);
+  for (const auto& [id, command] : running_)
+    if (command.session == session && !command.was_frozen && !command.is_kept &&
+        command.delivery == store::Delivery::at_least_once)
+      violate("I5", fmt::format("{} has ended while its task {} runs", session,
+                                name_of(command.attempt.task)));
+}
+
+void Checkers::claimed(const std::string& session,
+                       const store::AttemptRef& attempt) {
+  if (ended_.contains(session))
+    violate("I4", fmt::format("{} has ended and claims {}", session,
+                              name_of(attempt.task)));
+  if (results_.contains(attempt.task))
+    violate("I2", fmt::format("{} has a result and is claimed",
+                              name_of(attempt.task)));
+}
+
+void Checkers::recorded(const std::string& session,
+                        const store::Completion& completion, bool is_retried) {
+  const store::TaskRef task = completion.attempt.task;
+  if (ended_.contains(session))
+    violate("I4", fmt::format("{} has ended and completes {}", session,
+                              name_of(task)));
+  if (is_retried)
+    return;
+  ++counts_.results;
+  const Recorded result{completion.outcome, completion.attempt.attempt};
+  if (!results_.emplace(task, result).second)
+    violate("I2", name_of(task) + " has a second result");
+}
+
+void Checkers::view_committed(std::uint64_t number, std::uint64_t ring_hash) {
+  const auto known = ring_of_view_.emplace(number, ring_hash).first;
+  if (known->second != ring_hash)
+    violate("I8", fmt::format("there are two views {}", number));
+}
+
+void Checkers::ring_used(std::uint32_t node, std::uint64_t number,
+                         std::uint64_t ring_hash) {
+  const auto known = ring_of_view_.find(number);
+  if (known != ring_of_view_.end() && known->second != ring_hash)
+    violate("I8", fmt::format("n{} has another ring of view {}", node, number));
+}
+
+void Checkers::started(const RunningCommand& command) {
+  ++counts_.commands;
+  const store::TaskRef task = command.attempt.task;
+  if (command.delivery == store::Delivery::at_most_once &&
+      !executed_.insert(task).second)
+    violate("I3", name_of(task) + " is executed a second time");
+  for (const auto& [id, other] : running_) {
+    if (other.attempt.task != task)
+      continue;
+    if (other.was_frozen)
+      ++counts_.frozen_overlaps;
+    else if (other.is_kept)
+      ++counts_.kept_overlaps;
+    else
+      violate("I5", fmt::format("{} starts on n{} and runs on n{}",
+                                name_of(task), command.node, other.node));
+  }
+  running_.emplace(command.id, command);
+}
+
+void Checkers::stopped(std::uint64_t command) { running_.erase(command); }
+
+void Checkers::frozen(std::uint32_t node) {
+  for (auto& [id, command] : running_)
+    if (command.node == node)
+      command.was_frozen = true;
+}
+
+void Checkers::outage(Duration from, Duration until) {
+  outages_.emplace_back(from, until);
+}
+
+void Checkers::outages_over() {
+  for (auto& [from, until] : outages_)
+    until = std::min(until, now_);
+}
+
+void Checkers::audit(store::ModelStore& store) {
+  for (const auto& [request, submission] : submissions_) {
+    if (submission.is_acknowledged && submission.jobs.empty())
+      violate("I1", request + " was acknowledged and is not there");
+    for (const store::JobId job : submission.jobs)
+      audit_job(request, submission, job, store);
+  }
+}
+
+void Checkers::audit_job(const std::string& request,
+                         const Submission& submission, store::JobId job,
+                         store::ModelStore& store) {
+  const auto info = store.job(job);
+  if (!info) {
+    violate("I1", fmt::format("job {} of {} is gone", job.value, request));
+    return;
+  }
+  const store::JobCounts& counts = info->counts;
+  if (submission.is_acknowledged && info->state == store::JobState::open)
+    violate("I1", request + " was acknowledged and is not sealed");
+  if (counts.tasks > submission.tasks ||
+      (info->state != store::JobState::open &&
+       counts.tasks != submission.tasks))
+    violate("I11", fmt::format("{} has {} tasks instead of {}", request,
+                               counts.tasks, submission.tasks));
+  if (counts.waiting + counts.retrying + counts.running + counts.ended() !=
+      counts.tasks)
+    violate("I11", request + " has tasks in no state or in two");
+  const auto results =
+      store.results(job, 0, std::numeric_limits<std::uint32_t>::max());
+  std::uint64_t found = 0;
+  for (const store::TaskResult& result : *results) {
+    const auto [known, is_new] =
+        results_.emplace(result.task, Recorded{result.outcome, result.attempt});
+    if (is_new && !is_terminal_loss(result))
+      violate("I2", name_of(result.task) + " has a result from nobody");
+    if (known->second.outcome != result.outcome ||
+        known->second.attempt != result.attempt)
+      violate("I2", name_of(result.task) + " has another result than before");
+    ++found;
+  }
+  const auto last =
+      results_.upper_bound({job, std::numeric_limits<std::uint64_t>::max()});
+  const auto first = results_.lower_bound({job, 0});
+  if (static_cast<std::uint64_t>(std::distance(first, last)) != found)
+    violate("I2", fmt::format("job {} has lost a result", job.value));
+}
+
+}  // namespace troupe::sim

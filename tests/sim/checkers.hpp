@@ -1,0 +1,114 @@
+#pragma once
+
+#include "trace.hpp"
+
+#include <troupe/store/model_store.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace troupe::sim {
+
+struct Violation {
+  std::string invariant;  ///< "I5".
+  std::string what;
+};
+
+/// A command that runs, as seen from outside: what nobody in the cluster can
+/// know.
+struct RunningCommand {
+  std::uint64_t id = 0;
+  std::uint32_t node = 0;
+  store::AttemptRef attempt;
+  std::string session;
+  store::Delivery delivery = store::Delivery::at_least_once;
+  bool is_kept = false;     ///< Marked to outlive the lease.
+  bool was_frozen = false;  ///< Its host stood still while it ran.
+};
+
+/// Knows what is true, and compares. The first violation is kept. The names are
+/// those of the invariants in docs/design/cluster.md.
+class Checkers {
+ public:
+  struct Counts {
+    std::uint64_t commands = 0;
+    std::uint64_t evictions = 0;
+    std::uint64_t results = 0;
+    std::uint64_t fenced = 0;           ///< Results that came too late.
+    std::uint64_t frozen_overlaps = 0;  ///< What time cannot prevent.
+    std::uint64_t kept_overlaps = 0;    ///< What somebody has asked for.
+  };
+
+  explicit Checkers(Trace& trace) : trace_{trace} {}
+
+  void set_time(Duration now) { now_ = now; }
+
+  // What whoever submits knows.
+  void submits(const std::string& request, std::uint64_t tasks);
+  void acknowledged(const std::string& request, store::ModelStore& store);
+
+  // What the store has committed.
+  void opened(const std::string& request, store::JobId job);
+  void registered(std::uint32_t node, const std::string& session);
+  /// Whoever evicts it asked for that at `asked_at`.
+  void evicted(const std::string& session, Duration asked_at);
+  void ended(const std::string& session);
+  void claimed(const std::string& session, const store::AttemptRef& attempt);
+  void recorded(const std::string& session, const store::Completion& completion,
+                bool is_retried);
+  void fenced() { ++counts_.fenced; }
+  void view_committed(std::uint64_t number, std::uint64_t ring_hash);
+
+  // What the nodes do.
+  void ring_used(std::uint32_t node, std::uint64_t number,
+                 std::uint64_t ring_hash);
+  void started(const RunningCommand& command);
+  void stopped(std::uint64_t command);
+  void frozen(std::uint32_t node);
+  void outage(Duration from, Duration until);
+  void outages_over();
+
+  /// Looks at every task.
+  void audit(store::ModelStore& store);
+  /// Faults have stopped long ago.
+  void not_done(const std::string& what) { violate("I7", what); }
+
+  [[nodiscard]] const std::optional<Violation>& violation() const {
+    return violation_;
+  }
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+
+ private:
+  struct Submission {
+    std::uint64_t tasks = 0;
+    std::set<store::JobId> jobs;
+    bool is_acknowledged = false;
+  };
+  struct Recorded {
+    store::Outcome outcome;
+    std::uint32_t attempt = 0;
+  };
+
+  void violate(std::string invariant, std::string what);
+  void audit_job(const std::string& request, const Submission& submission,
+                 store::JobId job, store::ModelStore& store);
+
+  Trace& trace_;
+  Duration now_{0};
+  std::map<std::string, Submission> submissions_;
+  std::map<store::TaskRef, Recorded> results_;
+  std::set<std::string> ended_;
+  std::map<std::uint64_t, RunningCommand> running_;
+  std::set<store::TaskRef> executed_;  ///< Of those at most once.
+  std::map<std::uint64_t, std::uint64_t> ring_of_view_;
+  std::vector<std::pair<Duration, Duration>> outages_;
+  std::optional<Violation> violation_;
+  Counts counts_;
+};
+
+}  // namespace troupe::sim

@@ -1,0 +1,36 @@
+#include "faults.hpp"
+
+#include <array>
+
+namespace troupe::sim {
+
+std::string_view to_string(Fault fault) {
+  static constexpr std::array<std::string_view, fault_kinds> names{
+      "drop",   "duplicate", "delay",  "partition",  "pause",
+      "freeze", "crash",     "outage", "clock_jump", "drain"};
+  return names.at(static_cast<std::size_t>(fault));
+}
+
+std::string to_string(FaultSet faults) {
+  std::string all;
+  for (std::uint32_t i = 0; i < fault_kinds; ++i) {
+    const auto fault = static_cast<Fault>(i);
+    if ((faults & bit(fault)) == 0)
+      continue;
+    all += all.empty() ? "" : " ";
+    all += to_string(fault);
+  }
+  return all.empty() ? "none" : all;
+}
+
+FaultPlan::FaultPlan(Random& random, FaultSet allowed) {
+  static constexpr std::array<std::uint64_t, 3> odds{4, 20, 100};
+  static constexpr std::array<Duration, 3> lengths{30s, 90s, 180s};
+  kinds = static_cast<FaultSet>(random.next() >> 32) & all_faults & allowed;
+  message_odds = odds.at(random.next() % odds.size());
+  delay_odds = odds.at(random.next() % odds.size());
+  incidents = static_cast<std::uint32_t>(5 + random.next() % 60);
+  longest = lengths.at(random.next() % lengths.size());
+}
+
+}  // namespace troupe::sim

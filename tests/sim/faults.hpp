@@ -1,0 +1,61 @@
+#pragma once
+
+#include <troupe/base/random.hpp>
+#include <troupe/base/time.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::sim {
+
+/// What goes wrong; each is a bit of FaultSet.
+enum class Fault : std::uint8_t {
+  drop,        ///< A message gets lost.
+  duplicate,   ///< A request is done twice.
+  delay,       ///< A message takes up to 40 s.
+  partition,   ///< A node and the store do not hear each other, or one does.
+  pause,       ///< An agent stands still, and its warden does not.
+  freeze,      ///< A host stands still with all that runs on it.
+  crash,       ///< An agent dies; commands and warden go on.
+  outage,      ///< Nobody reaches the store.
+  clock_jump,  ///< Of the store, up to an hour.
+  drain,       ///< No fault, but as inconvenient: a node leaves and comes back.
+};
+
+inline constexpr std::uint32_t fault_kinds = 10;
+
+using FaultSet = std::uint32_t;
+inline constexpr FaultSet all_faults = (1U << fault_kinds) - 1;
+
+[[nodiscard]] constexpr FaultSet bit(Fault fault) {
+  return 1U << static_cast<std::uint32_t>(fault);
+}
+
+[[nodiscard]] std::string_view to_string(Fault fault);
+/// "drop delay".
+[[nodiscard]] std::string to_string(FaultSet faults);
+
+/// Which faults there are in one run, and how many: a part of all kinds, since
+/// what one kind brings to light another one hides (swarm testing; Groce et al.
+/// 2012). A kind that is not `allowed` does not happen, and all others happen
+/// as they would with it.
+struct FaultPlan {
+  FaultPlan(Random& random, FaultSet allowed);
+
+  [[nodiscard]] bool has(Fault fault) const {
+    return (kinds & bit(fault)) != 0;
+  }
+
+  FaultSet kinds = 0;
+  std::uint64_t message_odds = 0;  ///< One message in so many gets lost.
+  std::uint64_t delay_odds = 0;    ///< One in so many is late.
+  std::uint32_t incidents = 0;     ///< All others, in the whole run.
+  Duration longest{0};             ///< Of an incident but for outages.
+};
+
+inline constexpr Duration longest_delay = 40s;
+inline constexpr Duration longest_outage = 40s;
+
+}  // namespace troupe::sim

@@ -1,0 +1,144 @@
+#include "sim_host.hpp"
+
+#include "sim_node.hpp"
+#include "sim_world.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+namespace troupe::sim {
+namespace {
+
+distributed::NodeId id_of(std::uint32_t index) {
+  distributed::NodeId id{{0x00, 0x74, 0x72, 0x6f, 0x75, 0x70, 0x65}};
+  id.bytes.back() = static_cast<std::uint8_t>(index + 1);
+  return id;
+}
+
+}  // namespace
+
+using distributed::BootTime;
+
+SimHost::SimHost(SimWorld& world, std::uint32_t index)
+    : world_{world},
+      index_{index},
+      id_{id_of(index)},
+      pace_{static_cast<std::int64_t>(990 + world.random().next() % 21)},
+      start_{world.up_to(10'000s)},
+      slots_{static_cast<std::uint32_t>(2 + world.random().next() % 4)},
+      warden_{*this} {}
+
+SimHost::~SimHost() = default;
+
+void SimHost::boot_after(Duration pause) {
+  world_.after(pause, [this] {
+    on_host([this] {
+      if (agent_)
+        return;
+      // One that is new does not have to take its predecessor's session over.
+      const bool adopts =
+          !warden_.commands_of(session_).empty() && world_.one_in(2);
+      world_.note(adopts ? "agent starts, adopting" : "agent starts", index_);
+      agent_ = std::make_unique<SimNode>(*this, ++life_);
+      on_agent(life_, [this, adopts] { agent_->begin(adopts); });
+    });
+  });
+}
+
+void SimHost::crash(Duration length) {
+  if (!agent_ || world_.now() < frozen_until_)
+    return;
+  agent_.reset();
+  ++life_;
+  paused_until_ = world_.now();
+  if (world_.defect() == Defect::warden_forgets_at_agent_crash)
+    warden_.forget_guard();
+  boot_after(length);
+}
+
+void SimHost::pause(Duration until) {
+  paused_until_ = std::max(paused_until_, until);
+}
+
+void SimHost::freeze(Duration until) {
+  frozen_until_ = std::max(frozen_until_, until);
+  world_.checkers().frozen(index_);
+}
+
+void SimHost::drain() {
+  deliver([this](SimNode& agent) { agent.on_drain(clock() + 60s); });
+}
+
+void SimHost::stop_faults() {
+  frozen_until_ = std::min(frozen_until_, world_.now());
+  paused_until_ = std::min(paused_until_, world_.now());
+}
+
+void SimHost::on_host(Call call) {
+  if (world_.now() < frozen_until_)
+    world_.at(frozen_until_, [this, call = std::move(call)] { on_host(call); });
+  else
+    call();
+}
+
+void SimHost::on_agent(std::uint64_t life, Call call) {
+  if (life != life_ || !agent_)
+    return;
+  const Duration until = std::max(frozen_until_, paused_until_);
+  if (world_.now() < until)
+    world_.at(until,
+              [this, life, call = std::move(call)] { on_agent(life, call); });
+  else
+    agent_->run(call);
+}
+
+void SimHost::deliver(std::function<void(SimNode&)> call) {
+  on_agent(life_, [this, call = std::move(call)] { call(*agent_); });
+}
+
+void SimHost::on_hint(std::uint32_t shard) {
+  deliver([shard](SimNode& agent) { agent.on_hint(shard); });
+}
+
+void SimHost::on_command_ended(const std::string& session,
+                               const GrantedTask& task, bool is_killed) {
+  SpooledResult result{.session = session, .task = task};
+  result.completion.attempt = task.token.attempt;
+  const bool is_at_most_once =
+      task.spec.delivery == store::Delivery::at_most_once;
+  if (is_killed) {
+    result.is_given_back = !is_at_most_once;
+    result.completion.outcome = store::Outcome::failed;
+  } else if (world_.one_in(8)) {
+    result.completion.outcome = store::Outcome::failed;
+    if (!is_at_most_once && world_.one_in(2))
+      result.completion.retry_at = world_.store().clock() + 3s;
+  }
+  spool_.emplace(task.token.claim, std::move(result));
+  deliver([task](SimNode& agent) { agent.on_command_ended(task); });
+}
+
+void SimHost::on_agent_quit(std::uint64_t life) {
+  world_.after(Duration{0}, [this, life] {
+    if (life != life_)
+      return;
+    agent_.reset();
+    ++life_;
+    boot_after(world_.up_to(60s));
+  });
+}
+
+void SimHost::begin_session() {
+  session_ = fmt::format("n{}-{}", index_, ++incarnation_);
+}
+
+BootTime SimHost::clock() const {
+  return BootTime{} + start_ + world_.now() * pace_ / 1000;
+}
+
+Duration SimHost::when(BootTime time) const {
+  return (time - BootTime{} - start_) * 1000 / pace_ + Duration{1us};
+}
+
+}  // namespace troupe::sim

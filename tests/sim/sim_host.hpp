@@ -1,0 +1,101 @@
+#pragma once
+
+#include "sim_store.hpp"
+#include "sim_warden.hpp"
+
+#include <troupe/distributed/lease_terms.hpp>
+#include <troupe/distributed/node_id.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace troupe::sim {
+
+class SimNode;
+class SimWorld;
+
+/// How a command has ended, on the disk of its host until the store has
+/// answered.
+struct SpooledResult {
+  std::string session;
+  GrantedTask task;
+  bool is_given_back = false;  ///< Killed, and may be executed once more.
+  store::Completion completion{};
+  Duration next_try{0};
+};
+
+/// A machine: its clock, its disk, the warden, and the agent when there is one.
+class SimHost {
+ public:
+  using Call = std::function<void()>;
+
+  SimHost(SimWorld& world, std::uint32_t index);
+  ~SimHost();
+  SimHost(const SimHost&) = delete;
+  SimHost& operator=(const SimHost&) = delete;
+
+  void boot_after(Duration pause);
+
+  // What goes wrong.
+  void crash(Duration length);
+  void pause(Duration until);
+  void freeze(Duration until);
+  void drain();
+  void stop_faults();
+
+  /// Does it when the host, or the agent with this number, does not stand
+  /// still. One that has died hears nothing any more.
+  void on_host(Call call);
+  void on_agent(std::uint64_t life, Call call);
+  /// For whichever agent is there when it arrives.
+  void deliver(std::function<void(SimNode&)> call);
+  void on_hint(std::uint32_t shard);
+
+  void on_command_ended(const std::string& session, const GrantedTask& task,
+                        bool is_killed);
+  void on_agent_quit(std::uint64_t life);
+
+  /// Under a name and a number that were never used.
+  void begin_session();
+
+  [[nodiscard]] distributed::BootTime clock() const;
+  [[nodiscard]] TimePoint monotonic() const {
+    return TimePoint{clock().time_since_epoch()};
+  }
+  /// When the clock of the host shows `time`.
+  [[nodiscard]] Duration when(distributed::BootTime time) const;
+
+  [[nodiscard]] SimWorld& world() { return world_; }
+  [[nodiscard]] std::uint32_t index() const { return index_; }
+  [[nodiscard]] const distributed::NodeId& id() const { return id_; }
+  [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  [[nodiscard]] SimWarden& warden() { return warden_; }
+  [[nodiscard]] const SimNode* agent() const { return agent_.get(); }
+  [[nodiscard]] const std::string& session() const { return session_; }
+  [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
+  /// By the number of the claim.
+  [[nodiscard]] std::map<std::uint64_t, SpooledResult>& spool() {
+    return spool_;
+  }
+
+ private:
+  SimWorld& world_;
+  std::uint32_t index_;
+  distributed::NodeId id_;
+  std::int64_t pace_;  ///< Of its clock, in thousandths.
+  Duration start_;     ///< What it shows at first.
+  std::uint32_t slots_;
+  Duration frozen_until_{0};
+  Duration paused_until_{0};
+  std::string session_;
+  std::uint64_t incarnation_ = 0;
+  std::map<std::uint64_t, SpooledResult> spool_;
+  SimWarden warden_;
+  std::uint64_t life_ = 0;
+  std::unique_ptr<SimNode> agent_;
+};
+
+}  // namespace troupe::sim
