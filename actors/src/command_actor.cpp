@@ -79,10 +79,7 @@ class CommandActor {
   }
 
   void ended(const process::AttemptEnded& event) {
-    AttemptSeen seen{.end = event.how, .ended = deps_.wall_now()};
-    if (const auto sink = std::dynamic_pointer_cast<DigestSink>(event.sink))
-      sink->report(seen);
-    perform(core_->on_attempt_ended(std::move(seen)));
+    perform(core_->on_attempt_ended(seen_of(event, deps_.wall_now())));
   }
 
   void expire(process::StopRequest request) {
@@ -96,15 +93,9 @@ class CommandActor {
   }
 
   void perform(const CommandCore::StartAttempt& action) {
-    const CommandRequest& request = *order_->request;
-    auto inner =
-        order_->sinks ? order_->sinks->for_attempt(action.number) : nullptr;
-    deps_.runner.start(
-        {id_, action.number},
-        // Shares ownership with the request, of which the spec is a part.
-        std::shared_ptr<const process::CommandSpec>{order_->request,
-                                                    &request.spec},
-        std::make_shared<DigestSink>(request, std::move(inner)),
+    start_attempt(
+        deps_.runner, {id_, action.number}, order_->request,
+        order_->sinks ? order_->sinks->for_attempt(action.number) : nullptr,
         [self = ref_of(self_), id = process::AttemptId{id_, action.number}](
             const process::AttemptEvent& event) {
           send(self, AttemptNews{id, event});

@@ -44,4 +44,23 @@ void DigestSink::report(AttemptSeen& seen) const {
     seen.texts_found.push_back(out_.texts.found(i) || err_.texts.found(i));
 }
 
+void start_attempt(process::CommandRunner& runner, process::AttemptId id,
+                   const std::shared_ptr<const CommandRequest>& request,
+                   std::shared_ptr<process::OutputSink> inner,
+                   process::AttemptHandler handler) {
+  runner.start(
+      id,
+      // Shares ownership with the request, of which the spec is a part.
+      std::shared_ptr<const process::CommandSpec>{request, &request->spec},
+      std::make_shared<DigestSink>(*request, std::move(inner)),
+      std::move(handler));
+}
+
+AttemptSeen seen_of(const process::AttemptEnded& event, WallTime ended) {
+  AttemptSeen seen{.end = event.how, .ended = ended};
+  if (const auto sink = std::dynamic_pointer_cast<DigestSink>(event.sink))
+    sink->report(seen);
+  return seen;
+}
+
 }  // namespace troupe::actors

@@ -37,19 +37,14 @@ void LoneCommand::on_event(std::uint32_t number,
                            const process::AttemptEvent& event) {
   if (number != core_.current_attempt())
     return;
-  std::visit(
-      Overload{[&](const process::AttemptStarted&) {
-                 core_.on_attempt_started(wall_now());
-               },
-               [&](const process::AttemptEnded& m) {
-                 actors::AttemptSeen seen{.end = m.how, .ended = wall_now()};
-                 const auto sink =
-                     std::dynamic_pointer_cast<actors::DigestSink>(m.sink);
-                 if (sink)
-                   sink->report(seen);
-                 perform(core_.on_attempt_ended(std::move(seen)));
-               }},
-      event);
+  std::visit(Overload{[&](const process::AttemptStarted&) {
+                        core_.on_attempt_started(wall_now());
+                      },
+                      [&](const process::AttemptEnded& m) {
+                        perform(core_.on_attempt_ended(
+                            actors::seen_of(m, wall_now())));
+                      }},
+             event);
 }
 
 void LoneCommand::perform(const actors::CommandCore::Actions& actions) {
@@ -58,12 +53,8 @@ void LoneCommand::perform(const actors::CommandCore::Actions& actions) {
 }
 
 void LoneCommand::perform(const actors::CommandCore::StartAttempt& action) {
-  deps_.runner.start(
-      attempt(action.number),
-      // Shares ownership with the request, of which the spec is a part.
-      std::shared_ptr<const process::CommandSpec>{deps_.request,
-                                                  &deps_.request->spec},
-      std::make_shared<actors::DigestSink>(*deps_.request, deps_.sink),
+  actors::start_attempt(
+      deps_.runner, attempt(action.number), deps_.request, deps_.sink,
       [this, number = action.number](const process::AttemptEvent& event) {
         boost::asio::post(deps_.io,
                           [this, number, event] { on_event(number, event); });

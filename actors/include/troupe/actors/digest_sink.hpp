@@ -4,6 +4,7 @@
 /// record and its success criteria need to know of it.
 #include <troupe/actors/command_core.hpp>
 #include <troupe/actors/command_request.hpp>
+#include <troupe/process/command_runner.hpp>
 #include <troupe/process/output_digest.hpp>
 #include <troupe/process/output_sink.hpp>
 
@@ -36,5 +37,18 @@ class DigestSink : public process::OutputSink {
   std::size_t text_count_;
   std::shared_ptr<process::OutputSink> inner_;
 };
+
+/// Has `runner` start an attempt at `request`, which stays alive for as long as
+/// that needs it. What is captured goes to `inner`, which may be null, and is
+/// read along.
+void start_attempt(process::CommandRunner& runner, process::AttemptId id,
+                   const std::shared_ptr<const CommandRequest>& request,
+                   std::shared_ptr<process::OutputSink> inner,
+                   process::AttemptHandler handler);
+
+/// What there is to be judged of an attempt that was started so and has ended
+/// at `ended`.
+[[nodiscard]] AttemptSeen seen_of(const process::AttemptEnded& event,
+                                  WallTime ended);
 
 }  // namespace troupe::actors
