@@ -138,7 +138,8 @@ ZonePeriod TimeZone::period_at(sys_seconds time) const {
                ? std::max(first, moment_of(rules, change))
                : first;
   };
-  ZonePeriod period{first, last, offset_at(time), first, offset_at(time)};
+  const seconds offset = offset_at(time);
+  ZonePeriod period{first, last, offset, first, offset};
   absl::TimeZone::CivilTransition change;
   if (rules.NextTransition(as_time(time), &change))
     period.end = std::min(last, moment_of(rules, change));

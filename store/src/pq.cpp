@@ -603,17 +603,12 @@ void PgDatabase::roll_back() {
   ignore_pending();
   if (!connection_)
     return;
-  try {
+  send_unawaited([this] {
     // What has failed keeps the rest from running up to here.
     send_sync();
     roll_back_->run();
     send_sync();
-    for (Pending& pending : pending_)
-      pending.is_ignored = true;
-  } catch (const Error&) {
-    drop();
-    failure_.reset();
-  }
+  });
 }
 
 void PgDatabase::begin_look() {
@@ -626,10 +621,16 @@ void PgDatabase::end_look() {
     roll_back();
     return;
   }
-  try {
-    // Nobody waits for that: what comes next finds it done.
+  // What comes next finds it done.
+  send_unawaited([this] {
     commit_->run();
     send_sync();
+  });
+}
+
+void PgDatabase::send_unawaited(const std::function<void()>& send) {
+  try {
+    send();
     for (Pending& pending : pending_)
       pending.is_ignored = true;
   } catch (const Error&) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <libpq-fe.h>
 #include <memory>
 #include <optional>
@@ -152,6 +153,9 @@ class PgDatabase final : public SqlDatabase {
   /// either whether the server knows it.
   void forget(PgStatement& statement, bool is_gone);
   void ignore_pending();
+  /// Does `send`, and nobody waits for the answers to it: if that is not
+  /// possible, the connection goes.
+  void send_unawaited(const std::function<void()>& send);
 
   // Waiting.
   /// Until so many answers are missing at most.
