@@ -8,7 +8,7 @@ include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibPQ
                                   REQUIRED_VARS LibPQ_LIBRARY LibPQ_INCLUDE_DIR)
 if(LibPQ_FOUND AND NOT TARGET LibPQ::LibPQ)
-  add_library(LibPQ::LibPQ UNKNOWN IMPORTED)
+  add_library(LibPQ::LibPQ UNKNOWN IMPORTED GLOBAL)
   set_target_properties(LibPQ::LibPQ PROPERTIES
     IMPORTED_LOCATION "${LibPQ_LIBRARY}"
     INTERFACE_INCLUDE_DIRECTORIES "${LibPQ_INCLUDE_DIR}")

@@ -1,6 +1,7 @@
 #include "pq.hpp"
 
 #include <troupe/store/postgres_store.hpp>
+#include <troupe/store/postgres_uri.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -27,9 +28,13 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(
   if (options.deadline < 1ms)
     return failure(Errc::invalid_argument,
                    "the deadline of the store is below 1ms");
+  if (auto place = check_postgres_uri(uri); !place)
+    return tl::unexpected(
+        std::move(place.error()).within("the place of the store"));
   try {
     auto database = std::make_unique<PgDatabase>(
-        PgPlace{uri, options.schema, options.deadline});
+        PgPlace{uri, options.schema, options.deadline, options.password_file,
+                options.alone});
     const bool is_new = database->open();
     return std::unique_ptr<PostgresStore>{
         new PostgresStore(std::move(database), is_new)};

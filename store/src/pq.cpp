@@ -1,18 +1,26 @@
 #include "pq.hpp"
 
+#include <troupe/base/owned_fd.hpp>
+#include <troupe/base/text.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <utility>
 
 namespace troupe::store {
 namespace {
 
+/// Of advisory locks: "Trpe", as in the files of SQLite.
+constexpr int lock_of_places = 0x54727065;
+constexpr std::size_t longest_password = 4096;
 constexpr int oldest_server =
     140000;  ///< With client_connection_check_interval.
 constexpr std::int64_t newest_pg_schema = 1;
@@ -103,7 +111,10 @@ constexpr const char* session_settings =
     "SET plan_cache_mode=force_generic_plan; "
     // A node that is gone must not keep the lock, nor wait for it.
     "SET idle_in_transaction_session_timeout={1}; SET lock_timeout={1}; "
-    "SET client_connection_check_interval=1000";
+    "SET client_connection_check_interval=1000; "
+    // The server finds out within a minute that our machine is gone.
+    "SET tcp_keepalives_idle=30; SET tcp_keepalives_interval=10; "
+    "SET tcp_keepalives_count=3; SET tcp_user_timeout=60000";
 
 void append_32(std::string& to, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8)
@@ -169,6 +180,18 @@ std::string_view advice_for(std::string_view state) {
   return "";
 }
 
+/// The same of what libpq says by itself.
+std::string_view advice_without_state(std::string_view message) {
+  const auto has = [message](std::string_view text) {
+    return message.find(text) != std::string_view::npos;
+  };
+  if (has("no password supplied"))
+    return "; name the file that has it in store-password-file";
+  if (has("certificate") || has("SSL"))
+    return "; name the certificate of the server's authority in sslrootcert";
+  return "; is the server running, and is this where it is?";
+}
+
 /// Whether the same would succeed, with luck, on another try.
 bool is_passing_state(std::string_view state) {
   return state == "40001" || state == "40P01" || state == "25006" ||
@@ -197,15 +220,15 @@ std::string take_state(std::string& message) {
 std::string name_of(const std::string& uri) {
   struct Free {
     void operator()(PQconninfoOption* options) const {
-      PQconninfoFree(options);
+      libpq().PQconninfoFree(options);
     }
   };
   const bool is_uri =
       uri.starts_with("postgresql://") || uri.starts_with("postgres://");
   char* message = nullptr;
   const std::unique_ptr<PQconninfoOption, Free> options{
-      is_uri ? PQconninfoParse(uri.c_str(), &message) : nullptr};
-  PQfreemem(message);
+      is_uri ? libpq().PQconninfoParse(uri.c_str(), &message) : nullptr};
+  libpq().PQfreemem(message);
   // The message may have the password in it.
   if (!options)
     throw Error{Errc::invalid_argument,
@@ -230,6 +253,35 @@ std::string name_of(const std::string& uri) {
       database = option->val;
   }
   return fmt::format("postgresql://{}{}{}/{}", user, host, port, database);
+}
+
+/// What stands in a file that is for its owner and group alone; empty without
+/// one. It is read for each connection, since it may change.
+std::string read_password(const std::string& path) {
+  if (path.empty())
+    return {};
+  const auto refuse = [&path](Errc code, std::string_view why) {
+    throw Error{code, fmt::format("the password file {}: {}", path, why)};
+  };
+  const OwnedFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  struct stat info {};
+  if (!file.is_open() || ::fstat(file.get(), &info) != 0)
+    throw system_error(fmt::format("cannot open the password file {}", path),
+                       errno);
+  if (!S_ISREG(info.st_mode))
+    refuse(Errc::invalid_argument, "it is not a file");
+  if ((info.st_mode & 07U) != 0)
+    refuse(Errc::permission_denied,
+           "everybody on this machine may read it; chmod o= it");
+  std::string text(longest_password + 1, '\0');
+  const ssize_t size = ::read(file.get(), text.data(), text.size());
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  if (text.ends_with('\n'))
+    text.pop_back();
+  if (text.empty() || text.size() > longest_password)
+    refuse(Errc::invalid_argument,
+           "it has to have the password in it and nothing else");
+  return text;
 }
 
 std::string with_dollars(std::string_view sql) {
@@ -333,7 +385,7 @@ void PgStatement::run_all(std::span<const SqlValue> values) {
 bool PgStatement::step() {
   if (is_awaited_)
     database_->await(*this);
-  return rows_ && ++row_ < PQntuples(rows_.get());
+  return rows_ && ++row_ < libpq().PQntuples(rows_.get());
 }
 
 void PgStatement::reset() {
@@ -345,8 +397,8 @@ void PgStatement::reset() {
 
 std::int64_t PgStatement::number(int column) const {
   const auto* const bytes = reinterpret_cast<const unsigned char*>(
-      PQgetvalue(rows_.get(), row_, column));
-  const int size = PQgetlength(rows_.get(), row_, column);
+      libpq().PQgetvalue(rows_.get(), row_, column));
+  const int size = libpq().PQgetlength(rows_.get(), row_, column);
   // NULL has no bytes.
   std::uint64_t value = size > 0 && (bytes[0] & 0x80U) != 0 ? ~0ULL : 0;
   for (int i = 0; i < size; ++i)
@@ -355,18 +407,21 @@ std::int64_t PgStatement::number(int column) const {
 }
 
 bool PgStatement::is_null(int column) const {
-  return PQgetisnull(rows_.get(), row_, column) != 0;
+  return libpq().PQgetisnull(rows_.get(), row_, column) != 0;
 }
 
 std::string PgStatement::bytes(int column) const {
-  return {PQgetvalue(rows_.get(), row_, column),
-          static_cast<std::size_t>(PQgetlength(rows_.get(), row_, column))};
+  return {
+      libpq().PQgetvalue(rows_.get(), row_, column),
+      static_cast<std::size_t>(libpq().PQgetlength(rows_.get(), row_, column))};
 }
 
 // -- Connecting ---------------------------------------------------------------
 
 PgDatabase::PgDatabase(PgPlace place)
-    : place_{std::move(place)}, name_{name_of(place_.uri)} {
+    : place_{std::move(place)},
+      name_{name_of(place_.uri)},
+      patience_{place_.deadline} {
   const auto fixed = [this](const char* sql) {
     return std::make_unique<PgStatement>(this, /*is_named=*/true, sql);
   };
@@ -384,18 +439,25 @@ PgDatabase::~PgDatabase() = default;
 
 bool PgDatabase::open() {
   begin_call();
+  std::optional<Error> first;
   for (;;) {
     try {
       connect();
       const bool is_made = make_tables();
-      cluster_ = text("SELECT cluster_id FROM cluster");
-      PQenterPipelineMode(connection_.get());
+      take_place();
+      facts_.id = text("SELECT cluster_id FROM cluster");
+      look_at_server();
+      libpq().PQenterPipelineMode(connection_.get());
       return is_made;
-    } catch (Error&) {
+    } catch (Error& error) {
       failure_.reset();
       drop();
+      // That there was no time left for another try is not why.
+      if (error.code == Errc::timed_out && first)
+        throw Error{*std::move(first)};
       if (!try_again())
         throw;
+      first = error;
     }
   }
 }
@@ -405,10 +467,11 @@ void PgDatabase::require_connection() {
     return;
   connect();
   check_cluster();
-  if (text("SELECT cluster_id FROM cluster") != cluster_)
+  if (text("SELECT cluster_id FROM cluster") != facts_.id)
     fail({Errc::corrupt,
           "another store answers there than the one that was opened"});
-  PQenterPipelineMode(connection_.get());
+  take_place();
+  libpq().PQenterPipelineMode(connection_.get());
 }
 
 void PgDatabase::connect() {
@@ -417,50 +480,61 @@ void PgDatabase::connect() {
   const std::string patience = fmt::format(
       "{}",
       std::chrono::ceil<std::chrono::milliseconds>(place_.deadline).count());
-  // What the place itself says comes last and counts.
+  const std::string password = read_password(place_.password_file);
+  // What the place itself says comes last and counts. Kerberos would ask its
+  // own servers, without a deadline, and encrypt instead of TLS.
   const char* const keywords[] = {"fallback_application_name",
-                                  "tcp_user_timeout", "dbname", nullptr};
-  const char* const values[] = {"troupe", patience.c_str(), place_.uri.c_str(),
+                                  "tcp_user_timeout",
+                                  "keepalives_idle",
+                                  "gssencmode",
+                                  "dbname",
+                                  password.empty() ? nullptr : "password",
+                                  nullptr};
+  const char* const values[] = {"troupe",  patience.c_str(),   "30",
+                                "disable", place_.uri.c_str(), password.c_str(),
                                 nullptr};
-  connection_.reset(PQconnectStartParams(keywords, values, 1));
+  connection_.reset(libpq().PQconnectStartParams(keywords, values, 1));
   if (!connection_)
     fail({Errc::overloaded, "no memory for a connection"});
   // With the SQLSTATE, which stands nowhere else if there is no connection.
-  PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
+  libpq().PQsetErrorVerbosity(connection_.get(), PQERRORS_VERBOSE);
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-  while (PQstatus(connection_.get()) != CONNECTION_BAD &&
+  while (libpq().PQstatus(connection_.get()) != CONNECTION_BAD &&
          next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
     wait_for(next == PGRES_POLLING_READING ? POLLIN : POLLOUT);
-    next = PQconnectPoll(connection_.get());
+    next = libpq().PQconnectPoll(connection_.get());
   }
-  if (PQstatus(connection_.get()) != CONNECTION_OK)
+  if (libpq().PQstatus(connection_.get()) != CONNECTION_OK)
     fail_connecting();
-  PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
-  PQsetnonblocking(connection_.get(), 1);
+  libpq().PQsetErrorVerbosity(connection_.get(), PQERRORS_DEFAULT);
+  libpq().PQsetnonblocking(connection_.get(), 1);
   // They would be written to stderr.
-  PQsetNoticeReceiver(
+  libpq().PQsetNoticeReceiver(
       connection_.get(), [](void*, const PGresult*) {}, nullptr);
   ++generation_;
   set_up();
 }
 
 void PgDatabase::fail_connecting() {
-  std::string message = PQerrorMessage(connection_.get());
+  std::string message = libpq().PQerrorMessage(connection_.get());
   state_ = take_state(message);
   drop();
   is_passing_ = state_.empty() || is_passing_state(state_);
   fail({state_.empty() ? Errc::unavailable : code_of(state_),
-        fmt::format("cannot connect: {}{}", message, advice_for(state_))});
+        fmt::format("cannot connect: {}{}", message,
+                    state_.empty() ? advice_without_state(message)
+                                   : advice_for(state_))});
 }
 
 void PgDatabase::set_up() {
-  if (PQserverVersion(connection_.get()) < oldest_server)
+  if (libpq().PQserverVersion(connection_.get()) < oldest_server)
     fail({Errc::unsupported,
           fmt::format("it is PostgreSQL {}; troupe needs {} or newer",
-                      PQserverVersion(connection_.get()) / 10000,
+                      libpq().PQserverVersion(connection_.get()) / 10000,
                       oldest_server / 10000)});
   const auto said = [this](const char* what) {
-    const char* const value = PQparameterStatus(connection_.get(), what);
+    const char* const value =
+        libpq().PQparameterStatus(connection_.get(), what);
     return std::string{value == nullptr ? "" : value};
   };
   if (said("server_encoding") != "UTF8")
@@ -528,13 +602,45 @@ void PgDatabase::check_cluster() {
                       number, newest_pg_schema)});
 }
 
+void PgDatabase::take_place() {
+  if (!place_.alone ||
+      text(fmt::format("SELECT pg_try_advisory_lock({}, oid::bigint::bit(32)"
+                       "::int) FROM pg_namespace WHERE nspname='{}'",
+                       lock_of_places, place_.schema)) == "t")
+    return;
+  // The server may not have seen yet that we were connected before.
+  is_passing_ = true;
+  fail({Errc::unavailable,
+        "another node uses this store; end that one first, or give this one a "
+        "database of its own"});
+}
+
+void PgDatabase::look_at_server() {
+  const auto setting = [this](const char* name) {
+    return text(fmt::format("SELECT current_setting('{}')", name));
+  };
+  const std::string fsync = setting("fsync");
+  const std::string commit = setting("synchronous_commit");
+  const std::string standbys = setting("synchronous_standby_names");
+  facts_.software = fmt::format("PostgreSQL {}", setting("server_version"));
+  facts_.settings =
+      fmt::format("fsync={} synchronous_commit={} synchronous_standby_names={}",
+                  fsync, commit, shell_quote(standbys));
+  if (fsync != "on" || commit == "off")
+    facts_.durability = Durability::buffered;
+  else if (!standbys.empty() && (commit == "on" || commit == "remote_apply"))
+    facts_.durability = Durability::replicated;
+  else
+    facts_.durability = Durability::synced;
+}
+
 pq::Rows PgDatabase::query(const std::string& sql) {
-  if (PQsendQuery(connection_.get(), sql.c_str()) == 0)
-    fail_lost(PQerrorMessage(connection_.get()));
+  if (libpq().PQsendQuery(connection_.get(), sql.c_str()) == 0)
+    fail_lost(libpq().PQerrorMessage(connection_.get()));
   pq::Rows last;
   pq::Rows refused;
   while (pq::Rows next = next_result()) {
-    if (PQresultStatus(next.get()) == PGRES_FATAL_ERROR)
+    if (libpq().PQresultStatus(next.get()) == PGRES_FATAL_ERROR)
       refused = std::move(next);
     else
       last = std::move(next);
@@ -546,7 +652,9 @@ pq::Rows PgDatabase::query(const std::string& sql) {
 
 std::string PgDatabase::text(const std::string& sql) {
   const pq::Rows rows = query(sql);
-  return PQntuples(rows.get()) > 0 ? PQgetvalue(rows.get(), 0, 0) : "";
+  return libpq().PQntuples(rows.get()) > 0
+             ? libpq().PQgetvalue(rows.get(), 0, 0)
+             : "";
 }
 
 // -- Transactions -------------------------------------------------------------
@@ -578,12 +686,14 @@ std::int64_t PgDatabase::changes() {
 }
 
 void PgDatabase::begin_call() {
-  deadline_ = std::chrono::steady_clock::now() + place_.deadline;
+  deadline_ =
+      std::chrono::steady_clock::now() + std::min(place_.deadline, patience_);
   tries_ = 0;
   is_passing_ = false;
 }
 
 void PgDatabase::begin() {
+  is_unknown_ = false;
   require_connection();
   begin_->run();
   lock_->run();
@@ -679,26 +789,28 @@ void PgDatabase::send(PgStatement& statement, bool is_read) {
     // A name of its own each time: what becomes of one that was sent before a
     // failure is not known.
     statement.name_ = fmt::format("troupe_{}", ++names_);
-    if (PQsendPrepare(to, statement.name_.c_str(), statement.sql_.c_str(),
-                      p.count(), p.types()) == 0)
-      fail_lost(PQerrorMessage(to));
+    if (libpq().PQsendPrepare(to, statement.name_.c_str(),
+                              statement.sql_.c_str(), p.count(),
+                              p.types()) == 0)
+      fail_lost(libpq().PQerrorMessage(to));
     pending_.push_back({Pending::Kind::prepare, &statement});
     statement.prepared_in_ = generation_;
   }
   const int is_sent =
       statement.is_named_
-          ? PQsendQueryPrepared(to, statement.name_.c_str(), p.count(),
-                                p.values(), p.lengths(), p.formats(), 1)
-          : PQsendQueryParams(to, statement.sql_.c_str(), p.count(), p.types(),
-                              p.values(), p.lengths(), p.formats(), 1);
+          ? libpq().PQsendQueryPrepared(to, statement.name_.c_str(), p.count(),
+                                        p.values(), p.lengths(), p.formats(), 1)
+          : libpq().PQsendQueryParams(to, statement.sql_.c_str(), p.count(),
+                                      p.types(), p.values(), p.lengths(),
+                                      p.formats(), 1);
   if (is_sent == 0)
-    fail_lost(PQerrorMessage(to));
+    fail_lost(libpq().PQerrorMessage(to));
   pending_.push_back({Pending::Kind::run, is_read ? &statement : nullptr});
 }
 
 void PgDatabase::send_sync() {
-  if (PQpipelineSync(connection_.get()) == 0)
-    fail_lost(PQerrorMessage(connection_.get()));
+  if (libpq().PQpipelineSync(connection_.get()) == 0)
+    fail_lost(libpq().PQerrorMessage(connection_.get()));
   pending_.push_back({Pending::Kind::sync});
 }
 
@@ -729,8 +841,8 @@ void PgDatabase::settle_until(std::size_t left) {
     throw Error{*failure_};
   if (pending_.size() <= left)
     return;
-  if (PQsendFlushRequest(connection_.get()) == 0)
-    fail_lost(PQerrorMessage(connection_.get()));
+  if (libpq().PQsendFlushRequest(connection_.get()) == 0)
+    fail_lost(libpq().PQerrorMessage(connection_.get()));
   while (pending_.size() > left)
     take_answer();
 }
@@ -738,8 +850,8 @@ void PgDatabase::settle_until(std::size_t left) {
 void PgDatabase::await(PgStatement& reader) {
   if (failure_)
     throw Error{*failure_};
-  if (PQsendFlushRequest(connection_.get()) == 0)
-    fail_lost(PQerrorMessage(connection_.get()));
+  if (libpq().PQsendFlushRequest(connection_.get()) == 0)
+    fail_lost(libpq().PQerrorMessage(connection_.get()));
   while (reader.is_awaited_)
     take_answer();
 }
@@ -751,9 +863,9 @@ void PgDatabase::take_answer() {
   const Pending pending = pending_.front();
   pending_.pop_front();
   if (pending.kind != Pending::Kind::sync &&
-      PQstatus(connection_.get()) == CONNECTION_OK)
+      libpq().PQstatus(connection_.get()) == CONNECTION_OK)
     (void)next_result();  // The end of this answer.
-  const ExecStatusType status = PQresultStatus(result.get());
+  const ExecStatusType status = libpq().PQresultStatus(result.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
     if (pending.kind != Pending::Kind::run)
       return;
@@ -761,13 +873,14 @@ void PgDatabase::take_answer() {
       pending.statement->is_awaited_ = false;
       pending.statement->rows_ = std::move(result);
     } else {
-      changes_ = std::strtoll(PQcmdTuples(result.get()), nullptr, 10);
+      changes_ = std::strtoll(libpq().PQcmdTuples(result.get()), nullptr, 10);
     }
     return;
   }
   if (status == PGRES_PIPELINE_SYNC)
     return;
-  if (pending.is_ignored && PQstatus(connection_.get()) == CONNECTION_OK)
+  if (pending.is_ignored &&
+      libpq().PQstatus(connection_.get()) == CONNECTION_OK)
     return;
   if (pending.statement != nullptr && pending.kind == Pending::Kind::prepare)
     pending.statement->prepared_in_ = 0;
@@ -775,21 +888,21 @@ void PgDatabase::take_answer() {
 }
 
 pq::Rows PgDatabase::next_result() {
-  while (PQisBusy(connection_.get()) != 0)
+  while (libpq().PQisBusy(connection_.get()) != 0)
     wait();
-  return pq::Rows{PQgetResult(connection_.get())};
+  return pq::Rows{libpq().PQgetResult(connection_.get())};
 }
 
 void PgDatabase::wait() {
   for (;;) {
-    const int unsent = PQflush(connection_.get());
+    const int unsent = libpq().PQflush(connection_.get());
     if (unsent < 0)
-      fail_lost(PQerrorMessage(connection_.get()));
+      fail_lost(libpq().PQerrorMessage(connection_.get()));
     const int ready = wait_for(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
     if ((ready & ~POLLOUT) == 0)
       continue;
-    if (PQconsumeInput(connection_.get()) == 0)
-      fail_lost(PQerrorMessage(connection_.get()));
+    if (libpq().PQconsumeInput(connection_.get()) == 0)
+      fail_lost(libpq().PQerrorMessage(connection_.get()));
     return;
   }
 }
@@ -798,7 +911,8 @@ int PgDatabase::wait_for(int events) {
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         deadline_ - std::chrono::steady_clock::now());
-    pollfd socket{PQsocket(connection_.get()), static_cast<short>(events), 0};
+    pollfd socket{libpq().PQsocket(connection_.get()),
+                  static_cast<short>(events), 0};
     const int ready =
         left > 0ms ? ::poll(&socket, 1, static_cast<int>(left.count())) : 0;
     if (ready > 0)
@@ -821,10 +935,10 @@ void PgDatabase::fail_lost(std::string_view why) {
   std::string message{why.substr(0, why.find('\n'))};
   drop();
   state_.clear();
-  is_passing_ = !is_committing_;
-  fail({Errc::unavailable,
-        fmt::format("the connection was lost: {}{}", message,
-                    std::exchange(is_committing_, false) ? unknown_end : "")});
+  is_unknown_ = std::exchange(is_committing_, false);
+  is_passing_ = !is_unknown_;
+  fail({Errc::unavailable, fmt::format("the connection was lost: {}{}", message,
+                                       is_unknown_ ? unknown_end : "")});
 }
 
 void PgDatabase::fail_late() {
@@ -833,34 +947,36 @@ void PgDatabase::fail_late() {
   drop();
   state_.clear();
   is_passing_ = false;
+  is_unknown_ = std::exchange(is_committing_, false);
   fail({Errc::timed_out,
-        fmt::format(
-            "no answer within {}; is the server overloaded or stopped?"
-            "{}",
-            std::chrono::ceil<std::chrono::milliseconds>(place_.deadline),
-            std::exchange(is_committing_, false) ? unknown_end : "")});
+        fmt::format("no answer within {}; is the server overloaded or stopped?"
+                    "{}",
+                    std::chrono::ceil<std::chrono::milliseconds>(
+                        std::min(place_.deadline, patience_)),
+                    is_unknown_ ? unknown_end : "")});
 }
 
 void PgDatabase::fail_statement(const PGresult* result) {
   const auto field = [result](int code) {
-    const char* const value = PQresultErrorField(result, code);
+    const char* const value = libpq().PQresultErrorField(result, code);
     return std::string{value == nullptr ? "" : value};
   };
   const std::string state = field(PG_DIAG_SQLSTATE);
-  if (state.empty() || PQstatus(connection_.get()) != CONNECTION_OK) {
+  if (state.empty() || libpq().PQstatus(connection_.get()) != CONNECTION_OK) {
     const std::string message = field(PG_DIAG_MESSAGE_PRIMARY);
-    fail_lost(message.empty() ? PQresultErrorMessage(result) : message.c_str());
+    fail_lost(message.empty() ? libpq().PQresultErrorMessage(result)
+                              : message.c_str());
   }
   state_ = state;
   // Another try needs another server, or the same after its restart.
   const bool is_over = state == "25006" || state.starts_with("57P");
   // What is refused otherwise is refused before the commit.
-  const bool is_unknown = std::exchange(is_committing_, false) && is_over;
-  is_passing_ = is_passing_state(state) && !is_unknown;
+  is_unknown_ = std::exchange(is_committing_, false) && is_over;
+  is_passing_ = is_passing_state(state) && !is_unknown_;
   const Error error{
       code_of(state),
       fmt::format("{} ({}){}{}", field(PG_DIAG_MESSAGE_PRIMARY), state,
-                  advice_for(state), is_unknown ? unknown_end : "")};
+                  advice_for(state), is_unknown_ ? unknown_end : "")};
   if (is_over)
     drop();
   fail(error);

@@ -6,6 +6,7 @@
 ///
 /// Statements go out as they are made and are answered in order (pipeline
 /// mode); what nobody reads costs no way of its own.
+#include "libpq.hpp"
 #include "sql.hpp"
 
 #include <troupe/base/time.hpp>
@@ -14,7 +15,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <libpq-fe.h>
 #include <memory>
 #include <optional>
 #include <random>
@@ -31,12 +31,14 @@ struct PgPlace {
   std::string uri;     ///< postgresql://...
   std::string schema;  ///< A name that needs no check any more.
   Duration deadline;
+  std::string password_file;  ///< Empty for none.
+  bool alone = false;         ///< Nobody else may be there.
 };
 
 namespace pq {
 
 struct Clear {
-  void operator()(PGresult* result) const { PQclear(result); }
+  void operator()(PGresult* result) const { libpq().PQclear(result); }
 };
 using Rows = std::unique_ptr<PGresult, Clear>;
 
@@ -102,6 +104,9 @@ class PgDatabase final : public SqlDatabase {
   [[nodiscard]] const std::string& name() const { return name_; }
 
   [[nodiscard]] bool works_in_sets() const override { return true; }
+  [[nodiscard]] StoreFacts facts() override { return facts_; }
+  void set_patience(Duration patience) override { patience_ = patience; }
+  [[nodiscard]] bool may_have_committed() const override { return is_unknown_; }
   [[nodiscard]] std::unique_ptr<SqlStatement> prepare(
       std::string_view sql) override;
   [[nodiscard]] std::unique_ptr<SqlStatement> prepare_once(
@@ -133,7 +138,7 @@ class PgDatabase final : public SqlDatabase {
     bool is_ignored = false;           ///< Also if it fails.
   };
   struct Finish {
-    void operator()(PGconn* connection) const { PQfinish(connection); }
+    void operator()(PGconn* connection) const { libpq().PQfinish(connection); }
   };
 
   // Connecting.
@@ -142,6 +147,9 @@ class PgDatabase final : public SqlDatabase {
   void set_up();
   [[nodiscard]] bool make_tables();
   void check_cluster();
+  /// Keeps others away that want to be alone, too, while we are connected.
+  void take_place();
+  void look_at_server();
   /// Statements as text, outside of the pipeline. The last one's rows.
   pq::Rows query(const std::string& sql);
   [[nodiscard]] std::string text(const std::string& sql);
@@ -178,7 +186,8 @@ class PgDatabase final : public SqlDatabase {
 
   PgPlace place_;
   std::string name_;
-  std::string cluster_;  ///< The id of what was opened.
+  StoreFacts facts_;   ///< Of what was opened.
+  Duration patience_;  ///< Of a call.
   std::unique_ptr<PGconn, Finish> connection_;
   std::uint64_t generation_ = 0;  ///< Of the connection.
   std::uint64_t names_ = 0;       ///< Given to statements.
@@ -189,6 +198,7 @@ class PgDatabase final : public SqlDatabase {
   std::string state_;             ///< SQLSTATE of the last failure.
   bool is_passing_ = false;       ///< What has failed may be tried again.
   bool is_committing_ = false;
+  bool is_unknown_ = false;  ///< What has become of the last commit.
   TimePoint deadline_;
   int tries_ = 0;  ///< Of the call at hand.
   std::minstd_rand chance_{std::random_device{}()};

@@ -8,6 +8,8 @@
 /// The SQL is what both understand. Numbers are 64-bit, flags are numbers, and
 /// all else is bytes, compared byte by byte. Parameters are ?1, ?2, ..
 #include <troupe/base/error.hpp>
+#include <troupe/base/time.hpp>
+#include <troupe/store/sql_store.hpp>
 
 #include <array>
 #include <cstddef>
@@ -126,12 +128,20 @@ class SqlDatabase {
   /// Rows that the last statement has changed.
   [[nodiscard]] virtual std::int64_t changes() = 0;
 
+  /// What is known of it since it was opened.
+  [[nodiscard]] virtual StoreFacts facts() = 0;
+  /// How long each call may take from now on, if that is less than it was
+  /// opened with.
+  virtual void set_patience(Duration) {}
+
   // A transaction that writes is alone; one that looks sees one moment.
 
   /// A call of the store begins: its deadline counts from here.
   virtual void begin_call() {}
   virtual void begin() = 0;
   virtual void commit() = 0;
+  /// Whether a commit that has failed may have happened.
+  [[nodiscard]] virtual bool may_have_committed() const { return false; }
   /// Of a transaction that may have ended by itself. Throws nothing.
   virtual void roll_back() = 0;
   virtual void begin_look() {}

@@ -170,6 +170,18 @@ std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
 
 }  // namespace
 
+std::string_view to_string(Durability durability) {
+  switch (durability) {
+    case Durability::buffered:
+      return "buffered";
+    case Durability::synced:
+      return "synced";
+    case Durability::replicated:
+      return "replicated";
+  }
+  return "buffered";
+}
+
 /// The operations, without transactions. What fails is thrown.
 class SqlStore::Tables {
  public:
@@ -225,6 +237,8 @@ class SqlStore::Tables {
       }
     }
   }
+
+  [[nodiscard]] SqlDatabase& database() { return *database_; }
 
   Result<void> batch(const std::function<void()>& work) {
     database_->begin_call();
@@ -1960,8 +1974,18 @@ class SqlStore::Tables {
 };
 
 SqlStore::SqlStore(std::unique_ptr<SqlDatabase> database, bool is_new)
-    : tables_{std::make_unique<Tables>(std::move(database))}, is_new_{is_new} {}
+    : tables_{std::make_unique<Tables>(std::move(database))},
+      is_new_{is_new},
+      facts_{tables_->database().facts()} {}
 SqlStore::~SqlStore() = default;
+
+void SqlStore::set_patience(Duration patience) {
+  tables_->database().set_patience(patience);
+}
+
+bool SqlStore::may_have_happened() const {
+  return tables_->database().may_have_committed();
+}
 
 Result<void> SqlStore::batch(const std::function<void()>& work) {
   return tables_->batch(work);

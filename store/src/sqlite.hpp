@@ -4,6 +4,7 @@
 #include "sql.hpp"
 
 #include <cstdint>
+#include <fmt/format.h>
 #include <memory>
 #include <sqlite3.h>
 #include <string>
@@ -59,6 +60,10 @@ class SqliteDatabase final : public SqlDatabase {
   [[nodiscard]] std::string text(std::string_view sql);
 
   [[nodiscard]] bool works_in_sets() const override { return false; }
+  [[nodiscard]] StoreFacts facts() override {
+    return {fmt::format("SQLite {}", sqlite3_libversion()), "",
+            Durability::synced, "synchronous=full"};
+  }
   [[nodiscard]] std::unique_ptr<SqlStatement> prepare(
       std::string_view sql) override;
   [[nodiscard]] std::unique_ptr<SqlStatement> prepare_insert(

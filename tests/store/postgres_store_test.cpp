@@ -7,10 +7,12 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <set>
+#include <sys/stat.h>
 #include <thread>
 
 namespace troupe::store {
@@ -200,12 +202,108 @@ TEST_F(PostgresStoreTest, TellsWhyItCannotConnect) {
   EXPECT_EQ(refused.code, Errc::permission_denied);
   EXPECT_THAT(refused.what,
               HasSubstr("cannot connect: role \"nobody\" does not exist"));
-  const Error none =
-      error_of_opening("postgresql://u:secret@/d?host=/nonexistent");
+  const Error none = error_of_opening("postgresql://u@/d?host=/nonexistent");
   EXPECT_EQ(none.code, Errc::unavailable);
   EXPECT_THAT(none.what, HasSubstr("postgresql://u@/nonexistent/d: cannot "
                                    "connect: "));
-  EXPECT_THAT(none.what, Not(HasSubstr("secret")));
+}
+
+TEST_F(PostgresStoreTest, RefusesAPasswordInItsPlaceAndDoesNotRepeatIt) {
+  const Error error =
+      error_of_opening("postgresql://u:secret@/d?host=" + server().folder());
+  EXPECT_EQ(error.code, Errc::invalid_argument);
+  EXPECT_THAT(error.what, HasSubstr("store-password-file"));
+  EXPECT_THAT(error.what, Not(HasSubstr("secret")));
+}
+
+TEST_F(PostgresStoreTest, SaysWhatIsWrongWithAPasswordFile) {
+  const testing::TempDir folder;
+  const std::string path = folder.path("password");
+  const auto error = [&] {
+    auto store = PostgresStore::open(server().uri(),
+                                     {.schema = schema, .password_file = path});
+    return store ? Error{} : store.error();
+  };
+  EXPECT_EQ(error().code, Errc::not_found);
+  std::ofstream{path} << "secret\n";
+  ::chmod(path.c_str(), 0644);
+  EXPECT_EQ(error(), (Error{Errc::permission_denied,
+                            "the password file " + path +
+                                ": everybody on this machine may read it; "
+                                "chmod o= it"}));
+  ::chmod(path.c_str(), 0600);
+  EXPECT_EQ(error(), Error{});
+  std::ofstream{path} << std::string(5000, 'x');
+  EXPECT_EQ(error().code, Errc::invalid_argument);
+  std::ofstream{path} << "\n";
+  EXPECT_EQ(error().code, Errc::invalid_argument);
+}
+
+TEST_F(PostgresStoreTest, GivesTheServerThePasswordFromItsFile) {
+  server().query("CREATE ROLE " + schema + " LOGIN PASSWORD 'right'; GRANT " +
+                 "CREATE ON DATABASE postgres TO " + schema);
+  server().require_password_of(schema);
+  const testing::TempDir folder;
+  const std::string path = folder.path("password");
+  const auto open_with = [&](const char* password) {
+    std::ofstream{path} << password;
+    ::chmod(path.c_str(), 0600);
+    return PostgresStore::open(server().uri("postgres", schema),
+                               {.schema = schema, .password_file = path});
+  };
+  EXPECT_THAT(error_of_opening(server().uri("postgres", schema)).what,
+              HasSubstr("store-password-file"));
+  const auto refused = open_with("wrong");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::permission_denied);
+  EXPECT_THAT(refused.error().what, Not(HasSubstr("wrong")));
+  const auto opened = open_with("right\n");
+  EXPECT_TRUE(opened) << opened.error().what;
+}
+
+TEST_F(PostgresStoreTest, OfTwoThatWantToBeAloneOneIs) {
+  const PostgresOptions options{
+      .schema = schema, .deadline = 300ms, .alone = true};
+  auto first = PostgresStore::open(server().uri(), options);
+  ASSERT_TRUE(first) << first.error().what;
+  const auto second = PostgresStore::open(server().uri(), options);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::unavailable);
+  EXPECT_THAT(second.error().what, HasSubstr("another node uses this store"));
+  EXPECT_TRUE(open()->open_sessions());
+  first->reset();
+  EXPECT_TRUE(PostgresStore::open(
+      server().uri(), {.schema = schema, .deadline = 10s, .alone = true}));
+}
+
+TEST_F(PostgresStoreTest, OneThatWasCutOffIsAloneAgain) {
+  auto store = PostgresStore::open(
+      server().uri(), {.schema = schema, .deadline = 10s, .alone = true});
+  ASSERT_TRUE(store) << store.error().what;
+  server().query("SELECT pg_terminate_backend(" + std::to_string(backend()) +
+                 ")");
+  EXPECT_TRUE((*store)->open_session({"s"}));
+  EXPECT_FALSE(PostgresStore::open(
+      server().uri(), {.schema = schema, .deadline = 300ms, .alone = true}));
+}
+
+TEST_F(PostgresStoreTest, KnowsHowDurableItsServerIs) {
+  EXPECT_EQ(open()->facts().durability, Durability::buffered);
+  EXPECT_THAT(open()->facts().settings,
+              ::testing::StartsWith("fsync=off synchronous_commit="));
+  EXPECT_THAT(open()->facts().software, ::testing::StartsWith("PostgreSQL 1"));
+  EXPECT_EQ(open()->facts().id.size(), 36U);
+}
+
+TEST_F(PostgresStoreTest, TakesNoLongerThanItsPatience) {
+  const auto store = open();
+  const pid_t stopped = backend();
+  store->set_patience(100ms);
+  ::kill(stopped, SIGSTOP);
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(store->open_session({"s"}).error().code, Errc::timed_out);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+  ::kill(stopped, SIGCONT);
 }
 
 TEST_F(PostgresStoreTest, NeedsTheRightToMakeItsSchema) {

@@ -7,8 +7,10 @@
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <libpq-fe.h>
 #include <memory>
 #include <poll.h>
@@ -94,6 +96,25 @@ class PostgresServer {
     ADD_FAILURE() << "PostgreSQL does not start: " << log();
   }
 
+  /// Lets that user in with a password only.
+  void require_password_of(const std::string& user) const {
+    const std::string path = data() + "/pg_hba.conf";
+    const std::string rule = "local all " + user + " scram-sha-256\n";
+    std::ifstream in{path};
+    const std::string rest{std::istreambuf_iterator<char>{in}, {}};
+    std::ofstream{path} << rule << rest;
+    query("SELECT pg_reload_conf()");
+    // It is read a moment later.
+    for (int i = 0; i < 500; ++i) {
+      if (query("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method="
+                "'scram-sha-256'") != "0" &&
+          !lets_in(user))
+        return;
+      ::poll(nullptr, 0, 10);
+    }
+    ADD_FAILURE() << user << " still needs no password";
+  }
+
   /// Without a chance to write anything down.
   void kill() {
     ::kill(pid_, SIGKILL);
@@ -130,6 +151,11 @@ class PostgresServer {
  private:
   using seconds = std::chrono::seconds;
 
+  [[nodiscard]] bool lets_in(const std::string& user) const {
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> connection{
+        PQconnectdb(uri("postgres", user).c_str()), PQfinish};
+    return PQstatus(connection.get()) == CONNECTION_OK;
+  }
   [[nodiscard]] std::string data() const { return folder_.path("data"); }
 
   pid_t spawn(const std::vector<std::string>& words) {

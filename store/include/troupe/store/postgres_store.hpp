@@ -14,6 +14,13 @@ struct PostgresOptions {
   std::string schema = "troupe";
   /// Of each call, and of the commit of a batch; at least 1 ms.
   Duration deadline = 5s;
+  /// What has the password in it, and may be followed by a line break; read for
+  /// each connection. Not for everybody's eyes. Empty for none, or for what
+  /// libpq knows.
+  std::string password_file;
+  /// Refuses to be there with another one that wants that, too, as long as that
+  /// one is connected: `unavailable`.
+  bool alone = false;
 };
 
 /// The store in a PostgreSQL database (14 or newer) that several nodes share.
@@ -33,14 +40,15 @@ struct PostgresOptions {
 /// (the server has refused the user) and unsupported (it is another one now).
 class PostgresStore final : public SqlStore {
  public:
-  /// Connects to `uri`, postgresql://user@host:5432/database, and makes the
+  /// Connects to `uri`, see check_postgres_uri(), and makes the
   /// schema with its tables if it is missing or empty; of several nodes that do
   /// so at once one has made it. Blocks, until the deadline at most.
   ///
-  /// Errors: invalid_argument (the uri, the schema), unavailable, timed_out,
-  /// permission_denied, not_found (the database), overloaded (connections,
-  /// space), corrupt (the schema is somebody else's), unsupported (PostgreSQL
-  /// is too old, the store of a newer troupe, or not in UTF-8).
+  /// Errors: invalid_argument (the uri, the schema, the password file),
+  /// unavailable, timed_out, permission_denied, not_found (the database, the
+  /// password file), overloaded (connections, space), corrupt (the schema is
+  /// somebody else's), unsupported (PostgreSQL is too old, the store of a newer
+  /// troupe, or not in UTF-8; libpq is not there or too old).
   [[nodiscard]] static Result<std::unique_ptr<PostgresStore>> open(
       const std::string& uri, const PostgresOptions& options = {});
 

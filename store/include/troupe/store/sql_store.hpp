@@ -1,14 +1,33 @@
 #pragma once
 
+#include <troupe/base/time.hpp>
 #include <troupe/store/store.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace troupe::store {
 
 class SqlDatabase;
+
+/// What has to go wrong for something that was acknowledged to be lost.
+enum class Durability : std::uint8_t {
+  buffered,    ///< A crash of the server or its host takes the last moments.
+  synced,      ///< A disk.
+  replicated,  ///< The disks of two servers.
+};
+
+[[nodiscard]] std::string_view to_string(Durability durability);
+
+struct StoreFacts {
+  std::string software;  ///< "PostgreSQL 15.14".
+  std::string id;        ///< Of a database: no other one has it. Else empty.
+  Durability durability = Durability::synced;
+  std::string settings;  ///< What that follows from: "fsync=on ..".
+};
 
 /// What the stores in tables have in common: SqliteStore and PostgresStore,
 /// which say how one is opened, how long a call may take and who else may be
@@ -22,13 +41,25 @@ class SqlStore : public Store {
   /// Whether open() has made the tables.
   [[nodiscard]] bool is_new() const { return is_new_; }
 
+  /// As of when it was opened.
+  [[nodiscard]] const StoreFacts& facts() const { return facts_; }
+
+  /// From now on a call takes no longer than that, or than the store was opened
+  /// with. A file knows no such bound.
+  void set_patience(Duration patience);
+
   /// Runs the calls that `work` makes as one transaction: one sync for all of
   /// them. A call that fails takes back what it did itself and nothing else.
   /// Not to be nested.
   ///
-  /// Errors: of the commit. Then none of the calls has happened, whatever they
-  /// answered.
+  /// Errors: of the beginning, and then `work` was not run; of the commit. Then
+  /// none of the calls has happened, whatever they answered, unless
+  /// may_have_happened().
   [[nodiscard]] Result<void> batch(const std::function<void()>& work);
+
+  /// Whether the batch that has failed last may have happened all the same: the
+  /// answer to its commit was lost.
+  [[nodiscard]] bool may_have_happened() const;
 
   /// Deletes up to `rows` rows of what was forgotten, and gives space that is
   /// free back to the disk. Whether there is more to do.
@@ -102,6 +133,7 @@ class SqlStore : public Store {
   class Tables;
   std::unique_ptr<Tables> tables_;
   bool is_new_;
+  StoreFacts facts_;
 };
 
 }  // namespace troupe::store
