@@ -104,6 +104,17 @@ struct Work {
   std::vector<store::JobInfo> jobs;
 };
 
+/// All that the session has claimed.
+Result<Work> held_by(Store& store, const SessionId& session) {
+  auto claims = store.claimed_by(session);
+  if (!claims)
+    return tl::unexpected(std::move(claims.error()));
+  auto jobs = look_up(store, *claims, {});
+  if (!jobs)
+    return tl::unexpected(std::move(jobs.error()));
+  return Work{std::move(*claims), std::move(*jobs)};
+}
+
 struct Look {
   std::vector<store::GroupInfo> groups;
   std::vector<store::QueueHead> heads;
@@ -146,6 +157,9 @@ struct LookAgain {
   std::uint64_t token = 0;
 };
 struct TryStoreAgain {};
+struct Reclaimed {
+  Result<Work> work;
+};
 struct PaceOver {};
 struct SampleMachine {};
 
@@ -162,6 +176,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::News)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
 TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
+TROUPE_LOCAL_MESSAGE(troupe::queue::Reclaimed)
 TROUPE_LOCAL_MESSAGE(troupe::queue::PaceOver)
 TROUPE_LOCAL_MESSAGE(troupe::queue::SampleMachine)
 
@@ -197,13 +212,8 @@ class DispatcherActor {
           if (m.token == wake_token_)
             look();
         },
-        [this](TryStoreAgain) {
-          has_store_trouble_ = false;
-          record();
-          give_back();
-          begin_at_most_once();
-          look();
-        },
+        [this](TryStoreAgain) { try_store_again(); },
+        [this](const Reclaimed& m) { on_reclaimed(m); },
         [this](PaceOver) {
           is_paced_ = false;
           record();
@@ -289,12 +299,76 @@ class DispatcherActor {
   /// Whatever it was will be tried again.
   void on_trouble(const Error& error) {
     if (!std::exchange(has_store_trouble_, true)) {
-      log(LogLevel::error,
-          fmt::format("store_trouble reason={}", shell_quote(error.what)));
+      if (!std::exchange(is_trouble_known_, true))
+        log(LogLevel::error,
+            fmt::format("store_trouble reason={}", shell_quote(error.what)));
       actors::send_after(self_, store_pause, TryStoreAgain{});
       if (is_ending_)
         ++failures_at_end_;
     }
+    check_end();
+  }
+
+  void try_store_again() {
+    if (misses_claims_) {
+      reclaim();
+      return;
+    }
+    has_store_trouble_ = false;
+    record();
+    give_back();
+    begin_at_most_once();
+    look();
+  }
+
+  /// A claim whose answer was lost may have happened: what the session holds
+  /// and we do not know of would never be run. Nothing else is asked meanwhile,
+  /// so that nothing of what we know is on its way.
+  void reclaim() {
+    if (is_recording_ || is_giving_back_ || is_beginning_) {
+      actors::send_after(self_, store_pause, TryStoreAgain{});
+      return;
+    }
+    is_looking_ = true;
+    ask([session =
+             deps_->session](Store& store) { return held_by(store, session); },
+        [](Result<Work> work) { return Reclaimed{std::move(work)}; });
+  }
+
+  void on_reclaimed(const Reclaimed& m) {
+    is_looking_ = false;
+    has_store_trouble_ = false;
+    if (!m.work) {
+      on_trouble(m.work.error());
+      return;
+    }
+    misses_claims_ = false;
+    std::set<AttemptRef> ours;
+    for (const auto& [attempt, task] : tasks_)
+      ours.insert(attempt);
+    for (const auto& [queue, claims] : ready_) {
+      for (const auto& [claim, job] : claims)
+        ours.insert(claim.attempt);
+    }
+    for (const Completion& completion : unrecorded_)
+      ours.insert(completion.attempt);
+    ours.insert(returned_.begin(), returned_.end());
+    know(m.work->jobs);
+    std::vector<Claim> missed;
+    for (const Claim& claim : m.work->claims) {
+      if (ours.contains(claim.attempt))
+        continue;
+      // Whoever cancelled it could not tell us.
+      if (known_.at(claim.attempt.task.job)->is_cancelled)
+        unrecorded_.push_back(cancelled(claim.attempt));
+      else
+        missed.push_back(claim);
+    }
+    if (!missed.empty())
+      log(LogLevel::info, fmt::format("claims_found tasks={}", missed.size()));
+    take(missed);
+    try_store_again();
+    start_or_sample();
     check_end();
   }
 
@@ -317,16 +391,8 @@ class DispatcherActor {
   // -- Taking over -----------------------------------------------------------
 
   void inherit() {
-    ask(
-        [session = deps_->session](Store& store) -> Result<Work> {
-          auto claims = store.claimed_by(session);
-          if (!claims)
-            return tl::unexpected(std::move(claims.error()));
-          auto jobs = look_up(store, *claims, {});
-          if (!jobs)
-            return tl::unexpected(std::move(jobs.error()));
-          return Work{std::move(*claims), std::move(*jobs)};
-        },
+    ask([session =
+             deps_->session](Store& store) { return held_by(store, session); },
         [](Result<Work> work) { return Inherited{std::move(work)}; });
   }
 
@@ -423,6 +489,7 @@ class DispatcherActor {
       on_trouble(m.look.error());
       return;
     }
+    is_trouble_known_ = false;
     std::vector<store::Group> groups;
     for (const store::GroupInfo& info : m.look->groups)
       groups.push_back(info.group);
@@ -464,11 +531,27 @@ class DispatcherActor {
   void on_claimed(const Claimed& m) {
     if (!m.work) {
       is_looking_ = false;
+      misses_claims_ = true;
       on_trouble(m.work.error());
       return;
     }
     know(m.work->jobs);
-    for (const Claim& claim : m.work->claims) {
+    take(m.work->claims);
+    give_back();
+    start_or_sample();
+    end_look();
+  }
+
+  void start_or_sample() {
+    if (is_sampling_)
+      start_all();
+    else
+      sample();
+  }
+
+  /// What has been claimed waits here to be started.
+  void take(const std::vector<Claim>& claims) {
+    for (const Claim& claim : claims) {
       // It may have been looked up before it was dropped for being edited.
       const auto job = known_.find(claim.attempt.task.job);
       if (job == known_.end() || is_ending_) {
@@ -479,12 +562,6 @@ class DispatcherActor {
       core_.claimed(queue, 1);
       ready_[queue].push_back({claim, job->second});
     }
-    give_back();
-    if (is_sampling_)
-      start_all();
-    else
-      sample();
-    end_look();
   }
 
   void end_look() {
@@ -1011,6 +1088,8 @@ class DispatcherActor {
   bool is_recording_ = false;
   bool is_giving_back_ = false;
   bool has_store_trouble_ = false;
+  bool is_trouble_known_ = false;  ///< It was logged.
+  bool misses_claims_ = false;     ///< A claim has failed, or so it seems.
   std::vector<DispatchCore::ClaimOrder> orders_;  ///< Wait for the pace.
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;

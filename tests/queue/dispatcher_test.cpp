@@ -37,6 +37,7 @@ using store::Outcome;
 using store::TaskState;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class Nursery {
@@ -307,6 +308,64 @@ TEST_F(DispatcherTest, AResultThatCannotBeWrittenIsKeptUntilItCan) {
   advance(2s);
   EXPECT_EQ(task(job).result->outcome, Outcome::success);
   EXPECT_EQ(runner.remembered(), 0U);
+}
+
+TEST_F(DispatcherTest, WhatWasClaimedByACallWhoseAnswerWasLostIsRun) {
+  const auto dispatcher = start();
+  const JobId job = submit(3);
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  access.make_call();
+  settle();
+  access.loses_answers = true;
+  access.make_call();
+  settle();
+  access.loses_answers = false;
+  access.is_slow = false;
+  EXPECT_THAT(*access.store.claimed_by(session), Not(IsEmpty()));
+  EXPECT_THAT(runner.started, IsEmpty());
+  advance(2s);
+  EXPECT_THAT(runner.started, SizeIs(2));
+  for (std::uint64_t i = 0; i < 3; ++i)
+    exit(id_of(job, i), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+  EXPECT_EQ(task(job, 0).attempt, 1U);
+  EXPECT_EQ(task(job, 2).attempt, 1U);
+}
+
+TEST_F(DispatcherTest, WhatWasClaimedUnseenAndCancelledIsNotRun) {
+  const auto dispatcher = start();
+  const JobId job = submit(2);
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  access.make_call();
+  settle();
+  access.loses_answers = true;
+  access.make_call();
+  settle();
+  access.loses_answers = false;
+  access.is_slow = false;
+  EXPECT_THAT(*access.store.cancel(job, wall_now()), SizeIs(2));
+  advance(2s);
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_EQ(state(job), store::JobState::cancelled);
+}
+
+TEST_F(DispatcherTest, WhatIsKnownIsNotTakenForMoreClaims) {
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId job{1};
+  EXPECT_THAT(runner.started, SizeIs(1));
+  submit(2);
+  access.is_broken = true;
+  tell(dispatcher, WorkArrived{});
+  advance(3s);
+  // It has not happened, and what ran before goes on.
+  exit(id_of(job, 0), 0);
+  access.is_broken = false;
+  advance(2s);
+  EXPECT_EQ(task(job).result->outcome, Outcome::success);
+  EXPECT_THAT(runner.started, SizeIs(3));
 }
 
 TEST_F(DispatcherTest, WithoutSpaceNothingStartsAndTheReasonIsTold) {

@@ -10,7 +10,7 @@
 namespace troupe::queue {
 
 /// Makes each call at once, or when it is told to, or says that the disk is
-/// full.
+/// full, or makes it and loses the answer.
 class FakeStoreAccess : public StoreAccess {
  public:
   void post(Work work, Done done) override {
@@ -28,12 +28,16 @@ class FakeStoreAccess : public StoreAccess {
       return;
     }
     work(store);
-    done({});
+    if (loses_answers)
+      done(failure(Errc::unavailable, "the connection was lost"));
+    else
+      done({});
   }
 
   store::ModelStore store;
   bool is_broken = false;
   bool is_slow = false;
+  bool loses_answers = false;
 
  private:
   std::deque<std::pair<Work, Done>> calls_;
