@@ -5,6 +5,7 @@
 #include <troupe/api/http_client.hpp>
 
 #include <algorithm>
+#include <chrono>
 
 namespace troupe::cli {
 namespace {
@@ -42,7 +43,10 @@ Result<api::Json> NodeCalls::call(NodeMethod method, const std::string& target,
                                   const api::Json& body) {
   Duration waited{0};
   for (int tries = 0;; ++tries) {
+    const TimePoint asked = std::chrono::steady_clock::now();
     auto answer = client_.call(method, target, body);
+    // A node whose store is gone has waited for it before it says so.
+    waited += std::chrono::steady_clock::now() - asked;
     if (answer || !may_come_back(answer.error(), client_) ||
         waited >= patience_)
       return answer;

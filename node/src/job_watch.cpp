@@ -105,11 +105,13 @@ void JobWatch::look_up(const std::shared_ptr<Seen>& seen,
                        std::set<store::JobId> jobs) {
   const auto deliver = [weak = weak_from_this(), &io = io_,
                         seen](const Result<void>& done) {
-    if (done)
-      boost::asio::post(io, [weak, seen] {
-        if (const auto self = weak.lock())
-          self->deliver(*seen);
-      });
+    boost::asio::post(io, [weak, seen, is_done = done.has_value()] {
+      const auto self = weak.lock();
+      if (self && is_done)
+        self->deliver(*seen);
+      else if (self)
+        self->ask_again(*seen);
+    });
   };
   actors::send(
       dispatcher_,
@@ -120,14 +122,25 @@ void JobWatch::look_up(const std::shared_ptr<Seen>& seen,
             [seen, jobs,
              at_hand = now.jobs](store::Store& tables) -> Result<void> {
               for (const store::JobId id : jobs) {
-                if (auto job = tables.job(id))
+                auto job = tables.job(id);
+                if (job)
                   seen->jobs.insert_or_assign(
                       id, as_it_looks(std::move(*job), at_hand));
+                else if (job.error().code != Errc::not_found)
+                  return tl::unexpected(std::move(job.error()));
               }
               return {};
             },
             deliver);
       }});
+}
+
+void JobWatch::ask_again(const Seen& seen) {
+  for (const auto& [weak, ids] : seen.asked) {
+    if (const auto watcher = weak.lock())
+      watcher->news.insert(ids.begin(), ids.end());
+  }
+  flush_later();
 }
 
 void JobWatch::deliver(const Seen& seen) {

@@ -58,6 +58,7 @@ class JobWatch : public std::enable_shared_from_this<JobWatch> {
   void flush();
   void look_up(const std::shared_ptr<Seen>& seen, std::set<store::JobId> jobs);
   void deliver(const Seen& seen);
+  void ask_again(const Seen& seen);
 
   boost::asio::io_context& io_;
   queue::StoreAccess& store_;

@@ -126,6 +126,11 @@ void LogStream::ask_whether_ended() {
 /// What is in the file now may be more than we have read: the end is known only
 /// once it is read again.
 void LogStream::on_task(const Result<store::TaskInfo>& task) {
+  if (!task && task.error().code != Errc::not_found) {
+    // The store is gone; the file is there.
+    look_again();
+    return;
+  }
   if (!task) {
     is_last_ = true;
     send();
