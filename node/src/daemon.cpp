@@ -22,6 +22,8 @@
 #include <troupe/process/signal_watcher.hpp>
 #include <troupe/process/warden_runner.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/store/postgres_store.hpp>
+#include <troupe/store/sqlite_store.hpp>
 #include <troupe/supervisor/child_handle.hpp>
 #include <troupe/supervisor/supervisor.hpp>
 
@@ -32,6 +34,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <grp.h>
 #include <map>
 #include <random>
@@ -48,6 +51,8 @@ using actors::ActorRef;
 constexpr Duration longest_sweep = 10s;
 constexpr Duration longest_upgrade = 1min;
 constexpr Duration longest_actor_end = 5s;
+/// Of one that may be gone.
+constexpr Duration longest_store_call = 5s;
 constexpr std::size_t session_words = 3;
 /// A dispatcher that dies more often than that has a reason that stays.
 constexpr int dispatcher_restarts = 20;
@@ -197,6 +202,68 @@ std::map<std::string, std::string> own_environment() {
   return all;
 }
 
+/// Names the database whose jobs have their output in the folder; not there for
+/// a file.
+std::string store_id_file(const std::string& folder) {
+  return folder + "/store.id";
+}
+
+std::string read_line(const std::string& path) {
+  std::ifstream file{path};
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// Output is found by the number of its job, and another store has the same
+/// numbers.
+Result<void> keep_store_id(const std::string& folder, const std::string& id) {
+  const std::string path = store_id_file(folder);
+  const std::string before = read_line(path);
+  const bool has_file = std::filesystem::exists(folder + "/store.db");
+  if (before == id && (id.empty() || !has_file))
+    return {};
+  if (!before.empty() || (has_file && !id.empty()))
+    return failure(
+        Errc::already_exists,
+        fmt::format("the folder {} belongs to another store ({}); give this "
+                    "one a folder of its own",
+                    folder, before.empty() ? "store.db" : path));
+  std::ofstream file{path};
+  file << id << '\n';
+  file.close();
+  if (!file)
+    return tl::unexpected(
+        system_error(fmt::format("cannot write {}", path), errno));
+  return {};
+}
+
+Result<std::unique_ptr<store::SqlStore>> open_sqlite(const NodeConfig& config) {
+  // Before the file is made.
+  if (auto kept = keep_store_id(config.folder, ""); !kept)
+    return tl::unexpected(std::move(kept.error()));
+  return store::SqliteStore::open(config.folder + "/store.db");
+}
+
+Result<std::unique_ptr<store::SqlStore>> open_postgres(
+    const NodeConfig& config) {
+  auto opened = store::PostgresStore::open(
+      config.store, {.deadline = longest_store_call,
+                     .password_file = config.store_password_file,
+                     .alone = true});
+  if (!opened)
+    return tl::unexpected(std::move(opened.error()).within("store"));
+  const store::StoreFacts& facts = (*opened)->facts();
+  if (auto kept = keep_store_id(config.folder, facts.id); !kept)
+    return tl::unexpected(std::move(kept.error()));
+  const bool is_weak = facts.durability == store::Durability::buffered;
+  log(is_weak ? LogLevel::warn : LogLevel::info,
+      fmt::format("store_opened software={} durability={} {}",
+                  shell_quote(facts.software),
+                  store::to_string(facts.durability), facts.settings));
+  return opened;
+}
+
 /// Requests of each user, limited.
 class RequestRates {
  public:
@@ -310,7 +377,8 @@ Result<void> Daemon::Parts::take_folder() {
 }
 
 Result<void> Daemon::Parts::open_store() {
-  auto opened = store::SqliteStore::open(config->folder + "/store.db");
+  const bool is_remote = !config->store.empty();
+  auto opened = is_remote ? open_postgres(*config) : open_sqlite(*config);
   if (!opened)
     return tl::unexpected(std::move(opened.error()));
   auto made = process::WardenRunner::create(
@@ -332,7 +400,8 @@ Result<void> Daemon::Parts::open_store() {
           set_default_slots(**opened, config->slots, (*opened)->is_new());
       !set)
     return set;
-  store = std::make_unique<StoreWriter>(std::move(*opened));
+  store = std::make_unique<StoreWriter>(
+      std::move(*opened), is_remote ? longest_store_call : Duration{0});
   housekeeper = std::make_unique<Housekeeper>(
       *store, config->folder + "/output", content_folder(*config),
       services_folder(*config), *config);
@@ -404,6 +473,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
                   .run = {}},
       .socket = config->socket,
       .services_folder = services_folder(*config),
+      .durability = std::string{store->durability()},
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;

@@ -3,6 +3,7 @@
 #include <troupe/config/document.hpp>
 #include <troupe/config/fields.hpp>
 #include <troupe/node/node_config.hpp>
+#include <troupe/store/postgres_uri.hpp>
 
 #include <boost/asio/ip/address.hpp>
 
@@ -26,9 +27,11 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 25> keywords{{
+constexpr std::array<Keyword, 27> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
+    {"store", Type::text, "A database that keeps the jobs instead of a file."},
+    {"store-password-file", Type::text, "What has its password in it."},
     {"workflow-folder", Type::text, "Workflows whose triggers are armed."},
     {"webhook-listen", Type::text, "Where webhooks are listened for."},
     {"socket-group", Type::text, "A group that may connect, too."},
@@ -125,11 +128,29 @@ void require_absolute(const Node& root, std::string_view name,
                             diagnostics);
 }
 
+/// What stands there may be a password, so the line is not shown.
+void check_store(const Node& root, const NodeConfig& config,
+                 Diagnostics& diagnostics) {
+  const Node* const node = root.find("store");
+  if (node != nullptr && !config.store.empty()) {
+    if (const auto checked = store::check_postgres_uri(config.store); !checked)
+      diagnostics.add({}, fmt::format("line {}: store: {}", node->where.line,
+                                      checked.error().what));
+  }
+  const Node* const file = root.find("store-password-file");
+  if (file != nullptr && !config.store_password_file.empty() &&
+      config.store.empty())
+    diagnostics.add(file->where,
+                    "store-password-file: there is no store that wants one");
+}
+
 NodeConfig decode(const Node& root, NodeConfig decoded,
                   Diagnostics& diagnostics) {
   Fields fields{root, section, diagnostics};
   fields.read("folder", decoded.folder);
   fields.read("socket", decoded.socket);
+  fields.read("store", decoded.store);
+  fields.read("store-password-file", decoded.store_password_file);
   fields.read("workflow-folder", decoded.workflow_folder);
   fields.read("webhook-listen", decoded.webhook_listen);
   fields.read("socket-group", decoded.socket_group);
@@ -171,6 +192,9 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
   require_absolute(root, "workflow-folder", decoded.workflow_folder,
                    diagnostics);
   require_absolute(root, "log-file", decoded.log_file, diagnostics);
+  require_absolute(root, "store-password-file", decoded.store_password_file,
+                   diagnostics);
+  check_store(root, decoded, diagnostics);
   return decoded;
 }
 
@@ -194,6 +218,8 @@ std::vector<std::string> values_of(const NodeConfig& c) {
   const auto number = [](auto value) { return fmt::format("{}", value); };
   return {c.folder,
           c.socket,
+          c.store,
+          c.store_password_file,
           c.workflow_folder,
           c.webhook_listen,
           c.socket_group,

@@ -187,7 +187,11 @@ void show_node(const Ask& ask) {
             {"session", node.session},
             {"started", format_wall_time(node.started)},
             {"folder", node.config->folder},
-            {"durability", "synced"}};
+            {"durability", node.store.durability()},
+            {"store",
+             {{"software", node.store.facts().software},
+              {"settings", node.store.facts().settings},
+              {"is_gone", node.store.is_gone()}}}};
   with_snapshot(ask,
                 [json, responder = ask.responder](const auto& seen) mutable {
                   json["is_held"] = seen.is_held;
@@ -258,10 +262,11 @@ void resume_node(const Ask& ask) {
 
 // -- Submitting --------------------------------------------------------------
 
-Json submitted_json(const store::Submitted& submitted, const JobInfo& info) {
+Json submitted_json(const store::Submitted& submitted, const JobInfo& info,
+                    std::string_view durability) {
   return {{"job", submitted.job.value},
           {"is_new", submitted.is_new},
-          {"durability", "synced"},
+          {"durability", durability},
           {"state", to_string(info.state)},
           {"tasks", info.counts.tasks}};
 }
@@ -303,7 +308,8 @@ Result<void> fill(Store& store, JobId job, const Submission& submission) {
 }
 
 Result<Json> submit(Store& store, const Submission& submission,
-                    std::uint64_t limit, WallTime now) {
+                    std::uint64_t limit, std::string_view durability,
+                    WallTime now) {
   auto known = store.known(submission.job.request_id);
   if (!known)
     return error_of(std::move(known));
@@ -328,7 +334,7 @@ Result<Json> submit(Store& store, const Submission& submission,
   auto info = store.job(there->job);
   if (!info)
     return error_of(std::move(info));
-  return submitted_json(*there, *info);
+  return submitted_json(*there, *info, durability);
 }
 
 void submit_job(const Ask& ask) {
@@ -346,8 +352,10 @@ void submit_job(const Ask& ask) {
   const std::uint64_t limit = node.config->queue_limit;
   queue::call(
       node.store,
-      [submission = std::move(*submission), limit, now = wall_now()](
-          Store& store) { return submit(store, submission, limit, now); },
+      [submission = std::move(*submission), limit, now = wall_now(),
+       durability = node.store.durability()](Store& store) {
+        return submit(store, submission, limit, durability, now);
+      },
       [&node, responder = ask.responder](Result<Json> result) {
         if (!result) {
           ++node.counters.refused;
@@ -381,13 +389,14 @@ void add_arguments(const Ask& ask) {
 
 void seal_job(const Ask& ask) {
   ask.change_job(
-      [now = wall_now()](Store& store, JobId id) -> Result<Json> {
+      [now = wall_now(), durability = ask.node.store.durability()](
+          Store& store, JobId id) -> Result<Json> {
         if (auto sealed = store.seal(id, now); !sealed)
           return error_of(std::move(sealed));
         auto info = store.job(id);
         if (!info)
           return error_of(std::move(info));
-        return submitted_json({id, false, true}, *info);
+        return submitted_json({id, false, true}, *info, durability);
       },
       [](JobId) { return queue::WorkArrived{}; });
 }

@@ -963,6 +963,12 @@ class RunDriverActor {
 
   /// A run goes on as well if nothing can be learned for it.
   void on_earlier(const EarlierFound& m) {
+    // One that is gone would be waited for once more.
+    if (!*m.earlier && (m.earlier->error().code == Errc::unavailable ||
+                        m.earlier->error().code == Errc::timed_out)) {
+      m.done(tl::unexpected(m.earlier->error()));
+      return;
+    }
     RunSpec spec = m.submission->spec;
     if (*m.earlier)
       spec.estimates = learn_from(std::move(**m.earlier), spec.file);
@@ -994,15 +1000,15 @@ class RunDriverActor {
       return;
     }
     const auto [run, is_new] = *m.opened;
-    with_core(run, [run = run, is_new = is_new,
-                    done = m.done](Result<RunCore*> core) {
+    with_core(run, [run = run, is_new = is_new, done = m.done,
+                    durability = deps_->durability](Result<RunCore*> core) {
       if (!core) {
         done(tl::unexpected(core.error()));
         return;
       }
       done(Json{{"run", run.value},
                 {"is_new", is_new},
-                {"durability", "synced"},
+                {"durability", durability},
                 {"state", store::to_string((*core)->state())},
                 {"jobs", (*core)->counts().jobs}});
     });

@@ -39,6 +39,7 @@ struct RunDriverDeps {
   /// logs.
   std::string socket{};
   std::string services_folder{};
+  std::string durability = "synced";  ///< Of what is acknowledged.
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;

@@ -69,8 +69,13 @@ class Node:
         test.addCleanup(self.end)
 
     def configure(self, text):
-        self.config.write_text("orphan-time: 60s\nstop-time: 10s\n" + text
-                               if "orphan-time" not in text else text)
+        if "orphan-time" not in text:
+            text = "orphan-time: 60s\nstop-time: 10s\n" + text
+        # Of tests that are made for any store.
+        store = getattr(self.test, "store", "")
+        if store and "store:" not in text:
+            text += f"store: {store}\n"
+        self.config.write_text(text)
 
     def argv(self, *options):
         return [TROUPE, "node", "--config", str(self.config), "--folder",

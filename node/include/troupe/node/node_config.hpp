@@ -25,6 +25,9 @@ enum class OnStop : std::uint8_t { end, keep };
 struct NodeConfig {
   std::string folder;  ///< Of the state; absolute.
   std::string socket;  ///< Absolute.
+  /// As store::check_postgres_uri(), or empty for a file in the folder.
+  std::string store;
+  std::string store_password_file;  ///< Absolute, or empty for none.
   /// Of the workflows that have triggers; absolute, or empty for none.
   std::string workflow_folder;
   std::string webhook_listen;  ///< As parse_loopback(), or empty for none.
