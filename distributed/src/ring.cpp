@@ -87,6 +87,21 @@ std::uint32_t shard_of(std::string_view key, const RingParameters& parameters) {
   return static_cast<std::uint32_t>(product >> 64U);
 }
 
+std::vector<std::uint32_t> shards_of_job(std::string_view key,
+                                         std::uint64_t tasks,
+                                         const RingParameters& parameters) {
+  const std::uint64_t all = parameters.shards;
+  const std::uint64_t count =
+      std::clamp((tasks + tasks_per_shard - 1) / tasks_per_shard,
+                 std::uint64_t{1}, std::min(all, most_shards_of_job));
+  const std::uint64_t first = shard_of(key, parameters);
+  std::vector<std::uint32_t> shards;
+  for (std::uint64_t i = 0; i < count; ++i)
+    shards.push_back(
+        static_cast<std::uint32_t>((first + i * all / count) % all));
+  return shards;
+}
+
 Ring::Ring(std::span<const RingNode> nodes, const RingParameters& parameters)
     : parameters_{parameters}, nodes_{nodes.begin(), nodes.end()} {
   TROUPE_ASSERT(check(parameters).has_value());

@@ -732,8 +732,9 @@ class DispatcherActor {
   // -- Ends ------------------------------------------------------------------
 
   void on_news(const News& m) {
-    const auto found = tasks_.find(to_attempt_ref(m.id));
-    if (found == tasks_.end())
+    // The warden does not know the number of the claim.
+    const auto found = tasks_.lower_bound(to_attempt_ref(m.id));
+    if (found == tasks_.end() || to_attempt_id(found->first) != m.id)
       return;
     Task& task = found->second;
     std::visit(

@@ -1,3 +1,4 @@
+#include <troupe/store/cluster_store.hpp>
 #include <troupe/store/store.hpp>
 
 #include <algorithm>
@@ -15,6 +16,18 @@ Result<void> check_length(std::string_view what, const std::string& text,
   return failure(Errc::invalid_argument,
                  fmt::format("{} has {} bytes; {} to {} are allowed", what,
                              text.size(), least, most));
+}
+
+Result<void> check_shards(std::vector<std::uint32_t> shards) {
+  if (shards.size() > most_shards)
+    return failure(Errc::invalid_argument,
+                   fmt::format("more than {} shards", most_shards));
+  std::sort(shards.begin(), shards.end());
+  const auto twice = std::adjacent_find(shards.begin(), shards.end());
+  if (twice != shards.end())
+    return failure(Errc::invalid_argument,
+                   fmt::format("shard {} is named twice", *twice));
+  return {};
 }
 
 }  // namespace
@@ -158,6 +171,8 @@ Result<void> check(const NewJob& job) {
                              .spec = job.spec});
       !r)
     return r;
+  if (auto r = check_shards(job.shards); !r)
+    return r;
   if (job.needs.size() > most_needs)
     return failure(Errc::invalid_argument,
                    fmt::format("more than {} needs", most_needs));
@@ -233,6 +248,21 @@ Result<void> check(const Group& group) {
 
 Result<void> check(const SessionId& session) {
   return check_length("the session", session.value, 1, longest_id);
+}
+
+Result<void> check(const NewSession& session) {
+  if (auto r = check(session.session); !r)
+    return r;
+  if (auto r = check_length("the node", session.node, 1, longest_id); !r)
+    return r;
+  if (session.incarnation == 0)
+    return failure(Errc::invalid_argument, "sessions of a node count from 1");
+  return check_length("what a session tells of itself", session.detail, 0,
+                      largest_session_detail);
+}
+
+Result<void> check(const AgreedView& view) {
+  return check_length("the view", view.what, 0, largest_view);
 }
 
 }  // namespace troupe::store

@@ -159,9 +159,8 @@ Result<void> ModelStore::seal(JobId job, WallTime now) {
 Result<void> ModelStore::open_session(const SessionId& session) {
   if (auto r = check(session); !r)
     return r;
-  if (ended_.contains(session))
+  if (!sessions_[session].is_open)
     return failure(Errc::already_exists, "the session has ended");
-  open_.insert(session);
   return {};
 }
 
@@ -169,8 +168,11 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
                                            WallTime now) {
   if (auto r = check(session); !r)
     return tl::unexpected(std::move(r.error()));
-  open_.erase(session);
-  ended_.insert(session);
+  return end(session, now);
+}
+
+SessionEnd ModelStore::end(const SessionId& session, WallTime now) {
+  sessions_[session].is_open = false;
   SessionEnd end;
   std::vector<JobId> touched;
   for (auto& [id, job] : jobs_) {
@@ -201,8 +203,18 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
   return end;
 }
 
-QueueId ModelStore::queue_of(const Job& job) {
-  return {job.job.group, job.job.resources};
+std::vector<QueueId> ModelStore::waits_in(const Job& job) {
+  if (job.job.shards.empty())
+    return {{job.job.group, job.job.resources}};
+  std::vector<QueueId> all;
+  for (const std::uint32_t shard : job.job.shards)
+    all.push_back({job.job.group, job.job.resources, shard});
+  return all;
+}
+
+bool ModelStore::is_open(const SessionId& session) const {
+  const auto found = sessions_.find(session);
+  return found != sessions_.end() && found->second.is_open;
 }
 
 /// Whether the end of its last attempt stands in its history already.
@@ -218,13 +230,15 @@ bool ModelStore::may_be_claimed(const Job& job) const {
 Result<std::vector<Claim>> ModelStore::claim(const SessionId& session,
                                              const QueueId& queue,
                                              std::uint32_t limit) {
-  if (!open_.contains(session))
+  if (!is_open(session))
     return failure(Errc::permission_denied, "no such session");
   if (!groups_.contains(queue.group))
     return no_group(queue.group);
   std::vector<std::tuple<int, JobId>> order;
   for (const auto& [id, job] : jobs_) {
-    if (queue_of(job) == queue && may_be_claimed(job))
+    const auto queues = waits_in(job);
+    if (may_be_claimed(job) &&
+        std::find(queues.begin(), queues.end(), queue) != queues.end())
       order.emplace_back(-static_cast<int>(job.job.priority), id);
   }
   std::sort(order.begin(), order.end());
@@ -239,16 +253,19 @@ Result<std::vector<Claim>> ModelStore::claim(const SessionId& session,
         tasks[i].state = TaskState::claimed;
         tasks[i].was_claimed = true;
         tasks[i].session = session;
+        tasks[i].claim = last_claim_ + 1;
         ++tasks[i].attempt;
         claims.push_back(claim_of({id, i}, tasks[i]));
       }
     }
   }
+  if (!claims.empty())
+    ++last_claim_;
   return claims;
 }
 
 Claim ModelStore::claim_of(TaskRef ref, const Task& task) {
-  Claim claim{.attempt = {ref, task.attempt},
+  Claim claim{.attempt = {ref, task.attempt, task.claim},
               .argument = task.argument,
               .is_started = task.state == TaskState::started};
   for (std::size_t i = task.forgiven; i < task.history.size(); ++i) {
@@ -272,7 +289,8 @@ ModelStore::Task* ModelStore::held_by(const SessionId& session,
     return nullptr;
   Task& task = job->second.tasks[attempt.task.index];
   const bool holds = is_at_work(task.state) && task.session == session &&
-                     task.attempt == attempt.attempt;
+                     task.attempt == attempt.attempt &&
+                     task.claim == attempt.claim;
   return holds ? &task : nullptr;
 }
 
@@ -307,12 +325,9 @@ Result<std::vector<Recorded>> ModelStore::complete(
     const TaskRef ref = completion.attempt.task;
     Task* const task = held_by(session, completion.attempt);
     if (task == nullptr) {
-      const auto job = jobs_.find(ref.job);
-      const bool was_it =
-          job != jobs_.end() && ref.index < job->second.tasks.size() &&
-          job->second.tasks[ref.index].session == session &&
-          job->second.tasks[ref.index].attempt == completion.attempt.attempt;
-      recorded.push_back(was_it ? Recorded::already : Recorded::fenced);
+      recorded.push_back(was_of(session, completion.attempt)
+                             ? Recorded::already
+                             : Recorded::fenced);
       continue;
     }
     recorded.push_back(Recorded::yes);
@@ -339,6 +354,18 @@ Result<std::vector<Recorded>> ModelStore::complete(
   return recorded;
 }
 
+/// Whether the session has completed this attempt, and nothing has come after
+/// that.
+bool ModelStore::was_of(const SessionId& session,
+                        const AttemptRef& attempt) const {
+  const auto job = jobs_.find(attempt.task.job);
+  if (job == jobs_.end() || attempt.task.index >= job->second.tasks.size())
+    return false;
+  const Task& task = job->second.tasks[attempt.task.index];
+  return !is_at_work(task.state) && task.session == session &&
+         task.attempt == attempt.attempt;
+}
+
 Result<void> ModelStore::release(const SessionId& session,
                                  std::span<const AttemptRef> attempts) {
   for (const AttemptRef& attempt : attempts) {
@@ -356,7 +383,8 @@ Result<std::vector<Claim>> ModelStore::claimed_by(const SessionId& session) {
   std::vector<Claim> held;
   for (const auto& [id, job] : jobs_) {
     for (std::size_t i = 0; i < job.tasks.size(); ++i) {
-      const AttemptRef attempt{{id, i}, job.tasks[i].attempt};
+      const AttemptRef attempt{
+          {id, i}, job.tasks[i].attempt, job.tasks[i].claim};
       if (held_by(session, attempt) != nullptr)
         held.push_back(claim_of({id, i}, job.tasks[i]));
     }
@@ -365,7 +393,12 @@ Result<std::vector<Claim>> ModelStore::claimed_by(const SessionId& session) {
 }
 
 Result<std::vector<SessionId>> ModelStore::open_sessions() {
-  return std::vector<SessionId>{open_.begin(), open_.end()};
+  std::vector<SessionId> open;
+  for (const auto& [id, session] : sessions_) {
+    if (session.is_open)
+      open.push_back(id);
+  }
+  return open;
 }
 
 // -- Time --------------------------------------------------------------------
@@ -425,7 +458,7 @@ Result<std::vector<AttemptRef>> ModelStore::cancel(JobId job, WallTime now) {
   for (std::size_t i = 0; i < cancelled.tasks.size(); ++i) {
     const Task& task = cancelled.tasks[i];
     if (is_at_work(task.state))
-      running.push_back({{job, i}, task.attempt});
+      running.push_back({{job, i}, task.attempt, task.claim});
   }
   // More may be added to one that is open; sealing it ends them as well.
   if (cancelled.is_sealed)
@@ -844,10 +877,12 @@ Result<std::vector<QueueHead>> ModelStore::queues() {
         [](const Task& task) { return task.state == TaskState::waiting; });
     if (!has_some || !may_be_claimed(job))
       continue;
-    const QueueHead head{queue_of(job), job.job.priority, id};
-    const auto [known, is_new] = heads.try_emplace(head.queue, head);
-    if (!is_new && head.priority > known->second.priority)
-      known->second = head;
+    for (const QueueId& queue : waits_in(job)) {
+      const QueueHead head{queue, job.job.priority, id};
+      const auto [known, is_new] = heads.try_emplace(queue, head);
+      if (!is_new && head.priority > known->second.priority)
+        known->second = head;
+    }
   }
   std::vector<QueueHead> all;
   for (const auto& [queue, head] : heads)
@@ -876,6 +911,89 @@ Result<std::uint64_t> ModelStore::count_ended() {
       std::count_if(jobs_.begin(), jobs_.end(), [](const auto& entry) {
         return entry.second.ended.has_value() && !entry.second.job.run;
       }));
+}
+
+// -- Clusters ----------------------------------------------------------------
+
+Result<Registered> ModelStore::register_session(const NewSession& session,
+                                                WallTime now) {
+  if (auto r = check(session); !r)
+    return tl::unexpected(std::move(r.error()));
+  const auto known = sessions_.find(session.session);
+  if (known != sessions_.end())
+    return known->second.is_open ? Registered::yes : Registered::ended;
+  std::vector<SessionId> before;
+  for (const auto& [id, other] : sessions_) {
+    if (other.info.session.node != session.node)
+      continue;
+    if (other.info.session.incarnation >= session.incarnation)
+      return Registered::late;
+    if (other.is_open)
+      before.push_back(id);
+  }
+  for (const SessionId& id : before)
+    (void)end(id, now);
+  sessions_[session.session].info = {.session = session, .seen = now};
+  return Registered::yes;
+}
+
+Result<Renewal> ModelStore::renew(const SessionId& session, bool is_draining,
+                                  WallTime now) {
+  if (!is_open(session))
+    return Renewal{Renewed::ended, view_.number};
+  SessionInfo& info = sessions_.at(session).info;
+  ++info.counter;
+  info.is_draining = info.is_draining || is_draining;
+  info.seen = now;
+  return Renewal{info.is_draining ? Renewed::draining : Renewed::live,
+                 view_.number};
+}
+
+Result<std::vector<SessionInfo>> ModelStore::sessions() {
+  std::vector<SessionInfo> all;
+  for (const auto& [id, session] : sessions_) {
+    if (session.is_open && !session.info.session.node.empty())
+      all.push_back(session.info);
+  }
+  return all;
+}
+
+Result<std::optional<SessionEnd>> ModelStore::evict(const SessionId& session,
+                                                    std::uint64_t counter,
+                                                    WallTime now) {
+  if (!is_open(session))
+    return std::optional<SessionEnd>{};
+  const SessionInfo& info = sessions_.at(session).info;
+  if (info.session.node.empty() || info.counter != counter)
+    return std::optional<SessionEnd>{};
+  return std::optional{end(session, now)};
+}
+
+Result<AgreedView> ModelStore::propose(const AgreedView& next) {
+  if (auto r = check(next); !r)
+    return tl::unexpected(std::move(r.error()));
+  if (next.number == view_.number + 1)
+    view_ = next;
+  return view_;
+}
+
+Result<std::vector<QueueHead>> ModelStore::queues_of(
+    std::span<const std::uint32_t> shards) {
+  auto heads = queues();
+  std::erase_if(*heads, [&](const QueueHead& head) {
+    return std::find(shards.begin(), shards.end(), head.queue.shard) ==
+           shards.end();
+  });
+  return heads;
+}
+
+Result<std::vector<QueueHead>> ModelStore::queues_from(std::uint32_t shard,
+                                                       std::uint32_t limit) {
+  auto heads = queues();
+  std::erase_if(
+      *heads, [&](const QueueHead& head) { return head.queue.shard < shard; });
+  heads->resize(std::min<std::size_t>(heads->size(), limit));
+  return heads;
 }
 
 // -- Ends --------------------------------------------------------------------

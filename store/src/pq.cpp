@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <iterator>
 #include <poll.h>
 #include <sys/stat.h>
 #include <utility>
@@ -23,7 +24,7 @@ constexpr int lock_of_places = 0x54727065;
 constexpr std::size_t longest_password = 4096;
 constexpr int oldest_server =
     140000;  ///< With client_connection_check_interval.
-constexpr std::int64_t newest_pg_schema = 1;
+constexpr std::int64_t newest_pg_schema = 2;
 /// Statements that wait for their answer: more would only take memory.
 constexpr std::size_t most_pending = 256;
 constexpr int most_tries = 100;
@@ -100,6 +101,29 @@ INSERT INTO grp(name, slots, held, weight, starts_per_minute, break_after,
   break_pause) VALUES('default', 1, 0, 1, 0, 0, 30000000000);
 INSERT INTO cluster VALUES(true, 'troupe', gen_random_uuid(), 1);
 )";
+/// What version 5 has added in SQLite. Statements of a node that knows version
+/// 1 still do what they did: its jobs are those of shard 0.
+constexpr const char* pg_schema_2 = R"(
+ALTER TABLE session ADD COLUMN node bytea DEFAULT '',
+  ADD COLUMN incarnation bigint DEFAULT 0, ADD COLUMN counter bigint DEFAULT 0,
+  ADD COLUMN draining bigint DEFAULT 0, ADD COLUMN detail bytea DEFAULT '',
+  ADD COLUMN seen bigint DEFAULT 0;
+ALTER TABLE session SET (fillfactor=50);
+CREATE INDEX session_node ON session(node, incarnation);
+CREATE INDEX session_open ON session(id) WHERE open<>0;
+CREATE TABLE agreed(one bigint PRIMARY KEY CHECK(one=1), number bigint,
+  what bytea);
+INSERT INTO agreed VALUES(1, 0, '');
+CREATE TABLE counter(one bigint PRIMARY KEY CHECK(one=1), claims bigint);
+INSERT INTO counter VALUES(1, 0);
+ALTER TABLE running ADD COLUMN claim bigint DEFAULT 0;
+ALTER TABLE job ADD COLUMN shards bytea;
+ALTER TABLE queue ADD COLUMN shard bigint DEFAULT 0;
+ALTER TABLE queue DROP CONSTRAINT queue_pkey,
+  ADD PRIMARY KEY(shard, grp, resources, rank, job);
+)";
+constexpr const char* pg_schemas[] = {pg_schema_1, pg_schema_2};
+static_assert(std::size(pg_schemas) == newest_pg_schema);
 
 /// Every statement finds its rows by an index. What the planner believes of a
 /// table that was empty when it looked must not change that.
@@ -564,11 +588,11 @@ bool PgDatabase::make_tables() {
                            "n ON n.oid=c.relnamespace WHERE n.nspname='{}' AND "
                            "c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')",
                            place_.schema)) != "0";
-      if (is_there)
-        check_cluster();
-      else
+      if (!is_there)
         query(fmt::format("CREATE SCHEMA IF NOT EXISTS \"{}\";{}",
                           place_.schema, pg_schema_1));
+      if (check_cluster() < newest_pg_schema)
+        expand_tables();
       query("COMMIT");
       return !is_there;
     } catch (const Error&) {
@@ -581,7 +605,15 @@ bool PgDatabase::make_tables() {
   }
 }
 
-void PgDatabase::check_cluster() {
+void PgDatabase::expand_tables() {
+  // As those who write; what somebody else has done meanwhile is seen then.
+  query("SELECT 1 FROM cluster WHERE one FOR UPDATE");
+  for (auto next = check_cluster(); next < newest_pg_schema; ++next)
+    query(pg_schemas[next]);
+  query(fmt::format("UPDATE cluster SET schema_version={}", newest_pg_schema));
+}
+
+std::int64_t PgDatabase::check_cluster() {
   try {
     if (text("SELECT application FROM cluster") != "troupe")
       fail({Errc::corrupt, "it is not a store of troupe"});
@@ -600,6 +632,7 @@ void PgDatabase::check_cluster() {
     fail({Errc::unsupported,
           fmt::format("it is of a newer troupe (schema {}; this one knows {})",
                       number, newest_pg_schema)});
+  return number;
 }
 
 void PgDatabase::take_place() {
@@ -697,6 +730,11 @@ void PgDatabase::begin() {
   require_connection();
   begin_->run();
   lock_->run();
+}
+
+void PgDatabase::begin_one_row() {
+  require_connection();
+  begin_->run();
 }
 
 void PgDatabase::commit() {

@@ -117,6 +117,7 @@ class PgDatabase final : public SqlDatabase {
   [[nodiscard]] std::int64_t changes() override;
   void begin_call() override;
   void begin() override;
+  void begin_one_row() override;
   void commit() override;
   void roll_back() override;
   void begin_look() override;
@@ -146,7 +147,10 @@ class PgDatabase final : public SqlDatabase {
   void connect();
   void set_up();
   [[nodiscard]] bool make_tables();
-  void check_cluster();
+  /// The version of the tables that are there.
+  std::int64_t check_cluster();
+  /// Gives tables of an older version what they lack.
+  void expand_tables();
   /// Keeps others away that want to be alone, too, while we are connected.
   void take_place();
   void look_at_server();

@@ -139,6 +139,9 @@ class SqlDatabase {
   /// A call of the store begins: its deadline counts from here.
   virtual void begin_call() {}
   virtual void begin() = 0;
+  /// One that changes a single row by a single statement, and need not be
+  /// alone: it waits for that row at most.
+  virtual void begin_one_row() { begin(); }
   virtual void commit() = 0;
   /// Whether a commit that has failed may have happened.
   [[nodiscard]] virtual bool may_have_committed() const { return false; }

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <deque>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -44,6 +47,26 @@ void require(Result<void> checked) {
     throw std::move(checked.error());
 }
 
+/// "3,17": for people, too. Nothing for those of a node by itself.
+std::optional<std::string> to_stored(const std::vector<std::uint32_t>& shards) {
+  if (shards.empty())
+    return std::nullopt;
+  return fmt::format("{}", fmt::join(shards, ","));
+}
+
+std::vector<std::uint32_t> read_shards(const std::string& text) {
+  std::vector<std::uint32_t> shards;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    const auto read = std::from_chars(at, end, shards.emplace_back());
+    if (read.ec != std::errc{})
+      refuse(Errc::corrupt, fmt::format("shards are no numbers: {}", text));
+    at = read.ptr + 1;
+  }
+  return shards;
+}
+
 /// What changes of a job.
 struct Row {
   JobId id;
@@ -67,12 +90,18 @@ struct Row {
   std::uint64_t rest_from = 0;
   WallTime rest_at;
   RunId run;
+  std::vector<std::uint32_t> shards;
   GroupCounts in_group;  ///< What its group counts of it.
   bool in_queue = false;
 
   [[nodiscard]] bool may_be_claimed() const {
     return sealed && !ended && due && !held && needs_left == 0 &&
            (again > 0 || next < counts.tasks);
+  }
+  /// The shards in whose queues it stands.
+  [[nodiscard]] std::span<const std::uint32_t> places() const {
+    static constexpr std::uint32_t first = 0;
+    return shards.empty() ? std::span{&first, 1} : std::span{shards};
   }
   [[nodiscard]] GroupCounts for_group() const {
     if (ended)
@@ -116,7 +145,7 @@ constexpr std::string_view row_columns =
     "next, "
     "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
     "n_retrying, n_running, n_success, n_failed, n_timed_out, n_cancelled, "
-    "n_lost, n_skipped, rest_outcome, rest_from, rest_at, run";
+    "n_lost, n_skipped, rest_outcome, rest_from, rest_at, run, shards";
 
 Row read_row(const SqlStatement& s) {
   int column = 0;
@@ -157,6 +186,8 @@ Row read_row(const SqlStatement& s) {
   row.rest_from = count();
   row.rest_at = from_stored(number());
   row.run = RunId{count()};
+  if (!s.is_null(column))
+    row.shards = read_shards(s.bytes(column));
   row.in_group = row.for_group();
   row.in_queue = row.may_be_claimed();
   return row;
@@ -188,14 +219,23 @@ class SqlStore::Tables {
   explicit Tables(std::unique_ptr<SqlDatabase> database)
       : database_{std::move(database)}, in_sets_{database_->works_in_sets()} {}
 
+  /// What a call changes, and so whom it waits for.
+  enum class Changes : std::uint8_t {
+    anything,
+    one_row,  ///< Of a session or the view: nobody else's but that row's.
+  };
+
   /// One call: all of it or nothing.
   template <class F>
-  auto act(F work) -> Result<decltype(work())> {
+  auto act(F work, Changes changes = Changes::anything)
+      -> Result<decltype(work())> {
     database_->begin_call();
     for (;;) {
       try {
         if (in_batch_)
           database_->begin_part();
+        else if (changes == Changes::one_row)
+          database_->begin_one_row();
         else
           database_->begin();
         if constexpr (std::is_void_v<decltype(work())>) {
@@ -306,13 +346,13 @@ class SqlStore::Tables {
         "needs_left, "
         "sealed, due, held, cancelled, doomed, n_waiting, n_retrying, "
         "n_running, n_success, n_failed, n_timed_out, n_cancelled, n_lost, "
-        "n_skipped, rest_from, rest_at, run) VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
-        "?7, ?8, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, ?11, 0, 0, 0, 0, 0, 0, 0, 0, "
-        "0, 0, 0, ?12)",
+        "n_skipped, rest_from, rest_at, run, shards) VALUES(?1, ?2, ?3, ?4, "
+        "?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, 0, 0, 0, 0, ?11, 0, 0, 0, 0, 0, "
+        "0, 0, 0, 0, 0, 0, ?12, ?13)",
         job.request_id, job.name, job.group, job.resources,
         static_cast<int>(job.priority), static_cast<int>(job.delivery),
         job.spec, to_stored(job.not_before), to_stored(now), needs_left, doomed,
-        job.run.value);
+        job.run.value, to_stored(job.shards));
     count_in(job.group, {.jobs = 1}, {});
     for (std::size_t i = 0; i < job.needs.size(); ++i)
       sql("INSERT INTO need VALUES(?1, ?2, ?3, ?4, ?5)")
@@ -385,29 +425,36 @@ class SqlStore::Tables {
         refuse(Errc::already_exists, "the session has ended");
       return;
     }
-    sql("INSERT INTO session VALUES(?1, 1)").run(session.value);
+    sql("INSERT INTO session(id, open) VALUES(?1, 1)").run(session.value);
   }
 
   SessionEnd end_session(const SessionId& session, WallTime now) {
     require(check(session));
-    sql("INSERT INTO session VALUES(?1, 0) ON CONFLICT(id) DO UPDATE SET "
-        "open=0")
+    sql("INSERT INTO session(id, open) VALUES(?1, 0) ON CONFLICT(id) DO UPDATE "
+        "SET open=0")
         .run(session.value);
-    struct Held {
-      AttemptRef attempt;
-      bool started;
-    };
-    std::vector<Held> held;
-    auto& find =
-        sql("SELECT job, idx, attempt, started FROM running WHERE session=?1 "
-            "ORDER BY job, idx");
-    find.bind(session.value);
-    while (find.step())
-      held.push_back({read_attempt(find), find.number(3) != 0});
+    return take_from(session, now);
+  }
+
+  /// All that a session holds, which has ended.
+  SessionEnd take_from(const SessionId& session, WallTime now) {
+    std::map<AttemptRef, bool> held;  // Whether it was started.
+    auto& take =
+        sql("DELETE FROM running WHERE session=?1 RETURNING job, idx, attempt, "
+            "started");
+    take.bind(session.value);
+    while (take.step())
+      held.emplace(read_attempt(take), take.number(3) != 0);
+    if (in_sets_) {
+      std::set<JobId> jobs;
+      for (const auto& [attempt, started] : held)
+        jobs.insert(attempt.task.job);
+      load_touched(std::move(jobs));
+    }
     SessionEnd end;
     for (const auto& [attempt, started] : held) {
       Row& job = row(attempt.task.job);
-      stop_running(job, attempt.task);
+      --job.counts.running;
       if (started && job.delivery == Delivery::at_most_once) {
         add_result(job, attempt, "", Outcome::lost, 0, "", now);
         ++end.lost;
@@ -429,20 +476,24 @@ class SqlStore::Tables {
                            std::uint32_t limit) {
     auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open<>0");
     auto& group = sql(find_group);
+    auto& counter = sql("SELECT claims FROM counter WHERE one=1");
     open.bind(session.value);
     group.bind(queue.group);
+    counter.bind();
     if (!open.step())
       refuse(Errc::permission_denied, "no such session");
     std::vector<Claim> claims;
     if (is_held(group, queue.group))
       return claims;
+    counter.step();
+    claim_ = static_cast<std::uint64_t>(counter.number(0)) + 1;
     if (in_sets_)
       claim_set(session, queue, limit, claims);
     while (!in_sets_ && claims.size() < limit) {
       auto& first =
-          sql("SELECT job FROM queue WHERE grp=?1 AND resources=?2 ORDER BY "
-              "rank, job LIMIT 1");
-      if (!first.bind(queue.group, queue.resources).step())
+          sql("SELECT job FROM queue WHERE shard=?1 AND grp=?2 AND "
+              "resources=?3 ORDER BY rank, job LIMIT 1");
+      if (!first.bind(queue.shard, queue.group, queue.resources).step())
         break;
       Row& job = row(JobId{static_cast<std::uint64_t>(first.number(0))});
       claim_from(job, session, limit, claims);
@@ -450,6 +501,8 @@ class SqlStore::Tables {
       keep(job);
       touched_.erase(job.id);
     }
+    if (!claims.empty())
+      sql("UPDATE counter SET claims=?1 WHERE one=1").run(claim_);
     return claims;
   }
 
@@ -459,9 +512,9 @@ class SqlStore::Tables {
     if (in_sets_) {
       const auto all = changed_of(
           "UPDATE running r SET started=1 FROM unnest(?1::bigint[], "
-          "?2::bigint[], ?3::bigint[]) u(j, i, a) WHERE r.job=u.j AND "
-          "r.idx=u.i AND r.attempt=u.a AND r.session=?4 "
-          "RETURNING r.job, r.idx, r.attempt",
+          "?2::bigint[], ?3::bigint[], ?4::bigint[]) u(j, i, a, c) WHERE "
+          "r.job=u.j AND r.idx=u.i AND r.attempt=u.a AND r.claim=u.c AND "
+          "r.session=?5 RETURNING r.job, r.idx, r.attempt, r.claim",
           session, attempts);
       for (const AttemptRef& attempt : attempts)
         started.push_back(all.contains(attempt));
@@ -533,14 +586,17 @@ class SqlStore::Tables {
 
   std::vector<Claim> claimed_by(const SessionId& session) {
     auto& find =
-        sql("SELECT job, idx, attempt FROM running WHERE session=?1 "
-            "ORDER BY job, idx");
+        sql("SELECT r.job, r.idx, r.attempt, r.claim, r.started, a.argument "
+            "FROM running r LEFT JOIN argument a ON a.job=r.job AND "
+            "a.idx=r.idx WHERE r.session=?1 ORDER BY r.job, r.idx");
     find.bind(session.value);
     std::vector<Claim> held;
-    for (const AttemptRef& attempt : read_attempts(find)) {
-      held.push_back(claim_of(attempt));
-      held.back().is_started = this->held(session, attempt).value_or(false);
-    }
+    while (find.step())
+      held.push_back({.attempt = read_claimed(find),
+                      .argument = find.bytes(5),
+                      .is_started = find.number(4) != 0});
+    for (Claim& claim : held)
+      add_history(claim);
     return held;
   }
 
@@ -551,6 +607,94 @@ class SqlStore::Tables {
     while (find.step())
       open.push_back({find.bytes(0)});
     return open;
+  }
+
+  // -- Clusters --------------------------------------------------------------
+
+  Registered register_session(const NewSession& session, WallTime now) {
+    require(check(session));
+    auto& known = sql("SELECT open FROM session WHERE id=?1");
+    auto& last = sql("SELECT max(incarnation) FROM session WHERE node=?1");
+    auto& before = sql("SELECT id FROM session WHERE node=?1 AND open<>0");
+    known.bind(session.session.value);
+    last.bind(session.node);
+    before.bind(session.node);
+    if (known.step())
+      return known.number(0) != 0 ? Registered::yes : Registered::ended;
+    last.step();
+    if (static_cast<std::uint64_t>(last.number(0)) >= session.incarnation)
+      return Registered::late;
+    std::vector<SessionId> ended;
+    while (before.step())
+      ended.push_back({before.bytes(0)});
+    for (const SessionId& id : ended)
+      (void)end_session(id, now);
+    sql("INSERT INTO session(id, open, node, incarnation, detail, seen) "
+        "VALUES(?1, 1, ?2, ?3, ?4, ?5)")
+        .run(session.session.value, session.node, session.incarnation,
+             session.detail, to_stored(now));
+    return Registered::yes;
+  }
+
+  /// Whatever an eviction does at the same time: whichever of the two comes
+  /// second looks at the row once more.
+  Renewal renew(const SessionId& session, bool is_draining, WallTime now) {
+    auto& renewed =
+        sql("UPDATE session SET counter=counter+1, seen=?3, draining=CASE WHEN "
+            "?2<>0 THEN 1 ELSE draining END WHERE id=?1 AND open<>0 RETURNING "
+            "draining");
+    auto& newest = sql("SELECT number FROM agreed WHERE one=1");
+    renewed.bind(session.value, is_draining, to_stored(now));
+    newest.bind();
+    Renewal renewal;
+    if (!renewed.step())
+      renewal.session = Renewed::ended;
+    else if (renewed.number(0) != 0)
+      renewal.session = Renewed::draining;
+    newest.step();
+    renewal.view = static_cast<std::uint64_t>(newest.number(0));
+    return renewal;
+  }
+
+  std::vector<SessionInfo> sessions() {
+    auto& find = sql(
+        "SELECT id, node, incarnation, detail, counter, draining, seen FROM "
+        "session WHERE open<>0 AND incarnation>0 ORDER BY id");
+    find.bind();
+    std::vector<SessionInfo> all;
+    while (find.step())
+      all.push_back({.session = {.session = {find.bytes(0)},
+                                 .node = find.bytes(1),
+                                 .incarnation =
+                                     static_cast<std::uint64_t>(find.number(2)),
+                                 .detail = find.bytes(3)},
+                     .counter = static_cast<std::uint64_t>(find.number(4)),
+                     .is_draining = find.number(5) != 0,
+                     .seen = from_stored(find.number(6))});
+    return all;
+  }
+
+  std::optional<SessionEnd> evict(const SessionId& session,
+                                  std::uint64_t counter, WallTime now) {
+    sql("UPDATE session SET open=0 WHERE id=?1 AND counter=?2 AND open<>0 AND "
+        "incarnation>0")
+        .run(session.value, counter);
+    if (database_->changes() == 0)
+      return std::nullopt;
+    return take_from(session, now);
+  }
+
+  AgreedView view() {
+    auto& find = sql("SELECT number, what FROM agreed WHERE one=1");
+    find.bind().step();
+    return {static_cast<std::uint64_t>(find.number(0)), find.bytes(1)};
+  }
+
+  AgreedView propose(const AgreedView& next) {
+    require(check(next));
+    sql("UPDATE agreed SET number=?1, what=?2 WHERE one=1 AND number=?1-1")
+        .run(next.number, next.what);
+    return view();
   }
 
   // -- Time ------------------------------------------------------------------
@@ -600,10 +744,13 @@ class SqlStore::Tables {
     if (job.ended)
       return {};
     job.cancelled = true;
-    auto& find =
-        sql("SELECT job, idx, attempt FROM running WHERE job=?1 ORDER BY idx");
+    auto& find = sql(
+        "SELECT job, idx, attempt, claim FROM running WHERE job=?1 ORDER BY "
+        "idx");
     find.bind(id.value);
-    auto running = read_attempts(find);
+    std::vector<AttemptRef> running;
+    while (find.step())
+      running.push_back(read_claimed(find));
     // More may be added to one that is open; sealing it ends them as well.
     if (job.sealed)
       end_waiting(job, Outcome::cancelled, now);
@@ -903,6 +1050,7 @@ class SqlStore::Tables {
     info.job.delivery = row.delivery;
     info.job.not_before = row.not_before;
     info.job.run = row.run;
+    info.job.shards = row.shards;
     info.state = row.state();
     info.counts = row.counts;
     info.needs_left = row.needs_left;
@@ -1092,36 +1240,56 @@ class SqlStore::Tables {
     return all;
   }
 
-  /// Two looks at the index per queue, however long they are.
-  std::vector<QueueHead> queues() {
+  std::vector<QueueHead> queues_of(std::span<const std::uint32_t> shards) {
     std::vector<QueueHead> heads;
-    auto& in_all =
-        sql("SELECT grp, resources, rank, job FROM queue ORDER BY grp, "
-            "resources, rank, job LIMIT 1");
-    // As one comparison of pairs these two would be a walk through the queue.
-    auto& in_group =
-        sql("SELECT grp, resources, rank, job FROM queue WHERE grp=?1 AND "
-            "resources>?2 ORDER BY grp, resources, rank, job LIMIT 1");
-    auto& in_next_group =
-        sql("SELECT grp, resources, rank, job FROM queue WHERE grp>?1 ORDER BY "
-            "grp, resources, rank, job LIMIT 1");
-    SqlStatement* find = &in_all.bind();
-    bool found = find->step();
-    while (found) {
-      heads.push_back({{find->bytes(0), find->bytes(1)},
-                       static_cast<Priority>(-find->number(2)),
-                       JobId{static_cast<std::uint64_t>(find->number(3))}});
-      const QueueId& last = heads.back().queue;
-      find = &in_group.bind(last.group, last.resources);
-      found = find->step();
-      if (!found) {
-        find = &in_next_group.bind(last.group);
-        found = find->step();
-      }
+    if (!in_sets_) {
+      for (const std::uint32_t shard : shards)
+        add_heads(shard, heads);
+      std::sort(heads.begin(), heads.end(), is_before);
+      return heads;
     }
-    std::erase_if(heads, [this](const QueueHead& head) {
-      return require_group(head.queue.group);
-    });
+    const std::vector<std::int64_t> all{shards.begin(), shards.end()};
+    auto& find =
+        sql("WITH RECURSIVE head AS ("
+            "SELECT first.* FROM unnest(?1::bigint[]) s CROSS JOIN LATERAL ("
+            "SELECT shard, grp, resources, rank, job FROM queue WHERE shard=s "
+            "ORDER BY shard, grp, resources, rank, job LIMIT 1) first "
+            "UNION ALL SELECT next.* FROM head h CROSS JOIN LATERAL ("
+            "SELECT shard, grp, resources, rank, job FROM queue q WHERE "
+            "q.shard=h.shard AND (q.grp, q.resources)>(h.grp, h.resources) "
+            "ORDER BY shard, grp, resources, rank, job LIMIT 1) next) "
+            "SELECT shard, grp, resources, rank, job FROM head h WHERE "
+            "EXISTS(SELECT 1 FROM grp g WHERE g.name=h.grp AND g.held=0)");
+    find.bind(all);
+    return read_heads(find);
+  }
+
+  /// Looks at the index, a few for each queue, however long they are.
+  std::vector<QueueHead> queues_from(std::uint32_t shard, std::uint32_t limit) {
+    if (in_sets_) {
+      auto& find =
+          sql("WITH RECURSIVE head AS (("
+              "SELECT shard, grp, resources, rank, job FROM queue WHERE "
+              "shard>=?1 ORDER BY shard, grp, resources, rank, job LIMIT 1) "
+              "UNION ALL SELECT next.* FROM head h CROSS JOIN LATERAL ("
+              "SELECT shard, grp, resources, rank, job FROM queue q WHERE "
+              "(q.shard, q.grp, q.resources)>(h.shard, h.grp, h.resources) "
+              "ORDER BY shard, grp, resources, rank, job LIMIT 1) next) "
+              "SELECT shard, grp, resources, rank, job FROM head h WHERE "
+              "EXISTS(SELECT 1 FROM grp g WHERE g.name=h.grp AND g.held=0) "
+              "LIMIT ?2");
+      find.bind(shard, limit);
+      return read_heads(find);
+    }
+    std::vector<QueueHead> heads;
+    auto& next =
+        sql("SELECT shard FROM queue WHERE shard>=?1 ORDER BY shard LIMIT 1");
+    for (std::int64_t from = shard;
+         heads.size() < limit && next.bind(from).step();) {
+      from = next.number(0) + 1;
+      add_heads(static_cast<std::uint32_t>(from - 1), heads);
+    }
+    heads.resize(std::min<std::size_t>(heads.size(), limit));
     return heads;
   }
 
@@ -1180,6 +1348,54 @@ class SqlStore::Tables {
   [[noreturn]] static void refuse_job_of(RunId run) {
     refuse(Errc::invalid_argument,
            fmt::format("it belongs to run r{0}; give r{0} instead", run.value));
+  }
+
+  static bool is_before(const QueueHead& a, const QueueHead& b) {
+    return a.queue < b.queue;
+  }
+
+  static QueueHead read_head(const SqlStatement& s) {
+    return {{.group = s.bytes(1),
+             .resources = s.bytes(2),
+             .shard = static_cast<std::uint32_t>(s.number(0))},
+            static_cast<Priority>(-s.number(3)),
+            JobId{static_cast<std::uint64_t>(s.number(4))}};
+  }
+
+  static std::vector<QueueHead> read_heads(SqlStatement& s) {
+    std::vector<QueueHead> heads;
+    while (s.step())
+      heads.push_back(read_head(s));
+    std::sort(heads.begin(), heads.end(), is_before);
+    return heads;
+  }
+
+  /// Those of one shard. Not of groups that are held.
+  void add_heads(std::uint32_t shard, std::vector<QueueHead>& heads) {
+    auto& first =
+        sql("SELECT shard, grp, resources, rank, job FROM queue WHERE shard=?1 "
+            "ORDER BY grp, resources, rank, job LIMIT 1");
+    // As one comparison of pairs these two would be a walk through the queue.
+    auto& in_group =
+        sql("SELECT shard, grp, resources, rank, job FROM queue WHERE shard=?1 "
+            "AND grp=?2 AND resources>?3 ORDER BY grp, resources, rank, job "
+            "LIMIT 1");
+    auto& in_next_group =
+        sql("SELECT shard, grp, resources, rank, job FROM queue WHERE shard=?1 "
+            "AND grp>?2 ORDER BY grp, resources, rank, job LIMIT 1");
+    SqlStatement* find = &first.bind(shard);
+    bool found = find->step();
+    while (found) {
+      const QueueHead head = read_head(*find);
+      find = &in_group.bind(shard, head.queue.group, head.queue.resources);
+      found = find->step();
+      if (!found) {
+        find = &in_next_group.bind(shard, head.queue.group);
+        found = find->step();
+      }
+      if (!require_group(head.queue.group))
+        heads.push_back(head);
+    }
   }
 
   void require_run(RunId run) {
@@ -1242,6 +1458,10 @@ class SqlStore::Tables {
       if (taken[i])
         jobs.insert(attempts[i].task.job);
     }
+    load_touched(std::move(jobs));
+  }
+
+  void load_touched(std::set<JobId> jobs) {
     if (jobs.empty())
       return;
     std::vector<std::int64_t> ids;
@@ -1300,23 +1520,30 @@ class SqlStore::Tables {
     if (!r.may_be_claimed())
       take_from_queue(r);
     else if (!std::exchange(r.in_queue, true))
-      sql("INSERT INTO queue VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
-          .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+      for (const std::uint32_t shard : r.places())
+        sql("INSERT INTO queue(shard, grp, resources, rank, job) VALUES(?1, "
+            "?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
+            .run(shard, r.queue.group, r.queue.resources, -r.priority,
+                 r.id.value);
   }
 
   /// As keep_place(), of many jobs.
   void keep_places() {
     struct Places {
+      std::vector<std::int64_t> shards;
       std::vector<std::string> groups;
       std::vector<std::string> resources;
       std::vector<std::int64_t> ranks;
       std::vector<std::int64_t> jobs;
 
       void add(const Row& r) {
-        groups.push_back(r.queue.group);
-        resources.push_back(r.queue.resources);
-        ranks.push_back(-r.priority);
-        jobs.push_back(static_cast<std::int64_t>(r.id.value));
+        for (const std::uint32_t shard : r.places()) {
+          shards.push_back(shard);
+          groups.push_back(r.queue.group);
+          resources.push_back(r.queue.resources);
+          ranks.push_back(-r.priority);
+          jobs.push_back(static_cast<std::int64_t>(r.id.value));
+        }
       }
     };
     Places left;
@@ -1330,21 +1557,27 @@ class SqlStore::Tables {
       r.in_queue = !r.in_queue;
     }
     if (!left.jobs.empty())
-      sql("DELETE FROM queue q USING unnest(?1::bytea[], ?2::bytea[], "
-          "?3::bigint[], ?4::bigint[]) u(g, r, k, j) WHERE q.grp=u.g AND "
-          "q.resources=u.r AND q.rank=u.k AND q.job=u.j")
-          .run(left.groups, left.resources, left.ranks, left.jobs);
+      sql("DELETE FROM queue q USING unnest(?1::bigint[], ?2::bytea[], "
+          "?3::bytea[], ?4::bigint[], ?5::bigint[]) u(s, g, r, k, j) WHERE "
+          "q.shard=u.s AND q.grp=u.g AND q.resources=u.r AND q.rank=u.k AND "
+          "q.job=u.j")
+          .run(left.shards, left.groups, left.resources, left.ranks, left.jobs);
     if (!entered.jobs.empty())
-      sql("INSERT INTO queue SELECT * FROM unnest(?1::bytea[], ?2::bytea[], "
-          "?3::bigint[], ?4::bigint[]) ON CONFLICT DO NOTHING")
-          .run(entered.groups, entered.resources, entered.ranks, entered.jobs);
+      sql("INSERT INTO queue(shard, grp, resources, rank, job) SELECT * FROM "
+          "unnest(?1::bigint[], ?2::bytea[], ?3::bytea[], ?4::bigint[], "
+          "?5::bigint[]) ON CONFLICT DO NOTHING")
+          .run(entered.shards, entered.groups, entered.resources, entered.ranks,
+               entered.jobs);
   }
 
   void take_from_queue(Row& r) {
-    if (std::exchange(r.in_queue, false))
-      sql("DELETE FROM queue WHERE grp=?1 AND resources=?2 AND rank=?3 AND "
-          "job=?4")
-          .run(r.queue.group, r.queue.resources, -r.priority, r.id.value);
+    if (!std::exchange(r.in_queue, false))
+      return;
+    for (const std::uint32_t shard : r.places())
+      sql("DELETE FROM queue WHERE shard=?1 AND grp=?2 AND resources=?3 AND "
+          "rank=?4 AND job=?5")
+          .run(shard, r.queue.group, r.queue.resources, -r.priority,
+               r.id.value);
   }
 
   /// The columns of many jobs.
@@ -1533,6 +1766,13 @@ class SqlStore::Tables {
             static_cast<std::uint32_t>(s.number(2))};
   }
 
+  /// With the number of its claim as the fourth column.
+  static AttemptRef read_claimed(const SqlStatement& s) {
+    AttemptRef attempt = read_attempt(s);
+    attempt.claim = static_cast<std::uint64_t>(s.number(3));
+    return attempt;
+  }
+
   static std::vector<AttemptRef> read_attempts(SqlStatement& s) {
     std::vector<AttemptRef> attempts;
     while (s.step())
@@ -1544,9 +1784,9 @@ class SqlStore::Tables {
   void claim_set(const SessionId& session, const QueueId& queue,
                  std::uint32_t limit, std::vector<Claim>& claims) {
     static const std::string text = fmt::format(
-        "SELECT {} FROM (SELECT rank, job AS head FROM queue WHERE grp=?1 AND "
-        "resources=?2 ORDER BY rank, job LIMIT ?3) q JOIN job ON id=head ORDER "
-        "BY rank, head",
+        "SELECT {} FROM (SELECT rank, job AS head FROM queue WHERE shard=?1 "
+        "AND grp=?2 AND resources=?3 ORDER BY rank, job LIMIT ?4) q JOIN job "
+        "ON id=head ORDER BY rank, head",
         row_columns);
     auto& find = sql(text.c_str());
     // As many jobs as the last time are often enough.
@@ -1554,7 +1794,7 @@ class SqlStore::Tables {
     for (const std::uint32_t heads : {std::min(heads_, limit), limit}) {
       if (claims.size() >= limit)
         break;
-      find.bind(queue.group, queue.resources, heads);
+      find.bind(queue.shard, queue.group, queue.resources, heads);
       const auto ids = load_rows(find);
       for (const JobId id : ids) {
         Row& job = row(id);
@@ -1629,8 +1869,11 @@ class SqlStore::Tables {
       --job.again;
       --(attempt.attempt == 0 ? job.counts.waiting : job.counts.retrying);
       ++attempt.attempt;
+      attempt.claim = claim_;
       add_running(job, attempt, session);
-      claims.push_back(claim_of(attempt));
+      claims.push_back(
+          {.attempt = attempt, .argument = argument_of(attempt.task)});
+      add_history(claims.back());
     }
   }
 
@@ -1642,8 +1885,8 @@ class SqlStore::Tables {
     job.counts.waiting -= job.next - from;
     if (in_sets_) {
       for (std::uint64_t index = from; index < job.next; ++index) {
-        add_running(job, {{job.id, index}, 1}, session);
-        claims.push_back({.attempt = {{job.id, index}, 1}});
+        add_running(job, {{job.id, index}, 1, claim_}, session);
+        claims.push_back({.attempt = {{job.id, index}, 1, claim_}});
       }
       return;
     }
@@ -1653,7 +1896,7 @@ class SqlStore::Tables {
             "idx<?3 ORDER BY idx");
     bool has_argument = arguments.bind(job.id.value, from, job.next).step();
     for (std::uint64_t index = from; index < job.next; ++index) {
-      const AttemptRef attempt{{job.id, index}, 1};
+      const AttemptRef attempt{{job.id, index}, 1, claim_};
       add_running(job, attempt, session);
       claims.push_back({.attempt = attempt});
       if (!has_argument ||
@@ -1671,14 +1914,17 @@ class SqlStore::Tables {
       running_.push_back({attempt, session.value});
       return;
     }
-    sql("INSERT INTO running VALUES(?1, ?2, ?3, ?4, 0)")
-        .run(job.id.value, attempt.task.index, attempt.attempt, session.value);
+    sql("INSERT INTO running(job, idx, attempt, session, started, claim) "
+        "VALUES(?1, ?2, ?3, ?4, 0, ?5)")
+        .run(job.id.value, attempt.task.index, attempt.attempt, session.value,
+             attempt.claim);
   }
 
-  Claim claim_of(const AttemptRef& attempt) {
-    Claim claim{.attempt = attempt, .argument = argument_of(attempt.task)};
+  /// Of the attempts before it.
+  void add_history(Claim& claim) {
+    const AttemptRef& attempt = claim.attempt;
     if (attempt.attempt == 1)
-      return claim;
+      return;
     auto& find =
         sql("SELECT count(*) FILTER (WHERE outcome IN (2, 3)), count(*) FILTER "
             "(WHERE outcome=5), min(started) FROM attempt WHERE job=?1 AND "
@@ -1688,7 +1934,6 @@ class SqlStore::Tables {
     claim.losses = static_cast<std::uint32_t>(find.number(1));
     if (!find.is_null(2))
       claim.first_started = from_stored(find.number(2));
-    return claim;
   }
 
   std::string argument_of(const TaskRef& task) {
@@ -1703,9 +1948,9 @@ class SqlStore::Tables {
                            const AttemptRef& attempt) {
     auto& find = sql(
         "SELECT started FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 "
-        "AND session=?4");
+        "AND session=?4 AND claim=?5");
     if (!find.bind(attempt.task.job.value, attempt.task.index, attempt.attempt,
-                   session.value)
+                   session.value, attempt.claim)
              .step())
       return std::nullopt;
     return find.number(0) != 0;
@@ -1751,10 +1996,11 @@ class SqlStore::Tables {
     for (const AttemptRef& attempt : attempts)
       columns.add(attempt);
     auto& change = sql(text);
-    change.bind(columns.jobs, columns.indices, columns.attempts, session.value);
+    change.bind(columns.jobs, columns.indices, columns.attempts, columns.claims,
+                session.value);
     std::set<AttemptRef> changed;
     while (change.step())
-      changed.insert(read_attempt(change));
+      changed.insert(read_claimed(change));
     return changed;
   }
 
@@ -1767,8 +2013,9 @@ class SqlStore::Tables {
     if (in_sets_) {
       auto all = changed_of(
           "DELETE FROM running r USING unnest(?1::bigint[], ?2::bigint[], "
-          "?3::bigint[]) u(j, i, a) WHERE r.job=u.j AND r.idx=u.i AND "
-          "r.attempt=u.a AND r.session=?4 RETURNING r.job, r.idx, r.attempt",
+          "?3::bigint[], ?4::bigint[]) u(j, i, a, c) WHERE r.job=u.j AND "
+          "r.idx=u.i AND r.attempt=u.a AND r.claim=u.c AND r.session=?5 "
+          "RETURNING r.job, r.idx, r.attempt, r.claim",
           session, attempts);
       for (const AttemptRef& attempt : attempts)
         taken.push_back(all.erase(attempt) > 0);
@@ -1776,18 +2023,12 @@ class SqlStore::Tables {
     }
     for (const AttemptRef& attempt : attempts) {
       sql("DELETE FROM running WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
-          "session=?4")
+          "session=?4 AND claim=?5")
           .run(attempt.task.job.value, attempt.task.index, attempt.attempt,
-               session.value);
+               session.value, attempt.claim);
       taken.push_back(database_->changes() > 0);
     }
     return taken;
-  }
-
-  void stop_running(Row& job, const TaskRef& task) {
-    sql("DELETE FROM running WHERE job=?1 AND idx=?2")
-        .run(task.job.value, task.index);
-    --job.counts.running;
   }
 
   void add_result(Row& job, const AttemptRef& attempt,
@@ -1810,10 +2051,11 @@ class SqlStore::Tables {
       Columns columns;
       for (const auto& [attempt, session] : running_)
         columns.add(attempt, session);
-      sql("INSERT INTO running SELECT *, 0 FROM unnest(?1::bigint[], "
-          "?2::bigint[], ?3::bigint[], ?4::bytea[])")
+      sql("INSERT INTO running(job, idx, attempt, session, claim, started) "
+          "SELECT *, 0 FROM unnest(?1::bigint[], ?2::bigint[], ?3::bigint[], "
+          "?4::bytea[], ?5::bigint[])")
           .run(columns.jobs, columns.indices, columns.attempts,
-               columns.sessions);
+               columns.sessions, columns.claims);
       running_.clear();
     }
     if (results_.empty())
@@ -1942,12 +2184,14 @@ class SqlStore::Tables {
     std::vector<std::int64_t> jobs;
     std::vector<std::int64_t> indices;
     std::vector<std::int64_t> attempts;
+    std::vector<std::int64_t> claims;
     std::vector<std::string> sessions;
 
     void add(const AttemptRef& attempt) {
       jobs.push_back(static_cast<std::int64_t>(attempt.task.job.value));
       indices.push_back(static_cast<std::int64_t>(attempt.task.index));
       attempts.push_back(attempt.attempt);
+      claims.push_back(static_cast<std::int64_t>(attempt.claim));
     }
     void add(const AttemptRef& attempt, const std::string& session) {
       add(attempt);
@@ -1963,6 +2207,7 @@ class SqlStore::Tables {
   /// again in one transaction costs PostgreSQL more each time.
   std::map<std::string, GroupCounts> batch_counted_;
   // Of the call at hand.
+  std::uint64_t claim_ = 0;  ///< Its number, if it claims.
   std::map<JobId, Row> touched_;
   std::map<std::string, GroupCounts> counted_;  ///< By group: the difference.
   std::set<JobId> not_needed_;                  ///< Of these it is known.
@@ -2134,7 +2379,8 @@ Result<std::vector<GroupInfo>> SqlStore::groups() {
   return tables_->look([&] { return tables_->groups(); });
 }
 Result<std::vector<QueueHead>> SqlStore::queues() {
-  return tables_->look([&] { return tables_->queues(); });
+  constexpr auto all = std::numeric_limits<std::uint32_t>::max();
+  return queues_from(0, all);
 }
 Result<std::vector<JobId>> SqlStore::oldest_ended(JobSet set,
                                                   std::uint32_t limit) {
@@ -2142,6 +2388,38 @@ Result<std::vector<JobId>> SqlStore::oldest_ended(JobSet set,
 }
 Result<std::uint64_t> SqlStore::count_ended() {
   return tables_->look([&] { return tables_->count_ended(); });
+}
+Result<Registered> SqlStore::register_session(const NewSession& session,
+                                              WallTime now) {
+  return tables_->act([&] { return tables_->register_session(session, now); });
+}
+Result<Renewal> SqlStore::renew(const SessionId& session, bool is_draining,
+                                WallTime now) {
+  return tables_->act([&] { return tables_->renew(session, is_draining, now); },
+                      Tables::Changes::one_row);
+}
+Result<std::vector<SessionInfo>> SqlStore::sessions() {
+  return tables_->look([&] { return tables_->sessions(); });
+}
+Result<std::optional<SessionEnd>> SqlStore::evict(const SessionId& session,
+                                                  std::uint64_t counter,
+                                                  WallTime now) {
+  return tables_->act([&] { return tables_->evict(session, counter, now); });
+}
+Result<AgreedView> SqlStore::view() {
+  return tables_->look([&] { return tables_->view(); });
+}
+Result<AgreedView> SqlStore::propose(const AgreedView& next) {
+  return tables_->act([&] { return tables_->propose(next); },
+                      Tables::Changes::one_row);
+}
+Result<std::vector<QueueHead>> SqlStore::queues_of(
+    std::span<const std::uint32_t> shards) {
+  return tables_->look([&] { return tables_->queues_of(shards); });
+}
+Result<std::vector<QueueHead>> SqlStore::queues_from(std::uint32_t shard,
+                                                     std::uint32_t limit) {
+  return tables_->look([&] { return tables_->queues_from(shard, limit); });
 }
 
 }  // namespace troupe::store

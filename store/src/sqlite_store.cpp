@@ -13,7 +13,7 @@ namespace troupe::store {
 namespace {
 
 constexpr std::int64_t application_id = 0x54727065;  // "Trpe"
-constexpr std::int64_t newest_schema = 4;
+constexpr std::int64_t newest_schema = 5;
 
 // What each version has added; a file of an older one gets what it lacks.
 constexpr const char* schema_1 = R"(
@@ -82,7 +82,29 @@ CREATE INDEX job_ended ON job(ended, id) WHERE ended IS NOT NULL AND run=0;
 constexpr const char* schema_3 = "ALTER TABLE attempt ADD COLUMN started INT;";
 /// What is running is little: the index cost more than looking at all of it.
 constexpr const char* schema_4 = "DROP INDEX running_session;";
-constexpr const char* schemas[] = {schema_1, schema_2, schema_3, schema_4};
+constexpr const char* schema_5 = R"(
+ALTER TABLE session ADD COLUMN node BLOB DEFAULT x'';
+ALTER TABLE session ADD COLUMN incarnation INT DEFAULT 0;
+ALTER TABLE session ADD COLUMN counter INT DEFAULT 0;
+ALTER TABLE session ADD COLUMN draining INT DEFAULT 0;
+ALTER TABLE session ADD COLUMN detail BLOB DEFAULT x'';
+ALTER TABLE session ADD COLUMN seen INT DEFAULT 0;
+CREATE INDEX session_node ON session(node, incarnation);
+CREATE TABLE agreed(one INTEGER PRIMARY KEY CHECK(one=1), number INT,
+  what BLOB);
+INSERT INTO agreed VALUES(1, 0, x'');
+CREATE TABLE counter(one INTEGER PRIMARY KEY CHECK(one=1), claims INT);
+INSERT INTO counter VALUES(1, 0);
+ALTER TABLE running ADD COLUMN claim INT DEFAULT 0;
+ALTER TABLE job ADD COLUMN shards BLOB;
+CREATE TABLE in_shards(shard INT, grp BLOB, resources BLOB, rank INT, job INT,
+  PRIMARY KEY(shard, grp, resources, rank, job)) WITHOUT ROWID;
+INSERT INTO in_shards SELECT 0, grp, resources, rank, job FROM queue;
+DROP TABLE queue;
+ALTER TABLE in_shards RENAME TO queue;
+)";
+constexpr const char* schemas[] = {schema_1, schema_2, schema_3, schema_4,
+                                   schema_5};
 static_assert(std::size(schemas) == newest_schema);
 
 /// Somebody else's file must not be taken for an empty one.

@@ -94,6 +94,22 @@ RC_GTEST_PROP(RingProperty, PutsEveryKeyIntoAShard, ()) {
             parameters.shards);
 }
 
+RC_GTEST_PROP(RingProperty, SpreadsAJobOverShardsOfItsOwn, ()) {
+  const auto parameters = some_parameters();
+  const auto key = *rc::gen::arbitrary<std::string>();
+  const auto tasks = *rc::gen::inRange<std::uint64_t>(0, 10'000);
+  auto shards = shards_of_job(key, tasks, parameters);
+  RC_ASSERT(shards.front() == shard_of(key, parameters));
+  std::sort(shards.begin(), shards.end());
+  RC_ASSERT(std::adjacent_find(shards.begin(), shards.end()) == shards.end());
+  RC_ASSERT(shards.back() < parameters.shards);
+  RC_ASSERT(shards.size() * tasks_per_shard >= tasks ||
+            shards.size() ==
+                std::min<std::uint64_t>(parameters.shards, most_shards_of_job));
+  RC_ASSERT(shards.size() == 1 ||
+            (shards.size() - 1) * tasks_per_shard < tasks);
+}
+
 RingParameters parameters_for(std::uint32_t nodes, std::uint32_t shards) {
   return {.virtual_nodes = virtual_nodes_for(nodes, 128), .shards = shards};
 }

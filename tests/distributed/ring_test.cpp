@@ -87,6 +87,13 @@ TEST(RingVectors, OfKeys) {
   }
 }
 
+TEST(RingVectors, OfJobs) {
+  EXPECT_THAT(shards_of_job("troupe", 1, {}), ElementsAre(3778));
+  EXPECT_THAT(shards_of_job("troupe", 301, {}),
+              ElementsAre(3778, 706, 1730, 2754));
+  EXPECT_THAT(shards_of_job("troupe", 10'000'000, {}), SizeIs(64));
+}
+
 TEST(RingVectors, OfTheOrderFromAKeyOn) {
   const Ring ring{ring_nodes(8), {}};
   EXPECT_THAT(ring.clockwise("gateway", 8),

@@ -104,7 +104,7 @@ void SimHost::on_hint(std::uint32_t shard) {
 void SimHost::on_command_ended(const std::string& session,
                                const GrantedTask& task, bool is_killed) {
   SpooledResult result{.session = session, .task = task};
-  result.completion.attempt = task.token.attempt;
+  result.completion.attempt = task.attempt;
   const bool is_at_most_once =
       task.spec.delivery == store::Delivery::at_most_once;
   if (is_killed) {
@@ -115,7 +115,7 @@ void SimHost::on_command_ended(const std::string& session,
     if (!is_at_most_once && world_.one_in(2))
       result.completion.retry_at = world_.store().clock() + 3s;
   }
-  spool_.emplace(task.token.claim, std::move(result));
+  spool_.emplace(task.attempt, std::move(result));
   deliver([task](SimNode& agent) { agent.on_command_ended(task); });
 }
 

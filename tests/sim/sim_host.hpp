@@ -76,8 +76,7 @@ class SimHost {
   [[nodiscard]] const SimNode* agent() const { return agent_.get(); }
   [[nodiscard]] const std::string& session() const { return session_; }
   [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
-  /// By the number of the claim.
-  [[nodiscard]] std::map<std::uint64_t, SpooledResult>& spool() {
+  [[nodiscard]] std::map<store::AttemptRef, SpooledResult>& spool() {
     return spool_;
   }
 
@@ -92,7 +91,7 @@ class SimHost {
   Duration paused_until_{0};
   std::string session_;
   std::uint64_t incarnation_ = 0;
-  std::map<std::uint64_t, SpooledResult> spool_;
+  std::map<store::AttemptRef, SpooledResult> spool_;
   SimWarden warden_;
   std::uint64_t life_ = 0;
   std::unique_ptr<SimNode> agent_;

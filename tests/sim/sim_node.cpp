@@ -47,14 +47,14 @@ void SimNode::begin(bool adopts) {
   if (adopts) {
     for (const GrantedTask& task :
          host_.warden().commands_of(host_.session())) {
-      const std::uint64_t number = number_of(task.token.attempt.task);
+      const std::uint64_t number = number_of(task.attempt.task);
       held_.emplace(number, Held{task, Stage::running});
-      known_claims_.insert(task.token.claim);
+      known_claims_.insert(task.attempt);
       ++busy_;
       obey(claims_.on_started(number, monotonic()));
     }
-    for (const auto& [claim, result] : host_.spool())
-      known_claims_.insert(claim);
+    for (const auto& [attempt, result] : host_.spool())
+      known_claims_.insert(attempt);
     gives_back_unknown_ = true;
   } else {
     host_.warden().kill(LeaseCore::Kill::all, clock() + 5s);
@@ -357,7 +357,10 @@ void SimNode::obey(const ShardClaimsCore::Actions& actions) {
 }
 
 void SimNode::look(const ShardClaimsCore::Look& action) {
-  ask([](SimStore& store) { return store.shards_with_work(); },
+  std::optional<std::vector<std::uint32_t>> asked;
+  if (!action.is_foreign)
+    asked = own_shards_;
+  ask([asked](SimStore& store) { return store.shards_with_work(asked); },
       [this, action](const std::vector<std::uint32_t>& all) {
         std::vector<std::uint32_t> shards;
         for (const std::uint32_t shard : all)
@@ -396,15 +399,18 @@ std::vector<ClaimedTask> SimNode::accept(
     const std::vector<GrantedTask>& tasks) {
   std::vector<ClaimedTask> accepted;
   for (const GrantedTask& task : tasks) {
-    const std::uint64_t number = number_of(task.token.attempt.task);
-    const bool is_known = !known_claims_.insert(task.token.claim).second;
-    if (held_.contains(number) ||
-        (is_known && !has(Defect::adopts_what_was_given_back)))
+    const std::uint64_t number = number_of(task.attempt.task);
+    // What was given back may be claimed anew before this agent hears that it
+    // has ended. A list tells of that claim once more.
+    if (held_.contains(number))
+      continue;
+    const bool is_known = !known_claims_.insert(task.attempt).second;
+    if (is_known && !has(Defect::adopts_what_was_given_back))
       continue;
     held_.emplace(number, Held{task});
     waiting_.push_back(number);
     accepted.push_back({.task = number,
-                        .attempt = task.token.attempt.attempt,
+                        .attempt = task.attempt.attempt,
                         .shard = task.spec.shard});
   }
   return accepted;
@@ -425,7 +431,7 @@ void SimNode::on_listed(const std::vector<GrantedTask>& tasks) {
     return;
   if (std::exchange(gives_back_unknown_, false)) {
     for (const GrantedTask& task : tasks)
-      if (known_claims_.insert(task.token.claim).second)
+      if (known_claims_.insert(task.attempt).second)
         give_back(task);
     return;
   }
@@ -460,7 +466,7 @@ void SimNode::start_tasks() {
     const std::uint64_t task = waiting_.front();
     waiting_.pop_front();
     Held& next = held_.at(task);
-    const std::uint64_t claim = next.task.token.claim;
+    const std::uint64_t claim = next.task.attempt.claim;
     next.stage = Stage::starting;
     ++busy_;
     const bool is_at_most_once =
@@ -476,7 +482,7 @@ void SimNode::start_tasks() {
 SimNode::Held* SimNode::held(std::uint64_t task, std::uint64_t claim) {
   const auto found = held_.find(task);
   const bool is_it =
-      found != held_.end() && found->second.task.token.claim == claim;
+      found != held_.end() && found->second.task.attempt.claim == claim;
   return is_it ? &found->second : nullptr;
 }
 
@@ -484,8 +490,8 @@ void SimNode::record_start(std::uint64_t task, std::uint64_t claim) {
   const Held* const asked = held(task, claim);
   if (asked == nullptr || asked->stage != Stage::starting)
     return;
-  ask([session = host_.session(), token = asked->task.token](
-          SimStore& store) { return store.start(session, token); },
+  ask([session = host_.session(), attempt = asked->task.attempt](
+          SimStore& store) { return store.start(session, attempt); },
       [this, task, claim](bool may_start) {
         const Held* const told = held(task, claim);
         if (told == nullptr || told->stage != Stage::starting)
@@ -534,15 +540,15 @@ void SimNode::drop(std::uint64_t task, bool gives_back) {
 }
 
 void SimNode::give_back(const GrantedTask& task) {
-  returns_.emplace(task.token.claim, SpooledResult{.session = host_.session(),
-                                                   .task = task,
-                                                   .is_given_back = true});
+  returns_.emplace(task.attempt, SpooledResult{.session = host_.session(),
+                                               .task = task,
+                                               .is_given_back = true});
   tell_results();
 }
 
 void SimNode::on_command_ended(const GrantedTask& task) {
-  const std::uint64_t number = number_of(task.token.attempt.task);
-  if (held(number, task.token.claim) != nullptr) {
+  const std::uint64_t number = number_of(task.attempt.task);
+  if (held(number, task.attempt.claim) != nullptr) {
     held_.erase(number);
     --busy_;
     obey(claims_.on_ended(monotonic()));
@@ -552,40 +558,40 @@ void SimNode::on_command_ended(const GrantedTask& task) {
 }
 
 void SimNode::tell_results() {
-  std::map<std::string, std::vector<TokenCompletion>> completions;
-  std::map<std::string, std::vector<ClaimToken>> returns;
+  std::map<std::string, std::vector<store::Completion>> completions;
+  std::map<std::string, std::vector<store::AttemptRef>> returns;
   for (auto* const all : {&host_.spool(), &returns_})
-    for (auto& [claim, result] : *all) {
+    for (auto& [attempt, result] : *all) {
       if (world_.now() < result.next_try)
         continue;
       result.next_try = world_.now() + tick_every;
       if (result.is_given_back)
-        returns[result.session].push_back(result.task.token);
+        returns[result.session].push_back(attempt);
       else
-        completions[result.session].push_back({claim, result.completion});
+        completions[result.session].push_back(result.completion);
     }
   for (const auto& [session, told] : completions) {
     if (has(Defect::results_not_repeated))
-      for (const TokenCompletion& completion : told)
-        host_.spool().erase(completion.claim);
+      for (const store::Completion& completion : told)
+        host_.spool().erase(completion.attempt);
     ask([session = session, told = told](
             SimStore& store) { return store.complete(session, told); },
         [this, told = told](const std::vector<store::Recorded>&) {
-          for (const TokenCompletion& completion : told)
-            host_.spool().erase(completion.claim);
+          for (const store::Completion& completion : told)
+            host_.spool().erase(completion.attempt);
           leave_if_idle();
         });
   }
-  for (const auto& [session, tokens] : returns)
+  for (const auto& [session, attempts] : returns)
     ask(
-        [session = session, tokens = tokens](SimStore& store) {
-          store.release(session, tokens);
+        [session = session, attempts = attempts](SimStore& store) {
+          store.release(session, attempts);
           return true;
         },
-        [this, tokens = tokens](bool) {
-          for (const ClaimToken& token : tokens) {
-            host_.spool().erase(token.claim);
-            returns_.erase(token.claim);
+        [this, attempts = attempts](bool) {
+          for (const store::AttemptRef& attempt : attempts) {
+            host_.spool().erase(attempt);
+            returns_.erase(attempt);
           }
           leave_if_idle();
         });

@@ -25,9 +25,10 @@ namespace troupe::sim {
 /// One life of an agent: the cores as they are, and a shell that does what they
 /// say. What the shell adds is what a real one has to add:
 ///
-/// - A claim is known by its number from its answer or from a list on, for
-///   good. One that was given back is never taken up again, however old the
-///   list is that has it.
+/// - A claim is known by its number from when it was taken up, from its answer
+///   or from a list, for good. One that was given back is never taken up again,
+///   however old the list is that has it. One that comes while an earlier claim
+///   of its task is still here is not taken up yet, and so not known.
 /// - What is given back is given back until that is answered.
 /// - An agent that takes a session over gives back what the warden does not
 ///   run; its predecessor may have done so, and that may arrive late.
@@ -124,8 +125,8 @@ class SimNode {
   std::map<std::uint64_t, Held> held_;  ///< By task.
   std::deque<std::uint64_t> waiting_;   ///< Of those, in order.
   std::uint32_t busy_ = 0;              ///< Slots.
-  std::set<std::uint64_t> known_claims_;
-  std::map<std::uint64_t, SpooledResult> returns_;  ///< Until answered.
+  std::set<store::AttemptRef> known_claims_;
+  std::map<store::AttemptRef, SpooledResult> returns_;  ///< Until answered.
   bool gives_back_unknown_ = false;
   bool gives_all_back_ = false;  ///< It drains.
   std::map<distributed::NodeId, distributed::PeerLoad> loads_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <span>
 
 namespace troupe::sim {
 namespace {
@@ -11,10 +12,7 @@ using distributed::LeaseCore;
 using store::SessionId;
 
 constexpr std::uint32_t no_limit = std::numeric_limits<std::uint32_t>::max();
-
-store::QueueId queue_of(std::uint32_t shard) {
-  return {.group = "default", .resources = fmt::format("{}", shard)};
-}
+constexpr std::size_t node_id_size = 36;
 
 }  // namespace
 
@@ -42,17 +40,16 @@ void SimStore::commit(std::string_view what, std::uint32_t node,
 }
 
 std::uint32_t SimStore::node_of(const std::string& session) {
-  const auto found = sessions_.find(session);
-  return found == sessions_.end() ? Trace::no_node : found->second.node;
+  const auto found = nodes_.find(session);
+  return found == nodes_.end() ? Trace::no_node : found->second;
 }
 
 // -- Submitting ---------------------------------------------------------------
 
 store::JobId SimStore::open(const std::string& request,
                             const CommandSpec& spec) {
-  store::NewJob job{.request_id = request,
-                    .resources = queue_of(spec.shard).resources,
-                    .delivery = spec.delivery};
+  store::NewJob job{
+      .request_id = request, .delivery = spec.delivery, .shards = {spec.shard}};
   if (defect_ == Defect::no_submit_idempotency)
     job.request_id += fmt::format("+{}", ++last_copy_);
   const auto submitted = model_.open_job(job, clock_);
@@ -79,205 +76,247 @@ void SimStore::seal(store::JobId job) {
 
 // -- Sessions -----------------------------------------------------------------
 
+SimStore::Seen SimStore::live() {
+  Seen all = *model_.sessions();
+  std::erase_if(all, [this](const store::SessionInfo& info) {
+    return gone_.contains(info.session.session.value);
+  });
+  return all;
+}
+
+std::optional<store::SessionInfo> SimStore::live(const std::string& session) {
+  for (const store::SessionInfo& info : live())
+    if (info.session.session.value == session)
+      return info;
+  return std::nullopt;
+}
+
 LeaseCore::Registered SimStore::register_session(std::uint32_t node,
                                                  const distributed::NodeId& id,
                                                  const std::string& session,
                                                  std::uint64_t incarnation) {
-  const auto known = sessions_.find(session);
-  if (known != sessions_.end())
-    return known->second.is_live ? LeaseCore::Registered::yes
-                                 : LeaseCore::Registered::evicted;
-  std::uint64_t& newest = newest_[node];
-  if (incarnation < newest && defect_ != Defect::register_out_of_order)
+  if (gone_.contains(session))
     return LeaseCore::Registered::evicted;
-  newest = std::max(newest, incarnation);
-  for (auto& [other, row] : sessions_)
-    if (row.node == node && row.is_live)
-      end(other);
-  commit("registered", node, incarnation);
-  checkers_.registered(node, session);
-  (void)model_.open_session(SessionId{session});
-  sessions_.emplace(session,
-                    Session{.node = node, .id = id, .seen_at = clock_});
+  std::string name = to_string(id);
+  if (defect_ == Defect::register_out_of_order ||
+      defect_ == Defect::eviction_leaves_rows) {
+    end_by_hand(id, session);
+    name += fmt::format("#{}", incarnation);  // A node of its own.
+  }
+  const Seen before = live();
+  for (const store::SessionInfo& info : before)
+    if (info.session.node == name && info.session.incarnation < incarnation)
+      before_end(info.session.session.value);
+  const auto registered = model_.register_session(
+      {.session = {session}, .node = name, .incarnation = incarnation}, clock_);
+  if (*registered != store::Registered::yes)
+    return LeaseCore::Registered::evicted;
+  for (const store::SessionInfo& info : before)
+    if (!live(info.session.session.value))
+      ended(info.session.session.value);
+  if (nodes_.emplace(session, node).second) {
+    commit("registered", node, incarnation);
+    checkers_.registered(node, session);
+  }
   return LeaseCore::Registered::yes;
 }
 
 LeaseCore::Renewed SimStore::renew(const std::string& session,
                                    bool is_draining) {
-  const auto found = sessions_.find(session);
-  if (found == sessions_.end() || !found->second.is_live)
+  const auto seen = live(session);
+  if (!seen)
     return LeaseCore::Renewed::evicted;
-  Session& row = found->second;
-  if (defect_ != Defect::renewal_does_not_count)
-    ++row.counter;
-  row.seen_at = clock_;
-  row.is_draining = row.is_draining || is_draining;
-  commit("renewed", row.node, row.counter);
-  return row.is_draining ? LeaseCore::Renewed::draining
-                         : LeaseCore::Renewed::live;
+  auto renewed =
+      seen->is_draining ? store::Renewed::draining : store::Renewed::live;
+  if (is_draining || defect_ != Defect::renewal_does_not_count)
+    renewed = model_.renew(SessionId{session}, is_draining, clock_)->session;
+  commit("renewed", node_of(session), seen->counter);
+  return renewed == store::Renewed::draining ? LeaseCore::Renewed::draining
+                                             : LeaseCore::Renewed::live;
 }
 
 std::vector<distributed::SessionRow> SimStore::sessions() {
   std::vector<distributed::SessionRow> rows;
-  for (auto& [session, row] : sessions_) {
-    if (row.is_live && defect_ == Defect::expiry_by_store_clock &&
-        clock_ - row.seen_at > 62s)
+  for (const store::SessionInfo& info : live()) {
+    const std::string& session = info.session.session.value;
+    if (defect_ == Defect::expiry_by_store_clock && clock_ - info.seen > 62s) {
       end(session);
-    if (row.is_live)
-      rows.push_back({session, row.id, row.counter, row.is_draining});
+      continue;
+    }
+    const auto node =
+        distributed::parse_node_id(info.session.node.substr(0, node_id_size));
+    rows.push_back({session, *node, info.counter, info.is_draining});
   }
   return rows;
 }
 
 void SimStore::evict(const std::string& session, std::uint64_t counter,
                      Duration asked_at) {
-  const auto found = sessions_.find(session);
-  if (found == sessions_.end() || !found->second.is_live)
-    return;
-  if (found->second.counter != counter &&
-      defect_ != Defect::eviction_without_compare)
-    return;
-  commit("evicted", found->second.node, counter);
+  const auto seen = live(session);
+  if (seen && defect_ == Defect::eviction_without_compare)
+    counter = seen->counter;
+  const bool is_due = seen && seen->counter == counter;
+  if (is_due)
+    before_end(session);
+  if (!is_due || defect_ != Defect::eviction_leaves_rows) {
+    const auto end = model_.evict(SessionId{session}, counter, clock_);
+    if (!*end)
+      return;
+    trace_.note(now_, "queued again, lost", node_of(session),
+                (*end)->queued_again, (*end)->lost);
+  }
+  commit("evicted", node_of(session), counter);
   checkers_.evicted(session, asked_at);
-  end(session);
+  if (defect_ == Defect::eviction_leaves_rows)
+    gone_.insert(session);
+  ended(session);
 }
 
 void SimStore::retire(const std::string& session) {
-  const auto found = sessions_.find(session);
-  if (found == sessions_.end() || !found->second.is_live)
+  if (!live(session))
     return;
-  commit("retired", found->second.node);
+  commit("retired", node_of(session));
   end(session);
 }
 
 void SimStore::end(const std::string& session) {
-  sessions_.at(session).is_live = false;
-  checkers_.ended(session);
+  before_end(session);
   if (defect_ == Defect::eviction_leaves_rows)
+    gone_.insert(session);
+  else
+    (void)model_.end_session(SessionId{session}, clock_);
+  ended(session);
+}
+
+void SimStore::ended(const std::string& session) {
+  trace_.note(now_, "ended", node_of(session));
+  checkers_.ended(session);
+}
+
+void SimStore::before_end(const std::string& session) {
+  if (defect_ != Defect::at_most_once_queued_again)
     return;
-  for (const auto& [task, held] : held_) {
-    if (held.session != session || !held.is_started ||
-        defect_ != Defect::at_most_once_queued_again)
-      continue;
-    const store::AttemptRef attempt{task, held.attempt};
-    (void)model_.release(SessionId{held.name}, std::span{&attempt, 1});
-  }
-  const auto ended = model_.end_session(SessionId{session}, clock_);
-  std::erase_if(held_,
-                [&](const auto& held) { return held.second.name == session; });
-  trace_.note(now_, "queued again, lost", node_of(session), ended->queued_again,
-              ended->lost);
+  const auto held = model_.claimed_by(SessionId{session});
+  for (const store::Claim& claim : *held)
+    if (claim.is_started)
+      (void)model_.release(SessionId{session}, std::span{&claim.attempt, 1});
+}
+
+/// A defect: whatever the store would say of the order of sessions.
+void SimStore::end_by_hand(const distributed::NodeId& id,
+                           const std::string& session) {
+  if (nodes_.contains(session))
+    return;
+  const std::string name = to_string(id);
+  for (const store::SessionInfo& info : live())
+    if (info.session.node.starts_with(name))
+      end(info.session.session.value);
 }
 
 // -- Working ------------------------------------------------------------------
 
-std::vector<std::uint32_t> SimStore::shards_with_work() {
+std::vector<std::uint32_t> SimStore::shards_with_work(
+    const std::optional<std::vector<std::uint32_t>>& shards) {
   (void)model_.wake(clock_, no_limit);
-  std::vector<std::uint32_t> shards;
-  const auto heads = model_.queues();
+  const auto heads =
+      shards ? model_.queues_of(*shards) : model_.queues_from(0, no_limit);
+  std::vector<std::uint32_t> busy;
   for (const store::QueueHead& head : *heads)
-    shards.push_back(specs_.at(head.job).shard);
-  return shards;
+    busy.push_back(head.queue.shard);
+  return busy;
+}
+
+/// A defect: one that has ended claims under another name.
+SessionId SimStore::in_model(const std::string& session) {
+  if (defect_ != Defect::claim_without_fence || live(session))
+    return {session};
+  const SessionId other{session + "+"};
+  (void)model_.open_session(other);
+  return other;
 }
 
 std::vector<GrantedTask> SimStore::claim(const std::string& session,
                                          std::uint32_t shard,
                                          std::uint32_t limit, bool is_foreign) {
-  std::string name = session;
-  const auto row = sessions_.find(session);
-  const bool is_live = row != sessions_.end() && row->second.is_live;
-  if (!is_live && defect_ == Defect::claim_without_fence) {
-    name += "+";
-    (void)model_.open_session(SessionId{name});
-  }
-  if (!is_live && defect_ == Defect::eviction_leaves_rows)
+  if (gone_.contains(session))
     return {};
   (void)model_.wake(clock_, no_limit);
-  auto claims = model_.claim(SessionId{name}, queue_of(shard), limit);
+  if (is_foreign && defect_ == Defect::steals_what_is_claimed)
+    take_from_peers(session, shard);
+  const auto claims = model_.claim(in_model(session),
+                                   {.group = "default", .shard = shard}, limit);
   if (!claims)
     return {};
-  if (is_foreign && defect_ == Defect::steals_what_is_claimed)
-    take_from_peers(session, queue_of(shard), limit, *claims);
   std::vector<GrantedTask> granted;
   for (const store::Claim& claim : *claims) {
     const store::TaskRef task = claim.attempt.task;
     commit("claimed", node_of(session), number_of(task), claim.attempt.attempt);
     checkers_.claimed(session, claim.attempt);
-    held_.insert_or_assign(task, Held{.claim = ++last_claim_,
-                                      .session = session,
-                                      .name = name,
-                                      .attempt = claim.attempt.attempt});
-    granted.push_back(
-        {.token = {claim.attempt, last_claim_}, .spec = specs_.at(task.job)});
+    granted.push_back({.attempt = claim.attempt, .spec = specs_.at(task.job)});
   }
   return granted;
 }
 
 /// A defect: a peer is not asked, and does not know.
 void SimStore::take_from_peers(const std::string& session,
-                               const store::QueueId& queue, std::uint32_t limit,
-                               std::vector<store::Claim>& claims) {
-  for (auto held = held_.begin(); held != held_.end();) {
-    const store::AttemptRef attempt{held->first, held->second.attempt};
-    if (claims.size() >= limit || held->second.session == session ||
-        held->second.is_started ||
-        queue_of(specs_.at(attempt.task.job).shard) != queue) {
-      ++held;
+                               std::uint32_t shard) {
+  if (!live(session))
+    return;
+  for (const store::SessionInfo& info : live()) {
+    const SessionId& peer = info.session.session;
+    if (peer.value == session)
       continue;
-    }
-    (void)model_.release(SessionId{held->second.name}, std::span{&attempt, 1});
-    held = held_.erase(held);
+    const auto held = model_.claimed_by(peer);
+    for (const store::Claim& claim : *held)
+      if (!claim.is_started && specs_.at(claim.attempt.task.job).shard == shard)
+        (void)model_.release(peer, std::span{&claim.attempt, 1});
   }
-  const auto more =
-      model_.claim(SessionId{session}, queue,
-                   limit - static_cast<std::uint32_t>(claims.size()));
-  claims.insert(claims.end(), more->begin(), more->end());
 }
 
-SimStore::Held* SimStore::held_by(const std::string& session,
-                                  const ClaimToken& token) {
-  const auto found = held_.find(token.attempt.task);
-  if (found == held_.end() || found->second.session != session)
-    return nullptr;
-  return found->second.claim == token.claim ? &found->second : nullptr;
+std::optional<store::Claim> SimStore::claim_of(const SessionId& session,
+                                               const store::TaskRef& task) {
+  const auto held = model_.claimed_by(session);
+  for (const store::Claim& claim : *held)
+    if (claim.attempt.task == task)
+      return claim;
+  return std::nullopt;
 }
 
-bool SimStore::start(const std::string& session, const ClaimToken& token) {
-  Held* const held = held_by(session, token);
-  if (held == nullptr)
+bool SimStore::start(const std::string& session,
+                     const store::AttemptRef& attempt) {
+  const auto started = model_.start(in_model(session), std::span{&attempt, 1});
+  if (!started->front())
     return false;
-  held->is_started = true;
-  commit("started", node_of(session), number_of(token.attempt.task));
-  return model_.start(SessionId{held->name}, std::span{&token.attempt, 1})
-      ->front();
+  commit("started", node_of(session), number_of(attempt.task));
+  return true;
+}
+
+/// A defect: whoever tells how it ended is believed.
+SessionId SimStore::pretend_to_hold(const std::string& session,
+                                    store::Completion& completion) {
+  const auto open = model_.open_sessions();
+  for (const SessionId& other : *open)
+    if (const auto claim = claim_of(other, completion.attempt.task)) {
+      completion.attempt = claim->attempt;
+      return other;
+    }
+  return {session};
 }
 
 std::vector<store::Recorded> SimStore::complete(
     const std::string& session,
-    const std::vector<TokenCompletion>& completions) {
+    const std::vector<store::Completion>& completions) {
   std::vector<store::Recorded> all;
-  for (const auto& [claim, told] : completions) {
-    store::Completion completion = told;
-    const store::TaskRef task = completion.attempt.task;
-    const auto found = held_.find(task);
-    std::string name = session;
-    if (held_by(session, {completion.attempt, claim}) != nullptr) {
-      name = found->second.name;
-    } else if (found != held_.end()) {
-      if (defect_ != Defect::complete_without_token) {
-        checkers_.fenced();
-        all.push_back(store::Recorded::fenced);
-        continue;
-      }
-      name = found->second.name;
-      completion.attempt.attempt = found->second.attempt;
-    }
+  for (store::Completion completion : completions) {
+    SessionId name = in_model(session);
+    if (defect_ == Defect::complete_without_token)
+      name = pretend_to_hold(session, completion);
     const auto recorded =
-        model_.complete(SessionId{name}, std::span{&completion, 1}, clock_);
+        model_.complete(name, std::span{&completion, 1}, clock_);
     // What was started at most once is never to be tried again.
     const auto answer = recorded ? recorded->front() : store::Recorded::fenced;
+    const store::TaskRef task = completion.attempt.task;
     if (answer == store::Recorded::yes) {
-      held_.erase(task);
       commit("completed", node_of(session), number_of(task),
              completion.attempt.attempt);
       checkers_.recorded(session, completion, completion.retry_at.has_value());
@@ -292,46 +331,44 @@ std::vector<store::Recorded> SimStore::complete(
 }
 
 void SimStore::release(const std::string& session,
-                       const std::vector<ClaimToken>& tokens) {
-  for (const ClaimToken& token : tokens) {
-    const auto found = held_.find(token.attempt.task);
-    if (found == held_.end() || found->second.session != session)
+                       const std::vector<store::AttemptRef>& attempts) {
+  const SessionId name = in_model(session);
+  for (store::AttemptRef attempt : attempts) {
+    const auto held = claim_of(name, attempt.task);
+    if (!held)
       continue;
-    if (defect_ == Defect::release_without_claim_number
-            ? found->second.attempt != token.attempt.attempt
-            : found->second.claim != token.claim)
-      continue;
-    commit("released", node_of(session), number_of(token.attempt.task));
-    (void)model_.release(SessionId{found->second.name},
-                         std::span{&token.attempt, 1});
-    held_.erase(found);
+    if (defect_ == Defect::release_without_claim_number &&
+        held->attempt.attempt == attempt.attempt)
+      attempt = held->attempt;
+    if (held->attempt == attempt)
+      commit("released", node_of(session), number_of(attempt.task));
+    (void)model_.release(name, std::span{&attempt, 1});
   }
 }
 
 std::vector<GrantedTask> SimStore::claimed_by(const std::string& session) {
   std::vector<GrantedTask> all;
-  const auto claims = model_.claimed_by(SessionId{session});
-  for (const store::Claim& claim : *claims) {
-    const auto held = held_.find(claim.attempt.task);
-    if (held != held_.end())
-      all.push_back({.token = {claim.attempt, held->second.claim},
-                     .spec = specs_.at(claim.attempt.task.job),
-                     .is_started = claim.is_started});
-  }
+  const auto claims = model_.claimed_by(in_model(session));
+  for (const store::Claim& claim : *claims)
+    all.push_back({.attempt = claim.attempt,
+                   .spec = specs_.at(claim.attempt.task.job),
+                   .is_started = claim.is_started});
   return all;
 }
 
 // -- Views --------------------------------------------------------------------
 
 void SimStore::propose(const distributed::View& view) {
-  const bool is_next = view.number == view_->number + 1;
+  const std::string json = distributed::to_json(view);
+  const auto newest = model_.propose({view.number, json});
+  const bool is_taken = newest->number > view_->number;
   const bool replaces = defect_ == Defect::view_without_compare &&
                         view.number <= view_->number &&
                         view.members != view_->members;
-  if (!is_next && !replaces)
+  if (!is_taken && !replaces)
     return;
   // As it is stored.
-  const auto stored = distributed::parse_view(distributed::to_json(view));
+  const auto stored = distributed::parse_view(replaces ? json : newest->what);
   commit("view", Trace::no_node, view.number, view.members.size());
   view_ = std::make_shared<const distributed::View>(*stored);
   checkers_.view_committed(view_->number, hash_of(ring_of(*view_)));

@@ -12,7 +12,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <span>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,39 +27,16 @@ struct CommandSpec {
   bool is_long = false;
 };
 
-/// What a session has to show to be believed. The number of the claim is not
-/// that of the attempt: a task that was given back is tried under the same
-/// number, maybe by the same session, and then what that session has sent
-/// before, and comes late, must not count.
-struct ClaimToken {
-  store::AttemptRef attempt;
-  std::uint64_t claim = 0;  ///< Never twice.
-};
-
 struct GrantedTask {
-  ClaimToken token;
+  store::AttemptRef attempt;  ///< With the number of the claim.
   CommandSpec spec;
   bool is_started = false;
 };
 
-struct TokenCompletion {
-  std::uint64_t claim = 0;
-  store::Completion completion;
-};
-
-/// The store of a cluster, as plainly as possible: what the real one has to do.
-/// Each call is a transaction, and they happen one after the other. Jobs,
-/// claims, results and the fence of sessions are those of ModelStore; here is
-/// what it does not have yet:
-///
-///   register    begins a session of a node and ends those before it, unless a
-///               later one of that node has begun
-///   renew       counts up, and tells whether the session is there
-///   evict       ends a session whose counter still is what was read
-///   propose     adds the view with the next number
-///   claims      have numbers of their own; whoever starts, completes or gives
-///               back names them
-///   release     gives back what was never executed, or is dead
+/// The store of the cluster: ModelStore, which the other stores are compared
+/// with. Each call is a transaction, and they happen one after the other. Here
+/// is only what the simulation needs around it: the clock of the store, what
+/// the checkers are told of each commit, and the defects of a store.
 class SimStore {
  public:
   SimStore(Defect defect, Checkers& checkers, Trace& trace,
@@ -88,16 +66,18 @@ class SimStore {
   void retire(const std::string& session);
 
   // Working.
-  std::vector<std::uint32_t> shards_with_work();
+  /// Those of `shards` that have something, or of all if there are none.
+  std::vector<std::uint32_t> shards_with_work(
+      const std::optional<std::vector<std::uint32_t>>& shards);
   std::vector<GrantedTask> claim(const std::string& session,
                                  std::uint32_t shard, std::uint32_t limit,
                                  bool is_foreign);
-  bool start(const std::string& session, const ClaimToken& token);
+  bool start(const std::string& session, const store::AttemptRef& attempt);
   std::vector<store::Recorded> complete(
       const std::string& session,
-      const std::vector<TokenCompletion>& completions);
+      const std::vector<store::Completion>& completions);
   void release(const std::string& session,
-               const std::vector<ClaimToken>& tokens);
+               const std::vector<store::AttemptRef>& attempts);
   std::vector<GrantedTask> claimed_by(const std::string& session);
 
   // Views.
@@ -111,29 +91,27 @@ class SimStore {
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
 
  private:
-  struct Session {
-    std::uint32_t node = 0;
-    distributed::NodeId id;
-    std::uint64_t counter = 0;
-    bool is_draining = false;
-    bool is_live = true;
-    WallTime seen_at;
-  };
-  struct Held {
-    std::uint64_t claim = 0;
-    std::string session;
-    std::string name;  ///< Of the session in the model.
-    std::uint32_t attempt = 0;
-    bool is_started = false;
-  };
+  using Seen = std::vector<store::SessionInfo>;
 
   void commit(std::string_view what, std::uint32_t node, std::uint64_t a = 0,
               std::uint64_t b = 0);
+  /// Those that a client of the store sees.
+  Seen live();
+  std::optional<store::SessionInfo> live(const std::string& session);
+  void ended(const std::string& session);
+  /// Before it ends, and it is told what has ended by that.
+  void before_end(const std::string& session);
   void end(const std::string& session);
-  Held* held_by(const std::string& session, const ClaimToken& token);
   std::uint32_t node_of(const std::string& session);
-  void take_from_peers(const std::string& session, const store::QueueId& queue,
-                       std::uint32_t limit, std::vector<store::Claim>& claims);
+  std::optional<store::Claim> claim_of(const store::SessionId& session,
+                                       const store::TaskRef& task);
+
+  // What defects need.
+  store::SessionId in_model(const std::string& session);
+  void end_by_hand(const distributed::NodeId& id, const std::string& session);
+  void take_from_peers(const std::string& session, std::uint32_t shard);
+  store::SessionId pretend_to_hold(const std::string& session,
+                                   store::Completion& completion);
 
   Defect defect_;
   Checkers& checkers_;
@@ -142,13 +120,12 @@ class SimStore {
   Duration now_{0};
   WallTime clock_;
   std::uint64_t commits_ = 0;
-  std::map<std::string, Session> sessions_;
-  std::map<std::uint32_t, std::uint64_t> newest_;  ///< Incarnation, by node.
+  std::map<std::string, std::uint32_t> nodes_;  ///< By session.
   std::map<store::JobId, CommandSpec> specs_;
   std::map<store::JobId, std::uint64_t> chunks_;
-  std::map<store::TaskRef, Held> held_;
-  std::uint64_t last_claim_ = 0;
   std::uint64_t last_copy_ = 0;
+  /// A defect: these have ended, and the model does not know it.
+  std::set<std::string> gone_;
   std::shared_ptr<const distributed::View> view_;
 };
 

@@ -18,7 +18,7 @@ bool SimWarden::start(const std::string& session, const GrantedTask& task) {
   // Unlike those of any other host.
   const std::uint64_t id = std::uint64_t{host_.index()} << 32 | ++last_command_;
   commands_.emplace(id, Command{task, session});
-  const store::AttemptRef& attempt = task.token.attempt;
+  const store::AttemptRef& attempt = task.attempt;
   world.note("command starts", host_.index(), number_of(attempt.task),
              attempt.attempt);
   world.checkers().started({.id = id,
@@ -85,7 +85,7 @@ void SimWarden::end(std::uint64_t id, bool is_killed) {
   commands_.erase(found);
   SimWorld& world = host_.world();
   world.note(is_killed ? "command is killed" : "command ends", host_.index(),
-             number_of(command.task.token.attempt.task));
+             number_of(command.task.attempt.task));
   world.checkers().stopped(id);
   host_.on_command_ended(command.session, command.task, is_killed);
   if (!commands_.empty())

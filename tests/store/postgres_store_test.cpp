@@ -1,4 +1,5 @@
-#include "postgres_server.hpp"
+#include "cluster_store_test.hpp"
+#include "postgres_test.hpp"
 #include "store_property_test.hpp"
 #include "store_test.hpp"
 
@@ -21,50 +22,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-/// One server for all tests, which goes before the program does.
-class Servers : public ::testing::Environment {
- public:
-  static testing::PostgresServer* server() { return server_.get(); }
-
-  void SetUp() override {
-    if (!testing::PostgresServer::binaries().empty())
-      server_ = std::make_unique<testing::PostgresServer>(/*is_durable=*/false);
-  }
-  void TearDown() override { server_.reset(); }
-
- private:
-  static inline std::unique_ptr<testing::PostgresServer> server_;
-};
-
 [[maybe_unused]] const auto* const servers =
     ::testing::AddGlobalTestEnvironment(new Servers);
-
-std::string new_schema() {
-  static int last = 0;
-  return "s" + std::to_string(++last);
-}
-
-std::unique_ptr<SqlStore> open_in(const std::string& schema,
-                                  Duration deadline = 10s) {
-  auto store = PostgresStore::open(Servers::server()->uri(),
-                                   {.schema = schema, .deadline = deadline});
-  EXPECT_TRUE(store) << store.error().what;
-  return store ? std::move(*store) : nullptr;
-}
-
-/// As if it was new: to make the tables takes longer than the history.
-void empty(const std::string& schema) {
-  std::string sql = "SET search_path TO " + schema;
-  for (const char* const table :
-       {"session", "job", "tag", "need", "argument", "queue", "again", "timer",
-        "running", "result", "attempt", "garbage", "run", "run_event"})
-    sql += std::string{"; DELETE FROM "} + table;
-  Servers::server()->query(
-      sql +
-      "; DELETE FROM grp WHERE name<>'default'; UPDATE grp SET slots=1, held=0,"
-      " weight=1, n_jobs=0, n_waiting=0, n_retrying=0, n_running=0"
-      "; ALTER SEQUENCE job_id_seq RESTART; ALTER SEQUENCE run_id_seq RESTART");
-}
 
 /// The store of one example; the tables are made for the first one.
 std::unique_ptr<Store> open_empty() {
@@ -76,11 +35,13 @@ std::unique_ptr<Store> open_empty() {
   return store;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , StoreTest,
-    ::testing::Values(StoreKind{
-        "Postgres", [](const testing::TempDir&) { return open_empty(); }}),
-    name_of_kind);
+constexpr StoreKind postgres{
+    "Postgres", [](const testing::TempDir&) { return open_empty(); }};
+
+INSTANTIATE_TEST_SUITE_P(, StoreTest, ::testing::Values(postgres),
+                         name_of_kind);
+INSTANTIATE_TEST_SUITE_P(, ClusterStoreTest, ::testing::Values(postgres),
+                         name_of_kind);
 
 TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
   if (Servers::server() == nullptr)
@@ -100,55 +61,6 @@ TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
         /*steps_per_look=*/30);
   }));
 }
-
-class PostgresStoreTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (Servers::server() == nullptr)
-      GTEST_SKIP() << "PostgreSQL is not installed";
-  }
-
-  static testing::PostgresServer& server() { return *Servers::server(); }
-  /// Another one on the same tables.
-  std::unique_ptr<SqlStore> open(Duration deadline = 10s) const {
-    return open_in(schema, deadline);
-  }
-  [[nodiscard]] Error error_of_opening(const std::string& uri) const {
-    auto store =
-        PostgresStore::open(uri, {.schema = schema, .deadline = 300ms});
-    EXPECT_FALSE(store);
-    return store ? Error{} : store.error();
-  }
-  /// In the schema.
-  void query(const std::string& sql) const {
-    server().query("SET search_path TO " + schema + "; " + sql);
-  }
-  /// Whoever adds a job gets that.
-  void on_commit_of_a_job(const std::string& body) const {
-    query(
-        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN " +
-        body +
-        " RETURN NULL; END$$; CREATE CONSTRAINT TRIGGER spoil AFTER INSERT "
-        "ON job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION "
-        "spoil()");
-  }
-  /// The process that serves the store that has connected last.
-  static pid_t backend() {
-    return std::stoi(server().query(
-        "SELECT pid FROM pg_stat_activity WHERE application_name='troupe' "
-        "ORDER BY backend_start DESC LIMIT 1"));
-  }
-  JobId submit(Store& store, const std::string& request, std::uint64_t tasks) {
-    const JobId job = store.open_job({.request_id = request}, now)->job;
-    EXPECT_TRUE(store.append_range(job, 0, tasks));
-    EXPECT_TRUE(store.seal(job, now));
-    return job;
-  }
-
-  std::string schema = new_schema();
-  WallTime now{std::chrono::hours{1000}};
-};
 
 TEST_F(PostgresStoreTest, MakesItsTablesOnce) {
   EXPECT_TRUE(open()->is_new());
@@ -184,7 +96,7 @@ TEST_F(PostgresStoreTest, RefusesTheSchemaOfANewerVersion) {
   query("UPDATE cluster SET schema_version=99");
   const Error error = error_of_opening(server().uri());
   EXPECT_EQ(error.code, Errc::unsupported);
-  EXPECT_THAT(error.what, HasSubstr("schema 99; this one knows 1"));
+  EXPECT_THAT(error.what, HasSubstr("schema 99; this one knows 2"));
 }
 
 TEST_F(PostgresStoreTest, RefusesADatabaseThatIsNotInUtf8) {

@@ -1,3 +1,4 @@
+#include "cluster_store_test.hpp"
 #include "store_property_test.hpp"
 #include "store_test.hpp"
 #include "temp_dir.hpp"
@@ -26,18 +27,19 @@ std::unique_ptr<SqlStore> open_in(const testing::TempDir& folder) {
   return std::move(*store);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    , StoreTest,
-    ::testing::Values(
-        StoreKind{"Model",
-                  [](const testing::TempDir&) -> std::unique_ptr<Store> {
-                    return std::make_unique<ModelStore>();
-                  }},
-        StoreKind{"Sqlite",
-                  [](const testing::TempDir& folder) -> std::unique_ptr<Store> {
-                    return open_in(folder);
-                  }}),
-    name_of_kind);
+constexpr StoreKind model{
+    "Model", [](const testing::TempDir&) -> std::unique_ptr<Store> {
+      return std::make_unique<ModelStore>();
+    }};
+constexpr StoreKind sqlite{
+    "Sqlite", [](const testing::TempDir& folder) -> std::unique_ptr<Store> {
+      return open_in(folder);
+    }};
+
+INSTANTIATE_TEST_SUITE_P(, StoreTest, ::testing::Values(model, sqlite),
+                         name_of_kind);
+INSTANTIATE_TEST_SUITE_P(, ClusterStoreTest, ::testing::Values(model, sqlite),
+                         name_of_kind);
 
 TEST(StoreProperty, SqliteDoesWhatTheModelDoes) {
   EXPECT_TRUE(rc::check([] {
@@ -117,8 +119,15 @@ TEST_F(SqliteStoreTest, RefusesTheSchemaOfANewerVersion) {
 }
 
 TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
-  const JobId job =
-      open()->open_job({.request_id = "r", .name = "n"}, now)->job;
+  JobId job;
+  {
+    const auto store = open();
+    job = store->open_job({.request_id = "r", .name = "n"}, now)->job;
+    EXPECT_TRUE(store->append_range(job, 0, 2));
+    EXPECT_TRUE(store->seal(job, now));
+    EXPECT_TRUE(store->open_session({"s"}));
+    EXPECT_TRUE(store->claim({"s"}, {"default"}, 1));
+  }
   sqlite3* file = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &file), SQLITE_OK);
   // As it was before there were runs, and times in attempts, and with an index
@@ -132,6 +141,22 @@ TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
                          "ALTER TABLE attempt DROP COLUMN started;"
                          "CREATE INDEX running_session ON running(session, "
                          "job, idx);"
+                         "ALTER TABLE running DROP COLUMN claim;"
+                         "ALTER TABLE job DROP COLUMN shards;"
+                         "DROP TABLE agreed; DROP TABLE counter;"
+                         "DROP INDEX session_node;"
+                         "ALTER TABLE session DROP COLUMN node;"
+                         "ALTER TABLE session DROP COLUMN incarnation;"
+                         "ALTER TABLE session DROP COLUMN counter;"
+                         "ALTER TABLE session DROP COLUMN draining;"
+                         "ALTER TABLE session DROP COLUMN detail;"
+                         "ALTER TABLE session DROP COLUMN seen;"
+                         "CREATE TABLE old(grp BLOB, resources BLOB, rank "
+                         "INT, job INT, PRIMARY KEY(grp, resources, rank, "
+                         "job)) WITHOUT ROWID;"
+                         "INSERT INTO old SELECT grp, resources, rank, job "
+                         "FROM queue;"
+                         "DROP TABLE queue; ALTER TABLE old RENAME TO queue;"
                          "PRAGMA user_version=1",
                          nullptr, nullptr, nullptr),
             SQLITE_OK)
@@ -144,6 +169,12 @@ TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
   EXPECT_EQ(store->job(job)->job.run, RunId{});
   EXPECT_TRUE(store->open_run({.request_id = "a"}, now));
   EXPECT_EQ(store->jobs({.run = RunId{}}, 9)->size(), 1U);
+  // What was claimed before is still the session's, and the rest waits.
+  const auto held = store->claimed_by({"s"});
+  ASSERT_EQ(held->size(), 1U);
+  const Completion done{.attempt = held->front().attempt};
+  EXPECT_EQ(store->complete({"s"}, {&done, 1}, now)->front(), Recorded::yes);
+  EXPECT_EQ(store->claim({"s"}, {"default"}, 9)->size(), 1U);
 }
 
 TEST_F(SqliteStoreTest, RefusesADamagedFile) {

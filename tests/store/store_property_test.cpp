@@ -2,6 +2,7 @@
 
 #include <troupe/store/model_store.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -9,6 +10,8 @@
 
 namespace troupe::store {
 namespace {
+
+constexpr int most_sessions = 10;
 
 /// A number below `n`, evenly whatever the size of the test case.
 template <class T>
@@ -40,7 +43,7 @@ class Pair {
 
   void step() {
     now_ += *rc::gen::element<Duration>(0ms, 1ms, 1s, 1h);
-    switch (below(24)) {
+    switch (below(28)) {
       case 0:
       case 1:
       case 2:
@@ -69,7 +72,15 @@ class Pair {
         wake();
         break;
       case 15:
+      case 24:
         change_session();
+        break;
+      case 25:
+      case 26:
+        renew_or_evict();
+        break;
+      case 27:
+        propose();
         break;
       case 16:
         cancel();
@@ -113,12 +124,21 @@ class Pair {
     same(model_.groups(), tables_->groups());
     same(model_.queues(), tables_->queues());
     same(model_.open_sessions(), tables_->open_sessions());
+    same(model_.sessions(), tables_->sessions());
+    same(model_.view(), tables_->view());
+    const std::vector<std::uint32_t> shards{some_shard(), 2};
+    same(model_.queues_of(shards), tables_->queues_of(shards));
+    const std::uint32_t shard = some_shard();
+    const auto limit = below<std::uint32_t>(4);
+    same(model_.queues_from(shard, limit), tables_->queues_from(shard, limit));
     const auto set = static_cast<JobSet>(below(6));
     same(model_.oldest_ended(set, 3), tables_->oldest_ended(set, 3));
     same(model_.count_ended(), tables_->count_ended());
     same(model_.next_wake(), tables_->next_wake());
-    for (const char* const session : {"s0", "s1", "s2"})
-      same(model_.claimed_by({session}), tables_->claimed_by({session}));
+    for (int i = 0; i < most_sessions; ++i) {
+      const SessionId session{fmt::format("s{}", i)};
+      same(model_.claimed_by(session), tables_->claimed_by(session));
+    }
     const JobFilter filter{
         .group = below(2) == 0 ? std::optional<std::string>{"g"} : std::nullopt,
         .tag = below(2) == 0 ? std::optional<std::string>{"t"} : std::nullopt,
@@ -160,10 +180,25 @@ class Pair {
     same(call(static_cast<Store&>(model_)),
          call(static_cast<Store&>(*tables_)));
   }
+  template <class F>
+  auto both_clusters(F call) {
+    auto answer = call(static_cast<ClusterStore&>(model_));
+    same(answer, call(static_cast<ClusterStore&>(*tables_)));
+    return answer;
+  }
 
   JobId some_job() { return JobId{below<std::uint64_t>(jobs_ + 2)}; }
   RunId some_run() { return RunId{below<std::uint64_t>(runs_ + 2)}; }
-  SessionId some_session() { return {fmt::format("s{}", below(3))}; }
+  /// Mostly one that is open.
+  SessionId some_session() {
+    const auto open = model_.open_sessions();
+    if (!open->empty() && below(5) != 0)
+      return (*open)[below(open->size())];
+    return {fmt::format("s{}", below(most_sessions))};
+  }
+  std::uint32_t some_shard() {
+    return *rc::gen::element<std::uint32_t>(0, 1, 3);
+  }
   std::string some_group() {
     return *rc::gen::element<std::string>("default", "g", "none");
   }
@@ -195,6 +230,8 @@ class Pair {
       job.not_before = now_ + std::chrono::hours{below(3)};
     if (below(3) == 0)
       job.run = some_run();
+    for (int i = below(3); i > 0; --i)
+      job.shards.push_back(some_shard());
     const auto submitted = model_.open_job(job, now_);
     same(submitted, tables_->open_job(job, now_));
     if (!submitted)
@@ -217,7 +254,10 @@ class Pair {
 
   void claim() {
     const SessionId session = some_session();
-    const QueueId queue{some_group(), some_resources()};
+    QueueId queue{some_group(), some_resources(), some_shard()};
+    const auto heads = model_.queues();
+    if (!heads->empty() && below(4) != 0)
+      queue = (*heads)[below(heads->size())].queue;
     const auto limit = below<std::uint32_t>(5);
     const auto claims = model_.claim(session, queue, limit);
     same(claims, tables_->claim(session, queue, limit));
@@ -225,12 +265,17 @@ class Pair {
       return;
     for (const Claim& claim : *claims) {
       seen_.push_back(claim.attempt);
-      // Each attempt is given out once, over all time.
-      RC_ASSERT(forgotten_.contains(claim.attempt.task.job) ||
-                released_.contains(claim.attempt) ||
-                given_.insert(claim.attempt).second);
-      released_.erase(claim.attempt);
+      // Each attempt is given out once, over all time, or has a new number if
+      // it was given back.
+      RC_ASSERT(claim.attempt.claim > last_claim_);
+      const AttemptRef name{claim.attempt.task, claim.attempt.attempt};
+      RC_ASSERT(released_.contains(name) || given_.insert(name).second);
+      released_.erase(name);
     }
+    if (!claims->empty())
+      last_claim_ = claims->front().attempt.claim;
+    // Who has ended claims nothing.
+    RC_ASSERT(claims->empty() || is_open(session));
   }
 
   void start() {
@@ -255,7 +300,12 @@ class Pair {
         completion.started = now_ - std::chrono::minutes{below(90)};
       completions.push_back(std::move(completion));
     }
-    both([&](Store& s) { return s.complete(session, completions, now_); });
+    const auto recorded = model_.complete(session, completions, now_);
+    same(recorded, tables_->complete(session, completions, now_));
+    // Who has ended completes nothing.
+    if (recorded && !is_open(session))
+      RC_ASSERT(std::count(recorded->begin(), recorded->end(), Recorded::yes) ==
+                0);
   }
 
   void release() {
@@ -265,7 +315,7 @@ class Pair {
     if (std::any_of(held->begin(), held->end(), [&](const Claim& claim) {
           return claim.attempt == attempts[0];
         }))
-      released_.insert(attempts[0]);
+      released_.insert({attempts[0].task, attempts[0].attempt});
     both([&](Store& s) { return s.release(session, attempts); });
   }
 
@@ -275,11 +325,55 @@ class Pair {
   }
 
   void change_session() {
+    const SessionId session{fmt::format("s{}", below(most_sessions))};
+    switch (below(6)) {
+      case 0:
+        both([&](Store& s) { return s.open_session(session); });
+        break;
+      case 1:
+        both([&](Store& s) { return s.end_session(session, now_); });
+        break;
+      default: {
+        const NewSession begun{.session = session,
+                               .node = fmt::format("n{}", below(3)),
+                               .incarnation = below<std::uint64_t>(8),
+                               .detail = std::string("a\0b", 3)};
+        both_clusters(
+            [&](ClusterStore& s) { return s.register_session(begun, now_); });
+        break;
+      }
+    }
+  }
+
+  void renew_or_evict() {
     const SessionId session = some_session();
-    if (below(3) != 0)
-      both([&](Store& s) { return s.open_session(session); });
-    else
-      both([&](Store& s) { return s.end_session(session, now_); });
+    if (below(3) != 0) {
+      const bool is_draining = below(4) == 0;
+      both_clusters(
+          [&](ClusterStore& s) { return s.renew(session, is_draining, now_); });
+      return;
+    }
+    std::uint64_t counter = below<std::uint64_t>(3);
+    const auto all = model_.sessions();
+    for (const SessionInfo& info : *all) {
+      if (info.session.session == session && below(3) != 0)
+        counter = info.counter;
+    }
+    const auto evicted = both_clusters(
+        [&](ClusterStore& s) { return s.evict(session, counter, now_); });
+    if (evicted && *evicted)
+      RC_ASSERT(!is_open(session) && model_.claimed_by(session)->empty());
+  }
+
+  void propose() {
+    const AgreedView next{model_.view()->number + below<std::uint64_t>(3),
+                          std::string("v\0", 2)};
+    both_clusters([&](ClusterStore& s) { return s.propose(next); });
+  }
+
+  bool is_open(const SessionId& session) {
+    const auto open = model_.open_sessions();
+    return std::find(open->begin(), open->end(), session) != open->end();
   }
 
   void cancel() {
@@ -305,12 +399,7 @@ class Pair {
         both([&](Store& s) { return s.seal(job, now_); });
         break;
       default:
-        if (model_.forget(job)) {
-          RC_ASSERT(tables_->forget(job).has_value());
-          forgotten_.insert(job);
-        } else {
-          RC_ASSERT(!tables_->forget(job).has_value());
-        }
+        both([&](Store& s) { return s.forget(job); });
         break;
     }
   }
@@ -355,10 +444,7 @@ class Pair {
   void change_run() {
     const RunId run = some_run();
     if (below(4) == 0) {
-      const auto forgotten = model_.forget_run(run);
-      same(forgotten, tables_->forget_run(run));
-      if (forgotten)
-        forgotten_.insert(forgotten->begin(), forgotten->end());
+      both([&](Store& s) { return s.forget_run(run); });
       return;
     }
     const auto known = model_.run(run);
@@ -393,9 +479,9 @@ class Pair {
   std::uint64_t jobs_ = 0;
   std::uint64_t runs_ = 0;
   std::vector<AttemptRef> seen_;
-  std::set<AttemptRef> given_;
+  std::uint64_t last_claim_ = 0;
+  std::set<AttemptRef> given_;  ///< Without the numbers of their claims.
   std::set<AttemptRef> released_;
-  std::set<JobId> forgotten_;
 };
 
 }  // namespace

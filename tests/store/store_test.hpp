@@ -48,6 +48,13 @@ class StoreTest : public ::testing::TestWithParam<StoreKind> {
       attempts.push_back(claim.attempt);
     return attempts;
   }
+  /// The same without the numbers of their claims.
+  std::vector<AttemptRef> claim_names(std::uint32_t limit = 100) {
+    auto attempts = claim(limit);
+    for (AttemptRef& attempt : attempts)
+      attempt.claim = 0;
+    return attempts;
+  }
   Recorded complete(const AttemptRef& attempt, Outcome outcome,
                     std::optional<WallTime> retry_at = {}) {
     const Completion completion{

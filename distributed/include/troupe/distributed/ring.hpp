@@ -24,6 +24,9 @@ namespace troupe::distributed {
 
 inline constexpr std::size_t most_nodes = 4096;
 inline constexpr std::uint32_t most_shards = 32'768;  ///< Fit a smallint.
+/// As many as a node claims at once: another owner of fewer would find nothing.
+inline constexpr std::uint64_t tasks_per_shard = 100;
+inline constexpr std::uint64_t most_shards_of_job = 64;
 inline constexpr std::uint32_t full_weight = 100;
 inline constexpr std::uint32_t heaviest_weight = 1000;
 inline constexpr std::uint32_t most_virtual_nodes = 256;
@@ -72,6 +75,14 @@ struct RingNode {
 /// shards alone, so that it is fixed for the life of a cluster.
 [[nodiscard]] std::uint32_t shard_of(std::string_view key,
                                      const RingParameters& parameters);
+
+/// Where the tasks of a job wait that is known by `key`, each shard once: in
+/// that of the key, and in one more for each tasks_per_shard tasks beyond the
+/// first, so that the owners of all of them share an array. Up to
+/// most_shards_of_job, evenly over the numbers.
+[[nodiscard]] std::vector<std::uint32_t> shards_of_job(
+    std::string_view key, std::uint64_t tasks,
+    const RingParameters& parameters);
 
 /// Immutable once built; any thread may read it.
 class Ring {

@@ -3,11 +3,13 @@
 #include <troupe/base/ids.hpp>
 #include <troupe/base/time.hpp>
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace troupe::store {
@@ -34,6 +36,11 @@ struct TaskRef {
 struct AttemptRef {
   TaskRef task;
   std::uint32_t attempt = 1;
+  /// The number of the claim, which never comes again: what was given back is
+  /// tried under the same `attempt`, maybe by the same session, and what that
+  /// session has said before, and comes late, must not count. Zero for one that
+  /// is only named.
+  std::uint64_t claim = 0;
 
   friend auto operator<=>(const AttemptRef&, const AttemptRef&) = default;
 };
@@ -116,6 +123,10 @@ struct NewJob {
   std::vector<Need> needs{};  ///< Jobs that are there; each once.
   WallTime not_before{};
   RunId run{};  ///< That it is a part of; zero for none.
+  /// Where its tasks wait, each once; none for shard 0 alone, which is what a
+  /// node by itself uses. Whoever asks for one of them gets the next task of
+  /// the job: an array in several is worked off by the owners of all of them.
+  std::vector<std::uint32_t> shards{};
 
   friend bool operator==(const NewJob&, const NewJob&) = default;
 };
@@ -264,12 +275,18 @@ struct GroupInfo {
   friend bool operator==(const GroupInfo&, const GroupInfo&) = default;
 };
 
-/// Tasks that are alike to whoever hands them out wait in one queue.
+/// Tasks that are alike to whoever hands them out wait in one queue. Those of a
+/// shard come before those of the next one.
 struct QueueId {
   std::string group;
   std::string resources{};
+  std::uint32_t shard = 0;
 
-  friend auto operator<=>(const QueueId&, const QueueId&) = default;
+  friend bool operator==(const QueueId&, const QueueId&) = default;
+  friend std::strong_ordering operator<=>(const QueueId& a, const QueueId& b) {
+    return std::tie(a.shard, a.group, a.resources) <=>
+           std::tie(b.shard, b.group, b.resources);
+  }
 };
 
 /// The job that comes next in a queue.

@@ -1,18 +1,19 @@
 #pragma once
 
+#include <troupe/store/cluster_store.hpp>
 #include <troupe/store/store.hpp>
 
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
 namespace troupe::store {
 
-/// What Store means, put down as plainly as possible: every task is there by
-/// itself, everything is found by looking at everything. For tests of other
-/// stores and of those who use one; it never fails and keeps nothing on disk.
-class ModelStore : public Store {
+/// What Store and ClusterStore mean, put down as plainly as possible: every
+/// task is there by itself, everything is found by looking at everything. For
+/// tests of other stores and of those who use one; it never fails and keeps
+/// nothing on disk.
+class ModelStore : public Store, public ClusterStore {
  public:
   ModelStore() { groups_["default"] = {.name = "default"}; }
 
@@ -74,6 +75,20 @@ class ModelStore : public Store {
   Result<std::vector<JobId>> oldest_ended(JobSet set,
                                           std::uint32_t limit) override;
   Result<std::uint64_t> count_ended() override;
+  Result<Registered> register_session(const NewSession& session,
+                                      WallTime now) override;
+  Result<Renewal> renew(const SessionId& session, bool is_draining,
+                        WallTime now) override;
+  Result<std::vector<SessionInfo>> sessions() override;
+  Result<std::optional<SessionEnd>> evict(const SessionId& session,
+                                          std::uint64_t counter,
+                                          WallTime now) override;
+  Result<AgreedView> view() override { return view_; }
+  Result<AgreedView> propose(const AgreedView& next) override;
+  Result<std::vector<QueueHead>> queues_of(
+      std::span<const std::uint32_t> shards) override;
+  Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
+                                             std::uint32_t limit) override;
 
  private:
   struct Task {
@@ -81,7 +96,8 @@ class ModelStore : public Store {
     TaskState state = TaskState::waiting;
     bool was_claimed = false;
     std::uint32_t attempt = 0;
-    SessionId session;  ///< That has, or had, the attempt.
+    std::uint64_t claim = 0;  ///< The last one.
+    SessionId session;        ///< That has, or had, the attempt.
     WallTime due;
     TaskResult result;
     std::vector<TaskResult> history;  ///< Of attempts that were not the last.
@@ -104,6 +120,10 @@ class ModelStore : public Store {
     RunInfo info;
     std::vector<RunEvent> events;
   };
+  struct Session {
+    SessionInfo info;  ///< Without a node if nobody has registered it.
+    bool is_open = true;
+  };
   using Jobs = std::map<JobId, Job>;
   using Runs = std::map<RunId, Run>;
 
@@ -112,7 +132,10 @@ class ModelStore : public Store {
   Result<void> add(JobId job, std::uint64_t chunk,
                    std::span<const std::string> arguments);
   Task* held_by(const SessionId& session, const AttemptRef& attempt);
-  [[nodiscard]] static QueueId queue_of(const Job& job);
+  [[nodiscard]] bool was_of(const SessionId& session,
+                            const AttemptRef& attempt) const;
+  [[nodiscard]] static std::vector<QueueId> waits_in(const Job& job);
+  [[nodiscard]] bool is_open(const SessionId& session) const;
   [[nodiscard]] static bool is_told(const Task& task);
   [[nodiscard]] static Claim claim_of(TaskRef ref, const Task& task);
   [[nodiscard]] bool may_be_claimed(const Job& job) const;
@@ -121,14 +144,16 @@ class ModelStore : public Store {
   static void end_task(TaskRef ref, Task& task, Outcome outcome, WallTime now);
   static void end_waiting(JobId id, Job& job, Outcome outcome, WallTime now);
   void end_if_done(JobId id, WallTime now);
+  SessionEnd end(const SessionId& session, WallTime now);
 
   Jobs jobs_;
   std::uint64_t last_job_ = 0;
   Runs runs_;
   std::uint64_t last_run_ = 0;
   std::map<std::string, Group> groups_;
-  std::set<SessionId> open_;
-  std::set<SessionId> ended_;
+  std::uint64_t last_claim_ = 0;
+  std::map<SessionId, Session> sessions_;
+  AgreedView view_;
 };
 
 }  // namespace troupe::store

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/base/time.hpp>
+#include <troupe/store/cluster_store.hpp>
 #include <troupe/store/store.hpp>
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct StoreFacts {
 /// What the stores in tables have in common: SqliteStore and PostgresStore,
 /// which say how one is opened, how long a call may take and who else may be
 /// there.
-class SqlStore : public Store {
+class SqlStore : public Store, public ClusterStore {
  public:
   ~SqlStore() override;
   SqlStore(const SqlStore&) = delete;
@@ -125,6 +126,20 @@ class SqlStore : public Store {
   Result<std::vector<JobId>> oldest_ended(JobSet set,
                                           std::uint32_t limit) override;
   Result<std::uint64_t> count_ended() override;
+  Result<Registered> register_session(const NewSession& session,
+                                      WallTime now) override;
+  Result<Renewal> renew(const SessionId& session, bool is_draining,
+                        WallTime now) override;
+  Result<std::vector<SessionInfo>> sessions() override;
+  Result<std::optional<SessionEnd>> evict(const SessionId& session,
+                                          std::uint64_t counter,
+                                          WallTime now) override;
+  Result<AgreedView> view() override;
+  Result<AgreedView> propose(const AgreedView& next) override;
+  Result<std::vector<QueueHead>> queues_of(
+      std::span<const std::uint32_t> shards) override;
+  Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
+                                             std::uint32_t limit) override;
 
  protected:
   SqlStore(std::unique_ptr<SqlDatabase> database, bool is_new);

@@ -7,6 +7,7 @@
 ///
 ///   job.hpp           jobs, tasks, attempts, results: the words
 ///   store.hpp         Store: all that can be done with them
+///   cluster_store.hpp  ClusterStore: what several nodes need besides
 ///   sql_store.hpp     in tables, by statements
 ///   sqlite_store.hpp  in a file
 ///   postgres_store.hpp  in a database that several nodes share
@@ -40,6 +41,7 @@ namespace troupe::store {
 inline constexpr std::size_t longest_id = 64;  ///< Of sessions and requests.
 inline constexpr std::size_t most_tags = 64;
 inline constexpr std::size_t most_needs = 1000;
+inline constexpr std::size_t most_shards = 64;  ///< Of one job.
 inline constexpr std::size_t largest_spec = 1 << 20;
 inline constexpr std::size_t longest_resources = 256;
 inline constexpr std::uint64_t most_tasks = 10'000'000;  ///< Of one job.
@@ -155,7 +157,8 @@ class Store {
 
   /// Up to `limit` tasks of `queue` that may start, by priority and then in the
   /// order of submission; those that are tried again come first in their job.
-  /// None from a group that is held. Call wake() before.
+  /// None from a group that is held. Call wake() before. What a call has
+  /// claimed whose answer was lost is told by claimed_by().
   ///
   /// Errors: not_found (the group), permission_denied (no such session).
   virtual Result<std::vector<Claim>> claim(const SessionId& session,
@@ -320,8 +323,8 @@ class Store {
   /// By name.
   virtual Result<std::vector<GroupInfo>> groups() = 0;
 
-  /// Queues with something that may be claimed, in order. None of groups that
-  /// are held.
+  /// Queues with something that may be claimed, in order; of all shards. None
+  /// of groups that are held.
   virtual Result<std::vector<QueueHead>> queues() = 0;
 
   /// Those of `set` that have ended and are of no run, the longest ago first.
