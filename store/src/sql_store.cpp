@@ -1313,13 +1313,25 @@ class SqlStore::Tables {
   }
 
  private:
+  struct Prepared {
+    std::unique_ptr<SqlStatement> statement;
+    bool is_used = false;
+  };
+
+  SqlStatement& use(Prepared& prepared) {
+    if (!std::exchange(prepared.is_used, true))
+      used_.push_back(&prepared);
+    return *prepared.statement;
+  }
+
   /// A prepared statement; `text` is a literal. Not to be used again before its
   /// rows are read.
   SqlStatement& sql(const char* text) {
-    const auto known = statements_.find(text);
-    if (known != statements_.end())
-      return *known->second;
-    return *statements_.emplace(text, database_->prepare(text)).first->second;
+    auto known = statements_.find(text);
+    if (known == statements_.end())
+      known =
+          statements_.emplace(text, Prepared{database_->prepare(text)}).first;
+    return use(known->second);
   }
 
   /// Adds a row that the database numbers. Answers the number.
@@ -1327,8 +1339,10 @@ class SqlStore::Tables {
   std::int64_t insert(const char* text, const Values&... values) {
     auto known = statements_.find(text);
     if (known == statements_.end())
-      known = statements_.emplace(text, database_->prepare_insert(text)).first;
-    return database_->added(known->second->bind(values...));
+      known =
+          statements_.emplace(text, Prepared{database_->prepare_insert(text)})
+              .first;
+    return database_->added(use(known->second).bind(values...));
   }
 
   /// Where the two differ. `postgres` is a literal as well.
@@ -1703,8 +1717,11 @@ class SqlStore::Tables {
   }
 
   void let_go() {
-    for (auto& [text, statement] : statements_)
-      statement->reset();
+    for (Prepared* const used : used_) {
+      used->statement->reset();
+      used->is_used = false;
+    }
+    used_.clear();
   }
 
   void write_counts(const std::map<std::string, GroupCounts>& changes) {
@@ -2201,8 +2218,9 @@ class SqlStore::Tables {
 
   std::unique_ptr<SqlDatabase> database_;
   bool in_sets_;
-  std::unordered_map<const char*, std::unique_ptr<SqlStatement>> statements_;
-  std::uint32_t heads_ = 1;  ///< Jobs that the last claim has taken from.
+  std::unordered_map<const char*, Prepared> statements_;
+  std::vector<Prepared*> used_;  ///< Since they were let go, each once.
+  std::uint32_t heads_ = 1;      ///< Jobs that the last claim has taken from.
   /// As counted_, of the calls of a batch. A row that is changed again and
   /// again in one transaction costs PostgreSQL more each time.
   std::map<std::string, GroupCounts> batch_counted_;
