@@ -37,6 +37,7 @@ constexpr std::array defect_names{
     Named{Defect::starts_before_recorded, "starts_before_recorded"},
     Named{Defect::found_claims_forgotten, "found_claims_forgotten"},
     Named{Defect::adopts_what_was_given_back, "adopts_what_was_given_back"},
+    Named{Defect::knows_what_it_did_not_take, "knows_what_it_did_not_take"},
     Named{Defect::results_not_repeated, "results_not_repeated"},
     Named{Defect::forgets_to_give_back, "forgets_to_give_back"},
     Named{Defect::view_without_compare, "view_without_compare"},

@@ -46,6 +46,7 @@ enum class Defect : std::uint8_t {
   // What gets lost.
   found_claims_forgotten,      ///< Claims whose answer was lost stay so.
   adopts_what_was_given_back,  ///< A list of claims is believed, old or not.
+  knows_what_it_did_not_take,  ///< A claim beside an earlier one of its task.
   results_not_repeated,        ///< They are told to the store once.
   forgets_to_give_back,        ///< Tasks leave the stock, and not the store.
 

@@ -402,8 +402,11 @@ std::vector<ClaimedTask> SimNode::accept(
     const std::uint64_t number = number_of(task.attempt.task);
     // What was given back may be claimed anew before this agent hears that it
     // has ended. A list tells of that claim once more.
-    if (held_.contains(number))
+    if (held_.contains(number)) {
+      if (has(Defect::knows_what_it_did_not_take))
+        known_claims_.insert(task.attempt);
       continue;
+    }
     const bool is_known = !known_claims_.insert(task.attempt).second;
     if (is_known && !has(Defect::adopts_what_was_given_back))
       continue;
