@@ -43,7 +43,7 @@ class Pair {
 
   void step() {
     now_ += *rc::gen::element<Duration>(0ms, 1ms, 1s, 1h);
-    switch (below(28)) {
+    switch (below(29)) {
       case 0:
       case 1:
       case 2:
@@ -66,6 +66,7 @@ class Pair {
         complete();
         break;
       case 13:
+      case 28:
         release();
         break;
       case 14:
@@ -207,7 +208,11 @@ class Pair {
     return *rc::gen::element<std::string>("", "gpu=1");
   }
 
-  AttemptRef some_attempt() {
+  /// Mostly one that the session holds.
+  AttemptRef some_attempt(const SessionId& session) {
+    const auto held = model_.claimed_by(session);
+    if (!held->empty() && below(3) != 0)
+      return (*held)[below(held->size())].attempt;
     if (!seen_.empty() && below(8) != 0)
       return seen_[below(seen_.size())];
     return {{some_job(), below<std::uint64_t>(4)}, below<std::uint32_t>(3)};
@@ -258,7 +263,11 @@ class Pair {
     const auto heads = model_.queues();
     if (!heads->empty() && below(4) != 0)
       queue = (*heads)[below(heads->size())].queue;
-    const auto limit = below<std::uint32_t>(5);
+    claim(session, queue, below<std::uint32_t>(5));
+  }
+
+  void claim(const SessionId& session, const QueueId& queue,
+             std::uint32_t limit) {
     const auto claims = model_.claim(session, queue, limit);
     same(claims, tables_->claim(session, queue, limit));
     if (!claims)
@@ -280,7 +289,8 @@ class Pair {
 
   void start() {
     const SessionId session = some_session();
-    const std::vector<AttemptRef> attempts{some_attempt(), some_attempt()};
+    const std::vector<AttemptRef> attempts{some_attempt(session),
+                                           some_attempt(session)};
     both([&](Store& s) { return s.start(session, attempts); });
   }
 
@@ -289,7 +299,7 @@ class Pair {
     std::vector<Completion> completions;
     for (int i = below(4); i > 0; --i) {
       Completion completion;
-      completion.attempt = some_attempt();
+      completion.attempt = some_attempt(session);
       completion.outcome =
           static_cast<Outcome>(below(10) == 0 ? 1 + below(6) : 1 + below(4));
       completion.exit_status = below(3);
@@ -310,13 +320,36 @@ class Pair {
 
   void release() {
     const SessionId session = some_session();
-    const std::vector<AttemptRef> attempts{some_attempt()};
+    const std::vector<AttemptRef> attempts{some_attempt(session)};
     const auto held = model_.claimed_by(session);
     if (std::any_of(held->begin(), held->end(), [&](const Claim& claim) {
           return claim.attempt == attempts[0];
         }))
       released_.insert({attempts[0].task, attempts[0].attempt});
     both([&](Store& s) { return s.release(session, attempts); });
+    const auto info = model_.job(attempts[0].task.job);
+    if (!info || below(3) == 0)
+      return;
+    // It is claimed once more, maybe, and what is said of the claim before
+    // comes late.
+    const NewJob& job = info->job;
+    claim(session,
+          {job.group, job.resources, job.shards.empty() ? 0 : job.shards[0]},
+          4);
+    const Completion completion{.attempt = attempts[0]};
+    switch (below(3)) {
+      case 0:
+        both([&](Store& s) { return s.start(session, attempts); });
+        break;
+      case 1:
+        both([&](Store& s) { return s.release(session, attempts); });
+        break;
+      default:
+        both([&](Store& s) {
+          return s.complete(session, {&completion, 1}, now_);
+        });
+        break;
+    }
   }
 
   void wake() {
@@ -356,7 +389,7 @@ class Pair {
     std::uint64_t counter = below<std::uint64_t>(3);
     const auto all = model_.sessions();
     for (const SessionInfo& info : *all) {
-      if (info.session.session == session && below(3) != 0)
+      if (info.session.session == session && below(4) != 0)
         counter = info.counter;
     }
     const auto evicted = both_clusters(
