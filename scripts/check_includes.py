@@ -25,6 +25,7 @@ ROWS = [
     ["supervisor"],
     ["service"],
     ["workflow", "distributed", "queue", "content"],
+    ["link"],
     ["node"],
     ["cli"],
 ]
