@@ -32,19 +32,8 @@ struct NodeCommandOptions {
   bool upgrade = false;
 };
 
-/// "$XDG_CONFIG_HOME/troupe", or the same below the home; empty without one.
-std::string config_home() {
-  const char* const config_home = std::getenv("XDG_CONFIG_HOME");
-  const char* const home = std::getenv("HOME");
-  if (config_home != nullptr && config_home[0] == '/')
-    return std::string{config_home} + "/troupe";
-  if (home != nullptr && home[0] == '/')
-    return std::string{home} + "/.config/troupe";
-  return {};
-}
-
 node::ConfigDefaults config_defaults() {
-  const std::string config = config_home();
+  const std::string config = config_home_path();
   return {.folder = state_home_path() + "/troupe/node",
           .socket = runtime_folder_path() + "/node.sock",
           .workflow_folder = config.empty() ? "" : config + "/workflows"};
@@ -71,7 +60,7 @@ std::string config_file(const std::string& given) {
   const char* const from_environment = std::getenv("TROUPE_CONFIG");
   if (from_environment != nullptr && from_environment[0] != '\0')
     return from_environment;
-  const std::string path = config_home() + "/troupe.yaml";
+  const std::string path = config_home_path() + "/troupe.yaml";
   return fs::exists(path) ? path : std::string{};
 }
 

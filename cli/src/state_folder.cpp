@@ -63,6 +63,16 @@ std::string home_in_system() {
 
 }  // namespace
 
+std::string config_home_path() {
+  const char* const config_home = std::getenv("XDG_CONFIG_HOME");
+  const char* const home = std::getenv("HOME");
+  if (config_home != nullptr && config_home[0] == '/')
+    return std::string{config_home} + "/troupe";
+  if (home != nullptr && home[0] == '/')
+    return std::string{home} + "/.config/troupe";
+  return {};
+}
+
 std::string state_home_path() {
   const char* const state = std::getenv("XDG_STATE_HOME");
   if (state != nullptr && state[0] == '/')

@@ -21,6 +21,9 @@ namespace troupe::cli {
 /// Errors: permission_denied (the fallback is not ours), those of the system.
 [[nodiscard]] Result<std::string> state_home(std::vector<std::string>& notes);
 
+/// "$XDG_CONFIG_HOME/troupe", or the same below the home; empty without one.
+[[nodiscard]] std::string config_home_path();
+
 /// The path that runtime_folder() answers, likewise.
 [[nodiscard]] std::string runtime_folder_path();
 

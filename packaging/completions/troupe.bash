@@ -11,7 +11,7 @@ _troupe() {
 
   if [ "$COMP_CWORD" -eq 1 ]; then
     _troupe_offer 'exec map run up ps restart stop start scale logs down node
-      config submit list status wait cancel retry approve why edit forget pause resume group
+      config cluster submit list status wait cancel retry approve why edit forget pause resume group
       triggers stats top cached artifact graph insights lint test schema completion version --help'
     return
   fi
@@ -58,6 +58,7 @@ _troupe() {
     forget) options='--ended --socket --json' ;;
     pause) options='--group --all --running --socket --json' ;;
     resume) options='--group --all --socket --json' ;;
+    cluster) options='--authority --folder --valid --renew --token --answer --json' ;;
     group) options='--slots --weight --rate --break-after --break-pause
       --socket --json' ;;
     triggers) options='--next --socket --json' ;;
@@ -118,7 +119,7 @@ _troupe() {
       _troupe_offer 'none failed all'
       return
       ;;
-    --cwd | --results | --folder)
+    --cwd | --results | --folder | --authority)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
@@ -128,7 +129,7 @@ _troupe() {
       --input | --job | --what-if-dies | --next | --array | --name | --group | --after | \
       --at | --key | --resources | --success-codes | --output-limit | \
       --request-id | --slots | --weight | --rate | --break-after | --attempt | \
-      --tail | --lines | --from | --runs) return ;;
+      --tail | --lines | --from | --runs | --token | --valid) return ;;
     -a | --arg-file | --joblog | --each-line | --stdin | --socket | --config) options='' ;;
   esac
 
@@ -142,6 +143,8 @@ _troupe() {
     _troupe_offer 'runs'
   elif [ "$subcommand" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'check'
+  elif [ "$subcommand" = cluster ] && [ "$COMP_CWORD" -eq 2 ]; then
+    _troupe_offer 'init token enrol sign revoke certificates'
   elif [ "$subcommand" = group ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'list add set limit remove'
   elif [[ $subcommand =~ ^(status|wait|cancel|retry|approve|why|edit|forget|pause|resume)$ &&

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 SUBCOMMANDS = ["exec", "map", "run", "up", "ps", "restart", "stop", "start", "scale",
-               "logs", "node", "config", "submit", "list", "status", "wait", "cancel",
+               "logs", "node", "config", "cluster", "submit", "list", "status", "wait", "cancel",
                "retry", "why", "edit", "forget", "pause", "resume", "group", "triggers", "stats",
                "top", "cached", "artifact", "graph", "insights", "lint", "test", "schema"]
 OPTION = re.compile(r"(?<![\w-])--?[a-z0-9][a-z0-9-]*")
