@@ -6,9 +6,11 @@
 /// output of commands, so that a link that is down costs time and never
 /// correctness (docs/design/cluster.md).
 ///
+///   links.hpp           all links of a node, over TLS
 ///   link_core.hpp       what one link does, over all its connections
 ///   message.hpp         what can be said, the allow list, and the envelope
 ///   stream_windows.hpp  credits for the output of commands
+///   link_address.hpp    where others connect
 ///   roster.hpp          who belongs to the cluster, with which key
 ///   certificate.hpp     keys and certificates
 ///   authority.hpp       who signs them, on one host
@@ -18,7 +20,9 @@
 #include <troupe/link/certificate.hpp>
 #include <troupe/link/cluster_folder.hpp>
 #include <troupe/link/enrolments.hpp>
+#include <troupe/link/link_address.hpp>
 #include <troupe/link/link_core.hpp>
+#include <troupe/link/links.hpp>
 #include <troupe/link/message.hpp>
 #include <troupe/link/roster.hpp>
 #include <troupe/link/stream_windows.hpp>
