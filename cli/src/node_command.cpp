@@ -36,7 +36,8 @@ node::ConfigDefaults config_defaults() {
   const std::string config = config_home_path();
   return {.folder = state_home_path() + "/troupe/node",
           .socket = runtime_folder_path() + "/node.sock",
-          .workflow_folder = config.empty() ? "" : config + "/workflows"};
+          .workflow_folder = config.empty() ? "" : config + "/workflows",
+          .cluster_folder = config.empty() ? "" : config + "/cluster"};
 }
 
 /// Makes what the places are in that nobody has chosen.

@@ -1,4 +1,5 @@
 #include "actor_host.hpp"
+#include "cluster_links.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
 #include "node_lock.hpp"
@@ -347,8 +348,11 @@ struct Daemon::Parts {
   std::unique_ptr<NodeContext> context;
   RequestRates rates;
   std::unique_ptr<api::HttpServer> server;
+  std::optional<link::Identity> identity;  ///< If it is to listen for others.
+  std::unique_ptr<ClusterLinks> links;
   std::optional<OnStop> stopping;
 
+  Result<void> take_identity();
   Result<void> take_folder();
   Result<void> open_store();
   Result<void> start_dispatcher();
@@ -363,6 +367,16 @@ struct Daemon::Parts {
   void feed_watchdog(Duration interval);
   void end();
 };
+
+/// Before anything is opened: without a certificate there is nothing to listen
+/// with.
+Result<void> Daemon::Parts::take_identity() {
+  auto own = ClusterLinks::identity(*config);
+  if (!own)
+    return tl::unexpected(std::move(own.error()));
+  identity = std::move(*own);
+  return {};
+}
 
 Result<void> Daemon::Parts::take_folder() {
   if (auto made = make_folder(config->folder); !made)
@@ -607,6 +621,13 @@ Result<void> Daemon::Parts::listen() {
   if (!listening)
     return tl::unexpected(std::move(listening.error()));
   server = std::move(*listening);
+  if (!identity)
+    return {};
+  auto linked = ClusterLinks::start(io, *config, std::move(*identity),
+                                    runner->session(), options.version);
+  if (!linked)
+    return tl::unexpected(std::move(linked.error()));
+  links = std::move(*linked);
   return {};
 }
 
@@ -637,6 +658,8 @@ void Daemon::Parts::stop(OnStop how) {
                                   how == OnStop::keep ? "keep" : "end"));
   server.reset();
   webhooks.reset();
+  if (links)
+    links->drain();
   actors::send(dispatcher,
                queue::EndWork{how == OnStop::keep, [this](std::size_t left) {
                                 boost::asio::post(
@@ -712,6 +735,7 @@ void Daemon::Parts::end() {
   signals.stop();
   server.reset();
   webhooks.reset();
+  links.reset();
   for (const auto& actor : {tree, tree_log, dispatcher, run_driver, triggers}) {
     if (actor)
       actors::stop(actor);
@@ -750,8 +774,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
       new Daemon{std::make_unique<Parts>(std::move(options))}};
   Parts& parts = *daemon->parts_;
   // What has begun is ended by the destructor, in order.
-  for (const auto step : {&Parts::take_folder, &Parts::open_store,
-                          &Parts::start_dispatcher, &Parts::listen}) {
+  for (const auto step :
+       {&Parts::take_identity, &Parts::take_folder, &Parts::open_store,
+        &Parts::start_dispatcher, &Parts::listen}) {
     if (auto done = (parts.*step)(); !done) {
       // What runs is not to pay for it.
       if (parts.runner && !parts.runner->adopted().empty())

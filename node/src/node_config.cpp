@@ -2,6 +2,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/config/document.hpp>
 #include <troupe/config/fields.hpp>
+#include <troupe/link/link_address.hpp>
 #include <troupe/node/node_config.hpp>
 #include <troupe/store/postgres_uri.hpp>
 
@@ -27,7 +28,7 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 27> keywords{{
+constexpr std::array<Keyword, 29> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
     {"store", Type::text, "A database that keeps the jobs instead of a file."},
@@ -36,6 +37,8 @@ constexpr std::array<Keyword, 27> keywords{{
     {"webhook-listen", Type::text, "Where webhooks are listened for."},
     {"socket-group", Type::text, "A group that may connect, too."},
     {"socket-group-role", Type::text, "What it may: read, operate or admin."},
+    {"listen", Type::text, "Where other nodes of the cluster may connect."},
+    {"cluster-folder", Type::text, "What this host proves who it is by."},
     {"slots", Type::count, "Tasks that the group default runs at once."},
     {"most-running", Type::count, "Tasks of all groups that run at once."},
     {"resources", Type::custom, "What tasks can take, by name."},
@@ -159,6 +162,8 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
                         {"operate", api::Role::operate},
                         {"admin", api::Role::admin}},
                        decoded.socket_group_role);
+  fields.read("listen", decoded.listen);
+  fields.read("cluster-folder", decoded.cluster_folder);
   fields.read("slots", decoded.slots, 0, most_slots);
   fields.read("most-running", decoded.most_running, 1, most_slots);
   read_resources(fields, decoded.resources);
@@ -191,6 +196,13 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
   }
   require_absolute(root, "workflow-folder", decoded.workflow_folder,
                    diagnostics);
+  if (!decoded.listen.empty()) {
+    const auto checked = check_listen(decoded.listen);
+    const Node* const node = root.find("listen");
+    if (!checked && node != nullptr)
+      diagnostics.add(node->where, checked.error().what);
+  }
+  require_absolute(root, "cluster-folder", decoded.cluster_folder, diagnostics);
   require_absolute(root, "log-file", decoded.log_file, diagnostics);
   require_absolute(root, "store-password-file", decoded.store_password_file,
                    diagnostics);
@@ -224,6 +236,8 @@ std::vector<std::string> values_of(const NodeConfig& c) {
           c.webhook_listen,
           c.socket_group,
           std::string{to_string(c.socket_group_role)},
+          c.listen,
+          c.cluster_folder,
           number(c.slots),
           number(c.most_running),
           c.resources.text(),
@@ -266,6 +280,7 @@ NodeConfig with(const ConfigDefaults& defaults) {
   config.folder = defaults.folder;
   config.socket = defaults.socket;
   config.workflow_folder = defaults.workflow_folder;
+  config.cluster_folder = defaults.cluster_folder;
   return config;
 }
 
@@ -293,6 +308,16 @@ Result<LoopbackAddress> parse_loopback(const std::string& text) {
                                "that speaks TLS before it",
                                printable(host)));
   return LoopbackAddress{host, static_cast<std::uint16_t>(*port)};
+}
+
+Result<void> check_listen(const std::string& text) {
+  const auto address = link::parse_link_address(text);
+  if (address && is_ip(*address))
+    return {};
+  return failure(Errc::invalid_argument,
+                 fmt::format("listen: expected an address of this host such as "
+                             "192.0.2.7:4200 or [::]:4200, got \"{}\"",
+                             printable(text)));
 }
 
 Result<LoadedConfig> load_config(std::shared_ptr<const config::Source> source,

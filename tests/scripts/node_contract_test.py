@@ -25,7 +25,7 @@ ROW = re.compile(
     r"\s*(?:,\s*\w+\s*(?:,\s*\{([^}]*)\})?)?\s*\);")
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # What depends on who runs it, so there is no default to write down.
-WITHOUT_DEFAULT = {"folder", "socket", "workflow-folder"}
+WITHOUT_DEFAULT = {"folder", "socket", "workflow-folder", "cluster-folder"}
 
 
 def rows_of(source):

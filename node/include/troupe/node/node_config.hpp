@@ -33,6 +33,8 @@ struct NodeConfig {
   std::string webhook_listen;  ///< As parse_loopback(), or empty for none.
   std::string socket_group;
   api::Role socket_group_role = api::Role::read;
+  std::string listen;  ///< For other nodes; as check_listen(), or empty.
+  std::string cluster_folder;  ///< Who this host is there; absolute.
 
   std::uint32_t slots = 0;  ///< Of the group "default"; 0: processors.
   std::uint32_t most_running = 1024;
@@ -74,6 +76,11 @@ struct LoopbackAddress {
 /// Errors: invalid_argument (also for an address that others can reach).
 [[nodiscard]] Result<LoopbackAddress> parse_loopback(const std::string& text);
 
+/// Checks 192.0.2.7:4200 or [2001:db8::7]:4200, where others may connect.
+///
+/// Errors: invalid_argument.
+[[nodiscard]] Result<void> check_listen(const std::string& text);
+
 /// One of them, as people see it.
 struct Setting {
   std::string_view name;
@@ -92,6 +99,7 @@ struct ConfigDefaults {
   std::string folder;
   std::string socket;
   std::string workflow_folder{};
+  std::string cluster_folder{};
 };
 
 /// Reads a configuration. Pure.
