@@ -47,6 +47,7 @@ namespace troupe::store {
 
 /// Those of its functions that we use, under their own names.
 struct LibPq {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it is the name of the member.
 #define TROUPE_LIBPQ_MEMBER(name) decltype(&::name) name = nullptr;
   TROUPE_LIBPQ_FUNCTIONS(TROUPE_LIBPQ_MEMBER)
 #undef TROUPE_LIBPQ_MEMBER

@@ -229,7 +229,7 @@ std::string take_state(std::string& message) {
   message = message.substr(0, message.find('\n'));
   for (std::size_t at = message.find(":  "); at != std::string::npos;
        at = message.find(":  ", at + 1)) {
-    const std::string state = message.substr(at + 3, 5);
+    std::string state = message.substr(at + 3, 5);
     if (state.size() == 5 && message.compare(at + 8, 2, ": ") == 0 &&
         std::all_of(state.begin(), state.end(), [](char c) {
           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');

@@ -3,6 +3,7 @@ it when the server is slow, gone, somebody else's or not there at all."""
 
 import collections
 import os
+import shutil
 import signal
 import time
 import unittest
@@ -14,7 +15,7 @@ import node_run_crash_test
 import node_test
 import node_triggers_test
 from nodes import Node, WithNode
-from postgres_server import OnPostgres
+from postgres_server import OnPostgres, PostgresServer, binaries
 from troupe_e2e import LONG, TroupeTest, read_proc, wait_until
 
 
@@ -187,6 +188,23 @@ class ServerGone(WithServer, TroupeTest):
         self.assertEqual(self.node.wait_for_end(job)["state"], "succeeded")
         self.assertEqual(self.text("ran"), "x\n")
 
+    def test_who_waits_and_who_follows_hear_the_end_when_it_is_back(self):
+        job = self.submit("--", "echo a; until test -e go; do sleep 0.01; done; "
+                                "echo b")
+        self.node.wait_for_pid(job)
+        waiting = self.start_troupe("wait", job)
+        following = self.start_troupe("logs", "-f", job)
+        self.assertEqual(following.process.stdout.readline(), b"a\n")
+        wait_until(lambda: self.node.count_clients() >= 2, what="two clients")
+        self.server.stop()
+        wait_until(lambda: self.node.get("/v1/node")["store"]["is_gone"],
+                   what="a node that finds its store gone")
+        (self.cwd / "go").touch()
+        self.server.start()
+        self.assertEqual(waiting.finish(2 * LONG).code, 0)
+        followed = following.finish(2 * LONG)
+        self.assertEqual((followed.code, followed.out), (0, "b\n"))
+
     def test_a_run_goes_on_when_it_is_back(self):
         (self.cwd / "flow.yaml").write_text("""\
 jobs:
@@ -315,6 +333,54 @@ class Place(OnPostgres, TroupeTest):
         self.node.process = other.process
         self.assertFalse(self.libraries())
         self.node.process = None
+
+
+@unittest.skipIf(binaries() is None or shutil.which("openssl") is None,
+                 "PostgreSQL or openssl is not installed")
+class Certified(TroupeTest):
+    """A server on another machine has to be the one that its name says."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = PostgresServer(certificate_for="db.example")
+        self.addCleanup(self.server.end)
+        self.authority = self.folder / "ca.pem"
+        shutil.copy(self.server.root / "cert.pem", self.authority)
+        self.node = Node(self, "")
+
+    def uri(self, name="db.example", mode="verify-full"):
+        return (f"postgresql://troupe@{name}:{self.server.port}/postgres"
+                f"?hostaddr=127.0.0.1&sslmode={mode}&sslrootcert={self.authority}")
+
+    def trouble(self, uri):
+        self.node.configure(f"store: {uri}\n")
+        process = self.node.launch()
+        self.assertEqual(process.wait(LONG), 125)
+        self.node.process = None
+        return self.node.log_text()
+
+    def test_is_spoken_to_in_secret(self):
+        self.node.configure(f"store: {self.uri()}\n")
+        self.node.start()
+        self.assertEqual(self.server.query(
+            "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+            "WHERE application_name='troupe'"), "t")
+        status, _ = self.node.ask("POST", "/v1/jobs", {
+            "request_id": "one", "command": {"words": ["true"], "cwd": "/"}})
+        self.assertEqual(status, 201)
+        self.node.wait_for_end(1)
+
+    def test_is_refused_under_another_name(self):
+        text = self.trouble(self.uri("other.example"))
+        self.assertIn('does not match host name "other.example"', text)
+
+    def test_is_refused_without_an_authority_that_knows_it(self):
+        other = PostgresServer(certificate_for="db.example")
+        self.addCleanup(other.end)
+        shutil.copy(other.root / "cert.pem", self.authority)
+        text = self.trouble(self.uri())
+        self.assertIn("certificate verify failed", text)
+        self.assertIn("sslrootcert", text)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -20,9 +21,17 @@ def binaries():
     return max(found, key=lambda path: float(path.parent.name), default=None)
 
 
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 class PostgresServer:
-    def __init__(self, durable=False):
+    def __init__(self, durable=False, certificate_for=None):
+        """With a name it has a certificate for that, and a port on loopback."""
         self.durable = durable
+        self.port = None
         self.root = Path(tempfile.mkdtemp(prefix="troupe-pg-"))
         self.data = self.root / "data"
         self.log = self.root / "log"
@@ -34,7 +43,20 @@ class PostgresServer:
         self.run("initdb", "-D", self.data, "-U", "troupe", "-A", "trust", "-E",
                  "UTF8", "--locale=C", "-N")
         self.databases = 0
+        if certificate_for is not None:
+            self.port = free_port()
+            self.make_certificate(certificate_for)
         self.start()
+
+    def make_certificate(self, name):
+        """One that is its own authority."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                        "-keyout", "key.pem", "-out", "cert.pem", "-days", "2",
+                        "-subj", f"/CN={name}",
+                        "-addext", f"subjectAltName=DNS:{name}"],
+                       check=True, capture_output=True, timeout=60,
+                       **self.options())
+        (self.root / "key.pem").chmod(0o600)
 
     def new_database(self):
         """The place of one that nobody has used."""
@@ -67,6 +89,10 @@ class PostgresServer:
                     "fsync": sync, "synchronous_commit": sync,
                     "full_page_writes": sync, "shared_buffers": "32MB",
                     "max_connections": "20"}
+        if self.port is not None:
+            settings |= {"listen_addresses": "127.0.0.1", "port": self.port,
+                         "ssl": "on", "ssl_cert_file": self.root / "cert.pem",
+                         "ssl_key_file": self.root / "key.pem"}
         words = [binaries() / "postgres", "-D", self.data]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
@@ -77,15 +103,18 @@ class PostgresServer:
                 with open(self.log, "ab") as log:
                     self.process = subprocess.Popen(words, stdout=log,
                                                     stderr=log, **self.options())
-            return subprocess.run([binaries() / "pg_isready", "-q", "-h", self.root],
+            return subprocess.run([binaries() / "pg_isready", "-q", *self.place()],
                                   check=False, timeout=20).returncode == 0
 
         wait_until(up, what="a PostgreSQL server")
         return self
 
     def query(self, sql, database="postgres"):
-        return self.run("psql", "-h", self.root, "-U", "troupe", "-XAtq",
+        return self.run("psql", *self.place(), "-U", "troupe", "-XAtq",
                         "-v", "ON_ERROR_STOP=1", "-c", sql, database).strip()
+
+    def place(self):
+        return ["-h", self.root, *(["-p", str(self.port)] if self.port else [])]
 
     def backends(self):
         """The pids of the processes that serve nodes."""
