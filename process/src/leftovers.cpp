@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <fmt/format.h>
+#include <iterator>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -35,30 +36,49 @@ std::set<pid_t> own_line() {
   return line;
 }
 
-bool is_marked(pid_t pid, const std::string& session) {
-  const auto value = environment_value(pid, marker_name);
-  return value && is_marked_by(*value, session);
+/// Whether a process bears the marker of a session.
+enum class Marked : std::uint8_t {
+  no,
+  yes,
+  unknown,  ///< It is in an exec, and has to be looked at again.
+};
+
+Marked marked(pid_t pid, const std::string& session) {
+  const EnvironmentLook look = look_into_environment(pid, marker_name);
+  if (look.is_in_exec)
+    return Marked::unknown;
+  return look.value && is_marked_by(*look.value, session) ? Marked::yes
+                                                          : Marked::no;
 }
 
 /// Signals `process` and no other that got its number, if it is marked still.
 bool signal_marked(const ProcessStat& process, const std::string& session,
                    int signal) {
   const OwnedFd fd{static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0))};
-  if (!fd.is_open() || !is_marked(process.pid, session))
+  if (!fd.is_open() || marked(process.pid, session) != Marked::yes)
     return false;
   const auto now = stat_of(process.pid);
   return now && now->start_ticks == process.start_ticks &&
          ::syscall(SYS_pidfd_send_signal, fd.get(), signal, nullptr, 0) == 0;
 }
 
-std::vector<ProcessStat> find_marked(const std::string& session) {
+struct Found {
+  std::vector<ProcessStat> marked;
+  std::uint32_t unknown = 0;
+};
+
+Found find_marked(const std::string& session) {
   const std::set<pid_t> spared = own_line();
-  std::vector<ProcessStat> found;
+  Found found;
   for (const pid_t pid : all_processes()) {
-    if (spared.contains(pid) || !is_marked(pid, session))
+    const Marked is_marked =
+        spared.contains(pid) ? Marked::no : marked(pid, session);
+    if (is_marked == Marked::no)
       continue;
-    if (const auto stat = stat_of(pid); stat && stat->alive())
-      found.push_back(*stat);
+    if (is_marked == Marked::unknown)
+      ++found.unknown;
+    else if (const auto stat = stat_of(pid); stat && stat->alive())
+      found.marked.push_back(*stat);
   }
   return found;
 }
@@ -66,11 +86,11 @@ std::vector<ProcessStat> find_marked(const std::string& session) {
 }  // namespace
 
 std::uint32_t LeftoverSweep::pass() {
-  std::vector<ProcessStat> found = find_marked(session_);
+  Found found = find_marked(session_);
   std::set<ProcessIdentity> stopped;
   for (int look = 0; look < most_stop_looks; ++look) {
     const std::size_t before = stopped.size();
-    for (const ProcessStat& process : found) {
+    for (const ProcessStat& process : found.marked) {
       if (stopped.insert(process.identity()).second)
         (void)signal_marked(process, session_, SIGSTOP);
     }
@@ -78,12 +98,17 @@ std::uint32_t LeftoverSweep::pass() {
       break;
     found = find_marked(session_);
   }
-  for (const ProcessStat& process : found) {
+  for (const ProcessStat& process : found.marked) {
     kill_abandoned_group(process.pid);
     if (signal_marked(process, session_, SIGKILL))
       killed_.insert(process.identity());
   }
-  return static_cast<std::uint32_t>(found.size());
+  std::set<ProcessIdentity> there;
+  for (const ProcessStat& process : found.marked)
+    there.insert(process.identity());
+  std::copy_if(killed_.begin(), killed_.end(),
+               std::inserter(there, there.end()), is_alive);
+  return static_cast<std::uint32_t>(there.size()) + found.unknown;
 }
 
 Result<LeftoverReport> end_leftovers(const std::string& session,

@@ -1,5 +1,6 @@
 #include "procfs.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <dirent.h>
@@ -27,6 +28,14 @@ bool take(std::string_view& rest, T& value) {
     return false;
   rest.remove_prefix(static_cast<std::size_t>(next - rest.data()));
   return true;
+}
+
+/// Drops `fields` space-separated fields off the front; fewer if there are.
+void skip(std::string_view& rest, int fields) {
+  for (; fields > 0 && !rest.empty(); --fields) {
+    rest.remove_prefix(1);
+    rest.remove_prefix(std::min(rest.find(' '), rest.size()));
+  }
 }
 
 void append_numbers(std::string_view text, std::vector<pid_t>& out) {
@@ -68,19 +77,22 @@ std::optional<ProcessStat> parse_stat(std::string_view line) {
   if (!take(rest, stat.parent) || !take(rest, stat.group) ||
       !take(rest, stat.session))
     return std::nullopt;
-  // Fields 7 to 21 stand between the session and the start time.
-  long long skipped = 0;
-  for (int field = 7; field <= 21; ++field) {
-    if (!take(rest, skipped))
-      return std::nullopt;
-  }
-  if (!take(rest, stat.start_ticks))
+  skip(rest, 15);  // 7 to 21
+  if (!take(rest, stat.start_ticks) || !take(rest, stat.memory_bytes))
+    return std::nullopt;
+  skip(rest, 27);  // 24 to 50
+  if (!take(rest, stat.environment_end))
     return std::nullopt;
   return stat;
 }
 
 std::optional<ProcessStat> stat_of(pid_t pid) {
   return parse_stat(read_file(fmt::format("/proc/{}/stat", pid), 4096));
+}
+
+bool is_alive(const ProcessIdentity& process) {
+  const auto stat = stat_of(process.first);
+  return stat && stat->alive() && stat->identity() == process;
 }
 
 std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid) {
@@ -128,23 +140,25 @@ std::vector<pid_t> all_processes() {
   return pids;
 }
 
-std::optional<std::string> environment_value(pid_t pid, std::string_view name) {
-  const std::string text =
-      read_file(fmt::format("/proc/{}/environ", pid), largest_environment);
+EnvironmentLook look_into_environment(pid_t pid, std::string_view name) {
+  const std::string path = fmt::format("/proc/{}/environ", pid);
+  std::string text = read_file(path, largest_environment);
+  if (text.empty()) {
+    // May be an exec, which may have ended since.
+    const auto stat = stat_of(pid);
+    if (stat && stat->memory_bytes > 0 && stat->environment_end == 0)
+      return {.value = {}, .is_in_exec = ::access(path.c_str(), R_OK) == 0};
+    text = read_file(path, largest_environment);
+  }
   std::string_view rest = text;
   while (!rest.empty()) {
     const std::string_view entry = rest.substr(0, rest.find('\0'));
     rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
     if (entry.size() > name.size() && entry.substr(0, name.size()) == name &&
         entry[name.size()] == '=')
-      return std::string{entry.substr(name.size() + 1)};
+      return {.value = std::string{entry.substr(name.size() + 1)}};
   }
-  return std::nullopt;
-}
-
-bool environment_has(pid_t pid, std::string_view name, std::string_view value) {
-  const auto found = environment_value(pid, name);
-  return found && found->find(value) != std::string::npos;
+  return {};
 }
 
 }  // namespace troupe::process

@@ -29,6 +29,9 @@ struct ProcessStat {
   pid_t group = 0;
   pid_t session = 0;
   unsigned long long start_ticks = 0;  ///< Since boot: tells reused pids apart.
+  unsigned long long memory_bytes = 0;  ///< Virtual; none in the kernel's own.
+  unsigned long long environment_end =
+      0;  ///< Zero in an exec and of strangers.
 
   [[nodiscard]] bool alive() const { return state != 'Z' && state != 'X'; }
   [[nodiscard]] ProcessIdentity identity() const { return {pid, start_ticks}; }
@@ -40,6 +43,10 @@ struct ProcessStat {
 
 /// None if there is no such process (any more).
 [[nodiscard]] std::optional<ProcessStat> stat_of(pid_t pid);
+
+/// Whether it has not ended yet. One that was killed is there for a while after
+/// its memory, and with it its environment, is gone: it has files open still.
+[[nodiscard]] bool is_alive(const ProcessIdentity& process);
 
 /// The children of one thread, as /proc/PID/task/TID/children lists them.
 [[nodiscard]] std::vector<pid_t> children_of_thread(pid_t pid, pid_t tid);
@@ -63,14 +70,17 @@ class ThreadChildren {
 /// All processes of this host that can be seen.
 [[nodiscard]] std::vector<pid_t> all_processes();
 
-/// The variable `name` of the environment that `pid` was started with. None if
-/// it is not there or cannot be read.
-[[nodiscard]] std::optional<std::string> environment_value(
-    pid_t pid, std::string_view name);
+/// What the environment that a process was started with says of a variable.
+struct EnvironmentLook {
+  /// None if it is not there or may not be read.
+  std::optional<std::string> value;
+  /// The process is just becoming another program. For this short while it has
+  /// neither the old environment nor the new one: look again before it counts
+  /// as one that does not have the variable.
+  bool is_in_exec = false;
+};
 
-/// Whether the environment that `pid` was started with has a variable `name`
-/// whose value contains `value`. False if it cannot be read.
-[[nodiscard]] bool environment_has(pid_t pid, std::string_view name,
-                                   std::string_view value);
+[[nodiscard]] EnvironmentLook look_into_environment(pid_t pid,
+                                                    std::string_view name);
 
 }  // namespace troupe::process

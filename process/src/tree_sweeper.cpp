@@ -48,6 +48,19 @@ struct TreeSweeper::Sweep {
   std::set<ProcessIdentity> killed;
 };
 
+enum class TreeSweeper::Belongs : std::uint8_t {
+  no,
+  yes,
+  unknown,  ///< It is in an exec, and has to be looked at again.
+};
+
+struct TreeSweeper::Members {
+  std::vector<ProcessStat> found;
+  bool may_have_more = false;  ///< Some orphan is in an exec.
+
+  [[nodiscard]] bool none() const { return found.empty() && !may_have_more; }
+};
+
 TreeSweeper::TreeSweeper(boost::asio::io_context& io,
                          const std::atomic<int>& running)
     : io_{io}, running_{running}, self_{::getpid()} {
@@ -57,19 +70,26 @@ TreeSweeper::TreeSweeper(boost::asio::io_context& io,
   }
 }
 
-bool TreeSweeper::belongs(const ProcessStat& orphan, const Tree& tree) const {
+TreeSweeper::Belongs TreeSweeper::belongs(const ProcessStat& orphan,
+                                          const Tree& tree) const {
   if (strangers_.contains(orphan.identity()))
-    return false;
+    return Belongs::no;
   if (tree.leader == 0 || running_.load() <= 1)
-    return true;
+    return Belongs::yes;
   if (tree.own_group &&
       (orphan.group == tree.leader || orphan.session == tree.leader))
-    return true;
-  return environment_has(orphan.pid, marker_name, tree.marker);
+    return Belongs::yes;
+  const EnvironmentLook look = look_into_environment(orphan.pid, marker_name);
+  if (look.is_in_exec)
+    return Belongs::unknown;
+  return look.value && look.value->find(tree.marker) != std::string::npos
+             ? Belongs::yes
+             : Belongs::no;
 }
 
-std::vector<ProcessStat> TreeSweeper::members(const Tree& tree) const {
-  std::vector<ProcessStat> found;
+TreeSweeper::Members TreeSweeper::members(const Tree& tree) const {
+  Members members;
+  std::vector<ProcessStat>& found = members.found;
   const auto add_if_alive = [&](const std::optional<ProcessStat>& stat) {
     if (stat && stat->alive())
       found.push_back(*stat);
@@ -80,19 +100,24 @@ std::vector<ProcessStat> TreeSweeper::members(const Tree& tree) const {
       tree.leader == 0 ? children_of(self_) : children_of_thread(self_, self_);
   for (const pid_t pid : roots) {
     const auto stat = stat_of(pid);
-    if (stat && stat->alive() && belongs(*stat, tree))
+    const Belongs belonging =
+        stat && stat->alive() ? belongs(*stat, tree) : Belongs::no;
+    if (belonging == Belongs::yes)
       found.push_back(*stat);
+    else if (belonging == Belongs::unknown)
+      members.may_have_more = true;
   }
   // NOLINTNEXTLINE(modernize-loop-convert): it grows as it is walked through.
   for (std::size_t i = 0; i < found.size(); ++i) {
     for (const pid_t pid : children_of(found[i].pid))
       add_if_alive(stat_of(pid));
   }
-  return found;
+  return members;
 }
 
 void TreeSweeper::signal_tree(const Tree& tree, int signal) {
-  for (const ProcessStat& process : members(tree)) {
+  const Members targets = members(tree);
+  for (const ProcessStat& process : targets.found) {
     signal_process(process, signal);
     if (signal != SIGCONT && signal != SIGSTOP && signal != SIGTSTP)
       signal_process(process, SIGCONT);
@@ -101,7 +126,7 @@ void TreeSweeper::signal_tree(const Tree& tree, int signal) {
 
 bool TreeSweeper::empty(const Tree& tree) const {
   reap_orphans();
-  return members(tree).empty();
+  return members(tree).none();
 }
 
 void TreeSweeper::kill_tree(Tree tree, std::function<void(SweepReport)> done) {
@@ -115,30 +140,32 @@ void TreeSweeper::kill_tree(Tree tree, std::function<void(SweepReport)> done) {
 }
 
 void TreeSweeper::sweep(const std::shared_ptr<Sweep>& s) {
-  std::vector<ProcessStat> found = members(s->tree);
+  Members left = members(s->tree);
   // A stopped process cannot fork: stop all before killing any.
   std::set<ProcessIdentity> stopped;
   for (int pass = 0; pass < most_stop_passes; ++pass) {
     const std::size_t before = stopped.size();
-    for (const ProcessStat& process : found) {
+    for (const ProcessStat& process : left.found) {
       if (stopped.insert(process.identity()).second)
         signal_process(process, SIGSTOP);
     }
     if (stopped.size() == before)
       break;
-    found = members(s->tree);
+    left = members(s->tree);
   }
-  for (const ProcessStat& process : found) {
+  for (const ProcessStat& process : left.found) {
     signal_process(process, SIGKILL);
     if (process.pid != s->tree.leader)
       s->killed.insert(process.identity());
   }
   reap_orphans();
 
+  const bool all_gone =
+      left.none() && std::none_of(s->killed.begin(), s->killed.end(), is_alive);
   const bool out_of_time = std::chrono::steady_clock::now() >= s->deadline;
-  if (found.empty() || out_of_time) {
+  if (all_gone || out_of_time) {
     s->done({.leftovers = static_cast<std::uint32_t>(s->killed.size()),
-             .survivors = static_cast<std::uint32_t>(found.size())});
+             .survivors = static_cast<std::uint32_t>(left.found.size())});
     return;
   }
   s->timer.expires_after(s->pause);

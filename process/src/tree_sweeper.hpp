@@ -66,8 +66,11 @@ class TreeSweeper {
 
  private:
   struct Sweep;
-  [[nodiscard]] std::vector<ProcessStat> members(const Tree& tree) const;
-  [[nodiscard]] bool belongs(const ProcessStat& orphan, const Tree& tree) const;
+  struct Members;
+  enum class Belongs : std::uint8_t;
+  [[nodiscard]] Members members(const Tree& tree) const;
+  [[nodiscard]] Belongs belongs(const ProcessStat& orphan,
+                                const Tree& tree) const;
   void sweep(const std::shared_ptr<Sweep>& sweep);
 
   boost::asio::io_context& io_;

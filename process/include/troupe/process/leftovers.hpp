@@ -29,8 +29,9 @@ class LeftoverSweep {
   explicit LeftoverSweep(std::string session) : session_{std::move(session)} {}
 
   /// Stops and then kills what it finds, and the cgroup it is in if a dead
-  /// warden made that. Returns how many there were; what was killed may be
-  /// found once more while it ends.
+  /// warden made that. Returns how many there were, with those that were just
+  /// becoming another program and may be of the session; what was killed may
+  /// be found once more while it ends.
   [[nodiscard]] std::uint32_t pass();
 
   [[nodiscard]] std::uint32_t killed() const {
