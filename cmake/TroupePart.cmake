@@ -15,9 +15,24 @@
 #
 # Adds one GoogleTest program; each TEST in it becomes one CTest entry, or all of
 # them one if it is WHOLE.
+#
+# troupe_precompile(<target>)
+#
+# For what has actors in it: reads CAF's headers once for all sources of the
+# target, where those are not compiled in batches.
 include_guard(GLOBAL)
 include(GoogleTest)
 include(TroupeHeaderCheck)
+
+function(troupe_precompile target)
+  if(TROUPE_UNITY OR TROUPE_FUZZ)
+    return()
+  endif()
+  target_precompile_headers(${target} PRIVATE <troupe/actors/caf.hpp>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)  # For ccache.
+  endif()
+endfunction()
 
 function(troupe_part name)
   cmake_parse_arguments(PARSE_ARGV 1 PART "" ""
@@ -47,6 +62,9 @@ function(troupe_part name)
       target_link_libraries(${all} PUBLIC troupe::${used})
     endif()
   endforeach()
+  if(PART_SHELL AND "actors" IN_LIST PART_USES)
+    troupe_precompile(${all})
+  endif()
   troupe_header_check(${name})
 endfunction()
 

@@ -44,8 +44,13 @@ if [ ${#files[@]} -eq 0 ]; then
   exit 0
 fi
 
+# GCC's precompiled headers are nothing that clang could read.
+mkdir -p build/tidy
+sed -E 's/ -Winvalid-pch| -include [^ ]*cmake_pch\.hxx//g' "$database" \
+  >build/tidy/compile_commands.json
+
 # The flags in the database are GCC's; clang need not know each of them.
-run-clang-tidy -quiet -j "$(nproc)" -p "${database%/*}" \
+run-clang-tidy -quiet -j "$(nproc)" -p build/tidy \
   -extra-arg=-Wno-unknown-warning-option "${files[@]}" \
   2> >(grep -v 'warnings generated\.$' >&2) |
   { grep -v '^clang-tidy' || true; }
