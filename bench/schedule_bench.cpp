@@ -61,6 +61,13 @@ class NullRunner : public process::CommandRunner {
       handler(process::AttemptEnded{process::ExitReport{}, std::move(sink)});
     });
   }
+  void start_after(process::AttemptId /*predecessor*/, process::AttemptId id,
+                   std::shared_ptr<const process::CommandSpec> spec,
+                   std::shared_ptr<process::OutputSink> sink,
+                   process::AttemptHandler handler) override {
+    start(id, std::move(spec), std::move(sink), std::move(handler));
+  }
+  void withdraw(process::AttemptId) override {}
   void stop(process::AttemptId, process::StopRequest) override {}
   void signal(process::AttemptId, int) override {}
   void pause(process::AttemptId) override {}

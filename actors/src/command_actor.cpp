@@ -99,7 +99,15 @@ class CommandActor {
         [self = ref_of(self_), id = process::AttemptId{id_, action.number}](
             const process::AttemptEvent& event) {
           send(self, AttemptNews{id, event});
-        });
+        },
+        predecessor_of(action.number));
+  }
+
+  [[nodiscard]] std::optional<process::AttemptId> predecessor_of(
+      std::uint32_t attempt) const {
+    if (attempt != 1 || !order_->predecessor)
+      return std::nullopt;
+    return process::AttemptId{*order_->predecessor};
   }
 
   void perform(const CommandCore::StopAttempt& action) {

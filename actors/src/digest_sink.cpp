@@ -47,13 +47,16 @@ void DigestSink::report(AttemptSeen& seen) const {
 void start_attempt(process::CommandRunner& runner, process::AttemptId id,
                    const std::shared_ptr<const CommandRequest>& request,
                    std::shared_ptr<process::OutputSink> inner,
-                   process::AttemptHandler handler) {
-  runner.start(
-      id,
-      // Shares ownership with the request, of which the spec is a part.
-      std::shared_ptr<const process::CommandSpec>{request, &request->spec},
-      std::make_shared<DigestSink>(*request, std::move(inner)),
-      std::move(handler));
+                   process::AttemptHandler handler,
+                   std::optional<process::AttemptId> predecessor) {
+  // Shares ownership with the request, of which the spec is a part.
+  std::shared_ptr<const process::CommandSpec> spec{request, &request->spec};
+  auto sink = std::make_shared<DigestSink>(*request, std::move(inner));
+  if (predecessor)
+    runner.start_after(*predecessor, id, std::move(spec), std::move(sink),
+                       std::move(handler));
+  else
+    runner.start(id, std::move(spec), std::move(sink), std::move(handler));
 }
 
 AttemptSeen seen_of(const process::AttemptEnded& event, WallTime ended) {

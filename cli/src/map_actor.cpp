@@ -132,6 +132,8 @@ class MapActor {
     std::optional<WallTime> started;
     std::optional<TimePoint> attempt_started;
     bool over_limit = false;
+    bool is_counted = false;    ///< As one that has begun, by the progress.
+    bool is_withdrawn = false;  ///< Is not to start, if it has not yet.
   };
   /// What is printed of a job when its turn has come.
   struct Ready {
@@ -188,39 +190,63 @@ class MapActor {
 
   void perform(const MapCore::Launch& action) {
     const auto& arguments = action.arguments;
-    progress_.on_started();
+    Job job{.seq = arguments.seq};
+    if (!action.after)
+      count(job);
     const auto rendered = plan_->command.render(arguments, action.slot);
     if (!rendered) {
-      fail(rendered.error());
-      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      fail_to_start(job, rendered.error());
       return;
     }
-    Job job{.seq = arguments.seq};
     if (plan_->dry_run || plan_->joblog >= 0)
       job.text = rendered->as_text();
     if (plan_->dry_run) {
-      finish_job(job.seq,
+      finish_job(job,
                  {.output = nullptr, .text = job.text + "\n", .log_row = {}},
                  {.ok = true, .status = 0});
       return;
     }
     auto output = output_for(arguments);
     if (!output) {
-      fail(output.error());
-      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      fail_to_start(job, output.error());
       return;
     }
     job.output = *output;
     auto request =
         std::make_shared<actors::CommandRequest>(request_for(*rendered));
-    const auto id =
-        engine_.submit(std::move(request), job.output, actors::ref_of(self_));
+    const auto id = engine_.submit(std::move(request), job.output,
+                                   actors::ref_of(self_), id_after(action));
     if (!id) {
-      fail(id.error());
-      finish_job(arguments.seq, {}, {.ok = false, .status = 255});
+      fail_to_start(job, id.error());
       return;
     }
+    ids_.emplace(job.seq, *id);
     jobs_.emplace(*id, std::move(job));
+  }
+
+  [[nodiscard]] std::optional<CommandId> id_after(
+      const MapCore::Launch& action) const {
+    if (!action.after)
+      return std::nullopt;
+    return ids_.at(*action.after);
+  }
+
+  void count(Job& job) {
+    if (!std::exchange(job.is_counted, true))
+      progress_.on_started();
+  }
+
+  void fail_to_start(Job& job, const Error& error) {
+    fail(error);
+    finish_job(job, {}, {.ok = false, .status = 255});
+  }
+
+  void perform(MapCore::Withdraw action) {
+    const auto id = ids_.find(action.seq);
+    if (id == ids_.end())
+      return;
+    jobs_.at(id->second).is_withdrawn = true;
+    engine_.runner().withdraw({id->second});
   }
 
   void perform(MapCore::StopAll) {
@@ -287,10 +313,13 @@ class MapActor {
     const auto job = jobs_.find(m.id);
     if (job == jobs_.end())
       return;
+    count(job->second);
     if (!job->second.started)
       job->second.started = m.at;
     job->second.attempt_started = now();
     job->second.over_limit = false;
+    if (plan_->core.with_successors)
+      perform(core_.on_started(job->second.seq, now()));
   }
 
   void on_finished(const actors::CommandFinished& m) {
@@ -298,7 +327,12 @@ class MapActor {
     if (!node)
       return;
     Job& job = node.mapped();
+    ids_.erase(job.seq);
     const Outcome& outcome = *m.outcome;
+    if (job.is_withdrawn && has_not_run(outcome)) {
+      perform(core_.on_withdrawn(job.seq, now()));
+      return;
+    }
     const bool ok = outcome.kind == actors::OutcomeKind::success;
     if (!outcome.attempts.empty() && outcome.attempts.back().report) {
       const auto& report = *outcome.attempts.back().report;
@@ -313,7 +347,7 @@ class MapActor {
       fail(Error{*problem}.within(fmt::format("job {}", job.seq)));
     const std::size_t running = core_.running();
     std::string log_row = log_row_of(job, outcome);
-    finish_job(job.seq,
+    finish_job(job,
                {.output = std::move(job.output),
                 .text = {},
                 .log_row = std::move(log_row)},
@@ -322,6 +356,13 @@ class MapActor {
       parallelism_->on_completed(running, now());
       apply_limits();
     }
+  }
+
+  /// Neither was it started, nor may it have been.
+  static bool has_not_run(const Outcome& outcome) {
+    return (outcome.kind == actors::OutcomeKind::failed ||
+            outcome.kind == actors::OutcomeKind::cancelled) &&
+           (outcome.attempts.empty() || !outcome.attempts.back().report);
   }
 
   /// What the command itself could not say.
@@ -352,13 +393,14 @@ class MapActor {
     send(self_, printer_, Print{std::move(print)});
   }
 
-  void finish_job(std::uint64_t seq, Ready ready, JobEnd how) {
+  void finish_job(Job& job, Ready ready, JobEnd how) {
+    count(job);
     progress_.on_finished(how.ok, now());
     if (plan_->keep_order)
-      print_all(order_.on_finished(seq, std::move(ready)));
+      print_all(order_.on_finished(job.seq, std::move(ready)));
     else
       print(ready);
-    perform(core_.on_finished(seq, how.ok, how.status, now()));
+    perform(core_.on_finished(job.seq, how.ok, how.status, now()));
   }
 
   void print_all(const std::vector<Ready>& outputs) {
@@ -516,6 +558,7 @@ class MapActor {
   flow_control::MemoryGovernor governor_;
   std::optional<flow_control::AdaptiveParallelism> parallelism_;
   std::map<CommandId, Job> jobs_;
+  std::map<std::uint64_t, CommandId> ids_;  ///< Of `jobs_`, by their number.
   std::uint64_t last_seq_ = 0;
   std::optional<Error> error_;
   bool limit_ticking_ = false;

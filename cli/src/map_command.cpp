@@ -27,6 +27,9 @@ namespace {
 /// and, if it is larger, two files.
 constexpr std::uint64_t least_order_window = 1024;
 
+/// With more jobs at once the processors are busy between two of them anyway.
+constexpr std::uint32_t most_slots_with_successors = 64;
+
 struct MapOptions {
   CommandOptions command;
   std::string jobs;
@@ -375,6 +378,12 @@ tl::expected<Prepared, Mistake> prepare(const MapOptions& o) {
   if (o.keep_order)
     plan->core.window =
         std::max<std::uint64_t>(least_order_window, 4ULL * plan->core.slots);
+
+  // What results there are in a folder is for jobs that have begun.
+  plan->core.with_successors =
+      plan->core.slots <= most_slots_with_successors &&
+      plan->core.halt.is_never() && plan->core.delay == Duration{0} &&
+      plan->request.retry.attempts == 1 && plan->results.empty();
 
   auto control = std::make_shared<ReaderControl>();
   auto sources = open_sources(words->sources, control);

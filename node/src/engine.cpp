@@ -71,7 +71,8 @@ void Engine::stop() { parts_->host.io().stop(); }
 
 Result<CommandId> Engine::submit(
     std::shared_ptr<const actors::CommandRequest> request,
-    std::shared_ptr<actors::OutputSinks> sinks, ActorRef owner) {
+    std::shared_ptr<actors::OutputSinks> sinks, ActorRef owner,
+    std::optional<CommandId> predecessor) {
   auto permit = parts_->budget.try_acquire_shared();
   if (!permit)
     return failure(Errc::overloaded, "too many commands at once");
@@ -82,7 +83,8 @@ Result<CommandId> Engine::submit(
                                         .request = std::move(request),
                                         .sinks = std::move(sinks),
                                         .owner = std::move(owner),
-                                        .permit = std::move(permit)})});
+                                        .permit = std::move(permit),
+                                        .predecessor = predecessor})});
   return id;
 }
 

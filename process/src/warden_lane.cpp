@@ -220,14 +220,16 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   SweepReport swept_;
 };
 
-/// A command that the system has had no room for yet.
+/// A command that the system has had no room for yet, or whose predecessor has
+/// not ended.
 struct Postponed {
   Postponed(const Executor& executor, CommandSpec command)
       : spec{std::move(command)}, timer{executor} {}
 
   CommandSpec spec;
   Timer timer;
-  bool is_paused = false;  ///< To be, as soon as it runs.
+  std::optional<AttemptId> predecessor;  ///< While it waits for that.
+  bool is_paused = false;                ///< To be, as soon as it runs.
   Duration waited{0};
   Duration pause = first_launch_pause;
 };
@@ -308,7 +310,9 @@ class Lane final : public WardenLane, private ConnectionOwner {
     return attempts_.contains(id) || postponed_.contains(id) ||
            ended_.contains(id);
   }
-  void start(AttemptId id, CommandSpec spec);
+  void start(AttemptId id, wire::Start start);
+  void start_postponed(AttemptId id);
+  [[nodiscard]] std::vector<AttemptId> take_successors(AttemptId ended);
   /// Leaves `spec` as it was if that fails.
   [[nodiscard]] std::optional<SpawnFailure> launch(AttemptId id,
                                                    CommandSpec& spec);
@@ -327,7 +331,8 @@ class Lane final : public WardenLane, private ConnectionOwner {
   std::function<void()> on_lost_;
   std::map<AttemptId, std::shared_ptr<Attempt>> attempts_;
   std::map<AttemptId, Postponed> postponed_;
-  std::map<AttemptId, Ended> ended_;  ///< Of a kept warden only.
+  std::multimap<AttemptId, AttemptId> successors_;  ///< By predecessor.
+  std::map<AttemptId, Ended> ended_;                ///< Of a kept warden only.
   std::vector<std::pair<std::shared_ptr<Attempt>, ReadStream*>> unread_;
   PausableClock clock_;
   ProgramFinder programs_;
@@ -916,9 +921,14 @@ void Lane::on_frame(wire::Frame& frame) {
   std::visit(
       Overload{[&](wire::Start& m) {
                  if (!knows(frame.id))
-                   start(frame.id, std::move(m.spec));
+                   start(frame.id, std::move(m));
                },
                [&](const wire::Stop& m) { stop(frame.id, m.request); },
+               [&](const wire::Withdraw&) {
+                 const auto waits = postponed_.find(frame.id);
+                 if (waits != postponed_.end() && waits->second.predecessor)
+                   stop(frame.id, {});
+               },
                [&](const wire::Signal& m) {
                  if (runs)
                    attempt->second->pass_signal(m.signal);
@@ -962,16 +972,33 @@ void Lane::pause(AttemptId id, bool is_paused) {
   }
 }
 
-void Lane::start(AttemptId id, CommandSpec spec) {
+void Lane::start(AttemptId id, wire::Start start) {
+  const bool has_to_wait = start.after && (attempts_.contains(*start.after) ||
+                                           postponed_.contains(*start.after));
+  if (has_to_wait) {
+    postponed_.try_emplace(id, executor(), std::move(start.spec))
+        .first->second.predecessor = start.after;
+    successors_.emplace(*start.after, id);
+    return;
+  }
   context_.running.fetch_add(1);
-  auto failed = launch(id, spec);
+  auto failed = launch(id, start.spec);
   if (!failed)
     return;
-  postponed_.try_emplace(id, executor(), std::move(spec));
+  postponed_.try_emplace(id, executor(), std::move(start.spec));
   if (lacks_room(*failed))
     try_again_later(id);
   else
     give_up(id, std::move(*failed));
+}
+
+std::vector<AttemptId> Lane::take_successors(AttemptId ended) {
+  std::vector<AttemptId> taken;
+  const auto [first, last] = successors_.equal_range(ended);
+  for (auto next = first; next != last; ++next)
+    taken.push_back(next->second);
+  successors_.erase(first, last);
+  return taken;
 }
 
 std::optional<SpawnFailure> Lane::launch(AttemptId id, CommandSpec& spec) {
@@ -987,6 +1014,20 @@ std::optional<SpawnFailure> Lane::launch(AttemptId id, CommandSpec& spec) {
   return std::nullopt;
 }
 
+void Lane::start_postponed(AttemptId id) {
+  Postponed& waiting = postponed_.at(id);
+  waiting.predecessor.reset();
+  auto failed = launch(id, waiting.spec);
+  if (!failed) {
+    const bool is_paused = waiting.is_paused;
+    postponed_.erase(id);
+    pause(id, is_paused);
+  } else if (lacks_room(*failed) && waiting.waited < launch_patience)
+    try_again_later(id);
+  else
+    give_up(id, std::move(*failed));
+}
+
 void Lane::try_again_later(AttemptId id) {
   Postponed& postponed = postponed_.at(id);
   postponed.timer.expires_after(postponed.pause);
@@ -997,20 +1038,20 @@ void Lane::try_again_later(AttemptId id) {
     Postponed& waiting = found->second;
     waiting.waited += waiting.pause;
     waiting.pause = std::min(waiting.pause * 2, longest_launch_pause);
-    auto failed = launch(id, waiting.spec);
-    if (!failed) {
-      const bool is_paused = waiting.is_paused;
-      postponed_.erase(found);
-      pause(id, is_paused);
-    } else if (lacks_room(*failed) && waiting.waited < launch_patience)
-      try_again_later(id);
-    else
-      give_up(id, std::move(*failed));
+    start_postponed(id);
   });
 }
 
 void Lane::give_up(AttemptId id, SpawnFailure why) {
-  postponed_.erase(id);
+  const auto found = postponed_.find(id);
+  const auto predecessor = found->second.predecessor;
+  postponed_.erase(found);
+  if (predecessor) {
+    const auto [first, last] = successors_.equal_range(*predecessor);
+    successors_.erase(std::find_if(
+        first, last, [id](const auto& next) { return next.second == id; }));
+    context_.running.fetch_add(1);  // It was not counted while it waited.
+  }
   report(id, 0, wire::NotStarted{std::move(why)});
 }
 
@@ -1034,10 +1075,15 @@ void Lane::end(AttemptId id, pid_t leader, wire::Message how) {
 }
 
 void Lane::report(AttemptId id, pid_t leader, wire::Message how) {
+  const std::vector<AttemptId> next = take_successors(id);
+  // A warden of which nothing runs may end.
+  context_.running.fetch_add(static_cast<int>(next.size()));
   context_.running.fetch_sub(1);
   send(id, how);
   if (context_.is_kept)
     ended_.insert_or_assign(id, Ended{leader, std::move(how)});
+  for (const AttemptId successor : next)
+    start_postponed(successor);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include <map>
 #include <optional>
 #include <poll.h>
+#include <set>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <thread>
@@ -67,8 +68,7 @@ struct TakenStream {
 
 /// The rest of the output of an attempt whose processes are gone.
 struct Rest {
-  Rest(asio::io_context& io, ExitReport exited)
-      : report{std::move(exited)}, timer{io} {}
+  Rest(asio::io_context& io, ExitReport exited) : report{exited}, timer{io} {}
 
   ExitReport report;
   asio::steady_timer timer;
@@ -120,9 +120,26 @@ class Runner final : public WardenRunner,
   void start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
              std::shared_ptr<OutputSink> sink,
              AttemptHandler handler) override {
-    asio::post(io_, [this, id, spec = std::move(spec), sink = std::move(sink),
-                     handler = std::move(handler)]() mutable {
-      do_start(id, std::move(spec), std::move(sink), std::move(handler));
+    post_start(std::nullopt, id, std::move(spec), std::move(sink),
+               std::move(handler));
+  }
+
+  void start_after(AttemptId predecessor, AttemptId id,
+                   std::shared_ptr<const CommandSpec> spec,
+                   std::shared_ptr<OutputSink> sink,
+                   AttemptHandler handler) override {
+    post_start(predecessor, id, std::move(spec), std::move(sink),
+               std::move(handler));
+  }
+
+  void withdraw(AttemptId id) override {
+    asio::post(io_, [this, id] {
+      if (!entries_.contains(id))
+        withdrawn_.insert(id);
+      else if (is_waiting(id))
+        end(id, withdrawn());
+      else
+        tell(id, wire::Withdraw{});
     });
   }
 
@@ -148,6 +165,7 @@ class Runner final : public WardenRunner,
 
   void forget(AttemptId id) override {
     asio::post(io_, [this, id] {
+      withdrawn_.erase(id);
       const auto found = entries_.find(id);
       if (found == entries_.end())
         return;
@@ -221,6 +239,7 @@ class Runner final : public WardenRunner,
     std::shared_ptr<const CommandSpec> spec;
     std::shared_ptr<OutputSink> sink;
     AttemptHandler handler;
+    std::optional<AttemptId> predecessor{};  ///< Not to be started before.
     std::shared_ptr<Lane> lane;
     std::optional<AttemptStarted> started;
     std::optional<AttemptEnded> end;
@@ -395,7 +414,24 @@ class Runner final : public WardenRunner,
     entries_.erase(entry);
   }
 
-  void do_start(AttemptId id, std::shared_ptr<const CommandSpec> spec,
+  void post_start(std::optional<AttemptId> predecessor, AttemptId id,
+                  std::shared_ptr<const CommandSpec> spec,
+                  std::shared_ptr<OutputSink> sink, AttemptHandler handler) {
+    asio::post(
+        io_, [this, predecessor, id, spec = std::move(spec),
+              sink = std::move(sink), handler = std::move(handler)]() mutable {
+          do_start(predecessor, id, std::move(spec), std::move(sink),
+                   std::move(handler));
+        });
+  }
+
+  static SpawnFailure withdrawn() {
+    return {.stage = SpawnStage::resources,
+            .error = {Errc::cancelled, "was withdrawn before it could start"}};
+  }
+
+  void do_start(std::optional<AttemptId> predecessor, AttemptId id,
+                std::shared_ptr<const CommandSpec> spec,
                 std::shared_ptr<OutputSink> sink, AttemptHandler handler) {
     const auto known = entries_.find(id);
     if (known != entries_.end()) {
@@ -408,9 +444,14 @@ class Runner final : public WardenRunner,
     entry = {.spec = std::move(spec),
              .sink = std::move(sink),
              .handler = std::move(handler),
+             .predecessor = predecessor,
              .lane = nullptr,
              .started = std::nullopt,
              .end = std::nullopt};
+    if (withdrawn_.erase(id) != 0) {
+      end(id, withdrawn());
+      return;
+    }
     switch (state_) {
       case State::recovering:
         return;  // Launched as soon as that is over.
@@ -451,14 +492,28 @@ class Runner final : public WardenRunner,
   }
 
   void launch(AttemptId id, Entry& entry) {
-    entry.lane = *std::min_element(
-        lanes_.begin(), lanes_.end(),
-        [](const auto& a, const auto& b) { return a->running < b->running; });
+    entry.lane = lane_of_predecessor(entry);
+    const bool waits = entry.lane != nullptr;
+    if (!waits)
+      entry.lane = *std::min_element(
+          lanes_.begin(), lanes_.end(),
+          [](const auto& a, const auto& b) { return a->running < b->running; });
     ++entry.lane->running;
     attach_sink(id, entry);
-    entry.lane->send(id, wire::Start{*entry.spec});
+    entry.lane->send(
+        id, wire::Start{*entry.spec, waits ? entry.predecessor : std::nullopt});
     if (entry.is_paused)
       entry.lane->send(id, wire::Pause{});
+  }
+
+  /// Null if there is none to wait for.
+  [[nodiscard]] std::shared_ptr<Lane> lane_of_predecessor(
+      const Entry& entry) const {
+    if (!entry.predecessor)
+      return nullptr;
+    const auto found = entries_.find(*entry.predecessor);
+    return found != entries_.end() && !found->second.end ? found->second.lane
+                                                         : nullptr;
   }
 
   void attach_sink(AttemptId id, const Entry& entry) {
@@ -601,7 +656,7 @@ class Runner final : public WardenRunner,
   }
 
   void end_rest(AttemptId id, Entry& entry) {
-    ExitReport report = std::move(entry.rest->report);
+    ExitReport report = entry.rest->report;
     for (const auto& stream : entry.taken) {
       (stream->stream == Stream::out ? report.stdout_bytes
                                      : report.stderr_bytes) += stream->bytes;
@@ -667,6 +722,7 @@ class Runner final : public WardenRunner,
                  [](const wire::Resume&) {}, [](const wire::PauseAll&) {},
                  [](const wire::ResumeAll&) {}, [](const wire::Forget&) {},
                  [](const wire::Claim&) {}, [](const wire::Taken&) {},
+                 [](const wire::Withdraw&) {},
                  // These have been read when the warden was taken over.
                  [](const wire::Known&) {}, [](const wire::Listed&) {}},
         frame.message);
@@ -825,6 +881,7 @@ class Runner final : public WardenRunner,
   std::size_t not_paused_ = 0;  ///< Lanes that have yet to say so.
   std::function<void()> on_paused_;
   std::map<AttemptId, Entry> entries_;
+  std::set<AttemptId> withdrawn_;  ///< Of what has not been started yet.
   std::array<char, wire::max_output> piece_;  ///< Of a stream that was taken.
 };
 

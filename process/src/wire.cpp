@@ -31,6 +31,10 @@ class Writer {
   }
   void operator()(const std::string& text) { (*this)(std::string_view{text}); }
   void operator()(Duration value) { (*this)(value.count()); }
+  void operator()(AttemptId id) {
+    (*this)(id.command.value);
+    (*this)(id.attempt);
+  }
   template <class T>
   void operator()(const std::optional<T>& value) {
     (*this)(value.has_value());
@@ -96,6 +100,10 @@ class Parser {
     Duration::rep count = 0;
     (*this)(count);
     value = Duration{count};
+  }
+  void operator()(AttemptId& id) {
+    (*this)(id.command.value);
+    (*this)(id.attempt);
   }
   template <class T>
   void operator()(std::optional<T>& value) {
@@ -243,6 +251,7 @@ void message_fields(F& f, T& message) {
   using M = std::remove_const_t<T>;
   if constexpr (std::is_same_v<M, Start>) {
     fields(f, message.spec);
+    f(message.after);
   } else if constexpr (std::is_same_v<M, Stop>) {
     f(message.request.signal);
     f(message.request.grace);

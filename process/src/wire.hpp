@@ -20,7 +20,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 7;
+inline constexpr std::uint32_t wire_version = 8;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.
@@ -32,7 +32,11 @@ inline constexpr std::size_t max_output = 64 << 10;
 // To the warden.
 struct Start {
   CommandSpec spec;
+  /// Not before this attempt of the same lane has ended, if it has not yet.
+  std::optional<AttemptId> after{};
 };
+/// Do not start the attempt, if it still waits for another one.
+struct Withdraw {};
 struct Stop {
   StopRequest request;
 };
@@ -97,7 +101,7 @@ struct NotStarted {
 using Message =
     std::variant<Start, Stop, Signal, Pause, Resume, PauseAll, ResumeAll, Hello,
                  AllPaused, Started, OutputRead, Exited, NotStarted, Forget,
-                 Claim, Known, Listed, Offered, Taken>;
+                 Claim, Known, Listed, Offered, Taken, Withdraw>;
 
 struct Frame {
   AttemptId id;

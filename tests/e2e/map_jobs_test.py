@@ -38,6 +38,15 @@ class AtOnce(TroupeTest):
             *[i % 7 for i in range(40)])
         self.assert_ended(finished, 0)
 
+    def test_nothing_is_stuck_behind_a_long_job_among_short_ones(self):
+        # Job 30 ends when all others have: none of them may wait for it.
+        jobs = range(1, 61)
+        (self.cwd / "done").mkdir()
+        finished = self.troupe(
+            "map", "-j2", "case {} in 30) until [ $(ls done | wc -l) = 59 ]; do "
+            "sleep 0.02; done; echo long;; *) touch done/{};; esac", ":::", *jobs)
+        self.assert_ended(finished, 0, out="long\n")
+
     def test_auto_runs_them_all(self):
         finished = self.troupe("map", "-j", "auto", "-k", "echo",
                                input=b"".join(b"%d\n" % i for i in range(500)))

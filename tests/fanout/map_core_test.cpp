@@ -332,6 +332,7 @@ class World {
       RC_ASSERT(now_ - *last_start_ >= options_.delay);
     last_start_ = now_;
   }
+  void on(const MapCore::Withdraw&) { RC_FAIL("nothing waits for others"); }
   void on(const MapCore::Skip& skip) {
     RC_ASSERT(options_.finished.contains(skip.seq));
     RC_ASSERT(skipped_.insert(skip.seq).second);
@@ -397,6 +398,350 @@ TEST(MapCoreProperty, ItEndsUnderAnyHaltPolicyToo) {
       RC_ASSERT(step < 20'000);
       world.step();
     }
+  }));
+}
+
+// Successors.
+
+std::vector<std::uint64_t> withdrawn(const Actions& actions) {
+  std::vector<std::uint64_t> seqs;
+  for (const auto& action : only<MapCore::Withdraw>(actions))
+    seqs.push_back(action.seq);
+  return seqs;
+}
+
+/// A map whose first job has taken `first_job`, and whose second one has begun.
+struct Begun {
+  explicit Begun(Duration first_job, std::uint64_t job_count = 9,
+                 MapOptions options = {})
+      : core{with_successors(std::move(options))} {
+    (void)core.on_start(now);
+    (void)core.on_arguments(jobs(1, job_count), true, now);
+    (void)core.on_started(1, now);
+    now += first_job;
+    (void)core.on_finished(1, true, 0, now);
+    actions = core.on_started(2, now);
+  }
+
+  static MapOptions with_successors(MapOptions options) {
+    options.with_successors = true;
+    return options;
+  }
+
+  TimePoint now = start;
+  MapCore core;
+  Actions actions;
+};
+
+TEST(MapCoreSuccessors, AreLaunchedBehindShortJobsThatRun) {
+  const Begun map{1ms};
+  const auto launches = only<MapCore::Launch>(map.actions);
+  ASSERT_EQ(launches.size(), 1U);
+  EXPECT_EQ(launches[0].arguments.seq, 3U);
+  EXPECT_EQ(launches[0].arguments.values, std::vector<std::string>{"3"});
+  EXPECT_EQ(launches[0].after, 2U);
+  EXPECT_EQ(launches[0].slot, 1U);
+  EXPECT_EQ(map.core.running(), 1U);
+}
+
+TEST(MapCoreSuccessors, AreNotGivenToLongJobs) {
+  EXPECT_THAT(launched(Begun{1s}.actions), IsEmpty());
+}
+
+TEST(MapCoreSuccessors, AreNotGivenBeforeAnyJobHasEnded) {
+  MapCore core{{.with_successors = true}};
+  (void)core.on_start(start);
+  (void)core.on_arguments(jobs(1, 9), true, start);
+  EXPECT_THAT(launched(core.on_started(1, start)), IsEmpty());
+}
+
+TEST(MapCoreSuccessors, TakeTheSlotOfTheirPredecessorsWithoutAnotherLaunch) {
+  Begun map{1ms};
+  EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)), IsEmpty());
+  EXPECT_EQ(map.core.running(), 1U);
+  EXPECT_THAT(launched(map.core.on_started(3, map.now)), ElementsAre(4));
+}
+
+TEST(MapCoreSuccessors, MayBeHeardOfBeforeTheEndOfTheirPredecessors) {
+  Begun map{1ms};
+  EXPECT_THAT(launched(map.core.on_started(3, map.now)), IsEmpty());
+  EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)),
+              ElementsAre(4));
+}
+
+TEST(MapCoreSuccessors, MayEvenHaveEndedBeforeThat) {
+  Begun map{1ms, 4};
+  (void)map.core.on_started(3, map.now);
+  EXPECT_THAT(launched(map.core.on_finished(3, true, 0, map.now)),
+              ElementsAre(4));
+  EXPECT_EQ(map.core.running(), 1U);
+  (void)map.core.on_finished(2, true, 0, map.now);
+  EXPECT_TRUE(is_over(map.core.on_finished(4, true, 0, map.now)));
+}
+
+TEST(MapCoreSuccessors, OfALongJobGoToASlotThatIsFree) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{1ms, 4, options};
+  ASSERT_THAT(launched(map.actions), ElementsAre(4));  // Behind 2.
+  EXPECT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
+              ElementsAre(4));
+  const Actions actions = map.core.on_withdrawn(4, map.now);
+  const auto launches = only<MapCore::Launch>(actions);
+  ASSERT_EQ(launches.size(), 1U);
+  EXPECT_EQ(launches[0].arguments.values, std::vector<std::string>{"4"});
+  EXPECT_EQ(launches[0].after, std::nullopt);
+  EXPECT_EQ(map.core.running(), 2U);
+}
+
+TEST(MapCoreSuccessors, AreWithdrawnWhenManyOthersHaveOvertakenThem) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{1ms, 40, options};
+  ASSERT_THAT(launched(map.actions), ElementsAre(4));  // Behind 2.
+  (void)map.core.on_started(3, map.now);
+  (void)map.core.on_finished(3, true, 0, map.now);
+  std::vector<std::uint64_t> back;
+  std::uint64_t seq = 5;
+  for (; back.empty() && seq < 30; ++seq) {
+    back = withdrawn(map.core.on_started(seq, map.now));
+    (void)map.core.on_finished(seq, true, 0, map.now);
+  }
+  EXPECT_THAT(back, ElementsAre(4));
+  EXPECT_LT(seq, 16U);
+  // The next one in any slot.
+  (void)map.core.on_withdrawn(4, map.now);
+  EXPECT_THAT(launched(map.core.on_started(seq, map.now)), ElementsAre(4));
+}
+
+TEST(MapCoreSuccessors, ThatWereWithdrawnTooLateAreJobsLikeOthers) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{1ms, 4, options};
+  ASSERT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
+              ElementsAre(4));
+  (void)map.core.on_finished(2, true, 0, map.now);
+  EXPECT_EQ(map.core.running(), 1U);
+  (void)map.core.on_started(4, map.now);
+  EXPECT_TRUE(is_over(map.core.on_finished(4, true, 0, map.now)));
+}
+
+TEST(MapCoreSuccessors, ThatDidNotStartAfterAllTakeTheSlotAgain) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{1ms, 4, options};
+  ASSERT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
+              ElementsAre(4));
+  (void)map.core.on_finished(2, true, 0, map.now);
+  EXPECT_THAT(launched(map.core.on_withdrawn(4, map.now)), ElementsAre(4));
+  EXPECT_TRUE(is_over(map.core.on_finished(4, true, 0, map.now)));
+}
+
+TEST(MapCoreSuccessors, AreWithdrawnWhenNoMoreJobsShallStart) {
+  Begun map{1ms};
+  const Actions actions = map.core.stop_starting(map.now);
+  EXPECT_THAT(withdrawn(actions), ElementsAre(3));
+  EXPECT_FALSE(is_over(map.core.on_finished(2, true, 0, map.now)));
+  EXPECT_TRUE(is_over(map.core.on_withdrawn(3, map.now)));
+}
+
+TEST(MapCoreSuccessors, AreWithdrawnWhenThereAreFewerSlots) {
+  Begun map{1ms};
+  EXPECT_THAT(withdrawn(map.core.resize(0, map.now)), ElementsAre(3));
+  (void)map.core.on_withdrawn(3, map.now);
+  EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)), IsEmpty());
+  EXPECT_THAT(launched(map.core.resize(1, map.now)), ElementsAre(3));
+}
+
+/// What is true of the jobs of a map with successors, and the news of it, which
+/// come to the core when chance wants it.
+class SuccessorWorld {
+ public:
+  SuccessorWorld(MapOptions options, std::uint64_t job_count,
+                 std::uint32_t seed)
+      : options_{options},
+        job_count_{job_count},
+        core_{options},
+        random_{seed} {
+    perform(core_.on_start(now_));
+  }
+
+  [[nodiscard]] bool over() const { return over_; }
+
+  void step() {
+    std::vector<int> possible;
+    if (is_asked_)
+      possible.push_back(0);
+    if (!runs_.empty())
+      possible.push_back(1);
+    if (!news_.empty())
+      possible.push_back(2);
+    if (!withdrawals_.empty())
+      possible.push_back(3);
+    if (options_.slots == 0)
+      possible.push_back(4);
+    RC_ASSERT(!possible.empty());
+    if (below(20) == 0)
+      possible = {4};
+    switch (possible[below(possible.size())]) {
+      case 0:
+        return read();
+      case 1:
+        return end(
+            *std::next(runs_.begin(), static_cast<long>(below(runs_.size()))));
+      case 2:
+        return tell();
+      case 3:
+        return withdraw();
+      default:
+        options_.slots = static_cast<std::uint32_t>(below(5));
+        most_slots_ = std::max(most_slots_, options_.slots);
+        return perform(core_.resize(options_.slots, now_));
+    }
+  }
+
+  void stop() {
+    is_stopped_ = true;
+    perform(core_.stop_starting(now_));
+  }
+
+  void check_all_ran_once() const {
+    if (!is_stopped_)
+      RC_ASSERT(ran_.size() == job_count_);
+  }
+
+ private:
+  enum class Event : std::uint8_t { started, finished, withdrawn };
+
+  std::uint64_t below(std::uint64_t end) { return random_() % end; }
+
+  void read() {
+    is_asked_ = false;
+    const std::uint64_t count =
+        std::min<std::uint64_t>(below(9), job_count_ - delivered_);
+    auto batch = jobs(delivered_ + 1, delivered_ + count);
+    delivered_ += count;
+    perform(
+        core_.on_arguments(std::move(batch), delivered_ == job_count_, now_));
+  }
+
+  void run(std::uint64_t seq) {
+    RC_ASSERT(ran_.insert(seq).second);
+    RC_ASSERT(busy_slots_.insert(slot_of_.at(seq)).second);
+    runs_.insert(seq);
+    RC_ASSERT(runs_.size() <= most_slots_);
+    if (options_.window != 0)
+      RC_ASSERT(seq - *runs_.begin() < options_.window);
+    news_.emplace_back(seq, Event::started);
+  }
+
+  void end(std::uint64_t seq) {
+    now_ += std::chrono::milliseconds{below(80)};
+    runs_.erase(seq);
+    busy_slots_.erase(slot_of_.at(seq));
+    news_.emplace_back(seq, Event::finished);
+    if (auto next = waits_.extract(seq))
+      run(next.mapped());
+  }
+
+  /// Of one job in their order, of several in any.
+  void tell() {
+    auto chosen = news_.begin() + static_cast<long>(below(news_.size()));
+    chosen = std::find_if(news_.begin(), chosen, [&](const auto& earlier) {
+      return earlier.first == chosen->first;
+    });
+    const auto [seq, event] = *chosen;
+    news_.erase(chosen);
+    switch (event) {
+      case Event::started:
+        return perform(core_.on_started(seq, now_));
+      case Event::finished:
+        return perform(core_.on_finished(seq, below(2) == 0, 1, now_));
+      case Event::withdrawn:
+        return perform(core_.on_withdrawn(seq, now_));
+    }
+  }
+
+  void withdraw() {
+    const std::uint64_t seq = withdrawals_.back();
+    withdrawals_.pop_back();
+    const auto waits =
+        std::find_if(waits_.begin(), waits_.end(),
+                     [seq](const auto& next) { return next.second == seq; });
+    if (waits == waits_.end())
+      return;
+    waits_.erase(waits);
+    news_.emplace_back(seq, Event::withdrawn);
+  }
+
+  void perform(const Actions& actions) {
+    for (const auto& action : actions) {
+      RC_ASSERT(!over_);
+      std::visit([this](const auto& a) { on(a); }, action);
+    }
+  }
+
+  void on(const MapCore::Read&) { is_asked_ = true; }
+  void on(const MapCore::Launch& launch) {
+    const std::uint64_t seq = launch.arguments.seq;
+    RC_ASSERT(!is_stopped_);
+    slot_of_[seq] = launch.slot;
+    if (launch.after)
+      RC_ASSERT(ran_.count(*launch.after) == 1U);
+    if (launch.after && runs_.count(*launch.after) == 1)
+      RC_ASSERT(waits_.emplace(*launch.after, seq).second);
+    else
+      run(seq);
+  }
+  void on(const MapCore::Withdraw& action) {
+    withdrawals_.push_back(action.seq);
+  }
+  void on(const MapCore::Skip&) { RC_FAIL("nothing has ended before"); }
+  void on(const MapCore::Wake&) { RC_FAIL("there is no delay"); }
+  void on(MapCore::StopAll) {}
+  void on(MapCore::Finish) {
+    RC_ASSERT(runs_.empty());
+    RC_ASSERT(waits_.empty());
+    over_ = true;
+  }
+
+  MapOptions options_;
+  std::uint64_t job_count_;
+  MapCore core_;
+  std::uint32_t most_slots_ = options_.slots;
+  TimePoint now_ = start;
+  bool is_asked_ = false;
+  std::uint64_t delivered_ = 0;
+  std::set<std::uint64_t> runs_;
+  std::set<std::uint64_t> ran_;
+  std::map<std::uint64_t, std::uint64_t> waits_;  ///< By predecessor.
+  std::map<std::uint64_t, std::uint32_t> slot_of_;
+  std::set<std::uint32_t> busy_slots_;
+  std::vector<std::pair<std::uint64_t, Event>> news_;
+  std::vector<std::uint64_t> withdrawals_;
+  std::mt19937 random_;
+  bool is_stopped_ = false;
+  bool over_ = false;
+};
+
+TEST(MapCoreProperty, WithSuccessorsEveryJobRunsOnceWithinTheSlotsAndItEnds) {
+  EXPECT_TRUE(rc::check([] {
+    MapOptions options;
+    options.with_successors = true;
+    options.slots = *rc::gen::inRange<std::uint32_t>(1, 5);
+    options.window = *rc::gen::element<std::uint64_t>(0, 0, 4, 20);
+    const auto job_count = *rc::gen::inRange<std::uint64_t>(0, 150);
+    const auto stop_at = *rc::gen::inRange<std::uint64_t>(0, 2000);
+    SuccessorWorld world{options, job_count,
+                         *rc::gen::arbitrary<std::uint32_t>()};
+    for (std::uint64_t step = 0; !world.over(); ++step) {
+      RC_ASSERT(step < 20'000U);
+      if (step == stop_at)
+        world.stop();
+      else
+        world.step();
+    }
+    world.check_all_ran_once();
   }));
 }
 

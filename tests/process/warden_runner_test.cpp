@@ -75,14 +75,32 @@ class WardenRunnerTest : public ::testing::Test {
     return promise->get_future();
   }
 
-  Finished run(CommandSpec spec) {
-    auto future = start(std::move(spec));
+  std::future<Finished> start_after(AttemptId predecessor, CommandSpec spec,
+                                    AttemptId* id = nullptr) {
+    auto promise = std::make_shared<std::promise<Finished>>();
+    auto sink = std::make_shared<CollectingSink>();
+    const AttemptId started{.command = {++last_id}, .attempt = 1};
+    runner->start_after(
+        predecessor, started,
+        std::make_shared<const CommandSpec>(std::move(spec)), sink,
+        [promise, sink](const AttemptEvent& event) {
+          if (const auto* end = std::get_if<AttemptEnded>(&event))
+            promise->set_value({end->how, sink->out, sink->err});
+        });
+    if (id != nullptr)
+      *id = started;
+    return promise->get_future();
+  }
+
+  static Finished await(std::future<Finished> future) {
     if (future.wait_for(deadline) != std::future_status::ready) {
       ADD_FAILURE() << "still running after the deadline";
       std::abort();
     }
     return future.get();
   }
+
+  Finished run(CommandSpec spec) { return await(start(std::move(spec))); }
 
   /// The one child of ours.
   static void kill_warden() {
@@ -429,6 +447,105 @@ TEST_F(WardenRunnerTest, WhatIsStoppedWhileAWardenIsReplacedDoesNotRun) {
   ASSERT_EQ(lost.wait_for(deadline), std::future_status::ready);
   for (auto& future : stopped)
     ASSERT_EQ(future.wait_for(deadline), std::future_status::ready);
+}
+
+/// Runs until the file `go` is there.
+CommandSpec until_told(const testing::TempDir& dir, const std::string& then) {
+  CommandSpec spec;
+  spec.argv = {
+      "sh", "-c",
+      "while [ ! -e " + dir.path("go") + " ]; do sleep 0.01; done; " + then};
+  return spec;
+}
+
+TEST_F(WardenRunnerTest, ASuccessorStartsOnceItsPredecessorIsOver) {
+  AttemptId first_id;
+  auto first =
+      start(until_told(dir, "echo first >> " + dir.path("order")), &first_id);
+  AttemptId second_id;
+  auto second = start_after(
+      first_id, sh("cat " + dir.path("order") + "; exit 3"), &second_id);
+  auto third = start_after(second_id, sh("exit 4"));
+  // Somebody else's end is not what they wait for.
+  EXPECT_EQ(run(sh("exit 2")).report().exit_code, 2);
+  EXPECT_EQ(second.wait_for(0ms), std::future_status::timeout);
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 0);
+  const Finished done = await(std::move(second));
+  EXPECT_EQ(done.report().exit_code, 3);
+  EXPECT_EQ(done.out, "first\n");
+  EXPECT_EQ(await(std::move(third)).report().exit_code, 4);
+}
+
+TEST_F(WardenRunnerTest, ASuccessorOfWhatHasEndedStartsAtOnce) {
+  AttemptId id;
+  EXPECT_EQ(await(start(sh("exit 2"), &id)).report().exit_code, 2);
+  EXPECT_EQ(await(start_after(id, sh("exit 3"))).report().exit_code, 3);
+  runner->forget(id);
+  EXPECT_EQ(await(start_after(id, sh("exit 4"))).report().exit_code, 4);
+}
+
+TEST_F(WardenRunnerTest, ASuccessorOfWhatCouldNotBeStartedStartsAllTheSame) {
+  CommandSpec missing;
+  missing.argv = {"no-such-program-here"};
+  AttemptId id;
+  auto first = start(missing, &id);
+  EXPECT_EQ(await(start_after(id, sh("exit 3"))).report().exit_code, 3);
+}
+
+TEST_F(WardenRunnerTest, ASuccessorThatIsWithdrawnOrStoppedInTimeDoesNotRun) {
+  AttemptId first_id;
+  auto first = start(until_told(dir, "exit 2"), &first_id);
+  AttemptId second_id;
+  auto second =
+      start_after(first_id, sh("touch " + dir.path("ran")), &second_id);
+  runner->withdraw(second_id);
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(second)).end).error.code,
+            Errc::cancelled);
+  AttemptId third_id;
+  auto third = start_after(first_id, sh("touch " + dir.path("ran")), &third_id);
+  runner->stop(third_id, {});
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(third)).end).error.code,
+            Errc::cancelled);
+  auto fourth = start_after(first_id, sh("exit 4"));
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 2);
+  EXPECT_EQ(await(std::move(fourth)).report().exit_code, 4);
+  EXPECT_EQ(::access(dir.path("ran").c_str(), F_OK), -1);
+}
+
+TEST_F(WardenRunnerTest, AWithdrawalMayComeBeforeTheStart) {
+  AttemptId first_id;
+  auto first = start(until_told(dir, "exit 2"), &first_id);
+  runner->withdraw({.command = {last_id + 1}, .attempt = 1});
+  EXPECT_EQ(
+      std::get<SpawnFailure>(
+          await(start_after(first_id, sh("touch " + dir.path("ran")))).end)
+          .error.code,
+      Errc::cancelled);
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 2);
+  EXPECT_EQ(::access(dir.path("ran").c_str(), F_OK), -1);
+}
+
+TEST_F(WardenRunnerTest, WhatRunsIsNotWithdrawn) {
+  AttemptId id;
+  auto future = start(until_told(dir, "exit 2"), &id);
+  runner->withdraw(id);
+  EXPECT_EQ(run(sh("exit 3")).report().exit_code, 3);
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(future)).report().exit_code, 2);
+  runner->withdraw(id);
+}
+
+TEST_F(WardenRunnerTest, ADeadWardenTakesSuccessorsAlongToo) {
+  AttemptId id;
+  auto first = start(sh("sleep 300"), &id);
+  auto second = start_after(id, sh("sleep 300"));
+  EXPECT_EQ(run(sh("exit 3")).report().exit_code, 3);
+  kill_warden();
+  EXPECT_EQ(std::get<RunnerLost>(await(std::move(first)).end), RunnerLost{});
+  EXPECT_EQ(std::get<RunnerLost>(await(std::move(second)).end), RunnerLost{});
 }
 
 }  // namespace

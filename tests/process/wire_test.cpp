@@ -38,12 +38,14 @@ CommandSpec full_spec() {
 TEST(Wire, CarriesEveryFieldOfASpec) {
   const AttemptId id{.command = {7}, .attempt = 3};
   std::string bytes;
-  encode(bytes, id, Start{full_spec()});
+  const AttemptId predecessor{.command = {6}, .attempt = 2};
+  encode(bytes, id, Start{full_spec(), predecessor});
   Reader reader;
   feed(reader, bytes);
   const auto frame = reader.next().value().value();
   EXPECT_EQ(frame.id, id);
   EXPECT_EQ(std::get<Start>(frame.message).spec, full_spec());
+  EXPECT_EQ(std::get<Start>(frame.message).after, predecessor);
 }
 
 TEST(Wire, CarriesReportsAndFailures) {

@@ -40,6 +40,19 @@ class FakeCommandRunner : public CommandRunner {
       run(id);
   }
 
+  /// The test says when its predecessor has ended, by run().
+  void start_after(AttemptId predecessor, AttemptId id,
+                   std::shared_ptr<const CommandSpec> spec,
+                   std::shared_ptr<OutputSink> sink,
+                   AttemptHandler handler) override {
+    const bool runs = std::exchange(runs_at_once, false);
+    start(id, std::move(spec), std::move(sink), std::move(handler));
+    runs_at_once = runs;
+    predecessors[id] = predecessor;
+  }
+
+  void withdraw(AttemptId id) override { withdrawn.push_back(id); }
+
   /// Of several requests for one attempt all are remembered.
   void stop(AttemptId id, StopRequest request) override {
     if (is_running(id))
@@ -114,6 +127,8 @@ class FakeCommandRunner : public CommandRunner {
 
   std::vector<AttemptId> started;  ///< Adoptions not counted.
   std::vector<AttemptId> adopted;
+  std::map<AttemptId, AttemptId> predecessors;
+  std::vector<AttemptId> withdrawn;
   std::vector<Stopped> stopped;
   std::vector<std::pair<AttemptId, int>> signalled;
   std::set<AttemptId> paused;  ///< And not resumed.

@@ -40,11 +40,13 @@ class DigestSink : public process::OutputSink {
 
 /// Has `runner` start an attempt at `request`, which stays alive for as long as
 /// that needs it. What is captured goes to `inner`, which may be null, and is
-/// read along.
+/// read along. Not before `predecessor` has ended, if there is one: see
+/// CommandRunner::start_after().
 void start_attempt(process::CommandRunner& runner, process::AttemptId id,
                    const std::shared_ptr<const CommandRequest>& request,
                    std::shared_ptr<process::OutputSink> inner,
-                   process::AttemptHandler handler);
+                   process::AttemptHandler handler,
+                   std::optional<process::AttemptId> predecessor = {});
 
 /// What there is to be judged of an attempt that was started so and has ended
 /// at `ended`.

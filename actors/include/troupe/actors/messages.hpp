@@ -35,6 +35,8 @@ struct CommandOrder {
   ActorRef owner;                      ///< Gets the events and the outcome.
   /// Bounds how many commands are in the engine; back when the outcome is out.
   flow_control::SharedPermit permit;
+  /// Not to be started before the only attempt of that one has ended.
+  std::optional<CommandId> predecessor{};
 };
 
 /// Enters a command. Answered by CommandOpened to `submitter`, who may repeat

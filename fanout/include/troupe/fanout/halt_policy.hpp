@@ -42,6 +42,10 @@ class HaltPolicy {
   /// Errors: invalid_argument.
   [[nodiscard]] static Result<HaltPolicy> parse(std::string_view text);
 
+  [[nodiscard]] bool is_never() const {
+    return when_reached_ == HaltDecision::carry_on;
+  }
+
   /// Tells how many jobs there are in all, once that is known. May be repeated.
   void set_total(std::uint64_t jobs) { total_ = jobs; }
 

@@ -66,13 +66,16 @@ class Engine {
   void stop();
 
   /// Hands a command to the engine. `owner` gets CommandStarted and
-  /// AttemptFinished for each attempt and CommandFinished exactly once. From
-  /// any thread.
+  /// AttemptFinished for each attempt and CommandFinished exactly once. With a
+  /// `predecessor`, of which CommandStarted has come and which has no further
+  /// attempts, it starts as soon as that has ended, unless its first attempt is
+  /// withdrawn from runner() before. From any thread.
   ///
   /// Errors: overloaded (max_commands are in the engine).
   [[nodiscard]] Result<CommandId> submit(
       std::shared_ptr<const actors::CommandRequest> request,
-      std::shared_ptr<actors::OutputSinks> sinks, actors::ActorRef owner);
+      std::shared_ptr<actors::OutputSinks> sinks, actors::ActorRef owner,
+      std::optional<CommandId> predecessor = {});
 
   /// Where CancelCommand, SignalCommand and CrashCommand are sent. The same
   /// for as long as the engine lives, whatever is restarted behind it.

@@ -80,6 +80,20 @@ class CommandRunner {
                      std::shared_ptr<OutputSink> sink,
                      AttemptHandler handler) = 0;
 
+  /// Like start(), but not before `predecessor` has ended: what runs it starts
+  /// the one in the moment in which the other is over, without asking anybody.
+  /// Only for a predecessor that has been started; at once if it has ended.
+  /// Several of one predecessor start together.
+  virtual void start_after(AttemptId predecessor, AttemptId id,
+                           std::shared_ptr<const CommandSpec> spec,
+                           std::shared_ptr<OutputSink> sink,
+                           AttemptHandler handler) = 0;
+
+  /// An attempt that still waits for its predecessor is not started: its
+  /// AttemptEnd is a SpawnFailure of Errc::cancelled. One that runs or has
+  /// ended is left alone. May come before start_after().
+  virtual void withdraw(AttemptId id) = 0;
+
   /// Ends the attempt; its AttemptEnd says so. Unknown or ended attempts are
   /// ignored; of several requests the shortest grace wins.
   virtual void stop(AttemptId id, StopRequest request) = 0;
