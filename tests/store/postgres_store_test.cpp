@@ -43,9 +43,7 @@ INSTANTIATE_TEST_SUITE_P(, StoreTest, ::testing::Values(postgres),
 INSTANTIATE_TEST_SUITE_P(, ClusterStoreTest, ::testing::Values(postgres),
                          name_of_kind);
 
-TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
-  if (Servers::server() == nullptr)
-    GTEST_SKIP() << "PostgreSQL is not installed";
+void check_histories(Histories histories) {
   // A history takes a hundred times as long as in a file; RC_PARAMS asks for
   // more of them.
   ::setenv("RC_PARAMS", "max_success=25", /*overwrite=*/0);
@@ -58,8 +56,20 @@ TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
             empty(schema);
           return open_in(schema);
         },
-        /*steps_per_look=*/30);
+        /*steps_per_look=*/30, histories);
   }));
+}
+
+TEST(StoreProperty, PostgresDoesWhatTheModelDoes) {
+  if (Servers::server() == nullptr)
+    GTEST_SKIP() << "PostgreSQL is not installed";
+  check_histories(Histories::of_all);
+}
+
+TEST(StoreProperty, PostgresDoesWhatTheModelDoesWithManySessions) {
+  if (Servers::server() == nullptr)
+    GTEST_SKIP() << "PostgreSQL is not installed";
+  check_histories(Histories::of_clusters);
 }
 
 TEST_F(PostgresStoreTest, MakesItsTablesOnce) {

@@ -49,6 +49,14 @@ TEST(StoreProperty, SqliteDoesWhatTheModelDoes) {
   }));
 }
 
+TEST(StoreProperty, SqliteDoesWhatTheModelDoesWithManySessions) {
+  EXPECT_TRUE(rc::check([] {
+    do_as_the_model_does(
+        [](const testing::TempDir& folder, bool) { return open_in(folder); },
+        /*steps_per_look=*/4, Histories::of_clusters);
+  }));
+}
+
 class SqliteStoreTest : public ::testing::Test {
  protected:
   std::unique_ptr<SqliteStore> open() {

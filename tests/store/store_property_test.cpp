@@ -111,6 +111,47 @@ class Pair {
     }
   }
 
+  /// Of what the nodes of a cluster do all the time, and little else.
+  void step_of_cluster() {
+    now_ += *rc::gen::element<Duration>(0ms, 1s);
+    switch (below(16)) {
+      case 0:
+      case 1:
+        submit_sealed();
+        break;
+      case 2:
+      case 3:
+      case 4:
+        claim();
+        break;
+      case 5:
+      case 6:
+        start();
+        break;
+      case 7:
+      case 8:
+        complete();
+        break;
+      case 9:
+      case 10:
+        release();
+        break;
+      case 11:
+        wake();
+        break;
+      case 12:
+        change_session();
+        break;
+      case 13:
+      case 14:
+        renew_or_evict();
+        break;
+      default:
+        propose();
+        break;
+    }
+  }
+
   /// All that can be seen.
   void compare() {
     const auto jobs = model_.jobs({}, 1000);
@@ -255,6 +296,19 @@ class Pair {
     }
     if (below(4) != 0)
       both([&](Store& s) { return s.seal(id, now_); });
+  }
+
+  void submit_sealed() {
+    NewJob job{.request_id = fmt::format("c{}", jobs_),
+               .delivery = static_cast<Delivery>(1 + below(2))};
+    if (below(2) == 0)
+      job.shards = {3, 1};
+    const auto submitted = model_.open_job(job, now_);
+    same(submitted, tables_->open_job(job, now_));
+    jobs_ = std::max(jobs_, submitted->job.value);
+    const auto count = 1 + below<std::uint64_t>(3);
+    both([&](Store& s) { return s.append_range(submitted->job, 0, count); });
+    both([&](Store& s) { return s.seal(submitted->job, now_); });
   }
 
   void claim() {
@@ -519,12 +573,16 @@ class Pair {
 
 }  // namespace
 
-void do_as_the_model_does(const OpenStore& open, int steps_per_look) {
+void do_as_the_model_does(const OpenStore& open, int steps_per_look,
+                          Histories histories) {
   const testing::TempDir folder;
   Pair stores{[&](bool is_first) { return open(folder, is_first); }};
   const int steps = below(120);
   for (int i = 0; i < steps; ++i) {
-    stores.step();
+    if (histories == Histories::of_clusters)
+      stores.step_of_cluster();
+    else
+      stores.step();
     if (i % steps_per_look == 0)
       stores.compare();
   }
