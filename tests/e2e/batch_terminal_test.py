@@ -29,10 +29,11 @@ class JobControl(InBash, TroupeTest):
         """Ends the suspended job and waits until bash knows that it is gone.
 
         Its `wait` passes over a job of which it has not heard yet that it goes
-        on, and its `exit` refuses to leave such a job behind.
+        on, and its `exit` refuses to leave such a job behind. That a job ended
+        while `kill` ran it may learn with the end of another process only.
         """
         self.enter(f"kill {option} %1")
-        wait_until(lambda: "[1]" not in self.enter("jobs"),
+        wait_until(lambda: "[1]" not in self.enter("/bin/true; jobs"),
                    what="the end of the job")
 
     def test_ctrl_z_stops_the_commands_and_fg_continues_them(self):
