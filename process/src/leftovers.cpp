@@ -36,26 +36,18 @@ std::set<pid_t> own_line() {
   return line;
 }
 
-/// Whether a process bears the marker of a session.
-enum class Marked : std::uint8_t {
-  no,
-  yes,
-  unknown,  ///< It is in an exec, and has to be looked at again.
-};
-
-Marked marked(pid_t pid, const std::string& session) {
-  const EnvironmentLook look = look_into_environment(pid, marker_name);
-  if (look.is_in_exec)
-    return Marked::unknown;
-  return look.value && is_marked_by(*look.value, session) ? Marked::yes
-                                                          : Marked::no;
+Belongs belongs(pid_t pid, const std::string& session) {
+  return look_into_environment(pid, marker_name)
+      .belongs([&session](const std::string& marker) {
+        return is_marked_by(marker, session);
+      });
 }
 
 /// Signals `process` and no other that got its number, if it is marked still.
 bool signal_marked(const ProcessStat& process, const std::string& session,
                    int signal) {
   const OwnedFd fd{static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0))};
-  if (!fd.is_open() || marked(process.pid, session) != Marked::yes)
+  if (!fd.is_open() || belongs(process.pid, session) != Belongs::yes)
     return false;
   const auto now = stat_of(process.pid);
   return now && now->start_ticks == process.start_ticks &&
@@ -71,11 +63,11 @@ Found find_marked(const std::string& session) {
   const std::set<pid_t> spared = own_line();
   Found found;
   for (const pid_t pid : all_processes()) {
-    const Marked is_marked =
-        spared.contains(pid) ? Marked::no : marked(pid, session);
-    if (is_marked == Marked::no)
+    const Belongs belonging =
+        spared.contains(pid) ? Belongs::no : belongs(pid, session);
+    if (belonging == Belongs::no)
       continue;
-    if (is_marked == Marked::unknown)
+    if (belonging == Belongs::unknown)
       ++found.unknown;
     else if (const auto stat = stat_of(pid); stat && stat->alive())
       found.marked.push_back(*stat);

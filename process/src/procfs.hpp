@@ -4,6 +4,7 @@
 #include <troupe/base/owned_fd.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,13 @@ class ThreadChildren {
 /// All processes of this host that can be seen.
 [[nodiscard]] std::vector<pid_t> all_processes();
 
+/// Whether a process is somebody's.
+enum class Belongs : std::uint8_t {
+  no,
+  yes,
+  unknown,  ///< It is in an exec, and has to be looked at again.
+};
+
 /// What the environment that a process was started with says of a variable.
 struct EnvironmentLook {
   /// None if it is not there or may not be read.
@@ -78,6 +86,14 @@ struct EnvironmentLook {
   /// neither the old environment nor the new one: look again before it counts
   /// as one that does not have the variable.
   bool is_in_exec = false;
+
+  /// To whom it does if `is_theirs` holds for the value.
+  template <class Predicate>
+  [[nodiscard]] Belongs belongs(Predicate is_theirs) const {
+    if (is_in_exec)
+      return Belongs::unknown;
+    return value && is_theirs(*value) ? Belongs::yes : Belongs::no;
+  }
 };
 
 [[nodiscard]] EnvironmentLook look_into_environment(pid_t pid,

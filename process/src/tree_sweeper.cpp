@@ -48,12 +48,6 @@ struct TreeSweeper::Sweep {
   std::set<ProcessIdentity> killed;
 };
 
-enum class TreeSweeper::Belongs : std::uint8_t {
-  no,
-  yes,
-  unknown,  ///< It is in an exec, and has to be looked at again.
-};
-
 struct TreeSweeper::Members {
   std::vector<ProcessStat> found;
   bool may_have_more = false;  ///< Some orphan is in an exec.
@@ -70,8 +64,8 @@ TreeSweeper::TreeSweeper(boost::asio::io_context& io,
   }
 }
 
-TreeSweeper::Belongs TreeSweeper::belongs(const ProcessStat& orphan,
-                                          const Tree& tree) const {
+Belongs TreeSweeper::belongs(const ProcessStat& orphan,
+                             const Tree& tree) const {
   if (strangers_.contains(orphan.identity()))
     return Belongs::no;
   if (tree.leader == 0 || running_.load() <= 1)
@@ -79,12 +73,10 @@ TreeSweeper::Belongs TreeSweeper::belongs(const ProcessStat& orphan,
   if (tree.own_group &&
       (orphan.group == tree.leader || orphan.session == tree.leader))
     return Belongs::yes;
-  const EnvironmentLook look = look_into_environment(orphan.pid, marker_name);
-  if (look.is_in_exec)
-    return Belongs::unknown;
-  return look.value && look.value->find(tree.marker) != std::string::npos
-             ? Belongs::yes
-             : Belongs::no;
+  return look_into_environment(orphan.pid, marker_name)
+      .belongs([&tree](const std::string& marker) {
+        return marker.find(tree.marker) != std::string::npos;
+      });
 }
 
 TreeSweeper::Members TreeSweeper::members(const Tree& tree) const {

@@ -67,7 +67,6 @@ class TreeSweeper {
  private:
   struct Sweep;
   struct Members;
-  enum class Belongs : std::uint8_t;
   [[nodiscard]] Members members(const Tree& tree) const;
   [[nodiscard]] Belongs belongs(const ProcessStat& orphan,
                                 const Tree& tree) const;
