@@ -219,7 +219,7 @@ int print_as_json(const Authority& authority) {
     nodes.push_back(certificate_json(node));
   Json tokens = Json::array();
   for (const link::EnrolmentToken& token : authority.enrolments().tokens()) {
-    if (token.used_by.empty() && token.expires > wall_now())
+    if (token.is_open(wall_now()))
       tokens.push_back({{"name", token.name},
                         {"node", to_string(token.node)},
                         {"expires", format_wall_time(token.expires)}});
@@ -249,7 +249,7 @@ int list_certificates(const ClusterOptions& o) {
     rows.push_back({node.name, std::string{certificate_state(node)},
                     date(node.expires), to_string(node.node)});
   for (const link::EnrolmentToken& token : authority->enrolments().tokens()) {
-    if (token.used_by.empty() && token.expires > wall_now())
+    if (token.is_open(wall_now()))
       rows.push_back(
           {token.name, "token", date(token.expires), to_string(token.node)});
   }

@@ -76,6 +76,21 @@ class Reader {
   bool is_whole_ = true;
 };
 
+/// In tokens that are const or not.
+template <class Tokens>
+auto find_token(Tokens& tokens, std::string_view hash) {
+  return std::find_if(
+      tokens.begin(), tokens.end(),
+      [hash](const EnrolmentToken& token) { return token.hash == hash; });
+}
+
+template <class Nodes>
+auto find_node(Nodes& nodes, const NodeId& id) {
+  return std::find_if(
+      nodes.begin(), nodes.end(),
+      [&id](const EnrolledNode& node) { return node.node == id; });
+}
+
 }  // namespace
 
 EnrolledNode* Enrolments::find_live(std::string_view name) {
@@ -128,9 +143,7 @@ Result<void> Enrolments::add_token(std::string hash, const std::string& name,
 Result<Enrolments::Grant> Enrolments::redeem(std::string_view hash,
                                              std::string_view key,
                                              WallTime now) const {
-  const auto token = std::find_if(
-      tokens_.begin(), tokens_.end(),
-      [hash](const EnrolmentToken& one) { return one.hash == hash; });
+  const auto token = find_token(tokens_, hash);
   if (token == tokens_.end())
     return refuse(
         "this token is not known here: it was replaced by another one, is of "
@@ -146,9 +159,7 @@ Result<Enrolments::Grant> Enrolments::redeem(std::string_view hash,
   Grant grant{token->name, token->node, {}};
   if (token->used_by.empty())
     return grant;
-  const auto node = std::find_if(
-      nodes_.begin(), nodes_.end(),
-      [&grant](const EnrolledNode& one) { return one.node == grant.node; });
+  const auto node = find_node(nodes_, grant.node);
   if (node == nodes_.end() || node->revoked || node->key != key)
     return refuse(fmt::format("the certificate of {} is not valid any more",
                               token->name));
@@ -157,15 +168,11 @@ Result<Enrolments::Grant> Enrolments::redeem(std::string_view hash,
 }
 
 void Enrolments::issue(std::string_view hash, EnrolledNode node) {
-  const auto token = std::find_if(
-      tokens_.begin(), tokens_.end(),
-      [hash](const EnrolmentToken& one) { return one.hash == hash; });
+  const auto token = find_token(tokens_, hash);
   TROUPE_ASSERT(token != tokens_.end() && token->node == node.node &&
                 token->used_by.empty());
   token->used_by = node.key;
-  const auto before = std::find_if(
-      nodes_.begin(), nodes_.end(),
-      [&node](const EnrolledNode& one) { return one.node == node.node; });
+  const auto before = find_node(nodes_, node.node);
   if (before == nodes_.end())
     nodes_.push_back(std::move(node));
   else

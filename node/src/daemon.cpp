@@ -203,12 +203,6 @@ std::map<std::string, std::string> own_environment() {
   return all;
 }
 
-/// Names the database whose jobs have their output in the folder; not there for
-/// a file.
-std::string store_id_file(const std::string& folder) {
-  return folder + "/store.id";
-}
-
 std::string read_line(const std::string& path) {
   std::ifstream file{path};
   std::string line;
@@ -217,9 +211,10 @@ std::string read_line(const std::string& path) {
 }
 
 /// Output is found by the number of its job, and another store has the same
-/// numbers.
+/// numbers. A file in the folder names the database whose jobs have their
+/// output there; it is not there for a store that is a file.
 Result<void> keep_store_id(const std::string& folder, const std::string& id) {
-  const std::string path = store_id_file(folder);
+  const std::string path = folder + "/store.id";
   const std::string before = read_line(path);
   const bool has_file = std::filesystem::exists(folder + "/store.db");
   if (before == id && (id.empty() || !has_file))

@@ -113,6 +113,19 @@ class DispatcherTest : public actors::ActorTest {
     tell(dispatcher, WorkArrived{});
   }
 
+  /// The dispatcher claims what waits, and does not get the answer.
+  void claim_unseen(const actors::ActorRef& dispatcher) {
+    access.is_slow = true;
+    tell(dispatcher, WorkArrived{});
+    access.make_call();
+    settle();
+    access.loses_answers = true;
+    access.make_call();
+    settle();
+    access.loses_answers = false;
+    access.is_slow = false;
+  }
+
   static AttemptId id_of(JobId job, std::uint64_t index,
                          std::uint32_t attempt = 1) {
     return to_attempt_id({{job, index}, attempt});
@@ -313,15 +326,7 @@ TEST_F(DispatcherTest, AResultThatCannotBeWrittenIsKeptUntilItCan) {
 TEST_F(DispatcherTest, WhatWasClaimedByACallWhoseAnswerWasLostIsRun) {
   const auto dispatcher = start();
   const JobId job = submit(3);
-  access.is_slow = true;
-  tell(dispatcher, WorkArrived{});
-  access.make_call();
-  settle();
-  access.loses_answers = true;
-  access.make_call();
-  settle();
-  access.loses_answers = false;
-  access.is_slow = false;
+  claim_unseen(dispatcher);
   EXPECT_THAT(*access.store.claimed_by(session), Not(IsEmpty()));
   EXPECT_THAT(runner.started, IsEmpty());
   advance(2s);
@@ -336,15 +341,7 @@ TEST_F(DispatcherTest, WhatWasClaimedByACallWhoseAnswerWasLostIsRun) {
 TEST_F(DispatcherTest, WhatWasClaimedUnseenAndCancelledIsNotRun) {
   const auto dispatcher = start();
   const JobId job = submit(2);
-  access.is_slow = true;
-  tell(dispatcher, WorkArrived{});
-  access.make_call();
-  settle();
-  access.loses_answers = true;
-  access.make_call();
-  settle();
-  access.loses_answers = false;
-  access.is_slow = false;
+  claim_unseen(dispatcher);
   EXPECT_THAT(*access.store.cancel(job, wall_now()), SizeIs(2));
   advance(2s);
   EXPECT_THAT(runner.started, IsEmpty());

@@ -25,6 +25,11 @@ struct EnrolmentToken {
   WallTime expires{};
   std::string used_by{};  ///< The key that was enrolled by it; see RosterEntry.
 
+  /// Whether a node may still be enrolled by it.
+  [[nodiscard]] bool is_open(WallTime now) const {
+    return used_by.empty() && now < expires;
+  }
+
   friend bool operator==(const EnrolmentToken&,
                          const EnrolmentToken&) = default;
 };
