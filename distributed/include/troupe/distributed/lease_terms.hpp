@@ -3,27 +3,13 @@
 /// How long a session has its right without being renewed, and all that follows
 /// from that. The same for all nodes of a cluster: a janitor counts on it that
 /// the others keep them.
+#include <troupe/base/boot_time.hpp>
 #include <troupe/base/error.hpp>
-#include <troupe/base/time.hpp>
-
-#include <chrono>
 
 namespace troupe::distributed {
 
-/// CLOCK_BOOTTIME, which goes on while the machine is suspended: a session
-/// whose host has slept has lost its right like any other. It has no now():
-/// cores are told the time. A type of its own, since the clock of TimePoint
-/// stands still.
-struct BootClock {
-  using duration = Duration;
-  using rep = Duration::rep;
-  using period = Duration::period;
-  using time_point = std::chrono::time_point<BootClock, Duration>;
-  static constexpr bool is_steady = true;
-};
-
-/// A moment of the boot clock of this host.
-using BootTime = BootClock::time_point;
+/// A session whose host has slept has lost its right like any other.
+using troupe::BootTime;
 
 struct LeaseTerms {
   /// The right ends so long after a renewal was *sent* that was answered. Long
