@@ -65,6 +65,14 @@ AttemptCore::Actions AttemptCore::on_stop(StopRequest request, TimePoint now) {
   return {};
 }
 
+AttemptCore::Actions AttemptCore::on_right_ended(bool is_grace_over,
+                                                 TimePoint now) {
+  verdict_.right_ended = verdict_.right_ended || state_ == State::running;
+  return is_grace_over
+             ? on_stop({.signal = SIGKILL, .grace = Duration{0}}, now)
+             : on_stop({.signal = polite_signal_, .grace = grace_}, now);
+}
+
 AttemptCore::Actions AttemptCore::begin_stop(int signal, Duration grace,
                                              TimePoint now) {
   state_ = State::stopping;

@@ -69,6 +69,7 @@ class AttemptCore {
     bool timed_out = false;
     bool silent = false;  ///< Timed out for want of output.
     bool stopped = false;
+    bool right_ended = false;  ///< Stopped for that.
     bool killed = false;
     bool output_held = false;
   };
@@ -80,6 +81,8 @@ class AttemptCore {
   /// Output has come, or would have if the lane had not been too busy to read.
   void on_output(TimePoint now) { heard_at_ = now; }
   [[nodiscard]] Actions on_stop(StopRequest request, TimePoint now);
+  /// Stops it with its own polite signal and grace, or kills it.
+  [[nodiscard]] Actions on_right_ended(bool is_grace_over, TimePoint now);
   [[nodiscard]] Actions on_stream_closed(TimePoint now);
   [[nodiscard]] Actions on_leader_exited(TimePoint now);
   /// What there is to be known when a time has passed.

@@ -2,6 +2,7 @@
 
 #include "attempt_core.hpp"
 #include "child_setup.hpp"
+#include "guard_core.hpp"
 #include "lane_connection.hpp"
 #include "launcher.hpp"
 #include "program_finder.hpp"
@@ -9,9 +10,11 @@
 #include "record_writer.hpp"
 #include "wire.hpp"
 
+#include <troupe/base/assert.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/base/pausable_clock.hpp>
+#include <troupe/process/boot_clock.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -26,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unordered_map>
@@ -128,6 +132,63 @@ bool lacks_room(const SpawnFailure& failure) {
          failure.error.code == Errc::overloaded;
 }
 
+SpawnFailure stopped_too_soon() {
+  return {SpawnStage::resources,
+          {Errc::cancelled, "was stopped before it could start"}};
+}
+
+SpawnFailure without_right() {
+  return {SpawnStage::right,
+          {Errc::permission_denied,
+           "was not started: the right of this node to run commands has ended "
+           "and was not renewed"}};
+}
+
+/// How long before `gone_by` a grace of `own` has to end, so that the killing
+/// fits in as well.
+Duration grace_until(BootTime gone_by, Duration own) {
+  const Duration left = gone_by - boot_now() - death_time;
+  return std::clamp(left, Duration{0}, std::max(own, Duration{0}));
+}
+
+/// Calls back at a moment of the boot clock; right after it if the machine was
+/// suspended then.
+class BootTimer {
+ public:
+  explicit BootTimer(const Executor& executor) : timer_{executor} {
+    const int fd = ::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    TROUPE_ASSERT(fd >= 0);  // A warden begins with room for it.
+    timer_.assign(fd);
+  }
+
+  /// In place of the call before.
+  void call_at(BootTime at, std::function<void()> then) {
+    timer_.cancel();
+    // Zero would take the timer away.
+    const Duration since_boot = std::max(at.time_since_epoch(), Duration{1});
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(since_boot);
+    const itimerspec when{
+        .it_interval = {},
+        .it_value = {.tv_sec = seconds.count(),
+                     .tv_nsec = (since_boot - seconds).count()}};
+    const int done = ::timerfd_settime(timer_.native_handle(),
+                                       TFD_TIMER_ABSTIME, &when, nullptr);
+    TROUPE_ASSERT(done == 0);
+    timer_.async_wait(Descriptor::wait_read,
+                      [this, then = std::move(then)](error_code stopped) {
+                        std::uint64_t expired = 0;
+                        // Nothing to read: set anew in the same moment.
+                        if (!stopped && ::read(timer_.native_handle(), &expired,
+                                               sizeof expired) > 0)
+                          then();
+                      });
+  }
+
+ private:
+  Descriptor timer_;
+};
+
 class Lane;
 
 /// A stream that is read: captured for the runner, or recorded in a file.
@@ -156,6 +217,12 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void stop_politely() {
     stop({.signal = spec_.polite_signal, .grace = spec_.grace});
   }
+  /// Of a command that may not outlive it.
+  void end_right(bool is_grace_over) {
+    resume();
+    perform(core_.on_right_ended(is_grace_over, now()));
+  }
+  [[nodiscard]] const CommandSpec& spec() const { return spec_; }
   void pass_signal(int signal);
   /// Stops its processes and its clock until resume().
   void pause();
@@ -243,7 +310,10 @@ struct Ended {
 class Lane final : public WardenLane, private ConnectionOwner {
  public:
   explicit Lane(const LaneContext& context)
-      : context_{context}, io_{1}, work_{io_.get_executor()} {}
+      : context_{context},
+        io_{1},
+        work_{io_.get_executor()},
+        guard_timer_{io_.get_executor()} {}
 
   [[noreturn]] void run() override {
     io_.run();
@@ -323,6 +393,12 @@ class Lane final : public WardenLane, private ConnectionOwner {
   void report(AttemptId id, pid_t leader, wire::Message how);
   void pause_all();
   void resume_all();
+  void go_on_to_end();
+  void stop_by(BootTime gone_by);
+  void perform(const GuardCore::Actions& actions);
+  void end_right(bool is_grace_over);
+  [[nodiscard]] std::vector<std::shared_ptr<Attempt>> running() const;
+  void give_up_waiting(const SpawnFailure& why);
 
   const LaneContext& context_;
   asio::io_context io_;
@@ -335,6 +411,9 @@ class Lane final : public WardenLane, private ConnectionOwner {
   std::map<AttemptId, Ended> ended_;                ///< Of a kept warden only.
   std::vector<std::pair<std::shared_ptr<Attempt>, ReadStream*>> unread_;
   PausableClock clock_;
+  std::optional<SpawnFailure> refusal_;  ///< While all that wait are given up.
+  GuardCore guard_;
+  BootTimer guard_timer_;
   ProgramFinder programs_;
   std::array<char, wire::max_output> scratch_;
 };
@@ -497,6 +576,8 @@ SpawnFailure Attempt::explain(error_code error, const ChildSetup& setup) const {
     case SpawnStage::resources:
     case SpawnStage::standard_input:
       context = "cannot start a process";
+      break;
+    case SpawnStage::right:  // Never after a launch.
       break;
     case SpawnStage::exec: {
       const std::string path = in_directory(spec_, spec_.argv.front());
@@ -807,6 +888,7 @@ void Attempt::finish() {
   report.timed_out = verdict.timed_out;
   report.silent = verdict.silent;
   report.stopped = verdict.stopped;
+  report.right_ended = verdict.right_ended;
   report.killed = verdict.killed;
   report.out_of_memory = cgroup_ && cgroup_->ran_out_of_memory();
   cgroup_.reset();
@@ -901,18 +983,68 @@ void Lane::on_room() {
 
 void Lane::stop_all() {
   asio::post(io_, [this] {
-    // Both tables lose what ends at once.
-    std::vector<std::shared_ptr<Attempt>> running;
-    std::vector<AttemptId> waiting;
-    for (const auto& [id, attempt] : attempts_)
-      running.push_back(attempt);
-    for (const auto& [id, postponed] : postponed_)
-      waiting.push_back(id);
-    for (const auto& attempt : running)
+    give_up_waiting(stopped_too_soon());
+    for (const auto& attempt : running())
       attempt->stop_politely();
-    for (const AttemptId id : waiting)
-      stop(id, {});
   });
+}
+
+/// The tables lose what ends at once.
+std::vector<std::shared_ptr<Attempt>> Lane::running() const {
+  std::vector<std::shared_ptr<Attempt>> all;
+  for (const auto& [id, attempt] : attempts_)
+    all.push_back(attempt);
+  return all;
+}
+
+void Lane::give_up_waiting(const SpawnFailure& why) {
+  refusal_ = why;  // For what waits for one of them.
+  while (!postponed_.empty())
+    give_up(postponed_.rbegin()->first, why);
+  refusal_.reset();
+}
+
+/// What stands still sees no signal, and its grace does not pass.
+void Lane::go_on_to_end() {
+  if (paused())
+    resume_all();
+}
+
+void Lane::stop_by(BootTime gone_by) {
+  go_on_to_end();
+  give_up_waiting(stopped_too_soon());
+  for (const auto& attempt : running()) {
+    const CommandSpec& spec = attempt->spec();
+    attempt->stop({.signal = spec.polite_signal,
+                   .grace = grace_until(gone_by, spec.grace)});
+  }
+}
+
+void Lane::perform(const GuardCore::Actions& actions) {
+  using Kind = GuardCore::Action::Kind;
+  for (const auto& action : actions) {
+    switch (action.kind) {
+      case Kind::set_timer:
+        guard_timer_.call_at(action.at,
+                             [this] { perform(guard_.on_timer(boot_now())); });
+        break;
+      case Kind::stop_guarded:
+        end_right(/*is_grace_over=*/false);
+        break;
+      case Kind::kill_guarded:
+        end_right(/*is_grace_over=*/true);
+        break;
+    }
+  }
+}
+
+void Lane::end_right(bool is_grace_over) {
+  go_on_to_end();
+  give_up_waiting(without_right());
+  for (const auto& attempt : running()) {
+    if (!attempt->spec().outlives_right)
+      attempt->end_right(is_grace_over);
+  }
 }
 
 void Lane::on_frame(wire::Frame& frame) {
@@ -937,6 +1069,10 @@ void Lane::on_frame(wire::Frame& frame) {
                [&](const wire::Resume&) { pause(frame.id, false); },
                [&](const wire::PauseAll&) { pause_all(); },
                [&](const wire::ResumeAll&) { resume_all(); },
+               [&](const wire::Guard& m) {
+                 perform(guard_.on_guard(m.kill_at, m.gone_by, boot_now()));
+               },
+               [&](const wire::StopAll& m) { stop_by(m.gone_by); },
                [&](const wire::Forget&) { ended_.erase(frame.id); },
                [&](const wire::Claim&) { claim(frame.id); },
                [&](const wire::Taken& m) {
@@ -956,8 +1092,7 @@ void Lane::stop(AttemptId id, StopRequest request) {
   if (const auto found = attempts_.find(id); found != attempts_.end())
     std::shared_ptr { found->second } -> stop(request);
   else if (postponed_.contains(id))
-    give_up(id, {SpawnStage::resources,
-                 {Errc::cancelled, "was stopped before it could start"}});
+    give_up(id, stopped_too_soon());
 }
 
 void Lane::pause(AttemptId id, bool is_paused) {
@@ -1002,6 +1137,10 @@ std::vector<AttemptId> Lane::take_successors(AttemptId ended) {
 }
 
 std::optional<SpawnFailure> Lane::launch(AttemptId id, CommandSpec& spec) {
+  if (refusal_)
+    return refusal_;
+  if (!guard_.may_start(boot_now()))
+    return without_right();
   auto attempt = std::make_shared<Attempt>(*this, id, std::move(spec));
   if (auto failed = attempt->launch()) {
     spec = attempt->take_spec();

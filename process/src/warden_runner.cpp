@@ -99,6 +99,11 @@ class Runner final : public WardenRunner,
     if (auto done = options_.keep ? open_kept() : open_bound(); !done)
       return done;
     wardens_started_.push_back(std::chrono::steady_clock::now());
+    // Before anything else: a new warden knows of no deadline.
+    if (guard_) {
+      for (const auto& lane : lanes_)
+        lane->send({}, *guard_);
+    }
     for (const auto& lane : lanes_)
       lane->begin();
     state_ = State::up;
@@ -200,6 +205,38 @@ class Runner final : public WardenRunner,
     asio::post(io_, [this] {
       for (const auto& lane : lanes_)
         lane->send({}, wire::ResumeAll{});
+    });
+  }
+
+  void guard(BootTime kill_at, BootTime gone_by) override {
+    asio::post(io_, [this, told = wire::Guard{kill_at, gone_by}] {
+      guard_ = told;
+      for (const auto& lane : lanes_)
+        lane->send({}, told);
+    });
+  }
+
+  void stop_all(BootTime gone_by) override {
+    asio::post(io_, [this, gone_by] {
+      std::vector<AttemptId> waiting;
+      for (auto& [id, entry] : entries_) {
+        entry.awaits_reader = false;
+        if (is_waiting(id))
+          waiting.push_back(id);
+      }
+      for (const AttemptId id : waiting)
+        end(id, RunnerLost{});  // It never ran, and shall not.
+      for (const auto& lane : lanes_)
+        lane->send({}, wire::StopAll{gone_by});
+    });
+  }
+
+  void when_idle(std::function<void()> done) override {
+    asio::post(io_, [this, done = std::move(done)]() mutable {
+      if (state_ == State::left)
+        return;
+      on_idle_.push_back(std::move(done));
+      look_whether_idle();
     });
   }
 
@@ -403,15 +440,27 @@ class Runner final : public WardenRunner,
     if (attempt.end)
       entry.end = AttemptEnded{std::move(*attempt.end), nullptr};
     if (entries_.try_emplace(attempt.id, std::move(entry)).second &&
-        !attempt.end)
+        !attempt.end) {
       ++lane->running;
+      ++open_;
+    }
   }
 
   /// Nobody wants to know of it any more, and a kept warden need not, either.
   void drop(std::map<AttemptId, Entry>::iterator entry) {
     if (options_.keep && entry->second.lane)
       entry->second.lane->send(entry->first, wire::Forget{});
+    if (!entry->second.end)
+      --open_;
     entries_.erase(entry);
+    look_whether_idle();
+  }
+
+  void look_whether_idle() {
+    if (open_ > 0 || state_ == State::recovering)
+      return;
+    for (const auto& done : std::exchange(on_idle_, {}))
+      done();
   }
 
   void post_start(std::optional<AttemptId> predecessor, AttemptId id,
@@ -441,6 +490,7 @@ class Runner final : public WardenRunner,
       return;
     }
     Entry& entry = entries_[id];
+    ++open_;
     entry = {.spec = std::move(spec),
              .sink = std::move(sink),
              .handler = std::move(handler),
@@ -722,7 +772,8 @@ class Runner final : public WardenRunner,
                  [](const wire::Resume&) {}, [](const wire::PauseAll&) {},
                  [](const wire::ResumeAll&) {}, [](const wire::Forget&) {},
                  [](const wire::Claim&) {}, [](const wire::Taken&) {},
-                 [](const wire::Withdraw&) {},
+                 [](const wire::Withdraw&) {}, [](const wire::Guard&) {},
+                 [](const wire::StopAll&) {},
                  // These have been read when the warden was taken over.
                  [](const wire::Known&) {}, [](const wire::Listed&) {}},
         frame.message);
@@ -762,8 +813,10 @@ class Runner final : public WardenRunner,
       return;
     }
     entry.end = AttemptEnded{std::move(how), std::move(entry.sink)};
+    --open_;
     if (entry.handler)
       entry.handler(*entry.end);
+    look_whether_idle();
   }
 
   void on_lost(std::uint64_t generation) {
@@ -797,6 +850,7 @@ class Runner final : public WardenRunner,
   /// Nothing is killed: it is another runner's now.
   void cut_off() {
     abandon_warden();
+    on_idle_.clear();  // We do not hear of it any more.
     std::vector<AttemptId> open;
     for (const auto& [id, entry] : entries_) {
       if (!entry.end)
@@ -859,6 +913,7 @@ class Runner final : public WardenRunner,
       else
         launch(id, entries_.at(id));
     }
+    look_whether_idle();
   }
 
   asio::io_context& io_;
@@ -881,7 +936,10 @@ class Runner final : public WardenRunner,
   std::size_t not_paused_ = 0;  ///< Lanes that have yet to say so.
   std::function<void()> on_paused_;
   std::map<AttemptId, Entry> entries_;
-  std::set<AttemptId> withdrawn_;  ///< Of what has not been started yet.
+  std::size_t open_ = 0;  ///< Of them: without an end.
+  std::vector<std::function<void()>> on_idle_;
+  std::optional<wire::Guard> guard_;  ///< The last that we were told.
+  std::set<AttemptId> withdrawn_;     ///< Of what has not been started yet.
   std::array<char, wire::max_output> piece_;  ///< Of a stream that was taken.
 };
 

@@ -31,6 +31,7 @@ class Writer {
   }
   void operator()(const std::string& text) { (*this)(std::string_view{text}); }
   void operator()(Duration value) { (*this)(value.count()); }
+  void operator()(BootTime value) { (*this)(value.time_since_epoch()); }
   void operator()(AttemptId id) {
     (*this)(id.command.value);
     (*this)(id.attempt);
@@ -100,6 +101,11 @@ class Parser {
     Duration::rep count = 0;
     (*this)(count);
     value = Duration{count};
+  }
+  void operator()(BootTime& value) {
+    Duration since_boot{};
+    (*this)(since_boot);
+    value = BootTime{since_boot};
   }
   void operator()(AttemptId& id) {
     (*this)(id.command.value);
@@ -203,6 +209,7 @@ void fields(F& f,
   f(x.grace);
   f(x.polite_signal);
   f(x.ends_its_tree);
+  f(x.outlives_right);
 }
 
 template <class F, class T>
@@ -214,6 +221,7 @@ void fields(F& f,
   f(x.timed_out);
   f(x.silent);
   f(x.stopped);
+  f(x.right_ended);
   f(x.killed);
   f(x.out_of_memory);
   f(x.output_held);
@@ -258,6 +266,11 @@ void message_fields(F& f, T& message) {
     f(message.request.timed_out);
   } else if constexpr (std::is_same_v<M, Signal>) {
     f(message.signal);
+  } else if constexpr (std::is_same_v<M, Guard>) {
+    f(message.kill_at);
+    f(message.gone_by);
+  } else if constexpr (std::is_same_v<M, StopAll>) {
+    f(message.gone_by);
   } else if constexpr (std::is_empty_v<M>) {
     // Pause, Forget, Listed, ..: the kind says it all.
   } else if constexpr (std::is_same_v<M, Hello>) {

@@ -10,6 +10,7 @@
 ///
 /// Pure: bytes in, values out. Nothing is allocated from an announced length
 /// before the bytes are there, and lengths have bounds.
+#include <troupe/base/boot_time.hpp>
 #include <troupe/process/command_runner.hpp>
 
 #include <cstdint>
@@ -20,7 +21,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 8;
+inline constexpr std::uint32_t wire_version = 9;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.
@@ -49,6 +50,16 @@ struct Resume {};
 /// The same for all attempts of the lane.
 struct PauseAll {};
 struct ResumeAll {};
+/// When the right of all commands of the lane ends; max for never. Replaces
+/// what was told before, also by another runner.
+struct Guard {
+  BootTime kill_at = BootTime::max();
+  BootTime gone_by = BootTime::max();
+};
+/// Stop all attempts of the lane, so that they are gone by then.
+struct StopAll {
+  BootTime gone_by;
+};
 /// The end of an attempt has been taken note of. Only a kept warden remembers.
 struct Forget {};
 /// Somebody is there again for what an attempt that was listed writes.
@@ -98,10 +109,10 @@ struct NotStarted {
   SpawnFailure failure;
 };
 
-using Message =
-    std::variant<Start, Stop, Signal, Pause, Resume, PauseAll, ResumeAll, Hello,
-                 AllPaused, Started, OutputRead, Exited, NotStarted, Forget,
-                 Claim, Known, Listed, Offered, Taken, Withdraw>;
+using Message = std::variant<Start, Stop, Signal, Pause, Resume, PauseAll,
+                             ResumeAll, Hello, AllPaused, Started, OutputRead,
+                             Exited, NotStarted, Forget, Claim, Known, Listed,
+                             Offered, Taken, Withdraw, Guard, StopAll>;
 
 struct Frame {
   AttemptId id;

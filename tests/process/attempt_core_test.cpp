@@ -58,6 +58,26 @@ TEST(AttemptCore, SignalsAtTheLimitAndKillsAfterTheGrace) {
   EXPECT_TRUE(core.verdict().killed);
 }
 
+TEST(AttemptCore, TheEndOfItsRightIsToldFromOtherReasonsToStop) {
+  AttemptCore core{limited(), 0};
+  (void)core.on_started(start);
+  EXPECT_EQ(core.on_right_ended(/*is_grace_over=*/false, start + 1s),
+            (AttemptActions{signal(SIGTERM), timer(start + 3s)}));
+  EXPECT_EQ(core.on_right_ended(/*is_grace_over=*/true, start + 2s),
+            AttemptActions{kill});
+  EXPECT_TRUE(core.verdict().stopped);
+  EXPECT_TRUE(core.verdict().right_ended);
+  EXPECT_TRUE(core.verdict().killed);
+}
+
+TEST(AttemptCore, WhatWasStoppedBeforeDidNotLoseItsRight) {
+  AttemptCore core{limited(), 0};
+  (void)core.on_started(start);
+  (void)core.on_stop({.grace = 2s}, start);
+  (void)core.on_right_ended(/*is_grace_over=*/false, start + 1s);
+  EXPECT_FALSE(core.verdict().right_ended);
+}
+
 TEST(AttemptCore, LetsDescendantsUseAllOfTheGraceAfterTheLeaderHasGone) {
   AttemptCore core{limited(), 0};
   (void)core.on_started(start);

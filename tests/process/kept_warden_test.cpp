@@ -3,6 +3,7 @@
 #include "warden_folder.hpp"
 #include "wire.hpp"
 
+#include <troupe/process/boot_clock.hpp>
 #include <troupe/process/leftovers.hpp>
 #include <troupe/process/output_record.hpp>
 #include <troupe/process/warden_runner.hpp>
@@ -90,17 +91,21 @@ class Node {
   }
 
   std::future<Finished> start(std::uint64_t command, CommandSpec spec) {
-    auto promise = std::make_shared<std::promise<Finished>>();
-    auto sink = std::make_shared<CollectingSink>();
-    runner->start(
-        attempt(command), std::make_shared<const CommandSpec>(std::move(spec)),
-        sink, [promise, sink, pid = 0](const AttemptEvent& event) mutable {
-          if (const auto* started = std::get_if<AttemptStarted>(&event))
-            pid = started->pid;
-          else
-            promise->set_value(
-                {pid, std::get<AttemptEnded>(event).how, sink->out});
-        });
+    const auto promise = std::make_shared<std::promise<Finished>>();
+    const auto sink = std::make_shared<CollectingSink>();
+    runner->start(attempt(command),
+                  std::make_shared<const CommandSpec>(std::move(spec)), sink,
+                  on_end(promise, sink));
+    return promise->get_future();
+  }
+
+  std::future<Finished> start_after(std::uint64_t predecessor,
+                                    std::uint64_t command, CommandSpec spec) {
+    const auto promise = std::make_shared<std::promise<Finished>>();
+    const auto sink = std::make_shared<CollectingSink>();
+    runner->start_after(attempt(predecessor), attempt(command),
+                        std::make_shared<const CommandSpec>(std::move(spec)),
+                        sink, on_end(promise, sink));
     return promise->get_future();
   }
 
@@ -122,16 +127,35 @@ class Node {
     return start(command, CommandSpec{});
   }
 
+  /// Fulfilled once nothing runs any more.
+  std::future<void> idle() {
+    const auto promise = std::make_shared<std::promise<void>>();
+    runner->when_idle([promise] { promise->set_value(); });
+    return promise->get_future();
+  }
+
+  /// Like a process that is stopped or hangs: connected, and deaf.
+  void stop() {
+    io.stop();
+    if (thread.joinable())
+      thread.join();
+  }
+
   boost::asio::io_context io{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type>
       guard{io.get_executor()};
   std::unique_ptr<WardenRunner> runner;
 
  private:
-  void stop() {
-    io.stop();
-    if (thread.joinable())
-      thread.join();
+  static AttemptHandler on_end(std::shared_ptr<std::promise<Finished>> promise,
+                               std::shared_ptr<CollectingSink> sink) {
+    return [promise = std::move(promise), sink = std::move(sink),
+            pid = 0](const AttemptEvent& event) mutable {
+      if (const auto* started = std::get_if<AttemptStarted>(&event))
+        pid = started->pid;
+      else
+        promise->set_value({pid, std::get<AttemptEnded>(event).how, sink->out});
+    };
   }
 
   std::thread thread;
@@ -733,6 +757,249 @@ TEST_F(KeptWardenTest, AWardenOfAnotherVersionIsLeftAlone) {
                        "version of troupe (protocol 99, this one speaks {}); "
                        "go on with that version, or end them with it first",
                        wire::wire_version)}));
+}
+
+// Deadlines.
+
+constexpr BootTime never = BootTime::max();
+
+CommandSpec kept(CommandSpec spec) {
+  spec.outlives_right = true;
+  return spec;
+}
+
+/// It would be there for a minute longer if it were asked only.
+CommandSpec stubborn(CommandSpec spec) {
+  spec.argv.back().insert(0, "trap '' TERM; ");
+  spec.grace = 1min;
+  return spec;
+}
+
+std::string writes_pid(const std::string& file) {
+  return "echo $$ > " + file + "; ";
+}
+
+const SpawnFailure refused{SpawnStage::right,
+                           {Errc::permission_denied,
+                            "was not started: the right of this node to run "
+                            "commands has ended and was "
+                            "not renewed"}};
+
+TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughNobodyIsThere) {
+  auto node = std::make_unique<Node>(options());
+  node->begin(1, sh(writes_pid(dir.path("one")) + "sleep 300"));
+  node->begin(2, stubborn(sh(daemon_into(dir.path("daemon")) + "; " +
+                             writes_pid(dir.path("two")) +
+                             "while :; do sleep 0.02; done")));
+  node->begin(3, kept(sh(writes_pid(dir.path("three")) + "sleep 300")));
+  const std::vector<pid_t> guarded{await_pid("one"), await_pid("two"),
+                                   await_pid("daemon")};
+  const pid_t outliving = await_pid("three");
+  const BootTime kill_at = boot_now() + 300ms;
+  node->runner->guard(kill_at, kill_at + 700ms);
+  // Behind it on the same socket, or on the other one.
+  await(node->start(4, sh("true")));
+  await(node->start(5, sh("true")));
+  node.reset();
+
+  for (const pid_t pid : guarded)
+    EXPECT_TRUE(wait_until([pid] { return !is_alive(pid); }));
+  EXPECT_GE(boot_now(), kill_at);
+  EXPECT_TRUE(is_alive(outliving));
+  Node next{options()};
+  const ExitReport asked = await(next.adopt(1)).report();
+  EXPECT_EQ(asked.signal, SIGTERM);
+  EXPECT_TRUE(asked.stopped);
+  EXPECT_TRUE(asked.right_ended);
+  const ExitReport killed = await(next.adopt(2)).report();
+  EXPECT_EQ(killed.signal, SIGKILL);
+  EXPECT_TRUE(killed.right_ended);
+  EXPECT_LT(killed.wall, 1min);
+  EXPECT_EQ(killed.survivors, 0U);
+  EXPECT_TRUE(is_alive(outliving));
+}
+
+TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughItsRunnerHangs) {
+  Node node{options()};
+  // Nobody takes what it writes: everything on the way is full.
+  node.begin(1, stubborn(sh(writes_pid(dir.path("full")) + "yes")));
+  node.begin(2, stubborn(sh(writes_pid(dir.path("paused")) +
+                            "while :; do sleep 0.02; done")));
+  const pid_t full = await_pid("full");
+  const pid_t paused = await_pid("paused");
+  node.runner->pause(attempt(2));
+  const BootTime kill_at = boot_now() + 300ms;
+  node.runner->guard(kill_at, kill_at + 400ms);
+  await(node.start(3, sh("true")));
+  await(node.start(4, sh("true")));
+  node.stop();
+
+  EXPECT_TRUE(wait_until([full] { return !is_alive(full); }));
+  EXPECT_TRUE(wait_until([paused] { return !is_alive(paused); }));
+  EXPECT_GE(boot_now(), kill_at);
+}
+
+TEST_F(KeptWardenTest, ADeadlineIsForWhatStandsStillAsWell) {
+  Node node{options()};
+  auto ended = node.start(1, sh("sleep 300"));
+  std::promise<void> stands;
+  node.runner->pause_all([&] { stands.set_value(); });
+  ASSERT_EQ(stands.get_future().wait_for(deadline), std::future_status::ready);
+  node.runner->guard(boot_now(), boot_now() + 200ms);
+  EXPECT_TRUE(await(std::move(ended)).report().right_ended);
+}
+
+TEST_F(KeptWardenTest, AfterTheDeadlineNothingStartsUntilThereIsALaterOne) {
+  Node node{options()};
+  auto first = node.start(1, kept(sh("while [ ! -e " + dir.path("go") +
+                                     " ]; do sleep 0.02; done")));
+  auto second = node.start_after(1, 2, kept(sh("touch " + dir.path("ran"))));
+  auto third = node.start_after(2, 3, sh("touch " + dir.path("ran")));
+  node.runner->guard(boot_now(), boot_now() + 1s);
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(second)).end), refused);
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(third)).end), refused);
+  for (const bool is_kept : {false, true}) {
+    CommandSpec spec = sh("touch " + dir.path("ran"));
+    spec.outlives_right = is_kept;
+    EXPECT_EQ(
+        std::get<SpawnFailure>(await(node.start(is_kept ? 4 : 5, spec)).end),
+        refused);
+  }
+  auto chained = node.start_after(1, 6, sh("touch " + dir.path("ran")));
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 0);
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(chained)).end), refused);
+  EXPECT_EQ(::access(dir.path("ran").c_str(), F_OK), -1);
+
+  node.runner->guard(boot_now() + 1h, boot_now() + 2h);
+  EXPECT_EQ(await(node.start(7, sh("exit 7"))).report().exit_code, 7);
+  node.runner->guard(boot_now(), boot_now());
+  EXPECT_EQ(std::get<SpawnFailure>(await(node.start(8, sh("true"))).end),
+            refused);
+  node.runner->guard(never, never);
+  EXPECT_EQ(await(node.start(9, sh("exit 9"))).report().exit_code, 9);
+}
+
+TEST_F(KeptWardenTest, ALaterDeadlineSavesWhatRuns) {
+  Node node{options()};
+  auto ended = node.start(
+      1, sh("while [ ! -e " + dir.path("go") + " ]; do sleep 0.02; done"));
+  const BootTime first = boot_now() + 300ms;
+  node.runner->guard(first, first + 300ms);
+  node.runner->guard(first + 1h, first + 2h);
+  while (boot_now() < first + 400ms)
+    await(node.start(
+        static_cast<std::uint64_t>(boot_now().time_since_epoch().count()),
+        sh("sleep 0.05")));
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(ended)).report().exit_code, 0);
+}
+
+TEST_F(KeptWardenTest, TheNextRunnerFindsTheDeadlineAsItWas) {
+  {
+    Node first{options()};
+    first.runner->guard(boot_now(), boot_now());
+    EXPECT_EQ(std::get<SpawnFailure>(await(first.start(1, sh("true"))).end),
+              refused);
+  }
+  const pid_t warden = warden_pid();
+  Node second{options()};
+  EXPECT_EQ(warden_pid(), warden);
+  EXPECT_EQ(std::get<SpawnFailure>(await(second.start(2, sh("true"))).end),
+            refused);
+  second.runner->guard(never, never);
+  EXPECT_EQ(await(second.start(3, sh("exit 3"))).report().exit_code, 3);
+}
+
+TEST_F(KeptWardenTest, AWardenThatReplacesADeadOneIsToldTheDeadline) {
+  Node node{options()};
+  node.runner->guard(boot_now() + 1h, boot_now() + 2h);
+  auto lost = node.start(1, sh(writes_pid(dir.path("pid")) + "sleep 300"));
+  (void)await_pid("pid");
+  node.runner->guard(boot_now(), boot_now() + 1h);
+  const pid_t old = warden_pid();
+  ::kill(old, SIGKILL);
+  (void)await(std::move(lost));
+  EXPECT_EQ(std::get<SpawnFailure>(await(node.start(2, sh("true"))).end),
+            refused);
+  EXPECT_NE(warden_pid(), old);
+}
+
+TEST_F(KeptWardenTest, EverythingCanBeStoppedByAMoment) {
+  Node node{options()};
+  auto one = node.start(1, kept(sh(writes_pid(dir.path("one")) + "sleep 300")));
+  auto two = node.start(2, stubborn(sh(writes_pid(dir.path("two")) +
+                                       "while :; do sleep 0.02; done")));
+  auto three = node.start_after(1, 3, sh("touch " + dir.path("ran")));
+  auto four = node.start_after(3, 4, sh("touch " + dir.path("ran")));
+  (void)await_pid("one");
+  (void)await_pid("two");
+  node.runner->stop_all(boot_now() + 800ms);
+  EXPECT_EQ(await(std::move(one)).report().signal, SIGTERM);
+  const ExitReport killed = await(std::move(two)).report();
+  EXPECT_EQ(killed.signal, SIGKILL);
+  EXPECT_FALSE(killed.right_ended);
+  EXPECT_LT(killed.wall, 1min);
+  for (auto* waiting : {&three, &four})
+    EXPECT_EQ(std::get<SpawnFailure>(await(std::move(*waiting)).end).error.code,
+              Errc::cancelled);
+  EXPECT_EQ(::access(dir.path("ran").c_str(), F_OK), -1);
+  EXPECT_EQ(await(node.start(5, sh("exit 5"))).report().exit_code, 5);
+}
+
+TEST_F(KeptWardenTest, ItIsToldWhenNothingRunsAnyMore) {
+  Node node{options()};
+  EXPECT_EQ(node.idle().wait_for(deadline), std::future_status::ready);
+  (void)node.start(
+      1, sh("while [ ! -e " + dir.path("go") + " ]; do sleep 0.02; done"));
+  node.begin(2,
+             sh(writes_pid(dir.path("pid")) + daemon_into(dir.path("daemon")) +
+                "; while :; do sleep 0.02; done"));
+  const pid_t forgotten = await_pid("pid");
+  const pid_t daemon = await_pid("daemon");
+  node.runner->forget(attempt(2));
+  auto idle = node.idle();
+  auto again = node.idle();
+  EXPECT_TRUE(wait_until([&] { return !is_alive(forgotten); }));
+  EXPECT_EQ(idle.wait_for(50ms), std::future_status::timeout);
+  dir.write("go", "");
+  EXPECT_EQ(idle.wait_for(deadline), std::future_status::ready);
+  EXPECT_EQ(again.wait_for(deadline), std::future_status::ready);
+  EXPECT_FALSE(is_alive(daemon));
+}
+
+TEST_F(KeptWardenTest, WhatWasAdoptedAndWhatWasForgottenCountsAsRunning) {
+  start_and_leave(options(), sh(writes_pid(dir.path("pid")) + "sleep 300"));
+  const pid_t pid = await_pid("pid");
+  Node node{options()};
+  auto idle = node.idle();
+  EXPECT_EQ(idle.wait_for(50ms), std::future_status::timeout);
+  node.runner->forget(attempt(1));
+  EXPECT_EQ(idle.wait_for(deadline), std::future_status::ready);
+  EXPECT_FALSE(is_alive(pid));
+}
+
+TEST_F(KeptWardenTest, AWardenThatDiesIsIdleWhenItsTreesAreGone) {
+  Node node{options()};
+  (void)node.start(1, sh(daemon_into(dir.path("daemon")) + "; sleep 300"));
+  const pid_t daemon = await_pid("daemon");
+  auto idle = node.idle();
+  ::kill(warden_pid(), SIGKILL);
+  EXPECT_EQ(idle.wait_for(deadline), std::future_status::ready);
+  EXPECT_FALSE(is_alive(daemon));
+}
+
+TEST_F(KeptWardenTest, ARunnerThatIsCutOffIsNeverToldThatNothingRuns) {
+  Node old{options()};
+  auto lost = old.start(1, sh("sleep 300"));
+  auto idle = old.idle();
+  Node next{options()};
+  (void)await(std::move(lost));
+  auto late = old.idle();
+  (void)await(old.start(2, sh("true")));
+  // Both were given up without a word.
+  EXPECT_THROW(idle.get(), std::future_error);
+  EXPECT_THROW(late.get(), std::future_error);
 }
 
 TEST_F(KeptWardenTest, AnotherUserIsRefused) {

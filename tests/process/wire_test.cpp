@@ -32,6 +32,7 @@ CommandSpec full_spec() {
   spec.silence_limit = 700ms;
   spec.grace = 3s;
   spec.polite_signal = SIGINT;
+  spec.outlives_right = true;
   return spec;
 }
 
@@ -53,6 +54,7 @@ TEST(Wire, CarriesReportsAndFailures) {
   report.exit_code = 3;
   report.timed_out = true;
   report.silent = true;
+  report.right_ended = true;
   report.out_of_memory = true;
   report.leftovers = 2;
   report.wall = 5ms;
@@ -68,6 +70,22 @@ TEST(Wire, CarriesReportsAndFailures) {
   EXPECT_EQ(std::get<NotStarted>(reader.next().value()->message).failure,
             failed);
   EXPECT_EQ(reader.next().value(), std::nullopt);
+}
+
+TEST(Wire, CarriesDeadlines) {
+  std::string bytes;
+  encode(bytes, {}, Guard{BootTime{5s}, BootTime{7s}});
+  encode(bytes, {}, Guard{});
+  encode(bytes, {}, StopAll{BootTime{9s}});
+  Reader reader;
+  feed(reader, bytes);
+  const auto guard = std::get<Guard>(reader.next().value()->message);
+  EXPECT_EQ(guard.kill_at, BootTime{5s});
+  EXPECT_EQ(guard.gone_by, BootTime{7s});
+  EXPECT_EQ(std::get<Guard>(reader.next().value()->message).kill_at,
+            BootTime::max());
+  EXPECT_EQ(std::get<StopAll>(reader.next().value()->message).gone_by,
+            BootTime{9s});
 }
 
 TEST(Wire, ReadsNothingButTheVersionOfAForeignHello) {

@@ -131,6 +131,11 @@ struct CommandSpec {
   /// The polite signal is for the first process alone, which ends the others.
   bool ends_its_tree = false;
 
+  /// It goes on when the right to run commands ends (WardenRunner::guard):
+  /// nobody else may start it meanwhile. Without that right, it does not start,
+  /// either.
+  bool outlives_right = false;
+
   friend bool operator==(const CommandSpec&, const CommandSpec&) = default;
 };
 

@@ -15,10 +15,11 @@ struct ExitReport {
   int signal = 0;     ///< The signal that ended the leader, or zero.
   bool core_dumped = false;
 
-  bool timed_out = false;  ///< A time limit passed and it was stopped.
-  bool silent = false;     ///< Namely the one on time without output.
-  bool stopped = false;    ///< Somebody asked for its end and it was stopped.
-  bool killed = false;     ///< The polite signal was not enough.
+  bool timed_out = false;    ///< A time limit passed and it was stopped.
+  bool silent = false;       ///< Namely the one on time without output.
+  bool stopped = false;      ///< Somebody asked for its end and it was stopped.
+  bool right_ended = false;  ///< Namely since the right to run it ended.
+  bool killed = false;       ///< The polite signal was not enough.
   /// The kernel ended it because of its tree limit on memory.
   bool out_of_memory = false;
 
@@ -50,6 +51,9 @@ enum class SpawnStage : std::uint8_t {
   working_directory = 3,  ///< Entering the working directory.
   settings = 4,           ///< Limits, umask, niceness, session.
   exec = 5,               ///< Finding or executing the program.
+  /// The right to run commands has ended (WardenRunner::guard). Always with
+  /// Errc::permission_denied; says nothing about the command.
+  right = 6,
 };
 
 /// Why a command never ran.

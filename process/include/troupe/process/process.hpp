@@ -16,6 +16,7 @@
 ///   background.hpp      going on behind the back of a shell
 ///   warden_runner.hpp   the CommandRunner that talks to a warden, also to one
 ///                       that goes on without it
+///   boot_clock.hpp      the clock by which a warden is told a deadline
 ///   companion.hpp       where the other programs of Troupe are
 ///   signal_watcher.hpp  signals to this process, as calls on the I/O thread
 ///   leftovers.hpp       what is left when both were killed

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/base/boot_time.hpp>
 #include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/process/command_runner.hpp>
@@ -101,6 +102,35 @@ class WardenRunner : public CommandRunner {
   /// Lets them go on, but for those that were paused one by one. Ignored if
   /// they were not paused.
   virtual void resume_all() = 0;
+
+  /// Until when commands may run, by the boot clock (boot_clock.hpp): from
+  /// `kill_at` on the warden ends every command that is not marked with
+  /// `outlives_right`, with its own polite signal and grace and with SIGKILL a
+  /// little before `gone_by`, and refuses every start with SpawnStage::right,
+  /// also of what waits for its turn. It does so by itself, whether or not a
+  /// runner is there, and for time that the machine was suspended as well.
+  ///
+  /// Holds until the next call, which replaces both moments; BootTime::max() as
+  /// `kill_at` means never, and so it is before the first one. The next runner
+  /// of a kept warden finds it as it is; a new warden after the death of one is
+  /// told it first. Effective for what is started after the call; never blocks;
+  /// from any thread.
+  virtual void guard(BootTime kill_at, BootTime gone_by) = 0;
+
+  /// Stops all commands, whatever their marks, each with its polite signal and
+  /// as much of its grace as there is, so that they are gone by `gone_by`. What
+  /// has not been started yet is not: a SpawnFailure of Errc::cancelled, or
+  /// RunnerLost. What is started after the call is not affected. Never blocks;
+  /// from any thread.
+  virtual void stop_all(BootTime gone_by) = 0;
+
+  /// Calls `done` once, on the I/O thread, as soon as no attempt that this
+  /// runner knows runs or waits to run; those that were forgotten count, and
+  /// those that were adopted. Never within this call. What was counted as a
+  /// survivor in an ExitReport may still be there. A runner that has been cut
+  /// off, or that leaves, does not call it any more. From any thread; each call
+  /// is answered for itself.
+  virtual void when_idle(std::function<void()> done) = 0;
 
   /// Kills what still runs and waits for the end of the warden, at most
   /// `limit`. Called after the I/O thread has stopped. Repeating does nothing.
