@@ -11,6 +11,7 @@
 #include <troupe/node/machine.hpp>
 
 #include <algorithm>
+#include <deque>
 #include <fmt/format.h>
 #include <map>
 #include <thread>
@@ -168,9 +169,14 @@ class MapActor {
     progress_.set_total(jobs);
   }
 
+  /// One after the other, also those that come of the performing of others.
   void perform(const MapCore::Actions& actions) {
-    for (const auto& action : actions)
-      std::visit([this](const auto& a) { perform(a); }, action);
+    const bool is_performing = !to_perform_.empty();
+    to_perform_.insert(to_perform_.end(), actions.begin(), actions.end());
+    if (is_performing)
+      return;
+    for (; !to_perform_.empty(); to_perform_.pop_front())
+      std::visit([this](const auto& a) { perform(a); }, to_perform_.front());
   }
 
   void perform(MapCore::Read action) {
@@ -215,7 +221,7 @@ class MapActor {
     auto request =
         std::make_shared<actors::CommandRequest>(request_for(*rendered));
     const auto id = engine_.submit(std::move(request), job.output,
-                                   actors::ref_of(self_), id_after(action));
+                                   actors::ref_of(self_), id_before(job.seq));
     if (!id) {
       fail_to_start(job, id.error());
       return;
@@ -224,11 +230,11 @@ class MapActor {
     jobs_.emplace(*id, std::move(job));
   }
 
-  [[nodiscard]] std::optional<CommandId> id_after(
-      const MapCore::Launch& action) const {
-    if (!action.after)
+  [[nodiscard]] std::optional<CommandId> id_before(std::uint64_t seq) const {
+    const auto predecessor = core_.predecessor_of(seq);
+    if (!predecessor)
       return std::nullopt;
-    return ids_.at(*action.after);
+    return ids_.at(*predecessor);
   }
 
   void count(Job& job) {
@@ -552,6 +558,7 @@ class MapActor {
   std::function<void(const MapResult&)> on_end_;
   PausableClock clock_;
   MapCore core_;
+  std::deque<MapCore::Action> to_perform_;
   fanout::TimeoutPolicy timeout_;
   fanout::Progress progress_;
   fanout::OutputOrder<Ready> order_;

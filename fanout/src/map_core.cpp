@@ -17,8 +17,13 @@ constexpr std::size_t most_ahead_bytes = 4 << 20;
 /// With longer jobs the time between two of them does not matter.
 constexpr Duration longest_short_job = 100ms;
 constexpr int mean_weight = 8;
-/// So many later jobs per slot may be launched before one that waits as a
-/// successor is withdrawn.
+/// The successors of a job cover so much time, in which nobody has to be asked.
+constexpr Duration covered_time = 20ms;
+constexpr std::size_t most_successors = 16;
+/// Of those with long arguments there are fewer, but one.
+constexpr std::size_t most_successor_bytes = 4 << 20;
+/// So many more jobs per slot than there were before it in its own may begin
+/// before a successor is withdrawn.
 constexpr std::uint64_t most_overtaking = 4;
 
 }  // namespace
@@ -46,22 +51,24 @@ MapCore::Actions MapCore::on_started(std::uint64_t seq, TimePoint now) {
   } else if (const auto next = successors_.find(seq);
              next != successors_.end()) {
     next->second.started = now;
+    next->second.is_withdrawn = false;
   } else {
     return {};
   }
+  ++begun_;
   return go_on(now);
 }
 
 MapCore::Actions MapCore::on_withdrawn(std::uint64_t seq, TimePoint now) {
   if (const auto next = successors_.find(seq); next != successors_.end()) {
-    take_back(std::move(next->second.arguments));
-    running_.at(next->second.predecessor).is_long = true;
-    detach(next);
+    running_.at(lines_.at(next->second.slot).running).is_long = true;
+    take_back(detach(next));
   } else if (const auto job = running_.find(seq);
              job != running_.end() && job->second.withdrawn) {
     take_back(std::move(*job->second.withdrawn));
-    used_slots_.erase(job->second.slot);
+    const std::uint32_t slot = job->second.slot;
     running_.erase(job);
+    pass_on_slot(slot);
   } else {
     return {};
   }
@@ -71,12 +78,13 @@ MapCore::Actions MapCore::on_withdrawn(std::uint64_t seq, TimePoint now) {
 MapCore::Actions MapCore::on_finished(std::uint64_t seq, bool ok, int status,
                                       TimePoint now) {
   if (const auto next = successors_.find(seq); next != successors_.end()) {
-    detach(next);  // It was faster than the news of its predecessor.
+    (void)detach(next);  // It was faster than the news of its predecessor.
   } else {
     const auto job = running_.extract(seq);
     if (!job)
       return {};
-    leave_slot(job.mapped(), now);
+    note_duration(job.mapped(), now);
+    pass_on_slot(job.mapped().slot);
   }
   switch (halt_.on_finished(ok, status)) {
     case HaltDecision::carry_on:
@@ -89,21 +97,28 @@ MapCore::Actions MapCore::on_finished(std::uint64_t seq, bool ok, int status,
   return {};
 }
 
-void MapCore::leave_slot(const Running& ended, TimePoint now) {
-  if (ended.started) {
-    const Duration lasted = now - *ended.started;
-    const Duration before = mean_duration_.value_or(lasted);
-    mean_duration_ = before + (lasted - before) / mean_weight;
-  }
-  if (!ended.successor) {
-    used_slots_.erase(ended.slot);
+void MapCore::note_duration(const Running& ended, TimePoint now) {
+  if (!ended.started)
+    return;
+  const Duration lasted = now - *ended.started;
+  const Duration before = mean_duration_.value_or(lasted);
+  mean_duration_ = before + (lasted - before) / mean_weight;
+}
+
+void MapCore::pass_on_slot(std::uint32_t slot) {
+  Line& line = lines_.at(slot);
+  if (line.successors.empty()) {
+    lines_.erase(slot);
     return;
   }
-  auto next = successors_.extract(*ended.successor);
+  line.running = line.successors.front();
+  line.successors.pop_front();
+  auto next = successors_.extract(line.running);
   Successor& successor = next.mapped();
-  Running& running = running_[next.key()];
-  running = {.slot = ended.slot, .started = successor.started};
-  if (successor.is_withdrawn && !successor.started)
+  successor_bytes_ -= memory_bytes(successor.arguments);
+  Running& running = running_[line.running];
+  running = {.slot = slot, .started = successor.started};
+  if (successor.is_withdrawn)
     running.withdrawn = std::move(successor.arguments);
 }
 
@@ -182,55 +197,158 @@ void MapCore::start_what_can(Actions& actions, TimePoint now) {
       return;
     }
     std::uint32_t slot = 1;
-    while (used_slots_.count(slot) != 0)
+    while (lines_.contains(slot))
       ++slot;
-    used_slots_.insert(slot);
+    lines_[slot] = {.running = seq};
     running_[seq] = {.slot = slot};
     last_start_ = now;
-    last_launched_ = std::max(last_launched_, seq);
     actions.emplace_back(Launch{take_waiting(), slot});
   }
 }
 
+/// A line of which half has been used up is filled up, so that there is less to
+/// do for each of many.
 void MapCore::give_successors(Actions& actions) {
-  const bool pays = options_.with_successors && !stopping_ && mean_duration_ &&
-                    *mean_duration_ < longest_short_job &&
+  const bool pays = options_.with_successors && !stopping_ &&
                     running_.size() == options_.slots;
-  if (!pays)
+  const std::size_t wanted = pays ? useful_successors() : 0;
+  if (!choose_lines(wanted))
     return;
-  for (auto& [seq, job] : running_) {
-    skip_finished(actions);
-    if (waiting_.empty() || !may_start(waiting_.front().seq))
-      return;
-    if (!job.started || job.successor || job.is_long)
-      continue;
-    Arguments next = take_waiting();
-    job.successor = next.seq;
-    last_launched_ = std::max(last_launched_, next.seq);
-    successors_[next.seq] = {.arguments = next, .predecessor = seq};
-    actions.emplace_back(Launch{std::move(next), job.slot, seq});
+  for (std::size_t length = 0; length < wanted; ++length) {
+    for (auto& [slot, line] : lines_) {
+      if (!line.is_filled_up || line.successors.size() != length)
+        continue;
+      if (!may_launch_next(actions) ||
+          (length > 0 && successor_bytes_ >= most_successor_bytes))
+        return;
+      append_successor(actions, slot, line);
+    }
   }
+}
+
+/// Of each job, as long as they are; none of long ones.
+std::size_t MapCore::useful_successors() const {
+  if (!mean_duration_ || *mean_duration_ >= longest_short_job)
+    return 0;
+  const Duration shortest = covered_time / most_successors;
+  const auto count = covered_time / std::max(*mean_duration_, shortest);
+  return std::max<std::size_t>(1, static_cast<std::size_t>(count));
+}
+
+bool MapCore::choose_lines(std::size_t wanted) {
+  bool any = false;
+  for (auto& [slot, line] : lines_) {
+    const Running& job = running_.at(line.running);
+    const bool ends_in_doubt =
+        !line.successors.empty() &&
+        successors_.at(line.successors.back()).is_withdrawn;
+    line.is_filled_up = wanted > 0 && line.successors.size() <= wanted / 2 &&
+                        job.started && !job.is_long && !ends_in_doubt;
+    any = any || line.is_filled_up;
+  }
+  return any;
+}
+
+bool MapCore::may_launch_next(Actions& actions) {
+  skip_finished(actions);
+  return !waiting_.empty() && may_start(waiting_.front().seq);
+}
+
+void MapCore::append_successor(Actions& actions, std::uint32_t slot,
+                               Line& line) {
+  Arguments next = take_waiting();
+  const std::uint64_t seq = next.seq;
+  const std::uint64_t after =
+      line.successors.empty() ? line.running : line.successors.back();
+  successor_bytes_ += memory_bytes(next);
+  successors_[seq] = {
+      .arguments = next,
+      .slot = slot,
+      .patience =
+          begun_ + (line.successors.size() + most_overtaking) * options_.slots};
+  line.successors.push_back(seq);
+  actions.emplace_back(Launch{std::move(next), slot, after});
+}
+
+std::optional<std::uint64_t> MapCore::predecessor_of(
+    std::uint64_t successor) const {
+  const auto found = successors_.find(successor);
+  if (found == successors_.end())
+    return std::nullopt;
+  std::uint64_t before = lines_.at(found->second.slot).running;
+  for (const std::uint64_t seq : lines_.at(found->second.slot).successors) {
+    if (seq == successor)
+      break;
+    before = seq;
+  }
+  return before;
 }
 
 void MapCore::withdraw_successors(Actions& actions) {
-  const bool all = stopping_ || std::exchange(is_shrunk_, false);
-  std::size_t free_slots = 0;
-  if (waiting_.empty() && running_.size() < options_.slots)
-    free_slots = options_.slots - running_.size();
-  for (auto& successor : successors_) {
-    const bool is_overtaken =
-        last_launched_ - successor.first > most_overtaking * options_.slots;
-    const bool has_a_place = free_slots > 0;
-    if (has_a_place)
-      --free_slots;
-    if (all || is_overtaken || has_a_place)
-      withdraw(actions, successor);
+  const bool all = std::exchange(is_shrunk_, false) || stopping_;
+  if (successors_.empty())
+    return;
+  // Twice as many as useful are left alone: durations vary.
+  const std::size_t most =
+      all ? 0 : std::max<std::size_t>(1, 2 * useful_successors());
+  for (const auto& [slot, line] : lines_)
+    withdraw_all_behind(actions, line,
+                        std::min(most, patient_successors(line)));
+  withdraw_for_free_slots(actions);
+}
+
+/// How many of them, from the next one on, have not been overtaken by too many.
+std::size_t MapCore::patient_successors(const Line& line) const {
+  const auto impatient =
+      std::find_if(line.successors.begin(), line.successors.end(),
+                   [this](std::uint64_t seq) {
+                     return begun_ > successors_.at(seq).patience;
+                   });
+  return static_cast<std::size_t>(impatient - line.successors.begin());
+}
+
+/// The last one first: nobody shall start because one before it does not.
+void MapCore::withdraw_all_behind(Actions& actions, const Line& line,
+                                  std::size_t kept) {
+  for (std::size_t i = line.successors.size(); i > kept; --i)
+    withdraw(actions, line.successors[i - 1]);
+}
+
+void MapCore::withdraw(Actions& actions, std::uint64_t seq) {
+  Successor& successor = successors_.at(seq);
+  if (!is_waiting(successor))
+    return;
+  successor.is_withdrawn = true;
+  actions.emplace_back(Withdraw{seq});
+}
+
+/// One for each slot that stays free otherwise, the last of the longest line.
+void MapCore::withdraw_for_free_slots(Actions& actions) {
+  if (running_.size() >= options_.slots || may_launch_next(actions))
+    return;
+  const std::size_t free_slots = options_.slots - running_.size();
+  auto coming = static_cast<std::size_t>(
+      std::count_if(successors_.begin(), successors_.end(),
+                    [](const auto& next) { return next.second.is_withdrawn; }));
+  for (; coming < free_slots; ++coming) {
+    const auto longest = std::max_element(
+        lines_.begin(), lines_.end(), [this](const auto& a, const auto& b) {
+          return count_waiting(a.second) < count_waiting(b.second);
+        });
+    if (longest == lines_.end() || count_waiting(longest->second) == 0)
+      return;
+    const auto& line = longest->second.successors;
+    withdraw(actions,
+             *std::find_if(line.rbegin(), line.rend(), [this](auto seq) {
+               return is_waiting(successors_.at(seq));
+             }));
   }
 }
 
-void MapCore::withdraw(Actions& actions, Successors::value_type& successor) {
-  if (!std::exchange(successor.second.is_withdrawn, true))
-    actions.emplace_back(Withdraw{successor.first});
+std::size_t MapCore::count_waiting(const Line& line) const {
+  return static_cast<std::size_t>(std::count_if(
+      line.successors.begin(), line.successors.end(),
+      [this](std::uint64_t seq) { return is_waiting(successors_.at(seq)); }));
 }
 
 /// Before all that waits: it was read before that.
@@ -244,9 +362,13 @@ void MapCore::take_back(Arguments arguments) {
   waiting_.insert(later, std::move(arguments));
 }
 
-void MapCore::detach(Successors::iterator successor) {
-  running_.at(successor->second.predecessor).successor.reset();
+Arguments MapCore::detach(Successors::iterator successor) {
+  auto& line = lines_.at(successor->second.slot).successors;
+  line.erase(std::find(line.begin(), line.end(), successor->first));
+  Arguments arguments = std::move(successor->second.arguments);
+  successor_bytes_ -= memory_bytes(arguments);
   successors_.erase(successor);
+  return arguments;
 }
 
 Arguments MapCore::take_waiting() {

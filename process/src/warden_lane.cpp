@@ -1189,6 +1189,11 @@ void Lane::give_up(AttemptId id, SpawnFailure why) {
     const auto [first, last] = successors_.equal_range(*predecessor);
     successors_.erase(std::find_if(
         first, last, [id](const auto& next) { return next.second == id; }));
+    // What was to follow it follows the one before it.
+    for (const AttemptId next : take_successors(id)) {
+      postponed_.at(next).predecessor = predecessor;
+      successors_.emplace(*predecessor, next);
+    }
     context_.running.fetch_add(1);  // It was not counted while it waited.
   }
   report(id, 0, wire::NotStarted{std::move(why)});

@@ -542,6 +542,7 @@ class Runner final : public WardenRunner,
   }
 
   void launch(AttemptId id, Entry& entry) {
+    entry.predecessor = last_before(entry);
     entry.lane = lane_of_predecessor(entry);
     const bool waits = entry.lane != nullptr;
     if (!waits)
@@ -554,6 +555,20 @@ class Runner final : public WardenRunner,
         id, wire::Start{*entry.spec, waits ? entry.predecessor : std::nullopt});
     if (entry.is_paused)
       entry.lane->send(id, wire::Pause{});
+  }
+
+  /// Its predecessor, or, if that has not been started and will not be, the one
+  /// before that.
+  [[nodiscard]] std::optional<AttemptId> last_before(const Entry& entry) const {
+    std::optional<AttemptId> before = entry.predecessor;
+    for (auto found = entries_.end(); before;
+         before = found->second.predecessor) {
+      found = entries_.find(*before);
+      if (found == entries_.end() || !found->second.end ||
+          found->second.started)
+        return before;
+    }
+    return std::nullopt;
   }
 
   /// Null if there is none to wait for.

@@ -47,6 +47,11 @@ class AtOnce(TroupeTest):
             "sleep 0.02; done; echo long;; *) touch done/{};; esac", ":::", *jobs)
         self.assert_ended(finished, 0, out="long\n")
 
+    def test_no_two_short_jobs_are_in_one_slot_at_once(self):
+        finished = self.troupe("map", "-j2", "mkdir {%} && rmdir {%}", ":::",
+                               *range(1, 201))
+        self.assert_ended(finished, 0)
+
     def test_auto_runs_them_all(self):
         finished = self.troupe("map", "-j", "auto", "-k", "echo",
                                input=b"".join(b"%d\n" % i for i in range(500)))

@@ -244,6 +244,20 @@ class Size(TroupeTest):
                     finished.err, f"troupe: job 1: {message}, but the system "
                     "takes at most 131071 in one argument\n")
 
+    def test_one_that_is_too_long_keeps_nobody_from_following(self):
+        # Of short jobs several are on their way at once.
+        numbers = [str(i) for i in range(1, 61)]
+        for i in (20, 21, 40):
+            numbers[i - 1] = "x" * self.LONGEST
+        finished = self.troupe("map", "-j1", "-k", "echo {} | cat",
+                               input="\n".join(numbers).encode())
+        self.assertEqual(finished.code, 3)
+        self.assertEqual(finished.out.split(),
+                         [str(i) for i in range(1, 61) if i not in (20, 21, 40)])
+        self.assertEqual([line.split(":")[1] for line in
+                          finished.err.splitlines()],
+                         [" job 20", " job 21", " job 40"])
+
     def test_too_many_arguments_for_one_command_are_refused(self):
         finished = self.troupe("map", "-n", "20", "echo",
                                input=(b"x" * 100000 + b"\n") * 20)

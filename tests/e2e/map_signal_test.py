@@ -112,6 +112,17 @@ class Signals(TroupeTest):
                 for name in ("ran1", "ran2"):
                     os.remove(self.cwd / name)
 
+    def test_what_waits_behind_a_job_is_not_started_when_that_is_stopped(self):
+        # Of short jobs several are on their way at once.
+        running = self.start_troupe(
+            "map", "-j1", "case {} in ?|[1-3]?) ;; 40) echo 1 >long; sleep " +
+            self.seconds + ";; *) touch late{};; esac", ":::", *range(1, 90))
+        self.wait_for_file("long")
+        running.signal(signal.SIGTERM)
+        self.assertEqual(running.finish(within=5).code, 128 + signal.SIGTERM)
+        self.assertEqual(list(self.cwd.glob("late*")), [])
+        self.assert_nothing_left(0)
+
     def test_jobs_get_the_polite_signal_first(self):
         # What has not become sleep yet would lose the signal in the trap.
         running = self.start_four(

@@ -434,7 +434,7 @@ struct Begun {
 };
 
 TEST(MapCoreSuccessors, AreLaunchedBehindShortJobsThatRun) {
-  const Begun map{1ms};
+  const Begun map{50ms};
   const auto launches = only<MapCore::Launch>(map.actions);
   ASSERT_EQ(launches.size(), 1U);
   EXPECT_EQ(launches[0].arguments.seq, 3U);
@@ -442,6 +442,61 @@ TEST(MapCoreSuccessors, AreLaunchedBehindShortJobsThatRun) {
   EXPECT_EQ(launches[0].after, 2U);
   EXPECT_EQ(launches[0].slot, 1U);
   EXPECT_EQ(map.core.running(), 1U);
+}
+
+TEST(MapCoreSuccessors, AreTheMoreTheShorterJobsAre) {
+  const auto launches = only<MapCore::Launch>(Begun{6ms}.actions);
+  ASSERT_EQ(launches.size(), 3U);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(launches[i].arguments.seq, 3 + i);
+    EXPECT_EQ(launches[i].after, 2 + i);
+    EXPECT_EQ(launches[i].slot, 1U);
+  }
+  EXPECT_EQ(launched(Begun{1us, 40}.actions).size(), 16U);
+}
+
+TEST(MapCoreSuccessors, AreSharedByTheSlotsInTheOrderOfTheArguments) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{6ms, 40, options};
+  EXPECT_THAT(launched(map.actions), ElementsAre(4, 5, 6));
+  const Actions actions = map.core.on_started(3, map.now);
+  EXPECT_THAT(launched(actions), ElementsAre(7, 8, 9));
+  const auto launches = only<MapCore::Launch>(actions);
+  EXPECT_EQ(launches[0].after, 3U);
+  EXPECT_EQ(launches[0].slot, 1U);
+  // Both lines have been used up to the half.
+  (void)map.core.on_finished(2, true, 0, map.now + 6ms);
+  (void)map.core.on_started(4, map.now + 6ms);
+  EXPECT_THAT(launched(map.core.on_finished(4, true, 0, map.now + 12ms)),
+              IsEmpty());
+  EXPECT_THAT(launched(map.core.on_started(5, map.now + 12ms)),
+              ElementsAre(10, 11));
+}
+
+TEST(MapCoreSuccessors, BehindOneThatCannotStartWaitForTheOneBeforeIt) {
+  Begun map{6ms};
+  ASSERT_THAT(launched(map.actions), ElementsAre(3, 4, 5));
+  EXPECT_EQ(map.core.predecessor_of(3), 2U);
+  EXPECT_EQ(map.core.predecessor_of(4), 3U);
+  (void)map.core.on_finished(3, false, 255, map.now);
+  EXPECT_EQ(map.core.predecessor_of(4), 2U);
+  EXPECT_EQ(map.core.predecessor_of(3), std::nullopt);
+  (void)map.core.on_finished(2, true, 0, map.now);
+  EXPECT_EQ(map.core.predecessor_of(4), std::nullopt);
+  EXPECT_EQ(map.core.running(), 1U);
+}
+
+TEST(MapCoreSuccessors, WithLongArgumentsAreFew) {
+  MapCore core{{.slots = 1, .with_successors = true}};
+  (void)core.on_start(start);
+  std::vector<Arguments> long_ones = jobs(1, 9);
+  for (Arguments& job : long_ones)
+    job.values = {std::string(std::size_t{3} << 20, 'x')};
+  (void)core.on_arguments(std::move(long_ones), true, start);
+  (void)core.on_started(1, start);
+  (void)core.on_finished(1, true, 0, start + 1ms);
+  EXPECT_THAT(launched(core.on_started(2, start + 1ms)), ElementsAre(3, 4));
 }
 
 TEST(MapCoreSuccessors, AreNotGivenToLongJobs) {
@@ -456,21 +511,21 @@ TEST(MapCoreSuccessors, AreNotGivenBeforeAnyJobHasEnded) {
 }
 
 TEST(MapCoreSuccessors, TakeTheSlotOfTheirPredecessorsWithoutAnotherLaunch) {
-  Begun map{1ms};
+  Begun map{50ms};
   EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)), IsEmpty());
   EXPECT_EQ(map.core.running(), 1U);
   EXPECT_THAT(launched(map.core.on_started(3, map.now)), ElementsAre(4));
 }
 
 TEST(MapCoreSuccessors, MayBeHeardOfBeforeTheEndOfTheirPredecessors) {
-  Begun map{1ms};
+  Begun map{50ms};
   EXPECT_THAT(launched(map.core.on_started(3, map.now)), IsEmpty());
   EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)),
               ElementsAre(4));
 }
 
 TEST(MapCoreSuccessors, MayEvenHaveEndedBeforeThat) {
-  Begun map{1ms, 4};
+  Begun map{50ms, 4};
   (void)map.core.on_started(3, map.now);
   EXPECT_THAT(launched(map.core.on_finished(3, true, 0, map.now)),
               ElementsAre(4));
@@ -482,7 +537,7 @@ TEST(MapCoreSuccessors, MayEvenHaveEndedBeforeThat) {
 TEST(MapCoreSuccessors, OfALongJobGoToASlotThatIsFree) {
   MapOptions options;
   options.slots = 2;
-  Begun map{1ms, 4, options};
+  Begun map{50ms, 4, options};
   ASSERT_THAT(launched(map.actions), ElementsAre(4));  // Behind 2.
   EXPECT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
               ElementsAre(4));
@@ -497,7 +552,7 @@ TEST(MapCoreSuccessors, OfALongJobGoToASlotThatIsFree) {
 TEST(MapCoreSuccessors, AreWithdrawnWhenManyOthersHaveOvertakenThem) {
   MapOptions options;
   options.slots = 2;
-  Begun map{1ms, 40, options};
+  Begun map{50ms, 40, options};
   ASSERT_THAT(launched(map.actions), ElementsAre(4));  // Behind 2.
   (void)map.core.on_started(3, map.now);
   (void)map.core.on_finished(3, true, 0, map.now);
@@ -514,10 +569,20 @@ TEST(MapCoreSuccessors, AreWithdrawnWhenManyOthersHaveOvertakenThem) {
   EXPECT_THAT(launched(map.core.on_started(seq, map.now)), ElementsAre(4));
 }
 
+TEST(MapCoreSuccessors, AreFewerAgainWhenJobsTakeLonger) {
+  Begun map{1us, 40};
+  ASSERT_EQ(launched(map.actions).size(), 16U);
+  (void)map.core.on_started(3, map.now);
+  // On average 6 ms: three are useful, twice as many are left.
+  const Actions actions = map.core.on_finished(2, true, 0, map.now + 48ms);
+  EXPECT_THAT(withdrawn(actions),
+              ElementsAre(18, 17, 16, 15, 14, 13, 12, 11, 10));
+}
+
 TEST(MapCoreSuccessors, ThatWereWithdrawnTooLateAreJobsLikeOthers) {
   MapOptions options;
   options.slots = 2;
-  Begun map{1ms, 4, options};
+  Begun map{50ms, 4, options};
   ASSERT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
               ElementsAre(4));
   (void)map.core.on_finished(2, true, 0, map.now);
@@ -529,7 +594,7 @@ TEST(MapCoreSuccessors, ThatWereWithdrawnTooLateAreJobsLikeOthers) {
 TEST(MapCoreSuccessors, ThatDidNotStartAfterAllTakeTheSlotAgain) {
   MapOptions options;
   options.slots = 2;
-  Begun map{1ms, 4, options};
+  Begun map{50ms, 4, options};
   ASSERT_THAT(withdrawn(map.core.on_finished(3, true, 0, map.now)),
               ElementsAre(4));
   (void)map.core.on_finished(2, true, 0, map.now);
@@ -538,15 +603,40 @@ TEST(MapCoreSuccessors, ThatDidNotStartAfterAllTakeTheSlotAgain) {
 }
 
 TEST(MapCoreSuccessors, AreWithdrawnWhenNoMoreJobsShallStart) {
-  Begun map{1ms};
+  Begun map{50ms};
   const Actions actions = map.core.stop_starting(map.now);
   EXPECT_THAT(withdrawn(actions), ElementsAre(3));
   EXPECT_FALSE(is_over(map.core.on_finished(2, true, 0, map.now)));
   EXPECT_TRUE(is_over(map.core.on_withdrawn(3, map.now)));
 }
 
+TEST(MapCoreSuccessors, AreWithdrawnFromTheLastOneOn) {
+  Begun map{6ms};
+  EXPECT_THAT(withdrawn(map.core.stop_starting(map.now)), ElementsAre(5, 4, 3));
+  // One was faster than that.
+  (void)map.core.on_withdrawn(5, map.now);
+  (void)map.core.on_started(3, map.now);
+  (void)map.core.on_finished(2, true, 0, map.now);
+  (void)map.core.on_finished(3, true, 0, map.now);
+  EXPECT_TRUE(is_over(map.core.on_withdrawn(4, map.now)));
+}
+
+TEST(MapCoreSuccessors, AreNotGivenBehindOneThatIsWithdrawn) {
+  MapOptions options;
+  options.slots = 2;
+  Begun map{10ms, 9, options};
+  ASSERT_THAT(launched(map.actions), ElementsAre(4, 5));
+  EXPECT_THAT(withdrawn(map.core.resize(1, map.now)), ElementsAre(5, 4));
+  (void)map.core.resize(2, map.now);
+  (void)map.core.on_finished(2, true, 0, map.now);
+  EXPECT_THAT(launched(map.core.on_started(4, map.now)), IsEmpty());
+  (void)map.core.on_withdrawn(5, map.now);
+  EXPECT_THAT(launched(map.core.on_finished(4, true, 0, map.now)),
+              ElementsAre(5));
+}
+
 TEST(MapCoreSuccessors, AreWithdrawnWhenThereAreFewerSlots) {
-  Begun map{1ms};
+  Begun map{50ms};
   EXPECT_THAT(withdrawn(map.core.resize(0, map.now)), ElementsAre(3));
   (void)map.core.on_withdrawn(3, map.now);
   EXPECT_THAT(launched(map.core.on_finished(2, true, 0, map.now)), IsEmpty());
@@ -562,7 +652,8 @@ class SuccessorWorld {
       : options_{options},
         job_count_{job_count},
         core_{options},
-        random_{seed} {
+        random_{seed},
+        longest_ms_{std::vector<std::uint64_t>{3, 12, 80}.at(below(3))} {
     perform(core_.on_start(now_));
   }
 
@@ -607,7 +698,7 @@ class SuccessorWorld {
 
   void check_all_ran_once() const {
     if (!is_stopped_)
-      RC_ASSERT(ran_.size() == job_count_);
+      RC_ASSERT(ran_.size() + failed_.size() == job_count_);
   }
 
  private:
@@ -636,7 +727,7 @@ class SuccessorWorld {
   }
 
   void end(std::uint64_t seq) {
-    now_ += std::chrono::milliseconds{below(80)};
+    now_ += std::chrono::milliseconds{below(longest_ms_)};
     runs_.erase(seq);
     busy_slots_.erase(slot_of_.at(seq));
     news_.emplace_back(seq, Event::finished);
@@ -662,22 +753,37 @@ class SuccessorWorld {
     }
   }
 
+  /// In any order. What waits for it waits for the one before it.
   void withdraw() {
-    const std::uint64_t seq = withdrawals_.back();
-    withdrawals_.pop_back();
+    const auto chosen =
+        withdrawals_.begin() + static_cast<long>(below(withdrawals_.size()));
+    const std::uint64_t seq = *chosen;
+    withdrawals_.erase(chosen);
     const auto waits =
         std::find_if(waits_.begin(), waits_.end(),
                      [seq](const auto& next) { return next.second == seq; });
     if (waits == waits_.end())
       return;
+    const std::uint64_t predecessor = waits->first;
     waits_.erase(waits);
+    if (const auto next = waits_.extract(seq))
+      waits_[predecessor] = next.mapped();
     news_.emplace_back(seq, Event::withdrawn);
   }
 
+  [[nodiscard]] bool waits(std::uint64_t seq) const {
+    return std::any_of(waits_.begin(), waits_.end(),
+                       [seq](const auto& next) { return next.second == seq; });
+  }
+
   void perform(const Actions& actions) {
-    for (const auto& action : actions) {
+    const bool is_performing = !to_do_.empty();
+    to_do_.insert(to_do_.end(), actions.begin(), actions.end());
+    if (is_performing)
+      return;
+    for (; !to_do_.empty(); to_do_.pop_front()) {
       RC_ASSERT(!over_);
-      std::visit([this](const auto& a) { on(a); }, action);
+      std::visit([this](const auto& a) { on(a); }, to_do_.front());
     }
   }
 
@@ -686,12 +792,28 @@ class SuccessorWorld {
     const std::uint64_t seq = launch.arguments.seq;
     RC_ASSERT(!is_stopped_);
     slot_of_[seq] = launch.slot;
-    if (launch.after)
-      RC_ASSERT(ran_.count(*launch.after) == 1U);
-    if (launch.after && runs_.count(*launch.after) == 1)
-      RC_ASSERT(waits_.emplace(*launch.after, seq).second);
+    if (below(20) == 0) {
+      failed_.insert(seq);
+      return perform(core_.on_finished(seq, false, 255, now_));
+    }
+    const auto after = core_.predecessor_of(seq);
+    if (!launch.after) {
+      RC_ASSERT(!after);
+      return run(seq);
+    }
+    RC_ASSERT(after.has_value());
+    RC_ASSERT(after == launch.after || failed_.count(*launch.after) == 1U);
+    RC_ASSERT(slot_of_.at(*after) == launch.slot);
+    // Not behind one that may be withdrawn: it would start too early.
+    RC_ASSERT(ran_.count(*after) == 1U || waits(*after));
+    RC_ASSERT(std::find(withdrawals_.begin(), withdrawals_.end(), *after) ==
+                  withdrawals_.end() ||
+              ran_.count(*after) == 1U);
+    if (runs_.count(*after) == 1 || waits(*after))
+      RC_ASSERT(waits_.emplace(*after, seq).second);
     else
       run(seq);
+    RC_ASSERT(waits_.size() <= 16U * most_slots_);
   }
   void on(const MapCore::Withdraw& action) {
     withdrawals_.push_back(action.seq);
@@ -719,7 +841,10 @@ class SuccessorWorld {
   std::set<std::uint32_t> busy_slots_;
   std::vector<std::pair<std::uint64_t, Event>> news_;
   std::vector<std::uint64_t> withdrawals_;
+  std::set<std::uint64_t> failed_;  ///< To start.
+  std::deque<MapCore::Action> to_do_;
   std::mt19937 random_;
+  std::uint64_t longest_ms_;
   bool is_stopped_ = false;
   bool over_ = false;
 };

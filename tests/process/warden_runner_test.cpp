@@ -514,6 +514,61 @@ TEST_F(WardenRunnerTest, ASuccessorThatIsWithdrawnOrStoppedInTimeDoesNotRun) {
   EXPECT_EQ(::access(dir.path("ran").c_str(), F_OK), -1);
 }
 
+TEST_F(WardenRunnerTest, BehindOneThatDoesNotStartIsTheTurnOfTheOneBeforeIt) {
+  AttemptId first_id;
+  auto first =
+      start(until_told(dir, "echo first >> " + dir.path("order")), &first_id);
+  AttemptId second_id;
+  auto second = start_after(first_id, sh("exit 2"), &second_id);
+  AttemptId third_id;
+  auto third = start_after(second_id, sh("exit 3"), &third_id);
+  auto fourth = start_after(third_id, sh("cat " + dir.path("order")));
+  runner->withdraw(second_id);
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(second)).end).error.code,
+            Errc::cancelled);
+  runner->stop(third_id, {});
+  EXPECT_EQ(std::get<SpawnFailure>(await(std::move(third)).end).error.code,
+            Errc::cancelled);
+  // It is known already that this one will not start.
+  auto fifth = start_after(third_id, sh("cat " + dir.path("order")));
+  EXPECT_EQ(run(sh("exit 2")).report().exit_code, 2);
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(fourth)).out, "first\n");
+  EXPECT_EQ(await(std::move(fifth)).out, "first\n");
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 0);
+}
+
+TEST_F(WardenRunnerTest, AChainOfShortCommandsIsToldOfInItsOrder) {
+  constexpr std::uint64_t count = 20;
+  AttemptId previous;
+  auto first = start(until_told(dir, ""), &previous);
+  std::vector<std::string> told;  // By the I/O thread, until the last one.
+  std::promise<void> last;
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    const AttemptId id{.command = {++last_id}, .attempt = 1};
+    auto sink = std::make_shared<CollectingSink>();
+    runner->start_after(
+        previous, id,
+        std::make_shared<const CommandSpec>(sh("echo " + std::to_string(i))),
+        sink, [&told, &last, sink, i](const AttemptEvent& event) {
+          const bool is_end = std::holds_alternative<AttemptEnded>(event);
+          told.push_back(is_end ? sink->out : "started\n");
+          if (is_end && i == count)
+            last.set_value();
+        });
+    previous = id;
+  }
+  dir.write("go", "");
+  ASSERT_EQ(last.get_future().wait_for(deadline), std::future_status::ready);
+  std::vector<std::string> expected;
+  for (std::uint64_t i = 1; i <= count; ++i) {
+    expected.emplace_back("started\n");
+    expected.push_back(std::to_string(i) + "\n");
+  }
+  EXPECT_EQ(told, expected);
+  EXPECT_EQ(await(std::move(first)).report().exit_code, 0);
+}
+
 TEST_F(WardenRunnerTest, AWithdrawalMayComeBeforeTheStart) {
   AttemptId first_id;
   auto first = start(until_told(dir, "exit 2"), &first_id);

@@ -11,7 +11,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <variant>
 #include <vector>
 
@@ -25,8 +24,8 @@ struct MapOptions {
   /// No job starts that is so far ahead of the first unfinished one; zero for
   /// no such limit. See OutputOrder.
   std::uint64_t window = 0;
-  /// Between short jobs no time is lost by asking: each running one gets a
-  /// successor in advance. Not with a delay, nor with a halt policy other than
+  /// Between short jobs no time is lost by asking: each running one gets
+  /// successors in advance. Not with a delay, nor with a halt policy other than
   /// never, nor if jobs are tried again: for these the end of a job decides
   /// whether another one starts.
   bool with_successors = false;
@@ -36,11 +35,13 @@ struct MapOptions {
 /// more than it can use soon, starts jobs in order, and ends when all have, or
 /// earlier by --halt or by the user. Pure; owned by the dispatcher.
 ///
-/// A successor starts, in the slot of its predecessor, as soon as that has
-/// ended. It is withdrawn, and waits again as the first of all, when another
-/// slot is free and nobody else could use it, when too many later jobs have
-/// overtaken it because its predecessor turned out to be long, and when fewer
-/// or no more jobs shall start.
+/// The successors of a job are a chain: each starts, in the slot of the one
+/// before it, as soon as that has ended. The shorter jobs are, the more there
+/// are, so that all of a chain take some milliseconds. One is withdrawn, with
+/// all behind it, and waits again as the first of all, when another slot is
+/// free and nobody else could use it, when too many others have begun since
+/// because a job before it turned out to be long, when jobs take longer than
+/// before, and when fewer or no more of them shall start.
 class MapCore {
  public:
   /// Get up to `most` further arguments, then call on_arguments. One at a time.
@@ -50,7 +51,8 @@ class MapCore {
   struct Launch {
     Arguments arguments;
     std::uint32_t slot;  ///< From 1; nobody else's until the job ends.
-    std::optional<std::uint64_t> after{};  ///< The predecessor in that slot.
+    /// Of a successor: the one before it in that slot. See predecessor_of().
+    std::optional<std::uint64_t> after{};
   };
   /// A successor shall not start, if it has not yet. Call on_withdrawn if it
   /// did not; if it did, it is a job like any other.
@@ -98,6 +100,10 @@ class MapCore {
   /// How many jobs there are in all, once that is known.
   void set_total(std::uint64_t jobs) { halt_.set_total(jobs); }
 
+  /// Behind which job a successor is to be started: `after` of its Launch, or,
+  /// if that has failed to start meanwhile, the one before that.
+  [[nodiscard]] std::optional<std::uint64_t> predecessor_of(
+      std::uint64_t successor) const;
   /// Successors not counted.
   [[nodiscard]] std::size_t running() const { return running_.size(); }
   [[nodiscard]] bool stopping() const { return stopping_; }
@@ -107,28 +113,48 @@ class MapCore {
   struct Running {
     std::uint32_t slot = 0;
     std::optional<TimePoint> started{};
-    std::optional<std::uint64_t> successor{};
     bool is_long = false;  ///< A successor has waited in vain for its end.
     /// Of one that was withdrawn as a successor; the answer is to come.
     std::optional<Arguments> withdrawn{};
   };
   struct Successor {
     Arguments arguments;
-    std::uint64_t predecessor = 0;
+    std::uint32_t slot = 0;
+    /// With so many jobs begun since the start of the map it is overtaken.
+    std::uint64_t patience = 0;
     std::optional<TimePoint>
         started{};              ///< The end of the other is to be told.
     bool is_withdrawn = false;  ///< The answer is to come.
   };
   using Successors = std::map<std::uint64_t, Successor>;
+  /// A slot that is taken.
+  struct Line {
+    std::uint64_t running = 0;
+    std::deque<std::uint64_t> successors{};  ///< The next one first.
+    bool is_filled_up = false;
+  };
 
-  void leave_slot(const Running& ended, TimePoint now);
+  void note_duration(const Running& ended, TimePoint now);
+  void pass_on_slot(std::uint32_t slot);
   void start_what_can(Actions& actions, TimePoint now);
   void skip_finished(Actions& actions);
   void give_successors(Actions& actions);
+  [[nodiscard]] std::size_t useful_successors() const;
+  [[nodiscard]] bool choose_lines(std::size_t wanted);
+  [[nodiscard]] bool may_launch_next(Actions& actions);
+  void append_successor(Actions& actions, std::uint32_t slot, Line& line);
   void withdraw_successors(Actions& actions);
-  static void withdraw(Actions& actions, Successors::value_type& successor);
+  [[nodiscard]] std::size_t patient_successors(const Line& line) const;
+  void withdraw_all_behind(Actions& actions, const Line& line,
+                           std::size_t kept);
+  void withdraw_for_free_slots(Actions& actions);
+  void withdraw(Actions& actions, std::uint64_t seq);
+  [[nodiscard]] std::size_t count_waiting(const Line& line) const;
+  [[nodiscard]] static bool is_waiting(const Successor& successor) {
+    return !successor.started && !successor.is_withdrawn;
+  }
   void take_back(Arguments arguments);
-  void detach(Successors::iterator successor);
+  Arguments detach(Successors::iterator successor);
   [[nodiscard]] Arguments take_waiting();
   void read_ahead(Actions& actions);
   void finish_if_over(Actions& actions);
@@ -141,9 +167,10 @@ class MapCore {
   std::size_t waiting_bytes_ = 0;
   std::map<std::uint64_t, Running> running_;
   Successors successors_;
+  std::size_t successor_bytes_ = 0;
   std::optional<Duration> mean_duration_;  ///< Of the last jobs.
-  std::uint64_t last_launched_ = 0;
-  std::set<std::uint32_t> used_slots_;
+  std::uint64_t begun_ = 0;                ///< How many jobs.
+  std::map<std::uint32_t, Line> lines_;    ///< By their slots.
   std::optional<TimePoint> last_start_;
   std::optional<TimePoint> wake_at_;
   bool reading_ = false;

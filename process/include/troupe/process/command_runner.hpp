@@ -82,8 +82,10 @@ class CommandRunner {
 
   /// Like start(), but not before `predecessor` has ended: what runs it starts
   /// the one in the moment in which the other is over, without asking anybody.
-  /// Only for a predecessor that has been started; at once if it has ended.
-  /// Several of one predecessor start together.
+  /// Only for a predecessor that has been given to start() or start_after();
+  /// at once if it has ended. If it is withdrawn or stopped before it could
+  /// start, its own predecessor takes its place. Several of one predecessor
+  /// start together.
   virtual void start_after(AttemptId predecessor, AttemptId id,
                            std::shared_ptr<const CommandSpec> spec,
                            std::shared_ptr<OutputSink> sink,
