@@ -111,7 +111,7 @@ void MapCore::pass_on_slot(std::uint32_t slot) {
     lines_.erase(slot);
     return;
   }
-  line.running = line.successors.front();
+  line.running = line.successors.front().seq;
   line.successors.pop_front();
   auto next = successors_.extract(line.running);
   Successor& successor = next.mapped();
@@ -212,7 +212,7 @@ void MapCore::give_successors(Actions& actions) {
   const bool pays = options_.with_successors && !stopping_ &&
                     running_.size() == options_.slots;
   const std::size_t wanted = pays ? useful_successors() : 0;
-  if (!choose_lines(wanted))
+  if (wanted == 0 || !choose_lines(wanted))
     return;
   for (std::size_t length = 0; length < wanted; ++length) {
     for (auto& [slot, line] : lines_) {
@@ -238,15 +238,18 @@ std::size_t MapCore::useful_successors() const {
 bool MapCore::choose_lines(std::size_t wanted) {
   bool any = false;
   for (auto& [slot, line] : lines_) {
-    const Running& job = running_.at(line.running);
-    const bool ends_in_doubt =
-        !line.successors.empty() &&
-        successors_.at(line.successors.back()).is_withdrawn;
-    line.is_filled_up = wanted > 0 && line.successors.size() <= wanted / 2 &&
-                        job.started && !job.is_long && !ends_in_doubt;
+    line.is_filled_up = line.successors.size() <= wanted / 2 && may_grow(line);
     any = any || line.is_filled_up;
   }
   return any;
+}
+
+bool MapCore::may_grow(const Line& line) const {
+  const Running& job = running_.at(line.running);
+  const bool ends_in_doubt =
+      !line.successors.empty() &&
+      successors_.at(line.successors.back().seq).is_withdrawn;
+  return job.started && !job.is_long && !ends_in_doubt;
 }
 
 bool MapCore::may_launch_next(Actions& actions) {
@@ -259,14 +262,13 @@ void MapCore::append_successor(Actions& actions, std::uint32_t slot,
   Arguments next = take_waiting();
   const std::uint64_t seq = next.seq;
   const std::uint64_t after =
-      line.successors.empty() ? line.running : line.successors.back();
+      line.successors.empty() ? line.running : line.successors.back().seq;
   successor_bytes_ += memory_bytes(next);
-  successors_[seq] = {
-      .arguments = next,
-      .slot = slot,
-      .patience =
-          begun_ + (line.successors.size() + most_overtaking) * options_.slots};
-  line.successors.push_back(seq);
+  successors_[seq] = {.arguments = next, .slot = slot};
+  line.successors.push_back(
+      {.seq = seq,
+       .patience = begun_ + (line.successors.size() + most_overtaking) *
+                                options_.slots});
   actions.emplace_back(Launch{std::move(next), slot, after});
 }
 
@@ -276,10 +278,10 @@ std::optional<std::uint64_t> MapCore::predecessor_of(
   if (found == successors_.end())
     return std::nullopt;
   std::uint64_t before = lines_.at(found->second.slot).running;
-  for (const std::uint64_t seq : lines_.at(found->second.slot).successors) {
-    if (seq == successor)
+  for (const Next& next : lines_.at(found->second.slot).successors) {
+    if (next.seq == successor)
       break;
-    before = seq;
+    before = next.seq;
   }
   return before;
 }
@@ -292,26 +294,20 @@ void MapCore::withdraw_successors(Actions& actions) {
   const std::size_t most =
       all ? 0 : std::max<std::size_t>(1, 2 * useful_successors());
   for (const auto& [slot, line] : lines_)
-    withdraw_all_behind(actions, line,
-                        std::min(most, patient_successors(line)));
+    withdraw_all_behind(actions, line, is_overtaken(line) ? 0 : most);
   withdraw_for_free_slots(actions);
 }
 
-/// How many of them, from the next one on, have not been overtaken by too many.
-std::size_t MapCore::patient_successors(const Line& line) const {
-  const auto impatient =
-      std::find_if(line.successors.begin(), line.successors.end(),
-                   [this](std::uint64_t seq) {
-                     return begun_ > successors_.at(seq).patience;
-                   });
-  return static_cast<std::size_t>(impatient - line.successors.begin());
+/// All behind the next one wait for that.
+bool MapCore::is_overtaken(const Line& line) const {
+  return !line.successors.empty() && begun_ > line.successors.front().patience;
 }
 
 /// The last one first: nobody shall start because one before it does not.
 void MapCore::withdraw_all_behind(Actions& actions, const Line& line,
                                   std::size_t kept) {
   for (std::size_t i = line.successors.size(); i > kept; --i)
-    withdraw(actions, line.successors[i - 1]);
+    withdraw(actions, line.successors[i - 1].seq);
 }
 
 void MapCore::withdraw(Actions& actions, std::uint64_t seq) {
@@ -338,17 +334,19 @@ void MapCore::withdraw_for_free_slots(Actions& actions) {
     if (longest == lines_.end() || count_waiting(longest->second) == 0)
       return;
     const auto& line = longest->second.successors;
-    withdraw(actions,
-             *std::find_if(line.rbegin(), line.rend(), [this](auto seq) {
-               return is_waiting(successors_.at(seq));
-             }));
+    const auto last =
+        std::find_if(line.rbegin(), line.rend(), [this](const Next& next) {
+          return is_waiting(successors_.at(next.seq));
+        });
+    withdraw(actions, last->seq);
   }
 }
 
 std::size_t MapCore::count_waiting(const Line& line) const {
   return static_cast<std::size_t>(std::count_if(
-      line.successors.begin(), line.successors.end(),
-      [this](std::uint64_t seq) { return is_waiting(successors_.at(seq)); }));
+      line.successors.begin(), line.successors.end(), [this](const Next& next) {
+        return is_waiting(successors_.at(next.seq));
+      }));
 }
 
 /// Before all that waits: it was read before that.
@@ -364,7 +362,9 @@ void MapCore::take_back(Arguments arguments) {
 
 Arguments MapCore::detach(Successors::iterator successor) {
   auto& line = lines_.at(successor->second.slot).successors;
-  line.erase(std::find(line.begin(), line.end(), successor->first));
+  line.erase(std::find_if(line.begin(), line.end(), [&](const Next& next) {
+    return next.seq == successor->first;
+  }));
   Arguments arguments = std::move(successor->second.arguments);
   successor_bytes_ -= memory_bytes(arguments);
   successors_.erase(successor);

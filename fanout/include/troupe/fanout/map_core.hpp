@@ -120,17 +120,20 @@ class MapCore {
   struct Successor {
     Arguments arguments;
     std::uint32_t slot = 0;
-    /// With so many jobs begun since the start of the map it is overtaken.
-    std::uint64_t patience = 0;
     std::optional<TimePoint>
         started{};              ///< The end of the other is to be told.
     bool is_withdrawn = false;  ///< The answer is to come.
   };
   using Successors = std::map<std::uint64_t, Successor>;
+  struct Next {
+    std::uint64_t seq = 0;
+    /// With so many jobs begun since the start of the map it is overtaken.
+    std::uint64_t patience = 0;
+  };
   /// A slot that is taken.
   struct Line {
     std::uint64_t running = 0;
-    std::deque<std::uint64_t> successors{};  ///< The next one first.
+    std::deque<Next> successors{};  ///< The next one first.
     bool is_filled_up = false;
   };
 
@@ -141,10 +144,11 @@ class MapCore {
   void give_successors(Actions& actions);
   [[nodiscard]] std::size_t useful_successors() const;
   [[nodiscard]] bool choose_lines(std::size_t wanted);
+  [[nodiscard]] bool may_grow(const Line& line) const;
   [[nodiscard]] bool may_launch_next(Actions& actions);
   void append_successor(Actions& actions, std::uint32_t slot, Line& line);
   void withdraw_successors(Actions& actions);
-  [[nodiscard]] std::size_t patient_successors(const Line& line) const;
+  [[nodiscard]] bool is_overtaken(const Line& line) const;
   void withdraw_all_behind(Actions& actions, const Line& line,
                            std::size_t kept);
   void withdraw_for_free_slots(Actions& actions);
