@@ -166,10 +166,11 @@ class RequestReader::Parser final : public MessageParser<true> {
 };
 
 RequestReader::RequestReader(const Router& router, const Caller& caller,
-                             std::size_t header_bytes)
+                             std::size_t header_bytes, Admit admit)
     : router_{&router},
       caller_{caller},
       header_bytes_{header_bytes},
+      admit_{std::move(admit)},
       parser_{std::make_unique<Parser>()} {
   parser_->header_limit(static_cast<std::uint32_t>(header_bytes));
   parser_->body_limit(boost::none);  // Its operation is not known yet.
@@ -215,6 +216,12 @@ bool RequestReader::keeps_alive() const {
 }
 
 bool RequestReader::takes_chunks() const { return parser_->is_http_1_1(); }
+
+std::string RequestReader::asked() const {
+  return parser_->is_header_done()
+             ? fmt::format("{} {}", parser_->method(), parser_->target())
+             : std::string{};
+}
 
 bool RequestReader::is_head() const { return parser_->method() == "HEAD"; }
 
@@ -268,6 +275,10 @@ std::optional<Refusal> RequestReader::judge_body_head() const {
 }
 
 ReadStep RequestReader::accept() {
+  // To parse a body takes longer than all before.
+  if (admit_)
+    if (const auto later = admit_(caller_))
+      return refusal_of({Errc::overloaded, "too many requests"}, later);
   Accepted accepted{.operation = match_.operation,
                     .request = {.path = std::move(match_.path),
                                 .query = std::move(match_.query),

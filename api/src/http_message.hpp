@@ -33,9 +33,12 @@ inline constexpr std::string_view continue_text =
 /// at most `header_bytes`, the body that the operation allows, and one read.
 class RequestReader {
  public:
+  /// Asked before the body of a request is parsed; a duration refuses it.
+  using Admit = std::function<std::optional<Duration>(const Caller&)>;
+
   /// `router` outlives it.
   RequestReader(const Router& router, const Caller& caller,
-                std::size_t header_bytes);
+                std::size_t header_bytes, Admit admit = nullptr);
   RequestReader(RequestReader&& other) noexcept;
   RequestReader& operator=(RequestReader&& other) noexcept;
   ~RequestReader();
@@ -51,6 +54,9 @@ class RequestReader {
   /// HTTP/1.1 and later.
   [[nodiscard]] bool takes_chunks() const;
 
+  /// "POST /v1/jobs", as far as it has come; empty before the first line has.
+  [[nodiscard]] std::string asked() const;
+
   /// Whether it was HEAD, whose answer has no body.
   [[nodiscard]] bool is_head() const;
 
@@ -64,6 +70,7 @@ class RequestReader {
   const Router* router_;
   Caller caller_;
   std::size_t header_bytes_;
+  Admit admit_;
   std::unique_ptr<Parser> parser_;
   Router::Match match_;
 };

@@ -37,6 +37,7 @@ constexpr Duration linger_time = 1s;
 constexpr std::size_t most_turned_away = 64;
 constexpr int ok_status = 200;
 constexpr int no_content_status = 204;
+constexpr int forbidden_status = 403;
 
 /// What a connection shares with those who answer one request of it, on any
 /// thread.
@@ -48,6 +49,11 @@ struct Exchange {
   std::atomic<bool> is_answered{false};      ///< Or its stream has begun.
   std::atomic<bool> is_over{false};          ///< All of it was handed over.
   std::atomic<bool> is_closed{false};        ///< Nobody wants it.
+  bool is_recorded = false;                  ///< As it was handed over.
+  /// See HttpOptions::on_answer; of whoever answers.
+  std::function<void(int status, const std::string& body,
+                     std::function<void()> send)>
+      record = nullptr;
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 
@@ -76,7 +82,9 @@ class HttpConnection;
 class HttpConnectionOwner {
  public:
   virtual ~HttpConnectionOwner() = default;
-  virtual void handle(Accepted accepted, const HttpResponder& responder) = 0;
+  virtual void handle(Accepted accepted, const HttpResponder& responder,
+                      Exchange& exchange) = 0;
+  virtual void note_refusal(const Caller& caller, const std::string& what) = 0;
   virtual void forget(const std::shared_ptr<HttpConnection>& connection) = 0;
 };
 
@@ -85,15 +93,16 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
   HttpConnection(asio::io_context& io, OwnedFd fd, HttpConnectionOwner& owner,
                  const Router& router, const Caller& caller,
-                 const HttpLimits& limits)
+                 const HttpOptions& options)
       : io_{io},
         socket_{io},
         timer_{io},
         owner_{&owner},
         router_{router},
         caller_{caller},
-        limits_{limits},
-        reader_{router, caller, limits.header_bytes} {
+        limits_{options.limits},
+        admit_{options.admit},
+        reader_{router, caller, limits_.header_bytes, admit_} {
     socket_.assign(asio::local::stream_protocol{}, fd.release());
   }
 
@@ -306,7 +315,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     stop_waiting();
     exchange_->has_chunks = reader_.takes_chunks();
     watch_peer();
-    owner_->handle(std::move(accepted), responder());
+    owner_->handle(std::move(accepted), responder(), *exchange_);
   }
 
   HttpResponder responder();
@@ -342,6 +351,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   // -- Writing ---------------------------------------------------------------
 
   void refuse(const Refusal& refusal) {
+    if (const std::string what = reader_.asked();
+        refusal.status == forbidden_status && !what.empty())
+      owner_->note_refusal(caller_, what);
     exchange_->is_answered = true;
     exchange_->is_over = true;
     const WholeAnswer answer = answer_of(refusal);
@@ -448,7 +460,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
       linger();
       return;
     }
-    reader_ = RequestReader{router_, caller_, limits_.header_bytes};
+    reader_ = RequestReader{router_, caller_, limits_.header_bytes, admit_};
     if (in_flight_.capacity() > http_read_bytes)
       in_flight_ = {};  // Many idle connections may have had long answers.
     if (unsent_.capacity() > http_read_bytes)
@@ -485,6 +497,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   const Router& router_;        ///< Of the owner; not used once closed.
   const Caller caller_;
   const HttpLimits limits_;
+  const RequestReader::Admit admit_;
   RequestReader reader_;
   ExchangePtr exchange_;
   State state_ = State::idle;
@@ -658,10 +671,15 @@ class HttpResponder::Call {
   [[nodiscard]] bool is_over() const {
     return line_.exchange().is_answered || line_.exchange().is_closed;
   }
+  /// Nobody may wait for it any more; what has happened is recorded even so.
+  [[nodiscard]] bool is_wanted() const {
+    return line_.exchange().is_recorded ? !line_.exchange().is_answered
+                                        : !is_over();
+  }
 
   void answer(WholeAnswer answer) const {
     Exchange& exchange = line_.exchange();
-    if (exchange.is_closed || exchange.is_answered.exchange(true))
+    if (!is_wanted() || exchange.is_answered.exchange(true))
       return;
     if (answer.body.size() > exchange.most_answer_bytes)
       answer = answer_of(
@@ -669,10 +687,15 @@ class HttpResponder::Call {
                       fmt::format("the answer is longer than {}; ask for less",
                                   format_size(exchange.most_answer_bytes))}));
     exchange.is_over = true;
-    exchange.unsent_bytes += answer.body.size();
-    line_.post([answer = std::move(answer)](HttpConnection& connection,
-                                            const ExchangePtr& of) {
-      connection.answer(of, answer);
+    if (!exchange.is_recorded) {
+      send(line_, std::move(answer));
+      return;
+    }
+    const auto record = std::exchange(exchange.record, nullptr);
+    const int status = answer.status;
+    const std::string body = answer.body;
+    record(status, body, [line = line_, answer = std::move(answer)]() mutable {
+      send(line, std::move(answer));
     });
   }
 
@@ -693,6 +716,16 @@ class HttpResponder::Call {
   }
 
  private:
+  static void send(const ConnectionLine& line, WholeAnswer answer) {
+    if (line.exchange().is_closed)
+      return;
+    line.exchange().unsent_bytes += answer.body.size();
+    line.post([answer = std::move(answer)](HttpConnection& connection,
+                                           const ExchangePtr& of) {
+      connection.answer(of, answer);
+    });
+  }
+
   const ConnectionLine line_;
 };
 
@@ -710,7 +743,7 @@ void HttpResponder::succeed(const Json& result) const {
 
 void HttpResponder::succeed(int status, const Json& result) const {
   TROUPE_ASSERT(status >= 200 && status < 300);
-  if (!is_over())
+  if (call_->is_wanted())
     call_->answer({.status = status,
                    .body = status == no_content_status
                                ? std::string{}
@@ -719,7 +752,7 @@ void HttpResponder::succeed(int status, const Json& result) const {
 
 void HttpResponder::fail(const Error& error,
                          std::optional<Duration> retry_after) const {
-  if (!is_over())
+  if (call_->is_wanted())
     call_->answer(answer_of(refusal_of(error, retry_after)));
 }
 
@@ -755,13 +788,17 @@ class HttpServer::Listener final : public Acceptor, public HttpConnectionOwner {
       connection->abandon();
   }
 
-  void handle(Accepted accepted, const HttpResponder& responder) override {
-    if (options_.admit) {
-      if (const auto later = options_.admit(accepted.request.caller)) {
-        responder.fail({Errc::overloaded, "too many requests"}, later);
-        return;
-      }
-    }
+  void handle(Accepted accepted, const HttpResponder& responder,
+              Exchange& exchange) override {
+    exchange.is_recorded =
+        options_.on_answer && accepted.operation->method != HttpMethod::get;
+    if (exchange.is_recorded)
+      exchange.record =
+          [tell = options_.on_answer, caller = accepted.request.caller,
+           what = what_was_asked(accepted)](int status, const std::string& body,
+                                            std::function<void()> send) {
+            tell({caller, what, status, body}, std::move(send));
+          };
     try {
       accepted.operation->handler(std::move(accepted.request), responder);
     } catch (const Json::exception& error) {
@@ -770,11 +807,28 @@ class HttpServer::Listener final : public Acceptor, public HttpConnectionOwner {
     }
   }
 
+  void note_refusal(const Caller& caller, const std::string& what) override {
+    if (options_.on_refusal)
+      options_.on_refusal(caller, what);
+  }
+
   void forget(const std::shared_ptr<HttpConnection>& connection) override {
     connections_.erase(connection);
   }
 
  private:
+  /// With the parts of the path that were asked for, and without the query.
+  static std::string what_was_asked(const Accepted& accepted) {
+    std::string path = accepted.operation->path;
+    std::size_t at = 0;
+    for (const std::string& part : accepted.request.path) {
+      at = path.find('{', at);
+      path.replace(at, path.find('}', at) + 1 - at, part);
+      at += part.size();
+    }
+    return fmt::format("{} {}", to_string(accepted.operation->method), path);
+  }
+
   void welcome(OwnedFd client) override {
     const std::size_t most = options_.limits.connections;
     if (connections_.size() >= most + most_turned_away)
@@ -798,7 +852,7 @@ class HttpServer::Listener final : public Acceptor, public HttpConnectionOwner {
                                           const Caller& caller) {
     auto connection = std::make_shared<HttpConnection>(
         io_, std::move(client), static_cast<HttpConnectionOwner&>(*this),
-        router_, caller, options_.limits);
+        router_, caller, options_);
     connections_.insert(connection);
     return connection;
   }

@@ -75,6 +75,107 @@ class HttpServerTest : public HttpTest {
   static constexpr gid_t some_group = 54'321;
 };
 
+TEST_F(HttpServerTest, LooksAtTheRateBeforeABodyIsParsed) {
+  listen_with({.admit = [](const Caller&) { return std::optional{1500ms}; }});
+  const std::string answer = answer_to(
+      "POST /echo/x HTTP/1.1\r\nConnection: close\r\n"
+      "Content-Type: application/json\r\n"
+      "Content-Length: 5\r\n\r\n{\"a\":");
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 429 ")) << answer;
+}
+
+// -- What is recorded of them -------------------------------------------------
+
+struct Recorded {
+  std::vector<HttpAnswered> answers;
+  std::vector<std::function<void()>> sends;
+  std::vector<std::string> refusals;
+};
+
+HttpOptions recording(Recorded& into) {
+  return {.on_answer =
+              [&into](HttpAnswered answered, std::function<void()> send) {
+                into.answers.push_back(std::move(answered));
+                into.sends.push_back(std::move(send));
+              },
+          .on_refusal =
+              [&into](const Caller&, const std::string& what) {
+                into.refusals.push_back(what);
+              }};
+}
+
+TEST_F(HttpServerTest, AnAnswerToAChangeWaitsUntilItIsRecorded) {
+  Recorded recorded;
+  listen_with(recording(recorded));
+  const RawClient client{path};
+  client.send(
+      "POST /echo/a%7Bb%7D HTTP/1.1\r\n"
+      "Content-Type: application/json\r\n"
+      "Content-Length: 1\r\n\r\n7");
+  ASSERT_TRUE(wait_until([&] {
+    bool is_told = false;
+    on_io_thread([&] { is_told = recorded.sends.size() == 1; });
+    return is_told;
+  }));
+  EXPECT_EQ(recorded.answers[0].what, "POST /echo/a{b}");
+  EXPECT_EQ(recorded.answers[0].status, 200);
+  EXPECT_EQ(recorded.answers[0].caller.uid, ::geteuid());
+  EXPECT_EQ(Json::parse(recorded.answers[0].body)["body"], 7);
+  recorded.sends[0]();
+  EXPECT_NE(read_answer(client).find(R"("body":7)"), std::string::npos);
+}
+
+TEST_F(HttpServerTest, WhatOnlyLooksIsNotRecorded) {
+  Recorded recorded;
+  listen_with(recording(recorded));
+  EXPECT_TRUE(answer_to(get("/echo/x")).starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(answer_to(get("/nothing")).starts_with("HTTP/1.1 404"));
+  EXPECT_TRUE(recorded.answers.empty());
+}
+
+TEST_F(HttpServerTest, AChangeIsRecordedThoughItsClientHasGone) {
+  Recorded recorded;
+  listen_with(recording(recorded));
+  std::optional<HttpResponder> responder;
+  {
+    const RawClient client{path};
+    client.send("POST /keep HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+    responder = wait_for_request();
+  }
+  ASSERT_TRUE(wait_until([&] { return responder->is_over(); }));
+  responder->succeed(Json{{"job", 7}});
+  ASSERT_EQ(recorded.answers.size(), 1U);
+  EXPECT_EQ(recorded.answers[0].what, "POST /keep");
+  EXPECT_EQ(recorded.answers[0].body, "{\"job\":7}\n");
+  recorded.sends[0]();
+}
+
+TEST_F(HttpServerTest, AChangeThatNobodyAnswersIsRecordedAsFailed) {
+  Recorded recorded;
+  listen_with(recording(recorded));
+  const RawClient client{path};
+  client.send("POST /keep HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+  (void)wait_for_request();
+  ASSERT_EQ(recorded.answers.size(), 1U);
+  EXPECT_EQ(recorded.answers[0].status, 500);
+  recorded.sends[0]();
+  EXPECT_TRUE(read_answer(client).starts_with("HTTP/1.1 500"));
+}
+
+TEST_F(HttpServerTest, ARequestThatIsAboveTheRoleIsTold) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "only root can become others";
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0711), 0);
+  Recorded recorded;
+  HttpOptions options = recording(recorded);
+  options.group = HttpGroup{some_group, Role::operate};
+  listen_with(options);
+  EXPECT_TRUE(answer_as(nobody, some_group, get("/admin?x=1"))
+                  .starts_with("HTTP/1.1 403"));
+  EXPECT_EQ(recorded.refusals, std::vector<std::string>{"GET /admin?x=1"});
+  EXPECT_TRUE(recorded.answers.empty());
+}
+
 // -- Requests and answers ----------------------------------------------------
 
 TEST_F(HttpServerTest, AnswersARequest) {

@@ -33,14 +33,33 @@ struct HttpGroup {
   Role role = Role::read;  ///< Of its members.
 };
 
+/// What was asked for that is no GET, and how it was answered.
+struct HttpAnswered {
+  Caller caller;
+  std::string what;  ///< "POST /v1/jobs/7/cancel".
+  int status = 200;
+  std::string body;  ///< JSON, or empty.
+};
+
 struct HttpOptions {
   std::string path;  ///< Of the socket.
   std::optional<HttpGroup> group;
   HttpLimits limits;
-  /// Asked for each request that has an operation, on the I/O thread: nothing
-  /// lets it through, a duration refuses it with `overloaded` and this time to
-  /// come back. For limits of the rate; none lets all through.
+  /// Asked for each request that has an operation, before its body is parsed,
+  /// on the I/O thread: nothing lets it through, a duration refuses it with
+  /// `overloaded` and this time to come back. For limits of the rate; none lets
+  /// all through.
   std::function<std::optional<Duration>(const Caller&)> admit;
+  /// For records of who has changed what: told of each answer to a request that
+  /// is no GET and was let through, also if its client has gone meanwhile. The
+  /// answer waits for `send`, which is called once, from any thread. From any
+  /// thread, and maybe after the server has ended.
+  std::function<void(HttpAnswered answered, std::function<void()> send)>
+      on_answer = nullptr;
+  /// Likewise: the caller may not ask for `what`, whose answer is on its way.
+  /// On the I/O thread.
+  std::function<void(const Caller& caller, const std::string& what)>
+      on_refusal = nullptr;
 };
 
 /// Listens on a unix socket for HTTP/1.1. A connection is kept for any number
