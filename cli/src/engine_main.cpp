@@ -33,6 +33,7 @@ constexpr std::array subcommands{
     Subcommand{"up", run_up},
     Subcommand{"node", run_node},
     Subcommand{"config", run_config},
+    Subcommand{"audit", run_audit},
     Subcommand{"cluster", run_cluster},
     Subcommand{"cached", run_cached},
     Subcommand{"artifact", run_artifact},

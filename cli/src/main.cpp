@@ -50,6 +50,7 @@ constexpr std::array subcommands{
     Subcommand{"down", "End all services", run_down},
     Subcommand{"node", "Keep a queue of jobs and run them", nullptr},
     Subcommand{"config", "Check the configuration of the node", nullptr},
+    Subcommand{"audit", "Check the record of who has changed what", nullptr},
     Subcommand{"cluster", "Say who belongs to a cluster", nullptr},
     Subcommand{"submit", "Give a job or a workflow to a node", run_submit},
     Subcommand{"list", "List the jobs or the runs of the queue", run_list},

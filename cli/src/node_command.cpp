@@ -1,10 +1,12 @@
-/// troupe node and troupe config: the daemon, and what it is configured with.
+/// troupe node, troupe config and troupe audit: the daemon, what it is
+/// configured with, and the record of who has changed what.
 #include "file_io.hpp"
 #include "state_folder.hpp"
 #include "subcommand.hpp"
 
 #include <troupe/base/log.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/audit.hpp>
 #include <troupe/node/daemon.hpp>
 #include <troupe/node/node_config.hpp>
 #include <troupe/process/background.hpp>
@@ -186,7 +188,61 @@ int check_config(const NodeCommandOptions& o, bool as_json) {
   return exit_ok;
 }
 
+int verify_audit(const NodeCommandOptions& o, const std::string& head,
+                 bool as_json) {
+  const auto config = effective_config(o);
+  if (!config) {
+    complain(config.error().what);
+    return exit_bad_file;
+  }
+  const auto report = node::verify_audit(
+      config->folder, head.empty() ? std::nullopt : std::optional{head});
+  if (!report) {
+    if (report.error().code != Errc::corrupt)
+      return troupe_failed(report.error());
+    complain(report.error().what);
+    return exit_failed;
+  }
+  if (as_json)
+    write_out(nlohmann::ordered_json{{"first", report->first},
+                                     {"last", report->last},
+                                     {"head", report->head}}
+                  .dump(2) +
+              "\n");
+  else
+    write_out(fmt::format("lines {} to {} are whole\nhead {}\n", report->first,
+                          report->last, report->head));
+  return exit_ok;
+}
+
 }  // namespace
+
+int run_audit(const Startup&, std::vector<std::string> words) {
+  NodeCommandOptions o;
+  std::string what;
+  std::string head;
+  bool as_json = false;
+  CLI::App app{
+      "Checks that nothing was changed, left out or put in in the record of\n"
+      "who has changed what of a node. It may run meanwhile.\n\n"
+      "  troupe audit verify\n"
+      "  troupe audit verify --head 9f86d081884c7d65...",
+      "troupe audit"};
+  app.add_option("WHAT", what, "verify");
+  app.add_option("--config", o.file, "The configuration, as of troupe node")
+      ->type_name("FILE");
+  app.add_option("--folder", o.folder, "The folder of the node")
+      ->type_name("FOLDER");
+  app.add_option("--head", head,
+                 "That the line of this head, from an earlier check, is there")
+      ->type_name("HASH");
+  app.add_flag("--json", as_json, "As JSON");
+  if (const auto code = parse(app, std::move(words)))
+    return *code;
+  if (what != "verify")
+    return usage_error("audit: expected \"verify\"");
+  return verify_audit(o, head, as_json);
+}
 
 int run_node(const Startup& startup, std::vector<std::string> words) {
   NodeCommandOptions o;

@@ -103,6 +103,7 @@ int run_logs(const Startup& startup, std::vector<std::string> words);
 int run_down(const Startup& startup, std::vector<std::string> words);
 int run_node(const Startup& startup, std::vector<std::string> words);
 int run_config(const Startup& startup, std::vector<std::string> words);
+int run_audit(const Startup& startup, std::vector<std::string> words);
 int run_cluster(const Startup& startup, std::vector<std::string> words);
 int run_submit(const Startup& startup, std::vector<std::string> words);
 int run_list(const Startup& startup, std::vector<std::string> words);

@@ -1,4 +1,5 @@
 #include "actor_host.hpp"
+#include "audit_log.hpp"
 #include "cluster_links.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
@@ -54,6 +55,11 @@ constexpr Duration longest_upgrade = 1min;
 constexpr Duration longest_actor_end = 5s;
 /// Of one that may be gone.
 constexpr Duration longest_store_call = 5s;
+/// Of each user, in the audit log: its space is not for those who may do
+/// nothing.
+constexpr std::uint32_t most_refusals_per_second = 2;
+constexpr int first_error_status = 400;
+constexpr int try_later_status = 429;
 constexpr std::size_t session_words = 3;
 /// A dispatcher that dies more often than that has a reason that stays.
 constexpr int dispatcher_restarts = 20;
@@ -322,6 +328,8 @@ struct Daemon::Parts {
   std::shared_ptr<const NodeConfig> config;
   process::SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
   OwnedFd lock;
+  /// Who answers a request may outlive us, and tells it first.
+  std::shared_ptr<AuditLog> audit;
   ActorHost host;
   boost::asio::io_context& io = host.io();
   actors::ActorSystem& system = host.system();
@@ -342,6 +350,7 @@ struct Daemon::Parts {
   std::shared_ptr<JobWatch> watch;
   std::unique_ptr<NodeContext> context;
   RequestRates rates;
+  RequestRates refusals;  ///< That are recorded.
   std::unique_ptr<api::HttpServer> server;
   std::optional<link::Identity> identity;  ///< If it is to listen for others.
   std::unique_ptr<ClusterLinks> links;
@@ -350,11 +359,15 @@ struct Daemon::Parts {
   Result<void> take_identity();
   Result<void> take_folder();
   Result<void> open_store();
+  Result<void> open_audit();
   Result<void> start_dispatcher();
   Result<void> start_triggers();
   Result<void> start_tree();
   Result<void> listen();
   void hold(bool is_held, queue::StoreAccess::Done done);
+  [[nodiscard]] api::HttpOptions socket_options(
+      std::optional<api::HttpGroup> group);
+  void record_signal(const signalfd_siginfo& signal);
   void stop(OnStop how);
   void leave(std::size_t left);
   void on_event();
@@ -383,6 +396,14 @@ Result<void> Daemon::Parts::take_folder() {
     return tl::unexpected(std::move(locked.error()));
   lock = std::move(*locked);
   return make_folder(config->folder + "/output");
+}
+
+Result<void> Daemon::Parts::open_audit() {
+  auto opened = AuditLog::open(config->folder);
+  if (!opened)
+    return tl::unexpected(std::move(opened.error()).within("audit log"));
+  audit = std::move(*opened);
+  return {};
 }
 
 Result<void> Daemon::Parts::open_store() {
@@ -524,7 +545,14 @@ Result<void> Daemon::Parts::start_triggers() {
       .webhook_address = webhooks ? webhooks->address() : "",
       .environment = own_environment(),
       .wall_now = std::chrono::system_clock::now,
-      .check_space = [this] { return housekeeper->check_space(); }});
+      .check_space = [this] { return housekeeper->check_space(); },
+      .on_change =
+          [audit = audit](const char* by, std::string what, store::RunId run) {
+            audit->add({.at = std::chrono::system_clock::now(),
+                        .by = by,
+                        .what = std::move(what),
+                        .about = fmt::format("run {}", run.value)});
+          }});
   return {};
 }
 
@@ -592,8 +620,12 @@ Result<void> Daemon::Parts::listen() {
                                 .version = options.version,
                                 .started = std::chrono::system_clock::now(),
                                 .stop = [this](OnStop how) {
-                                  boost::asio::post(io,
-                                                    [this, how] { stop(how); });
+                                  // Behind the answer, which waits for its
+                                  // line.
+                                  audit->after([this, how] {
+                                    boost::asio::post(
+                                        io, [this, how] { stop(how); });
+                                  });
                                 }});
   context->hold = [this](bool is_held, queue::StoreAccess::Done done) {
     hold(is_held, std::move(done));
@@ -603,19 +635,17 @@ Result<void> Daemon::Parts::listen() {
   auto group = socket_group(*config);
   if (!group)
     return tl::unexpected(std::move(group.error()));
-  auto listening = api::HttpServer::listen(
-      io,
-      {.path = config->socket,
-       .group = *group,
-       .limits = {},
-       .admit =
-           [this](const api::Caller& caller) {
-             return rates.admit(caller.uid, config->requests_per_second);
-           }},
-      operations(*context));
+  auto listening =
+      api::HttpServer::listen(io, socket_options(*group), operations(*context));
   if (!listening)
     return tl::unexpected(std::move(listening.error()));
   server = std::move(*listening);
+  audit->add({.at = std::chrono::system_clock::now(),
+              .by = "node",
+              .uid = ::geteuid(),
+              .pid = ::getpid(),
+              .what = fmt::format("start troupe {}", options.version),
+              .about = fmt::format("session {}", runner->session())});
   if (!identity)
     return {};
   auto linked = ClusterLinks::start(io, *config, std::move(*identity),
@@ -624,6 +654,55 @@ Result<void> Daemon::Parts::listen() {
     return tl::unexpected(std::move(linked.error()));
   links = std::move(*linked);
   return {};
+}
+
+api::HttpOptions Daemon::Parts::socket_options(
+    std::optional<api::HttpGroup> group) {
+  return {.path = config->socket,
+          .group = group,
+          .limits = {},
+          .admit =
+              [this](const api::Caller& caller) {
+                return rates.admit(caller.uid, config->requests_per_second);
+              },
+          .on_answer =
+              [audit = audit](const api::HttpAnswered& answered,
+                              std::function<void()> send) {
+                const bool is_ok = answered.status < first_error_status;
+                // To come later changes nothing, and may be said any time.
+                if (answered.status == try_later_status) {
+                  send();
+                  return;
+                }
+                audit->add({.at = std::chrono::system_clock::now(),
+                            .by = "user",
+                            .uid = answered.caller.uid,
+                            .pid = answered.caller.pid,
+                            .what = answered.what,
+                            .about = is_ok ? made_by(answered.body) : "",
+                            .result = is_ok ? "ok" : error_in(answered.body)},
+                           std::move(send));
+              },
+          .on_refusal =
+              [this](const api::Caller& caller, const std::string& what) {
+                if (refusals.admit(caller.uid, most_refusals_per_second))
+                  return;
+                audit->add({.at = std::chrono::system_clock::now(),
+                            .by = "user",
+                            .uid = caller.uid,
+                            .pid = caller.pid,
+                            .what = what,
+                            .result = std::string{
+                                to_string(Errc::permission_denied)}});
+              }};
+}
+
+void Daemon::Parts::record_signal(const signalfd_siginfo& signal) {
+  audit->add({.at = std::chrono::system_clock::now(),
+              .by = "signal",
+              .uid = signal.ssi_uid,
+              .pid = static_cast<pid_t>(signal.ssi_pid),
+              .what = signal.ssi_signo == SIGHUP ? "reload" : "stop"});
 }
 
 void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {
@@ -754,6 +833,8 @@ void Daemon::Parts::end() {
     context->run_driver = nullptr;
     context->triggers = nullptr;
   }
+  if (audit)
+    audit->close();
   if (runner && stopping == OnStop::keep)
     runner->leave();
   else if (runner)
@@ -771,7 +852,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
   // What has begun is ended by the destructor, in order.
   for (const auto step :
        {&Parts::take_identity, &Parts::take_folder, &Parts::open_store,
-        &Parts::start_dispatcher, &Parts::listen}) {
+        &Parts::open_audit, &Parts::start_dispatcher, &Parts::listen}) {
     if (auto done = (parts.*step)(); !done) {
       // What runs is not to pay for it.
       if (parts.runner && !parts.runner->adopted().empty())
@@ -785,6 +866,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
 void Daemon::run() {
   Parts& parts = *parts_;
   parts.signals.watch(parts.io, [&parts](const signalfd_siginfo& signal) {
+    parts.record_signal(signal);
     if (signal.ssi_signo == SIGHUP)
       parts.reload();
     else

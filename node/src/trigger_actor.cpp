@@ -528,6 +528,7 @@ class TriggerActor {
   void on_hook(const HookAnswered& m) {
     log(LogLevel::info, fmt::format("webhook_taken file={} run={}",
                                     shell_quote(m.path), run_name(m.run)));
+    deps_->on_change("webhook", "run " + m.path, m.run);
     const auto found = files_.find(m.path);
     if (found != files_.end())
       found->second.last_hook_run = m.run;
@@ -685,6 +686,9 @@ class TriggerActor {
           fmt::format("trigger_fired file={} trigger={} time={} run={}",
                       shell_quote(m.key.first), shell_quote(m.key.second),
                       format_wall_time(m.at), run_name(*m.run)));
+      deps_->on_change("trigger",
+                       fmt::format("run {} ({})", m.key.first, m.key.second),
+                       *m.run);
       if (entry->core.on_submitted(m.at, *m.run))
         changed(m.key, *entry);
       go_on();
@@ -731,6 +735,7 @@ class TriggerActor {
     log(LogLevel::info, fmt::format("trigger_cancels file={} trigger={} run={}",
                                     shell_quote(key.first),
                                     shell_quote(key.second), run_name(run)));
+    deps_->on_change("trigger", fmt::format("cancel ({})", key.second), run);
     look_at(key, run);
   }
 

@@ -33,6 +33,10 @@ struct TriggerDeps {
   std::function<WallTime()> wall_now;
   /// Whether there is room for another run.
   std::function<Result<void>()> check_space;
+  /// For the record of who has changed what: "trigger" or "webhook", what was
+  /// done, and to which run.
+  std::function<void(const char* by, std::string what, store::RunId run)>
+      on_change;
   /// Whether it wants to hear of RunsMoved.
   std::shared_ptr<std::atomic<bool>> waits_for_runs =
       std::make_shared<std::atomic<bool>>(false);

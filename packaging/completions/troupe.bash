@@ -11,7 +11,7 @@ _troupe() {
 
   if [ "$COMP_CWORD" -eq 1 ]; then
     _troupe_offer 'exec map run up ps restart stop start scale logs down node
-      config cluster submit list status wait cancel retry approve why edit forget pause resume group
+      config audit cluster submit list status wait cancel retry approve why edit forget pause resume group
       triggers stats top cached artifact graph insights lint test schema completion version --help'
     return
   fi
@@ -39,6 +39,7 @@ _troupe() {
       --stderr --timestamps --socket' ;;
     node) options='--config --folder --socket -d --detach --upgrade' ;;
     config) options='--config --json' ;;
+    audit) options='--config --folder --head --json' ;;
     submit) options='--array --each-line -0 --null -f --file --input --job
       --no-cache --jobs --name --tag --group --priority --after --at --delay
       --key --at-most-once --resources --stdin --success-codes --output-limit

@@ -14,6 +14,7 @@ complete -c troupe -n __fish_use_subcommand -x -a logs -d 'Print what services, 
 complete -c troupe -n __fish_use_subcommand -x -a down -d 'End all services'
 complete -c troupe -n __fish_use_subcommand -x -a node -d 'Keep a queue of jobs and run them'
 complete -c troupe -n __fish_use_subcommand -x -a config -d 'Check the configuration of the node'
+complete -c troupe -n __fish_use_subcommand -x -a audit -d 'Check the record of who has changed what'
 complete -c troupe -n __fish_use_subcommand -x -a cluster -d 'Say who belongs to a cluster'
 complete -c troupe -n __fish_use_subcommand -x -a submit -d 'Give a job or a workflow to a node'
 complete -c troupe -n __fish_use_subcommand -x -a list -d 'List the jobs or the runs of the queue'
@@ -159,6 +160,13 @@ set -l on_config '__fish_seen_subcommand_from config'
 complete -c troupe -n $on_config -x -a check
 complete -c troupe -n $on_config -l config -r -d 'The configuration'
 complete -c troupe -n $on_config -l json -d 'As JSON'
+
+set -l on_audit '__fish_seen_subcommand_from audit'
+complete -c troupe -n $on_audit -x -a verify
+complete -c troupe -n $on_audit -l config -r -d 'The configuration'
+complete -c troupe -n $on_audit -l folder -r -d 'The folder of the node'
+complete -c troupe -n $on_audit -l head -x -d 'That this line is there'
+complete -c troupe -n $on_audit -l json -d 'As JSON'
 
 set -l on_submit '__fish_seen_subcommand_from submit'
 complete -c troupe -n $on_submit -l array -x -d 'One task for each number'
