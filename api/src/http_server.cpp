@@ -106,6 +106,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     socket_.assign(asio::local::stream_protocol{}, fd.release());
   }
 
+  [[nodiscard]] const Caller& caller() const { return caller_; }
+
   void start() {
     begin_request();
     read();
@@ -844,8 +846,21 @@ class HttpServer::Listener final : public Acceptor, public HttpConnectionOwner {
           {Errc::overloaded,
            fmt::format("{} clients are connected already; try again later",
                        most)}));
+    else if (caller->role != Role::admin &&
+             count_of(caller->uid) > options_.limits.user_connections)
+      connection->turn_away(refusal_of(
+          {Errc::overloaded,
+           fmt::format("{} clients of yours are connected already; try again "
+                       "later",
+                       options_.limits.user_connections)}));
     else
       connection->start();
+  }
+
+  [[nodiscard]] std::size_t count_of(uid_t uid) const {
+    return static_cast<std::size_t>(std::count_if(
+        connections_.begin(), connections_.end(),
+        [uid](const auto& one) { return one->caller().uid == uid; }));
   }
 
   std::shared_ptr<HttpConnection> connect(OwnedFd client,

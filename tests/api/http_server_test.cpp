@@ -764,6 +764,21 @@ TEST_F(HttpServerTest, KeepsOtherUsersAwayByItsModes) {
   EXPECT_EQ(answer_as(nobody, nobody, get("/echo/x")), "exit 101");
 }
 
+TEST_F(HttpServerTest, LimitsTheClientsOfOneUserButNotOfAdmins) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "only root can become another user";
+  listen_with({.group = HttpGroup{some_group, Role::operate},
+               .limits = {.user_connections = 0}});
+  ASSERT_EQ(::chmod(dir.path().c_str(), 0711), 0);
+  const std::string answer = answer_as(nobody, some_group, get("/echo/x"));
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 429 ")) << answer;
+  EXPECT_EQ(body_of(answer),
+            "{\"error\":{\"code\":\"overloaded\",\"what\":\"0 clients of yours "
+            "are connected already; try again later\",\"retry_after_ms\":1000}}"
+            "\n");
+  EXPECT_TRUE(answer_to(get("/echo/x")).starts_with("HTTP/1.1 200 "));
+}
+
 TEST_F(HttpServerTest, GivesMembersOfItsGroupTheirRole) {
   if (::geteuid() != 0)
     GTEST_SKIP() << "only root can become another user";

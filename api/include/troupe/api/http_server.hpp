@@ -16,7 +16,9 @@ namespace troupe::api {
 
 /// The bounds of an HttpServer; the defaults are what programs use.
 struct HttpLimits {
-  std::size_t connections = 256;        ///< More are told `overloaded`.
+  std::size_t connections = 256;  ///< More are told `overloaded`.
+  /// Likewise, of one user who is no admin: nobody can keep the others out.
+  std::size_t user_connections = 128;
   std::size_t header_bytes = 16 << 10;  ///< Of the request line, too.
   Duration idle_time = 30s;             ///< Until a request begins.
   Duration request_time = 10s;          ///< From its first byte to its last.
