@@ -4,6 +4,7 @@ the node."""
 import hmac
 import http.client
 import json
+import re
 import time
 import unittest
 from pathlib import Path
@@ -285,6 +286,9 @@ jobs: { a: { run: "echo ${{ run.trigger }} ${{ fromJSON(inputs.body).ref }} >> l
         status, answer = self.post()
         self.assertEqual((status, answer), (202, {"run": 1, "is_new": True}))
         self.assertEqual(self.wait_for_lines(1), ["webhook a 'b'"])
+        wait_until(lambda: re.search(
+            r'"by":"webhook","what":"run [^"]*flow.yaml","about":"run 1"',
+            (self.node.folder / "audit.log").read_text()), what="its line (S10)")
         [trigger] = self.triggers()["triggers"]
         self.assertEqual((trigger["kind"], trigger["trigger"], trigger["last_run"]),
                          ("webhook", "POST /hooks/flow", 1))

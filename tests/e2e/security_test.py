@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import unittest
 from pathlib import Path
@@ -17,7 +18,9 @@ from nodes import (AS_NOBODY, NOBODY, Node, WithNode, is_root_with_setpriv,
 from troupe_e2e import (LONG, SANITIZED, TROUPE, TroupeTest, children_of,
                         peak_memory_kib, processes_with, read_proc, wait_until)
 
-API = Path(__file__).resolve().parents[2] / "docs/openapi.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+API = ROOT / "docs/openapi.yaml"
+WIRE = ROOT / "process/src/wire.hpp"
 
 
 def operations():
@@ -203,6 +206,22 @@ class Canaries:
                 for canary in (self.FROM_FILE, self.FROM_COMMAND):
                     self.assertNotIn(canary, data, path)
 
+    def assert_is_in_no_process_but(self, command):
+        """In no command line at all, and in no environment but of `command` and of
+        what that has started."""
+        own = self.tree(command)
+        with_them = set()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            for canary in (self.FROM_FILE, self.FROM_COMMAND):
+                self.assertNotIn(canary, read_proc(entry.name, "cmdline"), entry)
+                if canary in read_proc(entry.name, "environ"):
+                    with_them.add(int(entry.name))
+        self.assertIn(command, with_them, "the test looks in the wrong place")
+        # Meanwhile its shell may have started another sleep.
+        self.assertLessEqual(with_them - own, self.tree(command))
+
     def files(self):
         """All that there is of this test's."""
         return self.folder.rglob("*")
@@ -227,18 +246,7 @@ jobs:
 """)
         run = self.troupe("submit", "-f", "flow.yaml").out.strip()
         command = int(self.wait_for_file("pid"))
-        own = self.tree(command)
-        with_them = set()
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            for canary in (self.FROM_FILE, self.FROM_COMMAND):
-                self.assertNotIn(canary, read_proc(entry.name, "cmdline"), entry)
-                if canary in read_proc(entry.name, "environ"):
-                    with_them.add(int(entry.name))
-        self.assertIn(command, with_them, "the test looks in the wrong place")
-        # Meanwhile its shell may have started another sleep.
-        self.assertLessEqual(with_them - own, self.tree(command))
+        self.assert_is_in_no_process_but(command)
         (self.cwd / "gate").touch()
         self.assertEqual(self.troupe("wait", run).code, 1)
         said = self.troupe("logs", run, "a").raw_out + \
@@ -249,6 +257,35 @@ jobs:
             self.assertNotIn(canary, said)
         self.assert_is_in_no(self.files())
         self.node.restart()
+        self.node.terminate()
+        self.assert_is_in_no(self.files())
+
+    def test_a_run_without_a_node_keeps_them_from_all_others_too(self):
+        (self.cwd / "flow.yaml").write_text("""\
+secrets:
+  PASS: { from: file, key: file }
+  CALC: { from: command, key: "cat %s" }
+jobs:
+  a:
+    env: { PASS: "${{ secrets.PASS }}", CALC: "${{ secrets.CALC }}" }
+    run: "echo $$ > pid; env; until test -e gate; do sleep .02; done"
+""" % self.sources[1])
+        running = self.start_troupe("run", "flow.yaml")
+        self.assert_is_in_no_process_but(int(self.wait_for_file("pid")))
+        (self.cwd / "gate").touch()
+        finished = running.finish()
+        self.assertEqual(finished.code, 0, finished)
+        for canary in (self.FROM_FILE, self.FROM_COMMAND):
+            self.assertNotIn(canary, finished.raw_out + finished.raw_err)
+        self.assert_is_in_no(self.files())
+
+    def test_no_job_sees_what_the_node_has_in_its_environment(self):
+        self.node.terminate()
+        self.node.start(env={"TOKEN": self.FROM_FILE.decode()})
+        job = self.troupe("submit", "--wait", "--follow", "--", "env; echo end")
+        self.assertEqual(job.code, 0, job)
+        self.assertIn(b"end\n", job.raw_out)
+        self.assertNotIn(self.FROM_FILE, job.raw_out)
         self.node.terminate()
         self.assert_is_in_no(self.files())
 
@@ -433,6 +470,49 @@ class Decoders(WithNode, TroupeTest):
         grown = peak_memory_kib(self.node.process.pid) - before
         self.assertLess(grown, 32 << 10, "KiB more than before")
         self.assertEqual(self.troupe("submit", "--wait", "--", "exit 4").code, 4)
+
+    def test_a_webhook_that_announces_much_takes_no_memory(self):
+        workflows = self.folder / "workflows"
+        workflows.mkdir()
+        self.node.configure(f"workflow-folder: {workflows}\n"
+                            "webhook-listen: 127.0.0.1:0\n")
+        self.node.restart()
+        address = self.node.get("/v1/triggers")["webhook_address"]
+        before = peak_memory_kib(self.node.process.pid)
+        for _ in range(20):
+            with socket.create_connection(
+                    ("127.0.0.1", int(address.rsplit(":", 1)[1])), LONG) as client:
+                client.sendall(b"POST /hooks/x HTTP/1.1\r\nHost: a\r\n"
+                               b"Content-Length: 4294967296\r\n\r\n")
+                self.assertEqual(client.recv(4096)[:10], b"HTTP/1.1 4")
+        grown = peak_memory_kib(self.node.process.pid) - before
+        self.assertLess(grown, 32 << 10, "KiB more than before")
+
+    def test_a_frame_that_announces_much_takes_no_memory_of_the_warden(self):
+        """Of who has taken it over, which is the worst that can speak to it."""
+        job = self.sleeper()
+        pid = self.node.warden()
+        before = peak_memory_kib(pid)
+        version = int(re.search(r"wire_version = (\d+);", WIRE.read_text())[1])
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(client.close)
+        client.settimeout(LONG)
+        client.connect(str(self.node.folder / "warden.sock"))
+        client.sendall(struct.pack("<4sIIQ", b"TRPW", version, 0, 0))
+        self.assertNotEqual(client.recv(4096), b"", "the test is not understood")
+        client.sendall(struct.pack("<IBQI", 0xFFFFFFF0, 1, 1, 1) + b"x" * 4096)
+        try:
+            while client.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        self.assertLess(peak_memory_kib(pid) - before, 8 << 10, "KiB more than before")
+        # The node was cut off, and the next one finds all as it was.
+        self.assertEqual(self.node.process.wait(LONG), 0)
+        self.node.start()
+        self.assertEqual(self.node.warden(), pid)
+        self.assertEqual(self.node.job(job)["state"], "running")
+        self.ok("cancel", job)
 
 
 class Binaries(TroupeTest):
