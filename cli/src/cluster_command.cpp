@@ -12,6 +12,7 @@
 #include <troupe/base/wall_time.hpp>
 #include <troupe/link/authority.hpp>
 #include <troupe/link/cluster_folder.hpp>
+#include <troupe/node/audit.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -102,6 +103,18 @@ Result<std::string> read_text(const std::string& path) {
   return read_whole_file(path);
 }
 
+/// While the authority is locked; before its result is told.
+template <class T>
+void record(const ClusterOptions& o, std::string what, const Result<T>& done,
+            std::string about = {}) {
+  const auto recorded = node::record_change(
+      o.authority, "cluster " + std::move(what), std::move(about),
+      done ? "ok" : to_string(done.error().code));
+  if (!recorded)
+    complain(fmt::format("cluster: not in the audit log: {}",
+                         recorded.error().what));
+}
+
 // -- The host of the authority ------------------------------------------------
 
 Result<ClusterFolder::Enrolled> enrol_here(Authority& authority,
@@ -127,12 +140,14 @@ int init(const ClusterOptions& o) {
   auto authority = Authority::create(o.authority, wall_now());
   if (!authority)
     return cluster_failed(authority.error());
+  record(o, "init", authority, authority->certificate().fingerprint);
   write_out(fmt::format("authority    {}\nfingerprint  {}\n",
                         printable(o.authority),
                         authority->certificate().fingerprint));
   if (o.words.size() > 1) {
     const auto enrolled =
         enrol_here(*authority, ClusterFolder{o.folder}, o.words[1]);
+    record(o, "sign", enrolled, o.words[1]);
     if (!enrolled)
       return cluster_failed(enrolled.error());
     write_out(fmt::format("node         {} ({}), until {}\n", enrolled->name,
@@ -151,6 +166,7 @@ int give_token(const ClusterOptions& o) {
     return cluster_failed(authority.error());
   const auto token =
       authority->add_token(o.words[1], o.renews, valid, wall_now());
+  record(o, o.renews ? "token --renew" : "token", token, o.words[1]);
   if (!token)
     return cluster_failed(token.error());
   write_out(*token + "\n");
@@ -171,6 +187,9 @@ int sign(const ClusterOptions& o) {
   if (!authority)
     return cluster_failed(authority.error());
   const auto answer = authority->sign(*request, wall_now());
+  record(o, "sign", answer,
+         answer ? fmt::format("{} ({})", answer->name, to_string(answer->node))
+                : "");
   if (!answer)
     return cluster_failed(answer.error());
   write_out(answer->answer);
@@ -185,6 +204,7 @@ int revoke(const ClusterOptions& o) {
   if (!authority)
     return cluster_failed(authority.error());
   const auto revoked = authority->revoke(o.words[1], wall_now());
+  record(o, "revoke", revoked, o.words[1]);
   if (!revoked)
     return cluster_failed(revoked.error());
   write_out(fmt::format("{} is revoked since {}\n", o.words[1],

@@ -209,6 +209,22 @@ const std::string& AuditLog::name_of(uid_t uid) {
   return name->second;
 }
 
+Result<void> record_change(const std::string& folder, std::string what,
+                           std::string about, std::string_view result) {
+  auto log = AuditLog::open(folder);
+  if (!log)
+    return tl::unexpected(std::move(log.error()));
+  (*log)->add({.at = std::chrono::system_clock::now(),
+               .by = "user",
+               .uid = ::getuid(),
+               .pid = ::getpid(),
+               .what = std::move(what),
+               .about = std::move(about),
+               .result = std::string{result}});
+  (*log)->close();
+  return {};
+}
+
 // -- The check ---------------------------------------------------------------
 
 namespace {

@@ -177,6 +177,39 @@ class Audit(WithNode, TroupeTest):
         self.assertNotIn("canary", (self.node.folder / "audit.log").read_text())
 
 
+class AuthorityAudit(TroupeTest):
+    """S10: so is what the authority of a cluster does."""
+
+    def test_tokens_certificates_and_revocations_are_there(self):
+        folder = self.cwd / "authority"
+
+        def cluster(*words, code=0, **options):
+            finished = self.troupe("cluster", *words, **options)
+            self.assertEqual(finished.code, code, finished)
+            return finished.out
+
+        cluster("init", "n1", "--authority", folder, "--folder", self.cwd / "n1")
+        token = cluster("token", "n2", "--authority", folder).strip()
+        request = cluster("enrol", "--token", token, "--folder", self.cwd / "n2")
+        for code in (0, 1):
+            cluster("sign", "--authority", folder, code=code,
+                    input=(request if code == 0 else "nonsense").encode())
+        cluster("revoke", "n2", "--authority", folder)
+        cluster("certificates", "--authority", folder)
+        text = (folder / "audit.log").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        self.assertEqual(
+            [(line["what"], line.get("about", "").split(" ")[0], line["result"])
+             for line in lines[1:]],
+            [("cluster sign", "n1", "ok"), ("cluster token", "n2", "ok"),
+             ("cluster sign", "n2", "ok"), ("cluster sign", "", "corrupt"),
+             ("cluster revoke", "n2", "ok")])
+        self.assertEqual({line["uid"] for line in lines}, {os.getuid()})
+        self.assertNotIn(token, text)
+        checked = self.troupe("audit", "verify", "--folder", folder)
+        self.assertEqual((checked.code, checked.err), (0, ""))
+
+
 class Canaries:
     """S9: values of secrets are with the command that needs them and nowhere else."""
 

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace troupe::node {
 
-/// What the audit log of a node's folder holds. The newest lines are in
-/// audit.log, those before in audit.log.1, audit.log.2 and so on.
+/// What the audit log of a folder holds, of a node or of an authority. The
+/// newest lines are in audit.log, those before in audit.log.1, audit.log.2 and
+/// so on.
 struct AuditReport {
   std::uint64_t first = 0;  ///< The number of the oldest line that is kept.
   std::uint64_t last = 0;   ///< Zero if there is none.
@@ -24,5 +26,14 @@ struct AuditReport {
 /// is not there), those of the system. Blocks while it reads.
 [[nodiscard]] Result<AuditReport> verify_audit(
     const std::string& folder, const std::optional<std::string>& head);
+
+/// Adds a line to the audit log of `folder`: that the user of this process has
+/// done `what` there, to or with `about`, and with which `result` ("ok", or the
+/// name of an Errc). Whoever calls it has the lock of the folder. Blocks.
+///
+/// Errors: those of the system, and corrupt (it is no audit log).
+[[nodiscard]] Result<void> record_change(const std::string& folder,
+                                         std::string what, std::string about,
+                                         std::string_view result);
 
 }  // namespace troupe::node
