@@ -252,7 +252,7 @@ Result<std::unique_ptr<store::SqlStore>> open_postgres(
   auto opened = store::PostgresStore::open(
       config.store, {.deadline = longest_store_call,
                      .password_file = config.store_password_file,
-                     .alone = true});
+                     .presence = store::Presence::alone});
   if (!opened)
     return tl::unexpected(std::move(opened.error()).within("store"));
   const store::StoreFacts& facts = (*opened)->facts();

@@ -34,7 +34,7 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(
   try {
     auto database = std::make_unique<PgDatabase>(
         PgPlace{uri, options.schema, options.deadline, options.password_file,
-                options.alone});
+                options.presence});
     const bool is_new = database->open();
     return std::unique_ptr<PostgresStore>{
         new PostgresStore(std::move(database), is_new)};

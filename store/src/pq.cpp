@@ -636,16 +636,21 @@ std::int64_t PgDatabase::check_cluster() {
 }
 
 void PgDatabase::take_place() {
-  if (!place_.alone ||
-      text(fmt::format("SELECT pg_try_advisory_lock({}, oid::bigint::bit(32)"
+  const bool is_member = place_.presence == Presence::member;
+  if (place_.presence == Presence::unnoticed ||
+      text(fmt::format("SELECT pg_try_advisory_lock{}({}, oid::bigint::bit(32)"
                        "::int) FROM pg_namespace WHERE nspname='{}'",
-                       lock_of_places, place_.schema)) == "t")
+                       is_member ? "_shared" : "", lock_of_places,
+                       place_.schema)) == "t")
     return;
   // The server may not have seen yet that we were connected before.
   is_passing_ = true;
   fail({Errc::unavailable,
-        "another node uses this store; end that one first, or give this one a "
-        "database of its own"});
+        is_member
+            ? "a node that is no member of the cluster uses this store; end "
+              "that one first, or give it `listen` and a certificate"
+            : "another node uses this store; end that one first, give this one "
+              "a database of its own, or make both members of a cluster"});
 }
 
 void PgDatabase::look_at_server() {

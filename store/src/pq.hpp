@@ -10,6 +10,7 @@
 #include "sql.hpp"
 
 #include <troupe/base/time.hpp>
+#include <troupe/store/postgres_store.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +33,7 @@ struct PgPlace {
   std::string schema;  ///< A name that needs no check any more.
   Duration deadline;
   std::string password_file;  ///< Empty for none.
-  bool alone = false;         ///< Nobody else may be there.
+  Presence presence = Presence::unnoticed;
 };
 
 namespace pq {
@@ -151,7 +152,7 @@ class PgDatabase final : public SqlDatabase {
   std::int64_t check_cluster();
   /// Gives tables of an older version what they lack.
   void expand_tables();
-  /// Keeps others away that want to be alone, too, while we are connected.
+  /// Keeps others away that cannot be there beside us, while we are connected.
   void take_place();
   void look_at_server();
   /// Statements as text, outside of the pipeline. The last one's rows.

@@ -185,7 +185,7 @@ TEST_F(PostgresStoreTest, GivesTheServerThePasswordFromItsFile) {
 
 TEST_F(PostgresStoreTest, OfTwoThatWantToBeAloneOneIs) {
   const PostgresOptions options{
-      .schema = schema, .deadline = 300ms, .alone = true};
+      .schema = schema, .deadline = 300ms, .presence = Presence::alone};
   auto first = PostgresStore::open(server().uri(), options);
   ASSERT_TRUE(first) << first.error().what;
   const auto second = PostgresStore::open(server().uri(), options);
@@ -195,18 +195,42 @@ TEST_F(PostgresStoreTest, OfTwoThatWantToBeAloneOneIs) {
   EXPECT_TRUE(open()->open_sessions());
   first->reset();
   EXPECT_TRUE(PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 10s, .alone = true}));
+      server().uri(), {.schema = schema, .deadline = 10s, .presence = Presence::alone}));
+}
+
+TEST_F(PostgresStoreTest, MembersAreThereTogetherAndNobodyIsAloneBesideThem) {
+  const auto open_as = [](Presence presence) {
+    return PostgresStore::open(
+        server().uri(),
+        {.schema = schema, .deadline = 300ms, .presence = presence});
+  };
+  auto first = open_as(Presence::member);
+  auto second = open_as(Presence::member);
+  ASSERT_TRUE(first) << first.error().what;
+  ASSERT_TRUE(second) << second.error().what;
+  EXPECT_FALSE(open_as(Presence::alone));
+  first->reset();
+  EXPECT_FALSE(open_as(Presence::alone));
+  second->reset();
+  auto alone = PostgresStore::open(
+      server().uri(),
+      {.schema = schema, .deadline = 10s, .presence = Presence::alone});
+  ASSERT_TRUE(alone) << alone.error().what;
+  const auto late = open_as(Presence::member);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::unavailable);
+  EXPECT_THAT(late.error().what, HasSubstr("no member of the cluster"));
 }
 
 TEST_F(PostgresStoreTest, OneThatWasCutOffIsAloneAgain) {
   auto store = PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 10s, .alone = true});
+      server().uri(), {.schema = schema, .deadline = 10s, .presence = Presence::alone});
   ASSERT_TRUE(store) << store.error().what;
   server().query("SELECT pg_terminate_backend(" + std::to_string(backend()) +
                  ")");
   EXPECT_TRUE((*store)->open_session({"s"}));
   EXPECT_FALSE(PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 300ms, .alone = true}));
+      server().uri(), {.schema = schema, .deadline = 300ms, .presence = Presence::alone}));
 }
 
 TEST_F(PostgresStoreTest, KnowsHowDurableItsServerIs) {

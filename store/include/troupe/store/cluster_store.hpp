@@ -1,16 +1,14 @@
 #pragma once
 
 /// What the nodes of a cluster keep in their store beside its jobs: which
-/// sessions are there, what all of them have agreed on, and where something
-/// waits. Who may evict whom, and when, is decided in `distributed`; here it is
-/// written down.
+/// sessions are there, and what all of them have agreed on. Who may evict whom,
+/// and when, is decided in `distributed`; here it is written down.
 #include <troupe/base/error.hpp>
 #include <troupe/store/job.hpp>
 #include <troupe/store/store.hpp>
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -109,14 +107,6 @@ class ClusterStore {
   ///
   /// Errors: invalid_argument (larger than largest_view).
   virtual Result<AgreedView> propose(const AgreedView& next) = 0;
-
-  /// As Store::queues(), of these shards, which are given once each.
-  virtual Result<std::vector<QueueHead>> queues_of(
-      std::span<const std::uint32_t> shards) = 0;
-
-  /// As Store::queues(), up to `limit` from this shard on.
-  virtual Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
-                                                     std::uint32_t limit) = 0;
 };
 
 /// Whether it keeps the bounds.

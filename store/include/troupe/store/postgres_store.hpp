@@ -3,10 +3,19 @@
 #include <troupe/base/time.hpp>
 #include <troupe/store/sql_store.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace troupe::store {
+
+/// Who else may have the same tables at the same time, as long as both are
+/// connected.
+enum class Presence : std::uint8_t {
+  unnoticed,  ///< Anybody.
+  member,     ///< Other members of a cluster.
+  alone,      ///< Nobody who is noticed.
+};
 
 /// Where in a database the tables are, and how long one may wait for it.
 struct PostgresOptions {
@@ -18,9 +27,8 @@ struct PostgresOptions {
   /// each connection. Not for everybody's eyes. Empty for none, or for what
   /// libpq knows.
   std::string password_file;
-  /// Refuses to be there with another one that wants that, too, as long as that
-  /// one is connected: `unavailable`.
-  bool alone = false;
+  /// Who may not be there is refused: `unavailable`.
+  Presence presence = Presence::unnoticed;
 };
 
 /// The store in a PostgreSQL database (14 or newer) that several nodes share.

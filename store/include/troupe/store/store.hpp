@@ -327,6 +327,14 @@ class Store {
   /// of groups that are held.
   virtual Result<std::vector<QueueHead>> queues() = 0;
 
+  /// Those of queues() in these shards, which are given once each.
+  virtual Result<std::vector<QueueHead>> queues_of(
+      std::span<const std::uint32_t> shards) = 0;
+
+  /// Those of queues() from this shard on, up to `limit`.
+  virtual Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
+                                                     std::uint32_t limit) = 0;
+
   /// Those of `set` that have ended and are of no run, the longest ago first.
   virtual Result<std::vector<JobId>> oldest_ended(JobSet set,
                                                   std::uint32_t limit) = 0;
