@@ -1,5 +1,6 @@
 /// troupe cluster: who belongs to a cluster. The authority is a folder on one
 /// host; all that goes to and from it is text, which ssh carries.
+#include "cluster_members.hpp"
 #include "command_options.hpp"
 #include "file_io.hpp"
 #include "state_folder.hpp"
@@ -44,7 +45,8 @@ struct ClusterOptions {
   std::string answer;
   std::string valid;
   bool renews = false;
-  bool json = false;
+  std::string within;
+  NodeOptions node;
 };
 
 /// What can be done, and with what.
@@ -56,7 +58,7 @@ struct ClusterAction {
   std::array<std::string_view, 4> options;
 };
 
-constexpr std::array<ClusterAction, 6> cluster_actions{{
+constexpr std::array<ClusterAction, 9> cluster_actions{{
     {"init", 0, 1, "the name of this host", {"--authority", "--folder"}},
     {"token",
      1,
@@ -67,6 +69,9 @@ constexpr std::array<ClusterAction, 6> cluster_actions{{
     {"sign", 0, 1, "a file", {"--authority"}},
     {"revoke", 1, 1, "the name or the id of a node", {"--authority"}},
     {"certificates", 0, 0, "", {"--authority", "--json"}},
+    {"status", 0, 0, "", {"--socket", "--json"}},
+    {"owner", 1, 1, "a key", {"--socket", "--json"}},
+    {"drain", 0, 1, "the name or the id of a node", {"--socket", "--within"}},
 }};
 
 int cluster_failed(const Error& error) {
@@ -258,7 +263,7 @@ int list_certificates(const ClusterOptions& o) {
   const auto authority = Authority::open(o.authority);
   if (!authority)
     return cluster_failed(authority.error());
-  if (o.json)
+  if (o.node.json)
     return print_as_json(*authority);
   std::vector<TableRow> rows{{"NAME", "STATE", "UNTIL", "NODE"}};
   rows.push_back(
@@ -314,7 +319,8 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
   for (const ClusterAction& action : cluster_actions)
     names.push_back(action.name);
   if (o.words.empty())
-    return "expected init, token, enrol, sign, revoke or certificates";
+    return "expected init, token, enrol, sign, revoke, certificates, status, "
+           "owner or drain";
   const auto* const action = std::find_if(
       cluster_actions.begin(), cluster_actions.end(),
       [&o](const ClusterAction& one) { return one.name == o.words[0]; });
@@ -347,7 +353,8 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
 void add_cluster_options(CLI::App& app, ClusterOptions& o) {
   app.add_option("ACTION", o.words,
                  "init [NAME], token NAME, enrol, sign [FILE],\n"
-                 "revoke NAME or certificates");
+                 "revoke NAME, certificates, status, owner KEY or\n"
+                 "drain [NAME]");
   app.add_option("--authority", o.authority,
                  "The folder of the authority; default:\n"
                  "~/.config/troupe/authority")
@@ -368,7 +375,11 @@ void add_cluster_options(CLI::App& app, ClusterOptions& o) {
                  "Finish: take what troupe cluster sign has\n"
                  "printed; - is standard input")
       ->type_name("FILE");
-  app.add_flag("--json", o.json, "The certificates as JSON");
+  app.add_option("--within", o.within,
+                 "End what runs if it takes longer; of the node that\n"
+                 "is asked")
+      ->type_name("DURATION");
+  o.node.add_to(app);
 }
 
 Result<void> fill_in(ClusterOptions& o) {
@@ -394,7 +405,8 @@ Result<void> fill_in(ClusterOptions& o) {
 int run_cluster(const Startup&, std::vector<std::string> words) {
   ClusterOptions o;
   CLI::App app{
-      "Says who belongs to a cluster. On one host is the authority, which "
+      "Says who belongs to a cluster, and who is there. On one host is the "
+      "authority, which "
       "signs the\ncertificate of each node:\n\n"
       "  n1$ troupe cluster init n1\n"
       "  n1$ troupe cluster token n2\n"
@@ -407,9 +419,16 @@ int run_cluster(const Startup&, std::vector<std::string> words) {
     return *code;
   if (const std::string mistake = cluster_mistake_in(o, app); !mistake.empty())
     return usage_error(fmt::format("cluster: {}", mistake));
+  const std::string& action = o.words[0];
+  if (action == "status")
+    return show_members(real_queue_context(), o.node);
+  if (action == "owner")
+    return show_owner(real_queue_context(), o.node, o.words[1]);
+  if (action == "drain")
+    return drain_member(real_queue_context(), o.node,
+                        o.words.size() > 1 ? o.words[1] : "", o.within);
   if (const auto filled = fill_in(o); !filled)
     return cluster_failed(filled.error());
-  const std::string& action = o.words[0];
   if (action == "init")
     return init(o);
   if (action == "token")

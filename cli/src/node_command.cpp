@@ -114,21 +114,30 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
       return exit_troupe_failed;
     }
   }
-  auto daemon =
-      node::Daemon::start({.config = std::move(config),
-                           .version = TROUPE_VERSION,
-                           .program = own_program(),
-                           .signal_mask = startup.signal_mask,
-                           .upgrade = o.upgrade,
-                           .reload = [o] { return effective_config(o); },
-                           .on_event = end_after_events()});
-  if (!daemon) {
-    complain(daemon.error().what);
-    return exit_troupe_failed;
+  node::DaemonOptions options{.config = std::move(config),
+                              .version = TROUPE_VERSION,
+                              .program = own_program(),
+                              .signal_mask = startup.signal_mask,
+                              .upgrade = o.upgrade,
+                              .reload = [o] { return effective_config(o); },
+                              .on_event = end_after_events()};
+  while (true) {
+    auto daemon = node::Daemon::start(options);
+    if (!daemon) {
+      complain(daemon.error().what);
+      return exit_troupe_failed;
+    }
+    if (!std::exchange(options.is_back, true))
+      on_up();
+    switch ((*daemon)->run()) {
+      case node::DaemonEnd::told:
+        return exit_ok;
+      case node::DaemonEnd::refused:
+        return exit_troupe_failed;
+      case node::DaemonEnd::evicted:
+        break;
+    }
   }
-  on_up();
-  (*daemon)->run();
-  return exit_ok;
 }
 
 int serve_detached(const Startup& startup, const NodeCommandOptions& o,

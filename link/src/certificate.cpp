@@ -326,6 +326,20 @@ Result<std::string> sign_certificate(const Signer& authority,
   return pem_of(x);
 }
 
+namespace {
+
+/// Empty if it has none that a node could have.
+std::string name_of(x509_st* certificate) {
+  std::array<char, longest_node_name + 1> name{};
+  const int size =
+      X509_NAME_get_text_by_NID(X509_get_subject_name(certificate),
+                                NID_commonName, name.data(), name.size());
+  std::string text{name.data(), static_cast<std::size_t>(std::max(size, 0))};
+  return check_node_name(text) ? text : "";
+}
+
+}  // namespace
+
 Result<CertificateInfo> read_certificate(x509_st* certificate) {
   EVP_PKEY* const key = X509_get0_pubkey(certificate);
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -368,8 +382,11 @@ Result<Identity> check_identity(std::string key, std::string certificate,
     return failure(Errc::corrupt, "the certificate names no node");
   if (auto verified = verify(own->get(), issuer->get(), now); !verified)
     return tl::unexpected(std::move(verified.error()));
-  return Identity{*node, std::move(key), std::move(certificate),
-                  std::move(authority)};
+  return Identity{.node = *node,
+                  .name = name_of(own->get()),
+                  .key = std::move(key),
+                  .certificate = std::move(certificate),
+                  .authority = std::move(authority)};
 }
 
 Result<std::string> make_secret() {

@@ -3,6 +3,8 @@
 #include "cluster_links.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
+#include "member.hpp"
+#include "member_start.hpp"
 #include "node_lock.hpp"
 #include "operations.hpp"
 #include "run_driver_actor.hpp"
@@ -20,7 +22,6 @@
 #include <troupe/flow_control/token_bucket.hpp>
 #include <troupe/node/daemon.hpp>
 #include <troupe/node/machine.hpp>
-#include <troupe/process/leftovers.hpp>
 #include <troupe/process/signal_watcher.hpp>
 #include <troupe/process/warden_runner.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
@@ -50,8 +51,13 @@ namespace {
 
 using actors::ActorRef;
 
-constexpr Duration longest_sweep = 10s;
 constexpr Duration longest_upgrade = 1min;
+constexpr Duration lock_pause = 20ms;
+/// A node that was killed a moment ago has its folder until it is gone.
+constexpr Duration longest_death = 1s;
+/// At what other nodes have changed.
+constexpr Duration look_at_others = 1s;
+constexpr Duration longest_end_of_evicted = 5s;
 constexpr Duration longest_actor_end = 5s;
 /// Of one that may be gone.
 constexpr Duration longest_store_call = 5s;
@@ -149,26 +155,8 @@ Result<void> end_other_sessions(store::Store& store,
   auto open = store.open_sessions();
   if (!open)
     return tl::unexpected(std::move(open.error()));
-  for (const store::SessionId& session : *open) {
-    if (session == current)
-      continue;
-    const auto swept = process::end_leftovers(session.value, longest_sweep);
-    if (!swept)
-      return tl::unexpected(swept.error());
-    if (swept->survivors != 0)
-      return failure(Errc::unavailable,
-                     fmt::format("{} processes of commands of a node before "
-                                 "this one cannot be ended",
-                                 swept->survivors));
-    const auto ended =
-        store.end_session(session, std::chrono::system_clock::now());
-    if (!ended)
-      return tl::unexpected(ended.error());
-    log(LogLevel::info,
-        fmt::format("session_ended killed={} queued_again={} lost={}",
-                    swept->killed, ended->queued_again, ended->lost));
-  }
-  return {};
+  std::erase(*open, current);
+  return end_sessions(store, *open);
 }
 
 /// The group "default" has as many slots as the configuration says; without a
@@ -247,14 +235,22 @@ Result<std::unique_ptr<store::SqlStore>> open_sqlite(const NodeConfig& config) {
   return store::SqliteStore::open(config.folder + "/store.db");
 }
 
-Result<std::unique_ptr<store::SqlStore>> open_postgres(
-    const NodeConfig& config) {
+Result<std::unique_ptr<store::SqlStore>> connect_to_store(
+    const NodeConfig& config, store::Presence presence) {
   auto opened = store::PostgresStore::open(
       config.store, {.deadline = longest_store_call,
                      .password_file = config.store_password_file,
-                     .presence = store::Presence::alone});
+                     .presence = presence});
   if (!opened)
     return tl::unexpected(std::move(opened.error()).within("store"));
+  return opened;
+}
+
+Result<std::unique_ptr<store::SqlStore>> open_postgres(
+    const NodeConfig& config, store::Presence presence) {
+  auto opened = connect_to_store(config, presence);
+  if (!opened)
+    return opened;
   const store::StoreFacts& facts = (*opened)->facts();
   if (auto kept = keep_store_id(config.folder, facts.id); !kept)
     return tl::unexpected(std::move(kept.error()));
@@ -295,6 +291,17 @@ class RequestRates {
   std::map<uid_t, flow_control::TokenBucket> buckets_;
 };
 
+Result<OwnedFd> lock_within(const NodeConfig& config, Duration patience) {
+  const TimePoint until = std::chrono::steady_clock::now() + patience;
+  while (true) {
+    auto lock = lock_folder(config.folder);
+    if (lock || lock.error().code != Errc::already_exists ||
+        std::chrono::steady_clock::now() > until)
+      return lock;
+    std::this_thread::sleep_for(lock_pause);
+  }
+}
+
 /// Asks the node that has the folder to leave its commands and end, and waits
 /// for the lock.
 Result<OwnedFd> take_over_folder(const NodeConfig& config) {
@@ -306,14 +313,7 @@ Result<OwnedFd> take_over_folder(const NodeConfig& config) {
           client->request(api::HttpMethod::post, "/v1/node/stop", &how, 5s);
       !asked)
     return tl::unexpected(std::move(asked.error()).within("upgrade"));
-  const TimePoint until = std::chrono::steady_clock::now() + longest_upgrade;
-  while (true) {
-    auto lock = lock_folder(config.folder);
-    if (lock || lock.error().code != Errc::already_exists ||
-        std::chrono::steady_clock::now() > until)
-      return lock;
-    std::this_thread::sleep_for(20ms);
-  }
+  return lock_within(config, longest_upgrade);
 }
 
 }  // namespace
@@ -354,12 +354,20 @@ struct Daemon::Parts {
   std::unique_ptr<api::HttpServer> server;
   std::optional<link::Identity> identity;  ///< If it is to listen for others.
   std::unique_ptr<ClusterLinks> links;
+  std::optional<MemberOptions> member_options;
+  std::shared_ptr<Member> member;  ///< If others share the store.
+  std::optional<distributed::RingParameters> ring;  ///< Likewise.
   std::optional<OnStop> stopping;
+  DaemonEnd end_reason = DaemonEnd::told;
 
   Result<void> take_identity();
   Result<void> take_folder();
   Result<void> open_store();
   Result<void> open_audit();
+  Result<void> start_warden();
+  Result<void> begin_session(store::SqlStore& opened);
+  Result<void> begin_member_session(store::SqlStore& opened);
+  Result<void> join();
   Result<void> start_dispatcher();
   Result<void> start_triggers();
   Result<void> start_tree();
@@ -369,6 +377,8 @@ struct Daemon::Parts {
       std::optional<api::HttpGroup> group);
   void record_signal(const signalfd_siginfo& signal);
   void stop(OnStop how);
+  void stop(OnStop how, Duration within);
+  void drain();
   void leave(std::size_t left);
   void on_event();
   void reload();
@@ -389,7 +399,8 @@ Result<void> Daemon::Parts::take_identity() {
 Result<void> Daemon::Parts::take_folder() {
   if (auto made = make_folder(config->folder); !made)
     return made;
-  auto locked = lock_folder(config->folder);
+  auto locked =
+      lock_within(*config, options.upgrade ? Duration{0} : longest_death);
   if (!locked && locked.error().code == Errc::already_exists && options.upgrade)
     locked = take_over_folder(*config);
   if (!locked)
@@ -406,11 +417,38 @@ Result<void> Daemon::Parts::open_audit() {
   return {};
 }
 
+/// With `store` alone it has the database to itself; with `listen`, too, it is
+/// one of several.
 Result<void> Daemon::Parts::open_store() {
   const bool is_remote = !config->store.empty();
-  auto opened = is_remote ? open_postgres(*config) : open_sqlite(*config);
+  const bool is_member = is_remote && identity;
+  auto opened = is_remote
+                    ? open_postgres(*config, is_member ? store::Presence::member
+                                                       : store::Presence::alone)
+                    : open_sqlite(*config);
   if (!opened)
     return tl::unexpected(std::move(opened.error()));
+  if (auto started = start_warden(); !started)
+    return started;
+  auto begun =
+      is_member ? begin_member_session(**opened) : begin_session(**opened);
+  if (!begun)
+    return begun;
+  if ((*opened)->is_new() || !is_member) {
+    if (auto set =
+            set_default_slots(**opened, config->slots, (*opened)->is_new());
+        !set)
+      return set;
+  }
+  store = std::make_unique<StoreWriter>(
+      std::move(*opened), is_remote ? longest_store_call : Duration{0});
+  housekeeper = std::make_unique<Housekeeper>(
+      *store, config->folder + "/output", content_folder(*config),
+      services_folder(*config), *config);
+  return {};
+}
+
+Result<void> Daemon::Parts::start_warden() {
   auto made = process::WardenRunner::create(
       io, {.signal_mask = options.signal_mask,
            .keep = process::KeepOptions{
@@ -421,20 +459,86 @@ Result<void> Daemon::Parts::open_store() {
   if (!made)
     return tl::unexpected(std::move(made.error()));
   runner = std::move(*made);
+  return {};
+}
+
+Result<void> Daemon::Parts::begin_session(store::SqlStore& opened) {
   const store::SessionId session{runner->session()};
-  if (auto ended = end_other_sessions(**opened, session); !ended)
+  if (auto ended = end_other_sessions(opened, session); !ended)
     return ended;
-  if (auto begun = (*opened)->open_session(session); !begun)
-    return begun;
-  if (auto set =
-          set_default_slots(**opened, config->slots, (*opened)->is_new());
-      !set)
-    return set;
-  store = std::make_unique<StoreWriter>(
-      std::move(*opened), is_remote ? longest_store_call : Duration{0});
-  housekeeper = std::make_unique<Housekeeper>(
-      *store, config->folder + "/output", content_folder(*config),
-      services_folder(*config), *config);
+  return opened.open_session(session);
+}
+
+Result<void> Daemon::Parts::begin_member_session(store::SqlStore& opened) {
+  const bool was_there = !runner->adopted().empty();
+  const auto live = is_live(opened, runner->session());
+  if (!live)
+    return tl::unexpected(live.error());
+  if (was_there && !*live) {
+    // Others may have started its commands again.
+    log(LogLevel::warn,
+        fmt::format("session_ended_meanwhile session={}", runner->session()));
+    runner->close(longest_end_of_evicted);
+    if (auto started = start_warden(); !started)
+      return started;
+  }
+  auto prepared = prepare_member(opened, *config, *identity, runner->session(),
+                                 options.version);
+  if (!prepared)
+    return tl::unexpected(std::move(prepared.error()));
+  auto parameters = ring_parameters(opened);
+  if (!parameters)
+    return tl::unexpected(std::move(parameters.error()));
+  ring = *parameters;
+  member_options = std::move(*prepared);
+  return {};
+}
+
+/// From now on it may be told to start something.
+Result<void> Daemon::Parts::join() {
+  if (!member_options)
+    return {};
+  auto connection = connect_to_store(*config, store::Presence::unnoticed);
+  if (!connection)
+    return tl::unexpected(std::move(connection.error()));
+  member_options->on_right = [this](bool may) {
+    actors::send(dispatcher, queue::MayWork{may});
+  };
+  member_options->on_ring =
+      [this](const std::shared_ptr<const distributed::Ring>& ring) {
+        auto own = ring->shards_of(member->self());
+        // What only one node may run waits there, whoever owns that.
+        if (own.empty() || own.front() != 0)
+          own.insert(own.begin(), 0);
+        actors::send(
+            dispatcher,
+            queue::OwnShards{std::make_shared<const std::vector<std::uint32_t>>(
+                                 std::move(own)),
+                             ring->parameters().shards});
+      };
+  member_options->on_drain = [this] {
+    if (!stopping)
+      drain();
+  };
+  member_options->on_evicted = [this] {
+    end_reason = DaemonEnd::evicted;
+    stop(OnStop::end, longest_end_of_evicted);
+  };
+  member_options->on_left = [this](const std::optional<Error>& why) {
+    if (!why) {
+      io.stop();
+      return;
+    }
+    log(LogLevel::error,
+        fmt::format("node_refused reason={}", shell_quote(why->what)));
+    end_reason = DaemonEnd::refused;
+    stop(OnStop::end, config->stop_time);
+  };
+  member = std::make_shared<Member>(io, *store, std::move(*connection), *runner,
+                                    std::move(*member_options));
+  context->member = member;
+  context->ring = ring;
+  member->begin();
   return {};
 }
 
@@ -453,7 +557,8 @@ Result<void> Daemon::Parts::start_dispatcher() {
       [driver = run_driver, has_runs](store::JobId job) {
         if (*has_runs)
           actors::send(driver, RunJobChanged{job});
-      });
+      },
+      member_options ? look_at_others : Duration{0});
   const auto adopted = runner->adopted();
   if (!adopted.empty())
     log(LogLevel::info, fmt::format("adopted attempts={}", adopted.size()));
@@ -484,7 +589,17 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .sample = look_at_machine,
           .has_disk_space =
               [this] { return housekeeper->check_space().has_value(); },
-          .wall_now = std::chrono::system_clock::now});
+          .wall_now = std::chrono::system_clock::now,
+          .member = member_options ? std::optional{queue::MemberDeps{
+                                         .slots = member_options->detail.slots,
+                                         .on_begin =
+                                             [this] {
+                                               boost::asio::post(io, [this] {
+                                                 if (member)
+                                                   member->repeat();
+                                               });
+                                             }}}
+                                   : std::nullopt});
   run_deps = std::make_shared<RunDriverDeps>(RunDriverDeps{
       .store = *store,
       .dispatcher = dispatcher,
@@ -705,6 +820,17 @@ void Daemon::Parts::record_signal(const signalfd_siginfo& signal) {
               .what = signal.ssi_signo == SIGHUP ? "reload" : "stop"});
 }
 
+/// Somebody has told it to leave its cluster: it still answers, and ends when
+/// what runs has ended.
+void Daemon::Parts::drain() {
+  log(LogLevel::info, "node_drains");
+  actors::send(dispatcher,
+               queue::EndWork{.waits = true, .done = [this](std::size_t left) {
+                                boost::asio::post(
+                                    io, [this, left] { leave(left); });
+                              }});
+}
+
 void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {
   // The disk is waited for where that is done anyway.
   queue::call(
@@ -720,7 +846,9 @@ void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {
       });
 }
 
-void Daemon::Parts::stop(OnStop how) {
+void Daemon::Parts::stop(OnStop how) { stop(how, config->stop_time); }
+
+void Daemon::Parts::stop(OnStop how, Duration within) {
   if (stopping) {
     // Whoever asks twice is in a hurry.
     io.stop();
@@ -734,12 +862,13 @@ void Daemon::Parts::stop(OnStop how) {
   webhooks.reset();
   if (links)
     links->drain();
-  actors::send(dispatcher,
-               queue::EndWork{how == OnStop::keep, [this](std::size_t left) {
-                                boost::asio::post(
-                                    io, [this, left] { leave(left); });
-                              }});
-  stop_timer.expires_after(config->stop_time);
+  actors::send(dispatcher, queue::EndWork{.keep = how == OnStop::keep,
+                                          .done = [this](std::size_t left) {
+                                            boost::asio::post(io, [this, left] {
+                                              leave(left);
+                                            });
+                                          }});
+  stop_timer.expires_after(within);
   stop_timer.async_wait([this](const auto& error) {
     if (!error)
       io.stop();
@@ -753,8 +882,13 @@ void Daemon::Parts::leave(std::size_t left) {
     log(LogLevel::error,
         fmt::format("ends_not_recorded tasks={} kept_for={}", left,
                     format_duration(config->orphan_time)));
+  if (end_reason == DaemonEnd::evicted)
+    left = 0;  // Nobody takes it over.
   stopping = left == 0 ? OnStop::end : OnStop::keep;
-  io.stop();
+  if (left == 0 && member && end_reason == DaemonEnd::told)
+    member->leave();
+  else
+    io.stop();
 }
 
 void Daemon::Parts::reload() {
@@ -810,6 +944,9 @@ void Daemon::Parts::end() {
   server.reset();
   webhooks.reset();
   links.reset();
+  if (context)
+    context->member = nullptr;
+  member.reset();
   for (const auto& actor : {tree, tree_log, dispatcher, run_driver, triggers}) {
     if (actor)
       actors::stop(actor);
@@ -852,7 +989,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
   // What has begun is ended by the destructor, in order.
   for (const auto step :
        {&Parts::take_identity, &Parts::take_folder, &Parts::open_store,
-        &Parts::open_audit, &Parts::start_dispatcher, &Parts::listen}) {
+        &Parts::open_audit, &Parts::start_dispatcher, &Parts::listen,
+        &Parts::join}) {
     if (auto done = (parts.*step)(); !done) {
       // What runs is not to pay for it.
       if (parts.runner && !parts.runner->adopted().empty())
@@ -863,14 +1001,17 @@ Result<std::unique_ptr<Daemon>> Daemon::start(DaemonOptions options) {
   return daemon;
 }
 
-void Daemon::run() {
+DaemonEnd Daemon::run() {
   Parts& parts = *parts_;
   parts.signals.watch(parts.io, [&parts](const signalfd_siginfo& signal) {
     parts.record_signal(signal);
     if (signal.ssi_signo == SIGHUP)
       parts.reload();
-    else
+    else {
+      // Also of one that is on its way to begin anew.
+      parts.end_reason = DaemonEnd::told;
       parts.stop(parts.config->on_stop);
+    }
   });
   if (const auto interval = watchdog_interval())
     parts.feed_watchdog(*interval);
@@ -878,6 +1019,7 @@ void Daemon::run() {
       fmt::format("node_started socket={}", shell_quote(parts.config->socket)));
   notify_service_manager("READY=1");
   parts.io.run();
+  return parts.end_reason;
 }
 
 }  // namespace troupe::node

@@ -414,6 +414,7 @@ Result<Submission> submission_from_json(const Json& json, WallTime now) {
     return tl::unexpected(std::move(spec.error()));
   }
   spec->key = key;
+  submission.key = std::move(key);
   read_tasks(fields, submission, *spec);
   if (auto finished = fields.finish(); !finished)
     return tl::unexpected(std::move(finished.error()));

@@ -25,6 +25,7 @@ struct Submission {
   std::vector<std::string> arguments;  ///< Or one task for each of these.
   bool has_arguments = false;
   bool is_open = false;  ///< More arguments follow.
+  std::string key;       ///< Tasks with one key stay together.
 };
 
 /// What request ids of jobs of runs begin with, and no others.

@@ -63,6 +63,27 @@ void JobWatch::watch(const api::HttpStream& stream,
     self->has_watchers_ = !self->watchers_.empty();
   });
   flush();
+  look_later();
+}
+
+void JobWatch::look_later() {
+  if (look_every_ == Duration{0} || watchers_.empty() ||
+      std::exchange(is_look_set_, true))
+    return;
+  look_timer_.expires_after(look_every_);
+  look_timer_.async_wait([weak = weak_from_this()](const auto& error) {
+    const auto self = weak.lock();
+    if (error || !self)
+      return;
+    self->is_look_set_ = false;
+    for (const auto& watcher : self->watchers_) {
+      if (watcher->unended)
+        watcher->news.insert(watcher->unended->begin(),
+                             watcher->unended->end());
+    }
+    self->flush();
+    self->look_later();
+  });
 }
 
 void JobWatch::flush_later() {
@@ -143,6 +164,17 @@ void JobWatch::ask_again(const Seen& seen) {
   flush_later();
 }
 
+void JobWatch::tell(Watcher& watcher, const SeenJob& job) {
+  const Json json = to_json(job, false);
+  if (look_every_ != Duration{0} && watcher.unended) {
+    const std::size_t now = std::hash<std::string>{}(json.dump());
+    const auto [told, is_new] = watcher.told.try_emplace(job.info.id, now);
+    if (!is_new && std::exchange(told->second, now) == now)
+      return;
+  }
+  watcher.stream.event("job", json);
+}
+
 void JobWatch::deliver(const Seen& seen) {
   for (const auto& [weak, ids] : seen.asked) {
     const auto watcher = weak.lock();
@@ -154,7 +186,7 @@ void JobWatch::deliver(const Seen& seen) {
       if (is_gone)
         watcher->stream.event("forgotten", {{"job", id.value}});
       else
-        watcher->stream.event("job", to_json(job->second, false));
+        tell(*watcher, job->second);
       if (!watcher->unended)
         continue;
       const bool is_over = is_gone || has_ended(job->second.info.state);

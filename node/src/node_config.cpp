@@ -28,7 +28,7 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 29> keywords{{
+constexpr std::array<Keyword, 30> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
     {"store", Type::text, "A database that keeps the jobs instead of a file."},
@@ -39,6 +39,7 @@ constexpr std::array<Keyword, 29> keywords{{
     {"socket-group-role", Type::text, "What it may: read, operate or admin."},
     {"listen", Type::text, "Where other nodes of the cluster may connect."},
     {"cluster-folder", Type::text, "What this host proves who it is by."},
+    {"lease-time", Type::duration, "How long a node may not reach the store."},
     {"slots", Type::count, "Tasks that the group default runs at once."},
     {"most-running", Type::count, "Tasks of all groups that run at once."},
     {"resources", Type::custom, "What tasks can take, by name."},
@@ -164,6 +165,7 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
                        decoded.socket_group_role);
   fields.read("listen", decoded.listen);
   fields.read("cluster-folder", decoded.cluster_folder);
+  fields.read("lease-time", decoded.lease_time);
   fields.read("slots", decoded.slots, 0, most_slots);
   fields.read("most-running", decoded.most_running, 1, most_slots);
   read_resources(fields, decoded.resources);
@@ -202,6 +204,13 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
     if (!checked && node != nullptr)
       diagnostics.add(node->where, checked.error().what);
   }
+  if (decoded.lease_time < shortest_lease ||
+      decoded.lease_time > longest_lease) {
+    const Node* const node = root.find("lease-time");
+    if (node != nullptr)
+      config::report_expected(*node, "lease-time", "a duration from 10s to 1h",
+                              diagnostics);
+  }
   require_absolute(root, "cluster-folder", decoded.cluster_folder, diagnostics);
   require_absolute(root, "log-file", decoded.log_file, diagnostics);
   require_absolute(root, "store-password-file", decoded.store_password_file,
@@ -238,6 +247,7 @@ std::vector<std::string> values_of(const NodeConfig& c) {
           std::string{to_string(c.socket_group_role)},
           c.listen,
           c.cluster_folder,
+          format_duration(c.lease_time),
           number(c.slots),
           number(c.most_running),
           c.resources.text(),

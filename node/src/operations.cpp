@@ -40,6 +40,7 @@ constexpr std::size_t small_body = 4 << 10;
 constexpr std::size_t medium_body = 256 << 10;
 constexpr std::size_t large_body = api::most_http_body_bytes;
 constexpr std::uint64_t most_listed = 1000;
+constexpr std::int64_t longest_drain_ms = 7LL * 24 * 3600 * 1000;
 constexpr Duration full_pause = 1s;
 constexpr std::uint64_t most_times = 100;
 
@@ -201,6 +202,62 @@ void show_node(const Ask& ask) {
                 });
 }
 
+void show_cluster(const Ask& ask) {
+  if (ask.node.member)
+    ask.responder.succeed(ask.node.member->status());
+  else
+    ask.responder.fail({Errc::not_found,
+                        "this node is no member of a cluster: it takes `store` "
+                        "and `listen` in its configuration to be one"});
+}
+
+/// By its name or id, or this one.
+void drain_node(const Ask& ask) {
+  std::string node;
+  std::int64_t within_ms = -1;
+  if (!read_body(ask, [&](auto& fields) {
+        fields.read("node", node);
+        fields.read("within_ms", within_ms, 0, longest_drain_ms);
+      }))
+    return;
+  const auto& member = ask.node.member;
+  if (!member) {
+    show_cluster(ask);
+    return;
+  }
+  if (!node.empty() && !member->is_self(node)) {
+    if (within_ms >= 0) {
+      ask.responder.fail({Errc::invalid_argument,
+                          "within_ms: only the node itself can be told that"});
+      return;
+    }
+    member->drain_other(node,
+                        [responder = ask.responder](const Result<void>& told) {
+                          if (told)
+                            responder.succeed(done());
+                          else
+                            responder.fail(told.error());
+                        });
+    return;
+  }
+  member->drain(within_ms < 0 ? std::nullopt
+                              : std::optional<Duration>{
+                                    std::chrono::milliseconds{within_ms}});
+  ask.responder.succeed(done());
+}
+
+/// Whose is what has this key?
+void show_owner(const Ask& ask) {
+  const auto key = ask.request.text("key");
+  const auto& member = ask.node.member;
+  if (!member)
+    show_cluster(ask);
+  else if (!key)
+    ask.responder.fail({Errc::invalid_argument, "key: it is missing"});
+  else
+    ask.responder.succeed(member->owner_of(*key));
+}
+
 void show_stats(const Ask& ask) {
   const NodeContext& node = ask.node;
   Json json{{"uptime_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -337,6 +394,22 @@ Result<Json> submit(Store& store, const Submission& submission,
   return submitted_json(*there, *info, durability);
 }
 
+/// Where its tasks wait, for several nodes to share them.
+void place(Submission& submission, const distributed::RingParameters& ring) {
+  // Nobody knows yet how many they become: as many as a large array has.
+  constexpr std::uint64_t of_an_open_one = 1'000'000;
+  const std::uint64_t tasks = submission.is_open ? of_an_open_one
+                              : submission.has_arguments
+                                  ? submission.arguments.size()
+                                  : submission.count;
+  const std::string& key =
+      submission.key.empty() ? submission.job.request_id : submission.key;
+  // What is to stay together is in one.
+  submission.job.shards =
+      distributed::shards_of_job(key, submission.key.empty() ? tasks : 1, ring);
+  std::sort(submission.job.shards.begin(), submission.job.shards.end());
+}
+
 void submit_job(const Ask& ask) {
   NodeContext& node = ask.node;
   auto submission = submission_from_json(ask.request.body, wall_now());
@@ -350,20 +423,27 @@ void submit_job(const Ask& ask) {
     return;
   }
   const std::uint64_t limit = node.config->queue_limit;
+  queue::WorkArrived arrived;
+  if (node.ring) {
+    place(*submission, *node.ring);
+    // With a key it is for the owner, as long as that has room.
+    if (submission->key.empty())
+      arrived.shards = submission->job.shards;
+  }
   queue::call(
       node.store,
       [submission = std::move(*submission), limit, now = wall_now(),
        durability = node.store.durability()](Store& store) {
         return submit(store, submission, limit, durability, now);
       },
-      [&node, responder = ask.responder](Result<Json> result) {
+      [&node, arrived, responder = ask.responder](Result<Json> result) {
         if (!result) {
           ++node.counters.refused;
           responder.fail(result.error(), full_pause);
           return;
         }
         ++node.counters.accepted;
-        actors::send(node.dispatcher, queue::WorkArrived{});
+        actors::send(node.dispatcher, arrived);
         node.watch->changed(JobId{result->at("job").get<std::uint64_t>()});
         responder.succeed(201, *result);
       });
@@ -1296,6 +1376,11 @@ std::vector<Operation> operations(NodeContext& context) {
   add(post, "/v1/groups/{group}/resume", operate,
       "Let a group that is held start, and close its breaker", resume_group);
 
+  add(get, "/v1/cluster", read, "The nodes that share the store", show_cluster);
+  add(get, "/v1/cluster/owner", read, "Who looks first for what has a key",
+      show_owner, 0, {"key"});
+  add(post, "/v1/cluster/drain", admin, "Let a node leave its cluster in order",
+      drain_node, small_body);
   add(get, "/v1/stats", read, "Counts and rates since the node has started",
       show_stats);
   add(get, "/v1/events", read, "Tell of jobs as they change", watch_jobs, 0,

@@ -4,6 +4,7 @@
 /// outside, as docs/openapi.yaml describes it.
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
+#include "member.hpp"
 #include "store_writer.hpp"
 
 #include <troupe/actors/caf.hpp>
@@ -45,6 +46,9 @@ struct NodeContext {
   /// I/O thread only; `done` on a thread of the store's.
   std::function<void(bool is_held, queue::StoreAccess::Done done)> hold;
   NodeCounters counters{};
+  /// Where jobs are put if other nodes share the store.
+  std::optional<distributed::RingParameters> ring{};
+  std::shared_ptr<Member> member{};  ///< Likewise; I/O thread only.
 };
 
 [[nodiscard]] std::vector<api::Operation> operations(NodeContext& context);

@@ -573,7 +573,8 @@ class RunDriverActor {
     }
     entry.info = std::move((*m.kept)->info);
     entry.core.emplace(std::move(*core));
-    if (entry.core->state() == store::RunState::running)
+    if (entry.core->state() == store::RunState::running &&
+        is_at_home(*entry.core))
       go_on(entry);
     for (const auto& then : std::exchange(entry.waiting, {}))
       then(&*entry.core);
@@ -661,14 +662,23 @@ class RunDriverActor {
                    fmt::format("{} is in use", group_text(group)));
   }
 
-  /// Of a run that has ended nothing is kept here.
+  /// Of one that another node drives what is known here is what was known when
+  /// it was loaded.
+  [[nodiscard]] bool is_at_home(const RunCore& core) const {
+    return core.spec().home == deps_->home;
+  }
+
+  /// Of a run that has ended, or that another node drives, nothing is kept
+  /// here.
   void let_go(RunId run) {
     const auto found = runs_.find(run);
     if (found == runs_.end())
       return;
     const Entry& entry = found->second;
-    if (!entry.core || !entry.writes.empty() || !entry.waiting.empty() ||
-        entry.core->state() == store::RunState::running)
+    const bool is_idle =
+        entry.core && entry.writes.empty() && entry.waiting.empty();
+    if (!is_idle || (entry.core->state() == store::RunState::running &&
+                     is_at_home(*entry.core)))
       return;
     // Its end is of no interest any more.
     if (const auto& services = entry.core->services())
@@ -733,8 +743,8 @@ class RunDriverActor {
       entry.writes.push_back(std::exchange(write, std::make_shared<Write>()));
     };
     for (std::size_t i = 0; event && i < decision.notices.size(); ++i)
-      write->notices.push_back(core.notice_job(
-          decision.notices[i], event->number, i, deps_->content.program));
+      write->notices.push_back(at_home(core.notice_job(
+          decision.notices[i], event->number, i, deps_->content.program)));
     write->event = std::move(event);
     if (done)
       write->done.push_back(std::move(done));
@@ -753,10 +763,23 @@ class RunDriverActor {
 
   [[nodiscard]] store::NewJob job_for(const RunCore& core,
                                       const StepKey& step) const {
-    return step.is_of_services()
-               ? core.services_job(deps_->content.program, deps_->socket,
-                                   deps_->services_folder)
-               : core.job_for(step, deps_->content);
+    return at_home(step.is_of_services()
+                       ? core.services_job(deps_->content.program,
+                                           deps_->socket,
+                                           deps_->services_folder)
+                       : core.job_for(step, deps_->content));
+  }
+
+  /// What it hands on is in our folder.
+  [[nodiscard]] store::NewJob at_home(store::NewJob job) const {
+    if (!deps_->home.empty())
+      job.resources +=
+          fmt::format("{}{}=1", job.resources.empty() ? "" : ",", deps_->home);
+    return job;
+  }
+  [[nodiscard]] RunCore::NoticeJob at_home(RunCore::NoticeJob notice) const {
+    notice.job = at_home(std::move(notice.job));
+    return notice;
   }
 
   static void note_printed(const RunCore& core, const StepKey& step,
@@ -927,6 +950,7 @@ class RunDriverActor {
   void submit_run(const SubmitRun& m) {
     auto submission = std::make_shared<RunSubmission>(*m.submission);
     submission->spec.nonce = random_name(4);
+    submission->spec.home = deps_->home;
     // Whatever is wrong with it is told before anything is kept.
     const auto core = RunCore::make(RunId{}, submission->spec);
     if (!core) {
@@ -1023,6 +1047,13 @@ class RunDriverActor {
       }
       if (!core) {
         m.done(tl::unexpected(core.error()));
+        return;
+      }
+      if (!is_at_home(**core)) {
+        m.done(failure(Errc::unavailable,
+                       fmt::format("run {} is driven by another node, to which "
+                                   "it was submitted; ask that one",
+                                   run_name(m.run))));
         return;
       }
       RunNews news = m.news;

@@ -40,6 +40,9 @@ struct RunDriverDeps {
   std::string socket{};
   std::string services_folder{};
   std::string durability = "synced";  ///< Of what is acknowledged.
+  /// If other nodes share the store: the resource that only this one has. Runs
+  /// that are submitted here are driven here, and their jobs run here.
+  std::string home{};
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;

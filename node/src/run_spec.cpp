@@ -283,6 +283,8 @@ std::string encode(const RunSpec& spec) {
     json["nonce"] = spec.nonce;
   if (!spec.ports.empty())
     json["ports"] = pairs_to_json(spec.ports);
+  if (!spec.home.empty())
+    json["home"] = spec.home;
   if (!spec.estimates.empty())
     json["estimates"] = estimates_to_json(spec.estimates);
   return dump(json);
@@ -302,6 +304,7 @@ Result<RunSpec> decode_run_spec(const std::string& bytes) {
     spec.only_job = json.value("job", "");
     spec.is_fresh = json.value("no_cache", false);
     spec.actor = json.value("actor", "");
+    spec.home = json.value("home", "");
     if (json.contains("dotenv"))
       spec.dotenv = pairs_from_json(json.at("dotenv"));
     if (json.contains("file_hashes"))

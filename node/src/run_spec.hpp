@@ -58,6 +58,9 @@ struct RunSpec {
       nonce{};  ///< Of the placeholders of its secrets; see step_secrets.hpp.
   /// `port.NAME` of its services, chosen when it was submitted.
   std::vector<std::pair<std::string, std::string>> ports{};
+  /// The resource of the node that it was submitted to, if other nodes share
+  /// the store: that one drives it, and has its files.
+  std::string home{};
 
   friend bool operator==(const RunSpec&, const RunSpec&) = default;
 };

@@ -165,6 +165,12 @@ void StoreWriter::on_answer() {
                         std::chrono::ceil<std::chrono::milliseconds>(*gone))));
 }
 
+void StoreWriter::post_to_cluster(
+    std::function<void(store::ClusterStore&)> work, Done done) {
+  post([this, work = std::move(work)](store::Store&) { work(*store_); },
+       std::move(done));
+}
+
 void StoreWriter::tidy(std::uint32_t rows,
                        std::function<void(Result<bool>)> done) {
   auto more = std::make_shared<Result<bool>>(false);

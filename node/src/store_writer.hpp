@@ -55,6 +55,10 @@ class StoreWriter : public queue::StoreAccess {
   /// gone; what it says of calls whose end is not known says so).
   void post(Work work, Done done) override;
 
+  /// The same for what only nodes of a cluster ask.
+  void post_to_cluster(std::function<void(store::ClusterStore&)> work,
+                       Done done);
+
   /// As SqlStore::tidy(), in its turn; `done` as in post().
   void tidy(std::uint32_t rows, std::function<void(Result<bool>)> done);
 

@@ -59,7 +59,7 @@ _troupe() {
     forget) options='--ended --socket --json' ;;
     pause) options='--group --all --running --socket --json' ;;
     resume) options='--group --all --socket --json' ;;
-    cluster) options='--authority --folder --valid --renew --token --answer --json' ;;
+    cluster) options='--authority --folder --valid --renew --token --answer --within --socket --json' ;;
     group) options='--slots --weight --rate --break-after --break-pause
       --socket --json' ;;
     triggers) options='--next --socket --json' ;;
@@ -145,7 +145,7 @@ _troupe() {
   elif [ "$subcommand" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'check'
   elif [ "$subcommand" = cluster ] && [ "$COMP_CWORD" -eq 2 ]; then
-    _troupe_offer 'init token enrol sign revoke certificates'
+    _troupe_offer 'init token enrol sign revoke certificates status owner drain'
   elif [ "$subcommand" = group ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'list add set limit remove'
   elif [[ $subcommand =~ ^(status|wait|cancel|retry|approve|why|edit|forget|pause|resume)$ &&

@@ -6,6 +6,7 @@
 #include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/shard_look_core.hpp>
 
 #include <algorithm>
 #include <deque>
@@ -98,6 +99,28 @@ Result<std::vector<store::JobInfo>> look_up(Store& store,
   return found;
 }
 
+/// So many tasks, from the first of these queues that has them.
+struct Request {
+  std::vector<QueueId> queues;
+  std::uint32_t count = 0;
+};
+
+Result<std::vector<Claim>> claim_from(Store& store, const SessionId& session,
+                                      const Request& request) {
+  std::vector<Claim> all;
+  for (const QueueId& queue : request.queues) {
+    const auto left = request.count - static_cast<std::uint32_t>(all.size());
+    if (left == 0)
+      break;
+    auto claims = store.claim(session, queue, left);
+    if (!claims)
+      return claims;
+    all.insert(all.end(), std::make_move_iterator(claims->begin()),
+               std::make_move_iterator(claims->end()));
+  }
+  return all;
+}
+
 /// Work, with what is to be known of its jobs.
 struct Work {
   std::vector<Claim> claims;
@@ -118,6 +141,7 @@ Result<Work> held_by(Store& store, const SessionId& session) {
 struct Look {
   std::vector<store::GroupInfo> groups;
   std::vector<store::QueueHead> heads;
+  std::vector<store::QueueHead> abroad{};  ///< See ShardLookCore.
   std::optional<WallTime> next_wake;
 };
 
@@ -126,6 +150,27 @@ struct Look {
 struct Inherited {
   Result<Work> work;
 };
+/// In all shards, or where it is said.
+Result<Look> look_at(Store& store,
+                     const std::optional<ShardLookCore::Where>& where,
+                     WallTime now) {
+  if (auto woken = store.wake(now, most_woken); !woken)
+    return tl::unexpected(std::move(woken.error()));
+  auto groups = store.groups();
+  auto heads = where ? store.queues_of(where->shards) : store.queues();
+  auto abroad =
+      where && where->abroad
+          ? store.queues_from(*where->abroad, ShardLookCore::most_abroad)
+          : Result<std::vector<store::QueueHead>>{};
+  auto next = store.next_wake();
+  if (!groups || !heads || !abroad || !next)
+    return tl::unexpected(!groups   ? groups.error()
+                          : !heads  ? heads.error()
+                          : !abroad ? abroad.error()
+                                    : next.error());
+  return Look{std::move(*groups), std::move(*heads), std::move(*abroad), *next};
+}
+
 struct Looked {
   Result<Look> look;
 };
@@ -161,6 +206,9 @@ struct Reclaimed {
   Result<Work> work;
 };
 struct PaceOver {};
+struct JobsSeen {
+  Result<std::vector<store::JobInfo>> jobs;
+};
 struct SampleMachine {};
 
 }  // namespace
@@ -178,6 +226,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::Reclaimed)
 TROUPE_LOCAL_MESSAGE(troupe::queue::PaceOver)
+TROUPE_LOCAL_MESSAGE(troupe::queue::JobsSeen)
 TROUPE_LOCAL_MESSAGE(troupe::queue::SampleMachine)
 
 namespace troupe::queue {
@@ -191,10 +240,15 @@ class DispatcherActor {
         is_first_{!*deps_->has_taken_over},
         core_{deps_->dispatch},
         governor_{deps_->governor},
-        random_{deps_->seed} {}
+        random_{deps_->seed} {
+    if (deps_->member)
+      shards_.emplace(deps_->member->look_every, random_.next());
+  }
 
   Behavior make_behavior() {
     inherit();
+    if (deps_->member)
+      deps_->member->on_begin();
     return {
         [this](const Inherited& m) { take_over(m); },
         [this](const Looked& m) { on_looked(m); },
@@ -221,7 +275,21 @@ class DispatcherActor {
           look();
         },
         [this](SampleMachine) { sample(); },
-        [this](WorkArrived) { look(); },
+        [this](const WorkArrived& m) {
+          if (shards_)
+            shards_->tell(m.shards);
+          look();
+        },
+        [this](MayWork m) {
+          may_work_ = m.may;
+          start_all();
+          look();
+        },
+        [this](const OwnShards& m) {
+          shards_->set_own(m.shards, m.all);
+          look();
+        },
+        [this](const JobsSeen& m) { on_jobs_seen(m); },
         [this](const StopTasks& m) {
           for (const AttemptRef& attempt : m.attempts)
             cancel(attempt);
@@ -419,6 +487,7 @@ class DispatcherActor {
     sample();
     begin_at_most_once();
     record();
+    give_back();
     look();
   }
 
@@ -435,6 +504,11 @@ class DispatcherActor {
     }
     if (!runs && job->is_cancelled) {
       unrecorded_.push_back(cancelled(claim.attempt));
+      return;
+    }
+    // Whether it may still start that, nobody has said yet.
+    if (!runs && deps_->member) {
+      returned_.push_back(claim.attempt);
       return;
     }
     const AttemptRef attempt = claim.attempt;
@@ -454,8 +528,11 @@ class DispatcherActor {
 
   // -- Finding work ----------------------------------------------------------
 
+  /// Whether it may claim and start anything.
+  [[nodiscard]] bool may_work() const { return !deps_->member || may_work_; }
+
   void look() {
-    if (!is_ready_ || is_ending_ || has_store_trouble_)
+    if (!is_ready_ || is_ending_ || has_store_trouble_ || !may_work())
       return;
     if (is_looking_) {
       look_again_ = true;
@@ -467,19 +544,11 @@ class DispatcherActor {
     looked_at_ = actors::now(self_);
     is_looking_ = true;
     look_again_ = false;
-    ask(
-        [now = deps_->wall_now()](Store& store) -> Result<Look> {
-          if (auto woken = store.wake(now, most_woken); !woken)
-            return tl::unexpected(std::move(woken.error()));
-          auto groups = store.groups();
-          auto heads = store.queues();
-          auto next = store.next_wake();
-          if (!groups || !heads || !next)
-            return tl::unexpected(!groups  ? groups.error()
-                                  : !heads ? heads.error()
-                                           : next.error());
-          return Look{std::move(*groups), std::move(*heads), *next};
-        },
+    std::optional<ShardLookCore::Where> where;
+    if (shards_)
+      where = shards_->where(core_.waiting_here() == 0, looked_at_);
+    ask([now = deps_->wall_now(), where = std::move(where)](
+            Store& store) { return look_at(store, where, now); },
         [](Result<Look> look) { return Looked{std::move(look)}; });
   }
 
@@ -491,13 +560,19 @@ class DispatcherActor {
     }
     is_trouble_known_ = false;
     std::vector<store::Group> groups;
-    for (const store::GroupInfo& info : m.look->groups)
+    for (const store::GroupInfo& info : m.look->groups) {
       groups.push_back(info.group);
+      if (deps_->member && info.group.name == "default")
+        groups.back().slots = deps_->member->slots;
+    }
     const TimePoint now = actors::now(self_);
     core_.set_groups(groups, now);
     next_wake_ = m.look->next_wake;
-    if (!is_ending_ && unrecorded_.size() <= most_unrecorded)
-      orders_ = core_.claims_for(m.look->heads, now);
+    if (!is_ending_ && unrecorded_.size() <= most_unrecorded && may_work())
+      orders_ = core_.claims_for(
+          shards_ ? shards_->offer(m.look->heads, m.look->abroad)
+                  : m.look->heads,
+          now);
     if (orders_.empty())
       end_look();
     // With the next results, it is one more commit less.
@@ -508,12 +583,17 @@ class DispatcherActor {
   void claim() {
     if (orders_.empty())
       return;
+    std::vector<Request> requests;
+    for (const DispatchCore::ClaimOrder& order : std::exchange(orders_, {}))
+      requests.push_back(
+          {shards_ ? shards_->queues_of(order.queue) : std::vector{order.queue},
+           order.count});
     ask(
-        [session = deps_->session, orders = std::exchange(orders_, {}),
+        [session = deps_->session, requests = std::move(requests),
          known = known_jobs()](Store& store) -> Result<Work> {
           Work work;
-          for (const DispatchCore::ClaimOrder& order : orders) {
-            auto claims = store.claim(session, order.queue, order.count);
+          for (const Request& request : requests) {
+            auto claims = claim_from(store, session, request);
             if (!claims)
               return tl::unexpected(std::move(claims.error()));
             work.claims.insert(work.claims.end(), claims->begin(),
@@ -585,6 +665,8 @@ class DispatcherActor {
     const TimePoint now = actors::now(self_);
     if (const auto change = core_.next_change(now))
       consider(*change - now);
+    if (shards_)
+      consider(shards_->next_look() - now);
     if (delay)
       actors::send_after(self_, *delay, LookAgain{++wake_token_});
   }
@@ -598,7 +680,7 @@ class DispatcherActor {
   }
 
   void start_all() {
-    if (is_ending_ || has_store_trouble_)
+    if (is_ending_ || has_store_trouble_ || !may_work())
       return;
     while (unrecorded_.size() <= most_unrecorded) {
       const auto start = core_.start_next(room(), actors::now(self_));
@@ -706,6 +788,9 @@ class DispatcherActor {
     if (task.job->command->spec().has_outputs)
       command->env.emplace_back("TROUPE_OUTPUT",
                                 outputs_path(deps_->output_folder, attempt));
+    // Nobody else may start it, whatever becomes of our right.
+    command->outlives_right =
+        task.job->delivery == store::Delivery::at_most_once;
     task.is_launched = true;
     ++started_;
     const AttemptId id = to_attempt_id(attempt);
@@ -753,6 +838,13 @@ class DispatcherActor {
     // Another node has it now, and will say what becomes of it.
     if (lost != nullptr && lost->cut_off)
       return;
+    // It has never run, and says nothing about the command.
+    const auto* const failure = std::get_if<process::SpawnFailure>(&ended.how);
+    if (failure != nullptr && failure->stage == process::SpawnStage::right &&
+        !task.is_cancelled) {
+      interrupt(task);
+      return;
+    }
     const actors::SuccessCriteria& success =
         task.job->command->spec().request.success;
     std::vector<std::string> texts = success.output_contains;
@@ -776,7 +868,9 @@ class DispatcherActor {
            const std::vector<bool>& texts_found) {
     if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
       governor_.on_finished(report->max_rss_bytes);
-      if (is_ending_ && report->stopped && !task.is_cancelled &&
+      const bool is_interrupted =
+          report->right_ended || (is_ending_ && report->stopped);
+      if (is_interrupted && !task.is_cancelled &&
           task.job->delivery == store::Delivery::at_least_once) {
         interrupt(task);
         return;
@@ -1006,7 +1100,7 @@ class DispatcherActor {
     if (!is_beginning_)
       give_back_unbegun();
     give_back();
-    if (!keeps_) {
+    if (!keeps_ && !m.waits) {
       for (auto& [attempt, task] : tasks_) {
         if (task.is_launched)
           stop(task);
@@ -1034,6 +1128,58 @@ class DispatcherActor {
     if (is_sampling_)
       actors::send_after(self_, sample_interval, SampleMachine{});
     start_all();
+    look_at_jobs();
+  }
+
+  /// Another node may have been told to cancel or to edit what runs here.
+  void look_at_jobs() {
+    if (!deps_->member || tasks_.empty() || has_store_trouble_ ||
+        std::exchange(is_looking_at_jobs_, true))
+      return;
+    std::set<JobId> jobs;
+    for (const auto& [attempt, task] : tasks_) {
+      if (!task.is_cancelled && jobs.size() < most_listed)
+        jobs.insert(attempt.task.job);
+    }
+    ask(
+        [jobs](Store& store) -> Result<std::vector<store::JobInfo>> {
+          std::vector<store::JobInfo> all;
+          for (const JobId job : jobs) {
+            auto info = store.job(job);
+            if (info)
+              all.push_back(std::move(*info));
+            else if (info.error().code != Errc::not_found)
+              return tl::unexpected(std::move(info.error()));
+          }
+          return all;
+        },
+        [](Result<std::vector<store::JobInfo>> seen) {
+          return JobsSeen{std::move(seen)};
+        });
+  }
+
+  void on_jobs_seen(const JobsSeen& m) {
+    is_looking_at_jobs_ = false;
+    if (!m.jobs)
+      return;  // It is looked again.
+    know(*m.jobs);
+    for (const store::JobInfo& info : *m.jobs) {
+      if (info.is_cancelled)
+        cancel_all_of(info.id);
+    }
+    record();
+  }
+
+  void cancel_all_of(JobId job) {
+    std::vector<AttemptRef> attempts;
+    const AttemptRef first{.task = {job, 0}, .attempt = 0};
+    for (auto it = tasks_.lower_bound(first);
+         it != tasks_.end() && it->first.task.job == job; ++it) {
+      if (!it->second.is_cancelled)
+        attempts.push_back(it->first);
+    }
+    for (const AttemptRef& attempt : attempts)
+      cancel(attempt);
   }
 
   [[nodiscard]] DispatcherSnapshot snapshot() const {
@@ -1071,6 +1217,9 @@ class DispatcherActor {
   DispatchCore core_;
   flow_control::MemoryGovernor governor_;
   Random random_;
+  std::optional<ShardLookCore> shards_;  ///< Of a member.
+  bool may_work_ = false;                ///< Likewise.
+  bool is_looking_at_jobs_ = false;
 
   KnownJobs known_;
   using Waiting = std::deque<std::pair<Claim, std::shared_ptr<const KnownJob>>>;

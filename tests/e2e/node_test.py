@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 import unittest
 from pathlib import Path
@@ -429,6 +430,15 @@ class Singleton(WithNode, TroupeTest):
             f"troupe: a node runs in {self.node.folder} (pid "
             f"{self.node.process.pid})\n")
         self.assertEqual(self.submit("--wait", "--", "true"), 1)
+
+    def test_one_that_is_just_about_to_end_is_waited_for(self):
+        self.node.end()
+        lock = self.node.folder / "node.lock"
+        dying = subprocess.Popen(["flock", lock, "sh", "-c", "echo; exec sleep 0.3"],
+                                 stdout=subprocess.PIPE)
+        dying.stdout.readline()  # It has the lock.
+        self.node.start()
+        dying.communicate()
 
     def test_a_second_node_at_the_socket_is_refused_with_the_pid(self):
         finished = self.run_second(self.folder / "other", self.node.socket)

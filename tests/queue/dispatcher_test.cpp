@@ -86,7 +86,8 @@ class DispatcherTest : public actors::ActorTest {
               return flow_control::MachineSample{};
             },
         .has_disk_space = [this] { return has_space; },
-        .wall_now = [this] { return wall_now(); }});
+        .wall_now = [this] { return wall_now(); },
+        .member = member});
     const Bear bear{[deps](actors::Actor* parent) {
       return spawn_dispatcher(parent, deps);
     }};
@@ -151,6 +152,7 @@ class DispatcherTest : public actors::ActorTest {
   int samples = 0;
   std::vector<std::string> looked_for;
   std::function<void(std::vector<bool>)> tell_texts;
+  std::optional<MemberDeps> member;
   actors::ActorRef nursery;
   int requests = 0;
 };
@@ -646,6 +648,153 @@ TEST_F(DispatcherTest, WhatEndsItsWardenAgainAndAgainIsGivenUp) {
 TEST(AttemptIds, AreTheSameThereAndBack) {
   const AttemptRef ref{{JobId{123'456'789}, store::most_tasks - 1}, 7};
   EXPECT_EQ(to_attempt_ref(to_attempt_id(ref)), ref);
+}
+
+class MemberDispatcherTest : public DispatcherTest {
+ protected:
+  MemberDispatcherTest() {
+    member = MemberDeps{.slots = 2, .on_begin = [this] { ++begun; }};
+  }
+
+  actors::ActorRef start_member(std::vector<std::uint32_t> shards) {
+    auto dispatcher = start();
+    tell(dispatcher,
+         OwnShards{std::make_shared<const std::vector<std::uint32_t>>(
+                       std::move(shards)),
+                   8});
+    tell(dispatcher, MayWork{true});
+    return dispatcher;
+  }
+  JobId submit_into(std::vector<std::uint32_t> shards,
+                    std::uint64_t tasks = 1) {
+    return submit(tasks, "true", {.shards = std::move(shards)});
+  }
+
+  int begun = 0;
+};
+
+TEST_F(MemberDispatcherTest, StartsNothingWithoutTheRight) {
+  submit_into({3});
+  const auto dispatcher = start();
+  EXPECT_EQ(begun, 1);
+  tell(dispatcher, WorkArrived{{3}});
+  advance(5s);
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+  tell(dispatcher, MayWork{true});
+  EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, StartsNothingMoreOnceItsRightHasEnded) {
+  const auto dispatcher = start_member({3});
+  submit_into({3}, 4);
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(2));
+  tell(dispatcher, MayWork{false});
+  exit(id_of(JobId{1}, 0), 0);
+  EXPECT_EQ(task(JobId{1}).result->outcome, Outcome::success);
+  advance(5s);
+  EXPECT_THAT(runner.started, SizeIs(2));
+  tell(dispatcher, MayWork{true});
+  EXPECT_THAT(runner.started, SizeIs(3));
+}
+
+TEST_F(MemberDispatcherTest, FindsByItselfWhatOthersHaveSubmitted) {
+  start_member({3});
+  submit_into({3});
+  advance(1100ms);
+  EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, TakesWhatWasSubmittedHereWhoeverOwnsItsShard) {
+  const auto dispatcher = start_member({3});
+  submit_into({4});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, IsEmpty());
+  tell(dispatcher, WorkArrived{{4}});
+  EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, TakesWhatNobodyElseHasTakenForAWhile) {
+  start_member({});
+  // Seen from any place but those behind it: sooner or later it is.
+  submit_into({7});
+  advance(100ms);
+  EXPECT_THAT(runner.started, IsEmpty());
+  advance(10s);
+  EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, ItsOwnSlotsCountAndNotThoseOfTheGroup) {
+  EXPECT_TRUE(access.store.set_group({.name = "default", .slots = 7}));
+  const auto dispatcher = start_member({3});
+  submit_into({3}, 9);
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(2));
+}
+
+TEST_F(MemberDispatcherTest, ClaimsFromSeveralShardsAtOnce) {
+  const auto dispatcher = start_member({1, 3});
+  const JobId a = submit_into({3});
+  const JobId b = submit_into({1});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, ElementsAre(id_of(a, 0), id_of(b, 0)));
+}
+
+TEST_F(MemberDispatcherTest, GivesBackWhatTheWardenMayNotStart) {
+  const auto dispatcher = start_member({3});
+  runner.runs_at_once = false;
+  submit_into({3});
+  tell(dispatcher, WorkArrived{});
+  tell(dispatcher, MayWork{false});
+  process::SpawnFailure refused;
+  refused.stage = process::SpawnStage::right;
+  refused.error = {Errc::permission_denied, "the right has ended"};
+  runner.end(id_of(JobId{1}, 0), refused);
+  settle();
+  EXPECT_EQ(task(JobId{1}).state, TaskState::waiting);
+  EXPECT_EQ(runner.remembered(), 0U);
+}
+
+TEST_F(MemberDispatcherTest, GivesBackWhatWasEndedForWantOfTheRight) {
+  const auto dispatcher = start_member({3});
+  submit_into({3});
+  tell(dispatcher, WorkArrived{});
+  tell(dispatcher, MayWork{false});
+  process::ExitReport report;
+  report.signal = SIGTERM;
+  report.stopped = true;
+  report.right_ended = true;
+  runner.end(id_of(JobId{1}, 0), report);
+  settle();
+  EXPECT_EQ(task(JobId{1}).state, TaskState::waiting);
+  EXPECT_THAT(*access.store.attempts({JobId{1}, 0}), IsEmpty());
+}
+
+TEST_F(MemberDispatcherTest, WhatRunsAtMostOnceOutlivesTheRight) {
+  const auto dispatcher = start_member({3});
+  submit(1, "true", {.delivery = store::Delivery::at_most_once, .shards = {3}});
+  submit_into({3});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_TRUE(runner.spec_of(id_of(JobId{1}, 0)).outlives_right);
+  EXPECT_FALSE(runner.spec_of(id_of(JobId{2}, 0)).outlives_right);
+}
+
+TEST_F(MemberDispatcherTest, StopsWhatAnotherNodeWasToldToCancel) {
+  const auto dispatcher = start_member({3});
+  submit_into({3});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_TRUE(access.store.cancel(JobId{1}, wall_now()));
+  advance(2s);
+  EXPECT_THAT(runner.stopped, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, GivesBackWhatItsPredecessorHadNotStarted) {
+  submit_into({3});
+  EXPECT_THAT(*access.store.claim(session, {"default", "", 3}, 1), SizeIs(1));
+  start();
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_EQ(task(JobId{1}).state, TaskState::waiting);
 }
 
 }  // namespace

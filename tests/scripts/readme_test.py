@@ -196,9 +196,12 @@ class Documents(unittest.TestCase):
         program = os.environ.get("TROUPE")
         if program is None:
             self.skipTest("no program: set TROUPE")
-        blocks = [block for document in DOCUMENTS
+        # One that is named, or all.
+        documents = [os.environ["TROUPE_DOCUMENT"]] \
+            if "TROUPE_DOCUMENT" in os.environ else DOCUMENTS
+        blocks = [block for document in documents
                   for block in blocks_of(document, (ROOT / document).read_text())]
-        self.assertTrue(any(block.is_run for block in blocks))
+        self.assertTrue(documents != DOCUMENTS or any(block.is_run for block in blocks))
         for block in blocks:
             if not block.is_run:
                 continue

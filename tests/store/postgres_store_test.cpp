@@ -195,7 +195,8 @@ TEST_F(PostgresStoreTest, OfTwoThatWantToBeAloneOneIs) {
   EXPECT_TRUE(open()->open_sessions());
   first->reset();
   EXPECT_TRUE(PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 10s, .presence = Presence::alone}));
+      server().uri(),
+      {.schema = schema, .deadline = 10s, .presence = Presence::alone}));
 }
 
 TEST_F(PostgresStoreTest, MembersAreThereTogetherAndNobodyIsAloneBesideThem) {
@@ -224,13 +225,15 @@ TEST_F(PostgresStoreTest, MembersAreThereTogetherAndNobodyIsAloneBesideThem) {
 
 TEST_F(PostgresStoreTest, OneThatWasCutOffIsAloneAgain) {
   auto store = PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 10s, .presence = Presence::alone});
+      server().uri(),
+      {.schema = schema, .deadline = 10s, .presence = Presence::alone});
   ASSERT_TRUE(store) << store.error().what;
   server().query("SELECT pg_terminate_backend(" + std::to_string(backend()) +
                  ")");
   EXPECT_TRUE((*store)->open_session({"s"}));
   EXPECT_FALSE(PostgresStore::open(
-      server().uri(), {.schema = schema, .deadline = 300ms, .presence = Presence::alone}));
+      server().uri(),
+      {.schema = schema, .deadline = 300ms, .presence = Presence::alone}));
 }
 
 TEST_F(PostgresStoreTest, KnowsHowDurableItsServerIs) {

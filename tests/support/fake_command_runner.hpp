@@ -122,6 +122,11 @@ class FakeCommandRunner : public CommandRunner {
     return ids;
   }
 
+  /// Of an attempt that is not forgotten.
+  [[nodiscard]] const CommandSpec& spec_of(AttemptId id) const {
+    return *attempts_.at(id).spec;
+  }
+
   /// Everything that is not forgotten.
   [[nodiscard]] std::size_t remembered() const { return attempts_.size(); }
 

@@ -74,6 +74,7 @@ struct Signer {
 /// Who a node is, and how it proves it.
 struct Identity {
   distributed::NodeId node{};
+  std::string name{};  ///< Under which it was enrolled, for people.
   std::string key{};
   std::string certificate{};
   std::string authority{};  ///< The certificate that all others are signed by.

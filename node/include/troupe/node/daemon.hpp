@@ -4,6 +4,7 @@
 #include <troupe/node/node_config.hpp>
 
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,11 +18,20 @@ struct DaemonOptions {
   sigset_t signal_mask{};  ///< The mask that commands start with.
   /// A node that runs in this folder is told to leave its commands and end.
   bool upgrade = false;
+  /// This process was a node before, which was evicted from its cluster.
+  bool is_back = false;
   /// Reads the configuration once more, for SIGHUP.
   std::function<Result<NodeConfig>()> reload;
   /// For tests of recovery: an event of a run is on the disk, and nothing has
   /// come of it yet. On the store's thread; may end the process.
   std::function<void()> on_event{};
+};
+
+/// Why a node has ended.
+enum class DaemonEnd : std::uint8_t {
+  told,     ///< By a signal or a request.
+  evicted,  ///< The others took it for gone: it may begin anew.
+  refused,  ///< It may not be in its cluster; the log says why.
 };
 
 /// A node on one machine: keeps jobs in a store, runs them, and answers those
@@ -54,7 +64,7 @@ class Daemon {
 
   /// Serves until SIGTERM, SIGINT, or a request ends it, and then ends all that
   /// it has started, within bounds.
-  void run();
+  DaemonEnd run();
 
  private:
   struct Parts;

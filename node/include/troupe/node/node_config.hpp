@@ -16,6 +16,9 @@
 
 namespace troupe::node {
 
+inline constexpr Duration shortest_lease = 10s;
+inline constexpr Duration longest_lease = 1h;
+
 /// What becomes of running commands when the node is told to end.
 enum class OnStop : std::uint8_t { end, keep };
 
@@ -35,6 +38,9 @@ struct NodeConfig {
   api::Role socket_group_role = api::Role::read;
   std::string listen;  ///< For other nodes; as check_listen(), or empty.
   std::string cluster_folder;  ///< Who this host is there; absolute.
+  /// Of a member of a cluster: how long its session has its right without being
+  /// renewed; at least shortest_lease.
+  Duration lease_time = 60s;
 
   std::uint32_t slots = 0;  ///< Of the group "default"; 0: processors.
   std::uint32_t most_running = 1024;

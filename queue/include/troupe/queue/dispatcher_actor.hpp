@@ -21,6 +21,18 @@
 
 namespace troupe::queue {
 
+/// What is different if other nodes work on the same jobs: nothing is claimed
+/// or started before MayWork, or looked for in other shards than OwnShards, but
+/// for what has waited there for a while and nobody has taken.
+struct MemberDeps {
+  std::uint32_t slots = 1;  ///< Of the group "default", on this node.
+  /// How often to look for what others have submitted, or cancelled.
+  Duration look_every = 1s;
+  /// A dispatcher has begun, and is to be told MayWork and OwnShards; on any
+  /// thread, must not block.
+  std::function<void()> on_begin;
+};
+
 /// What a dispatcher is given. Outlives it and those that replace it.
 struct DispatcherDeps {
   StoreAccess& store;
@@ -56,6 +68,8 @@ struct DispatcherDeps {
   std::function<flow_control::MachineSample()> sample;
   std::function<bool()> has_disk_space;  ///< To start something new.
   std::function<WallTime()> wall_now;
+  /// For one of several nodes that share the store.
+  std::optional<MemberDeps> member{};
 };
 
 /// Where the output of an attempt is recorded.
@@ -76,7 +90,22 @@ struct DispatcherDeps {
 // To the dispatcher.
 
 /// The store has, or may have, something new to start.
-struct WorkArrived {};
+struct WorkArrived {
+  /// Where, if this node may take it whoever owns these shards.
+  std::vector<std::uint32_t> shards{};
+};
+
+/// To that of a member: whether its session has the right to run commands. It
+/// has none at first.
+struct MayWork {
+  bool may = false;
+};
+
+/// To that of a member: which shards it is to look at, ascending.
+struct OwnShards {
+  std::shared_ptr<const std::vector<std::uint32_t>> shards;
+  std::uint32_t all = 1;  ///< How many there are.
+};
 
 /// A job was cancelled: these were claimed then.
 struct StopTasks {
@@ -142,12 +171,14 @@ struct AskSnapshot {
   std::function<void(DispatcherSnapshot)> done;  ///< On any thread.
 };
 
-/// Start nothing more. With `keep` what runs goes on, without it is ended and
-/// waits again. `done` is called when all that is to be recorded is, or when
-/// the store has failed several times: what it was not told stays known to the
-/// runner, and the next dispatcher of this session tells it.
+/// Start nothing more. With `keep` what runs goes on; with `waits` it may end
+/// by itself; without either it is ended and waits again. `done` is called when
+/// all that is to be recorded is, or when the store has failed several times:
+/// what it was not told stays known to the runner, and the next dispatcher of
+/// this session tells it.
 struct EndWork {
   bool keep = false;
+  bool waits = false;
   /// On any thread; with how many tasks are left to the next one.
   std::function<void(std::size_t left)> done;
 };
@@ -162,6 +193,8 @@ struct EndWork {
 }  // namespace troupe::queue
 
 TROUPE_LOCAL_MESSAGE(troupe::queue::WorkArrived)
+TROUPE_LOCAL_MESSAGE(troupe::queue::MayWork)
+TROUPE_LOCAL_MESSAGE(troupe::queue::OwnShards)
 TROUPE_LOCAL_MESSAGE(troupe::queue::StopTasks)
 TROUPE_LOCAL_MESSAGE(troupe::queue::JobChanged)
 TROUPE_LOCAL_MESSAGE(troupe::queue::GroupChanged)

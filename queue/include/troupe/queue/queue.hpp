@@ -7,9 +7,11 @@
 ///
 ///   job_spec.hpp          what was submitted, to and from JSON
 ///   dispatch_core.hpp     DispatchCore: who is next (pure)
-///   attempt_end.hpp       how an attempt ended, as the store records it (pure)
-///   store_access.hpp      StoreAccess: calls on the store from other threads
-///   dispatcher_actor.hpp  the actor that claims, starts, records and adopts
+///   shard_look_core.hpp   ShardLookCore: where, if others share the store
+///   (pure) attempt_end.hpp       how an attempt ended, as the store records it
+///   (pure) store_access.hpp      StoreAccess: calls on the store from other
+///   threads dispatcher_actor.hpp  the actor that claims, starts, records and
+///   adopts
 ///
 /// The store keeps the truth; all that is here can be lost at any moment and is
 /// found again by asking the store and the runner.

@@ -1,0 +1,134 @@
+#include "cluster_members.hpp"
+
+#include "command_options.hpp"
+#include "time_text.hpp"
+
+#include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
+#include <troupe/base/wall_time.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace troupe::cli {
+namespace {
+
+using api::Json;
+
+std::string text_of(const Json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || found->is_null())
+    return "";
+  return printable(found->is_string() ? found->get<std::string>()
+                                      : found->dump());
+}
+
+std::string ago(const QueueContext& context, const std::string& time) {
+  const auto at = parse_wall_time(time);
+  if (!at)
+    return "";
+  return fmt::format(
+      "{} ago",
+      format_duration(std::max<Duration>(
+          std::chrono::duration_cast<std::chrono::seconds>(context.now() - *at),
+          0s)));
+}
+
+/// How the node that was asked stands.
+std::string standing(const Json& status) {
+  const std::string phase = text_of(status, "phase");
+  const auto left = status.find("right_left_ms");
+  const std::string until =
+      left != status.end() && left->is_number_integer()
+          ? format_duration(std::chrono::seconds{
+                std::max<std::int64_t>(left->get<std::int64_t>(), 0) / 1000})
+          : "";
+  if (phase == "held")
+    return fmt::format("it may start commands, for {} at least", until);
+  if (phase == "draining")
+    return "it is leaving: it starts nothing more, and waits for what runs";
+  if (phase == "ending")
+    return fmt::format(
+        "it does not reach the store: what runs ends, in {} at most", until);
+  if (phase == "lapsed")
+    return "it has not reached the store for too long, and may run nothing";
+  return "it is joining, and may not start anything yet";
+}
+
+Result<Json> ask(const QueueContext& context, const NodeOptions& node,
+                 NodeMethod method, const std::string& target,
+                 const Json& body = {}) {
+  auto session = NodeSession::open(context, node);
+  if (!session)
+    return tl::unexpected{session.error()};
+  return session->calls().call(method, target, body);
+}
+
+}  // namespace
+
+int show_members(const QueueContext& context, const NodeOptions& node) {
+  const auto status =
+      ask(context, node, NodeMethod::get, node_target({"cluster"}));
+  if (!status)
+    return node_failed(status.error());
+  if (node.json) {
+    print_json(*status);
+    return exit_ok;
+  }
+  std::vector<TableRow> rows{
+      {"NAME", "STATE", "SLOTS", "SHARDS", "SEEN", "VERSION", "LISTEN"}};
+  std::string own;
+  for (const Json& one : status->value("nodes", Json::array())) {
+    rows.push_back({text_of(one, "name"), text_of(one, "state"),
+                    text_of(one, "slots"), text_of(one, "shards"),
+                    ago(context, text_of(one, "seen")), text_of(one, "version"),
+                    text_of(one, "listen")});
+    if (text_of(one, "node") == text_of(*status, "node"))
+      own = text_of(one, "name");
+  }
+  write_out(render_rows(rows, table_style(context)));
+  write_out(fmt::format("{} was asked: {}\n", own.empty() ? "the node" : own,
+                        standing(*status)));
+  return exit_ok;
+}
+
+int show_owner(const QueueContext& context, const NodeOptions& node,
+               const std::string& key) {
+  const auto owner = ask(context, node, NodeMethod::get,
+                         node_target({"cluster", "owner"}, {{"key", key}}));
+  if (!owner)
+    return node_failed(owner.error());
+  if (node.json) {
+    print_json(*owner);
+    return exit_ok;
+  }
+  const std::string name = text_of(*owner, "name");
+  write_out(fmt::format("shard {}: {}\n", text_of(*owner, "shard"),
+                        !name.empty() ? name
+                        : text_of(*owner, "node").empty()
+                            ? "nobody yet"
+                            : text_of(*owner, "node")));
+  return exit_ok;
+}
+
+int drain_member(const QueueContext& context, const NodeOptions& node,
+                 const std::string& name, const std::string& within) {
+  Json body = Json::object();
+  if (!name.empty())
+    body["node"] = to_utf8(name);
+  if (!within.empty()) {
+    Duration limit{0};
+    if (auto read = read_duration("--within", within, limit); !read)
+      return usage_error(fmt::format("cluster: {}", read.error().what));
+    body["within_ms"] =
+        std::chrono::ceil<std::chrono::milliseconds>(limit).count();
+  }
+  const auto told = ask(context, node, NodeMethod::post,
+                        node_target({"cluster", "drain"}), body);
+  if (!told)
+    return node_failed(told.error());
+  return exit_ok;
+}
+
+}  // namespace troupe::cli

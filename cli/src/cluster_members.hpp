@@ -1,0 +1,23 @@
+#pragma once
+
+/// Of troupe cluster what asks a node: who is there, who looks first for what,
+/// and that a node is to leave.
+#include "queue_context.hpp"
+
+#include <string>
+
+namespace troupe::cli {
+
+/// Who is in the cluster of the node that is asked.
+int show_members(const QueueContext& context, const NodeOptions& node);
+
+/// In which shard jobs with `key` wait, and which node looks there first.
+int show_owner(const QueueContext& context, const NodeOptions& node,
+               const std::string& key);
+
+/// Lets `name` leave, or the node that is asked if it is empty. That one may be
+/// told how long what runs may take at most; `within` is empty for no limit.
+int drain_member(const QueueContext& context, const NodeOptions& node,
+                 const std::string& name, const std::string& within);
+
+}  // namespace troupe::cli

@@ -1,0 +1,166 @@
+#pragma once
+
+/// A node as a member of a cluster: performs what the cores of `distributed`
+/// decide about its session, those of others, and what all agree on.
+#include "member_store.hpp"
+#include "store_writer.hpp"
+
+#include <troupe/api/json.hpp>
+#include <troupe/distributed/eviction_core.hpp>
+#include <troupe/distributed/lease_core.hpp>
+#include <troupe/distributed/view_core.hpp>
+#include <troupe/process/warden_runner.hpp>
+#include <troupe/store/cluster_store.hpp>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace troupe::node {
+
+using api::Json;
+
+/// What the other nodes have to know of a session, as its detail in the store.
+struct SessionDetail {
+  std::string name;  ///< As it was enrolled.
+  /// Its folder, until the host is started again: where two sessions have the
+  /// same one, the commands of the earlier one are within reach of the other.
+  std::string place;
+  std::string version;              ///< Of troupe.
+  std::string listen;               ///< Where its links are.
+  std::uint64_t lease_ms = 60'000;  ///< The same for all.
+  std::uint32_t slots = 1;
+  std::uint32_t weight = distributed::full_weight;
+};
+
+[[nodiscard]] std::string to_text(const SessionDetail& detail);
+
+/// What is not there is as it is by default: a later version may say more, and
+/// an earlier one less.
+[[nodiscard]] SessionDetail parse_session_detail(const std::string& text);
+
+/// What only this node has of, so that what takes some of it runs nowhere else.
+[[nodiscard]] std::string home_resource(const distributed::NodeId& node);
+
+struct MemberOptions {
+  distributed::LeaseTerms terms{};
+  distributed::NodeId self{};
+  store::NewSession session{};  ///< Its node is `self`.
+  SessionDetail detail{};       ///< As in the session.
+  /// The session is in the store, and the warden may have commands of it.
+  bool adopts = false;
+  std::uint64_t seed = 0;
+
+  // On the I/O thread.
+
+  /// Whether commands may be claimed and started.
+  std::function<void(bool)> on_right;
+  std::function<void(std::shared_ptr<const distributed::Ring>)> on_ring;
+  /// It is to leave when what runs has ended; once.
+  std::function<void()> on_drain;
+  /// Others may have started its commands again: all of them are to end, and a
+  /// session of another warden may begin then.
+  std::function<void()> on_evicted;
+  /// It has left the cluster, or may not be in it, and why.
+  std::function<void(std::optional<Error>)> on_left;
+};
+
+/// On the I/O thread. What it refers to outlives it.
+class Member : public std::enable_shared_from_this<Member> {
+ public:
+  /// `connection` is for its calls alone.
+  Member(boost::asio::io_context& io, StoreWriter& store,
+         std::unique_ptr<store::SqlStore> connection,
+         process::WardenRunner& runner, MemberOptions options);
+
+  void begin();
+
+  /// Nothing runs and all is recorded: ends the session, and calls on_left.
+  void leave();
+
+  /// Starts nothing more, and leaves when what runs has ended, or at the latest
+  /// after `within`, if that is said. Then leave() is to be called.
+  void drain(std::optional<Duration> within);
+  /// Tells another node to do so, which hears of it with its next renewal; by
+  /// its name or id. `done` on the I/O thread.
+  ///
+  /// Errors, by `done`: not_found (it has no session), those of the store.
+  void drain_other(const std::string& node,
+                   std::function<void(Result<void>)> done);
+  /// Whether that is this node.
+  [[nodiscard]] bool is_self(const std::string& node) const;
+
+  /// In which shard jobs with this key wait, and which node looks there first.
+  [[nodiscard]] Json owner_of(const std::string& key) const;
+
+  /// How it stands, and who else is there, for people and programs.
+  [[nodiscard]] Json status() const;
+
+  /// Of the newest view; null before the first one.
+  [[nodiscard]] const std::shared_ptr<const distributed::Ring>& ring() const {
+    return ring_;
+  }
+  [[nodiscard]] const distributed::NodeId& self() const {
+    return options_.self;
+  }
+  /// Says once more what was said last, to whoever has not heard it.
+  void repeat() const;
+
+ private:
+  using LeaseCore = distributed::LeaseCore;
+  using EvictionCore = distributed::EvictionCore;
+
+  /// All that happens does so through here.
+  template <class F>
+  void run(F event);
+  /// As MemberStore::ask(), with an answer that comes through run().
+  template <class F, class Then>
+  void ask(Duration patience, F work, Then then);
+  /// On the connection of the jobs.
+  template <class F, class Then>
+  void ask_among_jobs(F work, Then then);
+
+  void obey(const LeaseCore::Actions& actions);
+  void obey(const EvictionCore::Actions& actions);
+  void confirm(std::uint64_t number);
+  void register_session(std::uint64_t number);
+  void renew(const LeaseCore::Renew& action);
+  void fence(LeaseCore::Loss loss);
+  void retire();
+  void read(const EvictionCore::Read& action);
+  void on_sessions(std::uint64_t number,
+                   const std::vector<store::SessionInfo>& sessions);
+  void evict(const EvictionCore::Evict& action);
+  void read_view();
+  void learn(const store::AgreedView& agreed);
+  void propose();
+  void set_right(bool is_held);
+  void plan();
+  [[nodiscard]] const store::SessionInfo* find_session(
+      const std::string& node) const;
+
+  boost::asio::io_context& io_;
+  StoreWriter& store_;
+  MemberStore own_store_;
+  process::WardenRunner& runner_;
+  MemberOptions options_;
+  LeaseCore lease_;
+  EvictionCore janitor_;
+  distributed::ViewCore views_;
+  boost::asio::steady_timer timer_;
+  std::vector<store::SessionInfo> sessions_;  ///< At the last read.
+  std::shared_ptr<const distributed::Ring> ring_;
+  bool has_right_ = false;
+  bool is_reading_view_ = false;
+  bool is_over_ = false;
+  bool has_told_drain_ = false;
+};
+
+}  // namespace troupe::node

@@ -1,0 +1,107 @@
+"""Nodes that share a PostgreSQL server: members of one cluster on this host, each
+with a folder, an identity and a port on loopback of its own."""
+
+import json
+import os
+import re
+import signal
+import unittest
+
+from nodes import Node
+from postgres_server import PostgresServer, binaries, free_port
+from troupe_e2e import LONG, wait_until
+
+LEASE_SECONDS = 10  # The shortest that there is.
+
+
+@unittest.skipUnless(binaries(), "PostgreSQL is not installed")
+class WithMembers:
+    """For tests with nodes n1, n2, .. that have `SLOTS` each."""
+
+    NODES = 3
+    SLOTS = 2
+    server = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = PostgresServer()
+        cls.addClassCleanup(cls.server.end)
+
+    def setUp(self):
+        super().setUp()
+        self.store = self.server.new_database()
+        self.nodes = {}
+        self.cluster("n1", "init", "n1")
+        for number in range(2, self.NODES + 1):
+            self.enrol(f"n{number}")
+        for number in range(1, self.NODES + 1):
+            self.add(f"n{number}")
+
+    # Who belongs to it.
+
+    def cluster(self, host, *words, **options):
+        home = self.cwd / host
+        home.mkdir(exist_ok=True)
+        ended = self.troupe("cluster", *words, env={"XDG_CONFIG_HOME": str(home)},
+                            **options)
+        self.assertEqual(ended.code, 0, ended)
+        return ended
+
+    def enrol(self, host):
+        token = self.cluster("n1", "token", host).out.strip()
+        request = self.cluster(host, "enrol", "--token", token)
+        answer = self.cluster("n1", "sign", input=request.raw_out)
+        self.cluster(host, "enrol", "--answer", "-", input=answer.raw_out)
+
+    def config_of(self, host):
+        return (f"listen: 127.0.0.1:{free_port()}\n"
+                f"cluster-folder: {self.cwd / host / 'troupe/cluster'}\n"
+                f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n")
+
+    def add(self, host, **options):
+        self.nodes[host] = Node(self, self.config_of(host), name=host).start(**options)
+        return self.nodes[host]
+
+    def await_members(self, count=None, at="n1", within=LONG):
+        """Until all of them are on the ring as one of them sees it."""
+        count = count or len(self.nodes)
+        return wait_until(
+            lambda: sum(node["shards"] > 0 for node in
+                        self.nodes[at].get("/v1/cluster")["nodes"]) == count,
+            within, f"{count} members")
+
+    # Asking them.
+
+    def at(self, host, *words, **options):
+        """troupe, at this node."""
+        return self.troupe(*words, env={"TROUPE_SOCKET": str(self.nodes[host].socket)},
+                           **options)
+
+    def ok(self, host, *words, **options):
+        ended = self.at(host, *words, **options)
+        self.assertEqual((ended.code, ended.err), (0, ""), ended)
+        return ended
+
+    def submit(self, host, *words):
+        return int(self.ok(host, "submit", *words).out)
+
+    def lines(self, name):
+        path = self.cwd / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def started(self, host):
+        return self.nodes[host].get("/v1/stats")["started_attempts"]
+
+    # Ending them.
+
+    def kill_host(self, host):
+        """The node and its warden, as if the machine were gone; what runs there
+        ends with the warden."""
+        node = self.nodes[host]
+        warden = node.warden()
+        node.process.kill()
+        os.kill(warden, signal.SIGKILL)
+        node.process.wait(LONG)
+        node.process = None
+        wait_until(lambda: node.warden() is None, what="the end of the warden")

@@ -1,0 +1,192 @@
+"""Nodes that share a store and work on the same jobs."""
+
+import collections
+import os
+import signal
+import time
+import unittest
+
+from members import LEASE_SECONDS, WithMembers
+from nodes import Node, is_alive
+from troupe_e2e import LONG, TroupeTest, wait_until
+
+# Others take a node for gone after its lease and a little more; then it takes
+# a look or two, and the work itself.
+UNTIL_TAKEN_OVER = LEASE_SECONDS + 30
+
+
+class Sharing(WithMembers, TroupeTest):
+    def test_all_run_tasks_of_one_array_and_each_task_runs_once(self):
+        self.await_members()
+        job = self.submit("n1", "--array", "1-300", "--",
+                          "echo {} >> ran; sleep 0.05")
+        self.ok("n2", "wait", job)
+        self.assertEqual(collections.Counter(self.lines("ran")),
+                         collections.Counter(str(n) for n in range(1, 301)))
+        for host in self.nodes:
+            self.assertGreater(self.started(host), 0, host)
+
+    def test_a_single_job_starts_at_once_where_it_was_submitted(self):
+        self.await_members()
+        begun = time.monotonic()
+        for host in self.nodes:
+            job = self.submit(host, "--", "true")
+            self.ok(host, "wait", job)
+        # Several times the second after which others look, if they had to.
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_every_node_answers_for_every_job(self):
+        job = self.submit("n1", "--name", "shared", "--", "echo done")
+        for host in self.nodes:
+            self.ok(host, "wait", job)
+            self.assertIn("shared", self.ok(host, "list").out)
+            self.assertEqual(self.nodes[host].job(job)["state"], "succeeded")
+
+    def test_a_job_is_cancelled_at_any_node(self):
+        self.await_members()
+        job = self.submit("n1", "--array", "1-6", "--", "sleep", self.seconds)
+        wait_until(lambda: sum(self.nodes[host].get("/v1/stats")["running"]
+                               for host in self.nodes) == 6, what="six tasks")
+        self.ok("n2", "cancel", job)
+        self.assertEqual(self.at("n3", "wait", job).code, 1)
+        self.assertEqual(self.nodes["n1"].job(job)["state"], "cancelled")
+
+    def test_tasks_with_one_key_are_in_one_shard(self):
+        for number in range(3):
+            self.submit("n1", "--key", "west", "--", "echo", str(number))
+        rows = self.server.query(
+            "SELECT count(DISTINCT shards) FROM troupe.job",
+            database=self.store.split("/")[3].split("?")[0])
+        self.assertEqual(rows.strip(), "1")
+
+    def test_it_says_who_is_there(self):
+        self.await_members()
+        status = self.nodes["n2"].get("/v1/cluster")
+        self.assertEqual(status["phase"], "held")
+        self.assertTrue(status["may_start"])
+        self.assertEqual(len(status["nodes"]), 3)
+        self.assertEqual({node["state"] for node in status["nodes"]}, {"live"})
+
+    def test_a_node_by_itself_says_that_it_is_no_member(self):
+        status, value = Node(self, "store: \"\"\n", name="alone").start().ask(
+            "GET", "/v1/cluster")
+        self.assertEqual(status, 404)
+        self.assertIn("no member of a cluster", str(value))
+
+
+class Gone(WithMembers, TroupeTest):
+    def test_what_a_dead_host_had_runs_elsewhere_and_nothing_is_lost(self):
+        self.await_members()
+        job = self.submit("n1", "--array", "1-400", "--",
+                          "echo {} >> ran; sleep 0.1; echo {} >> done")
+        wait_until(lambda: len(self.lines("ran")) > 30, what="some tasks")
+        self.kill_host("n3")
+        self.ok("n1", "wait", job, within=UNTIL_TAKEN_OVER + LONG)
+        self.assertEqual(set(self.lines("done")), {str(n) for n in range(1, 401)})
+        counts = self.nodes["n2"].job(job)["counts"]
+        self.assertEqual(counts["success"], 400)
+        # Only what it had in hand ran twice.
+        twice = [n for n, count in collections.Counter(self.lines("ran")).items()
+                 if count > 1]
+        self.assertLessEqual(len(twice), 60)
+        self.await_members(2)
+
+    def test_what_runs_at_most_once_is_lost_with_its_host_and_runs_no_more(self):
+        self.await_members()
+        job = self.submit("n3", "--at-most-once", "--",
+                          f"echo x >> ran; exec sleep {self.seconds}")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        host = next(host for host in self.nodes
+                    if self.nodes[host].get("/v1/stats")["running"] == 1)
+        self.kill_host(host)
+        other = next(other for other in self.nodes if other != host)
+        info = self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
+        self.assertEqual(info["counts"]["lost"], 1)
+        self.assertEqual(len(self.lines("ran")), 1)
+
+    def test_a_node_that_is_started_again_goes_on_with_its_commands(self):
+        self.await_members()
+        job = self.submit("n2", "--", "echo x >> ran; sleep 3; echo end")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        host = next(host for host in self.nodes
+                    if self.nodes[host].get("/v1/stats")["running"] == 1)
+        before = self.nodes[host].get("/v1/cluster")["session"]
+        self.nodes[host].restart()
+        self.assertEqual(self.nodes[host].get("/v1/cluster")["session"], before)
+        self.ok(host, "wait", job)
+        self.assertEqual(len(self.lines("ran")), 1)
+        self.assertEqual(self.ok(host, "logs", job).out, "end\n")
+
+    def test_a_node_that_stood_still_for_too_long_begins_anew(self):
+        self.await_members()
+        job = self.submit("n3", "--array", "1-6", "--",
+                          "echo $$ >> ran; until test -e go; do sleep 0.05; done")
+        wait_until(lambda: len(self.lines("ran")) == 6, what="six tasks")
+        victim = self.nodes["n3"]
+        before = victim.get("/v1/cluster")["session"]
+        os.kill(victim.process.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, victim.process.pid, signal.SIGCONT)
+        # Its warden ends the commands by itself, and the others run them.
+        wait_until(lambda: sum(is_alive(int(pid)) for pid in self.lines("ran")) == 4,
+                   UNTIL_TAKEN_OVER, "the end of its two")
+        (self.cwd / "go").touch()
+        self.ok("n1", "wait", job, within=UNTIL_TAKEN_OVER + LONG)
+        self.assertEqual(len(self.lines("ran")), 8)
+        os.kill(victim.process.pid, signal.SIGCONT)
+        wait_until(lambda: "session_evicted" in victim.log_text(),
+                   what="word of the eviction")
+        wait_until(lambda: self.is_member("n3", other_than=before), what="it is back")
+        self.submit("n3", "--", "echo back >> ran")
+        wait_until(lambda: "back" in self.lines("ran"), what="work")
+
+    def test_one_that_drains_lets_what_runs_end_and_leaves(self):
+        self.await_members()
+        job = self.submit("n1", "--array", "1-60", "--",
+                          "echo {} >> ran; sleep 0.3; echo {} >> done")
+        wait_until(lambda: len(self.lines("ran")) >= 12, what="some tasks")
+        self.ok("n1", "cluster", "drain", "n2")
+        self.assertEqual(self.nodes["n2"].process.wait(2 * LONG), 0)
+        self.nodes["n2"].process = None
+        self.await_members(2)
+        self.ok("n3", "cluster", "drain")
+        self.assertEqual(self.nodes["n3"].process.wait(2 * LONG), 0)
+        self.nodes["n3"].process = None
+        self.ok("n1", "wait", job, within=2 * LONG)
+        # Nothing had to run twice.
+        self.assertEqual(sorted(self.lines("ran")), sorted(self.lines("done")))
+        self.assertEqual(len(self.lines("done")), 60)
+
+    def is_member(self, host, other_than):
+        try:
+            status = self.nodes[host].get("/v1/cluster", timeout=5)
+        except (OSError, AssertionError):
+            return False
+        return status["may_start"] and status["session"] != other_than
+
+
+class Refused(WithMembers, TroupeTest):
+    NODES = 2
+
+    def refuse(self, node, *options):
+        self.assertEqual(node.launch(*options).wait(LONG), 125, node.log_text())
+        node.process = None
+        return node.log_text()
+
+    def test_one_that_wants_the_store_for_itself(self):
+        node = Node(self, name="alone")
+        self.assertIn("another node uses this store", self.refuse(node))
+
+    def test_one_with_another_lease_time(self):
+        self.enrol("n3")
+        node = Node(self, self.config_of("n3").replace(
+            f"lease-time: {LEASE_SECONDS}s", "lease-time: 30s"), name="n3")
+        self.assertIn("all nodes of a cluster have the same", self.refuse(node))
+
+    def test_a_copy_of_one_that_is_there(self):
+        node = Node(self, self.config_of("n2"), name="copy")
+        self.assertIn("has a copy of its identity", self.refuse(node))
+        self.assertTrue(self.nodes["n2"].get("/v1/cluster")["may_start"])
+
+
+if __name__ == "__main__":
+    unittest.main()
