@@ -75,6 +75,8 @@ TaskAttempt attempt_in(const Json& json) {
           .max_rss_bytes = value_of<std::uint64_t>(json, "max_rss_bytes"),
           .output_bytes = value_of<std::uint64_t>(json, "output_bytes"),
           .unrecorded_bytes = value_of<std::uint64_t>(json, "unrecorded_bytes"),
+          .node = value_of<std::string>(json, "node"),
+          .tail_skipped = value_of<std::uint64_t>(json, "tail_skipped"),
           .notes = value_of<std::vector<std::string>>(json, "notes")};
 }
 

@@ -92,6 +92,14 @@ class TaskLog {
     if (!task)
       return;
     for (const TaskAttempt& attempt : task->attempts) {
+      const bool is_tail =
+          attempt.tail_skipped != 0 && !options_.tail &&
+          printed_ + attempt.tail_skipped == attempt.output_bytes;
+      if (attempt.number == attempt_ && is_tail)
+        complain(fmt::format(
+            "{} before that are on {}, which ran {}.{}; ask "
+            "there",
+            format_size(attempt.tail_skipped), attempt.node, job_, task_));
       if (attempt.number == attempt_ && attempt.unrecorded_bytes != 0)
         complain(fmt::format("{} of the output of {}.{} were not kept",
                              format_size(attempt.unrecorded_bytes), job_,

@@ -258,6 +258,7 @@ std::string describe_task(std::uint64_t job, const QueueTask& task,
     out += fmt::format("{}\n", describe_attempt(attempt));
     Details more;
     more.add("ended", attempt.at, now);
+    more.add("node", printable(attempt.node));
     more.add("cpu", rounded(attempt.cpu));
     more.add("memory", attempt.max_rss_bytes == 0
                            ? ""

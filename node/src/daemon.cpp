@@ -590,16 +590,25 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .has_disk_space =
               [this] { return housekeeper->check_space().has_value(); },
           .wall_now = std::chrono::system_clock::now,
-          .member = member_options ? std::optional{queue::MemberDeps{
-                                         .slots = member_options->detail.slots,
-                                         .on_begin =
-                                             [this] {
-                                               boost::asio::post(io, [this] {
-                                                 if (member)
-                                                   member->repeat();
-                                               });
-                                             }}}
-                                   : std::nullopt});
+          .member =
+              member_options
+                  ? std::optional{queue::MemberDeps{
+                        .node = member_options->detail.name,
+                        .slots = member_options->detail.slots,
+                        .on_begin =
+                            [this] {
+                              boost::asio::post(io, [this] {
+                                if (member)
+                                  member->repeat();
+                              });
+                            },
+                        .read_tail =
+                            [this](
+                                const std::string& path,
+                                std::function<void(queue::OutputTail)> done) {
+                              housekeeper->read_tail(path, std::move(done));
+                            }}}
+                  : std::nullopt});
   run_deps = std::make_shared<RunDriverDeps>(RunDriverDeps{
       .store = *store,
       .dispatcher = dispatcher,

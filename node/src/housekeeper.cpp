@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <fmt/format.h>
 #include <tuple>
@@ -24,6 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of larger ones others see nothing.
+constexpr std::uint64_t most_read_for_tail = 64 << 20;
 constexpr Duration housekeeping_interval = 5s;
 constexpr Duration content_interval = 1h;
 constexpr std::uint32_t most_looked_at = 1000;
@@ -70,6 +73,49 @@ std::vector<bool> texts_in_record(const std::string& path,
   for (std::size_t i = 0; i < found.size(); ++i)
     found[i] = out.found(i) || err.found(i);
   return found;
+}
+
+/// A record of its own, with the last bytes of both streams. Empty if it cannot
+/// be read, or would take too long.
+queue::OutputTail tail_of_record(const std::string& path) {
+  if (size_of(path) > most_read_for_tail)
+    return {};
+  auto reader = process::RecordReader::open(path);
+  std::deque<process::RecordPiece> pieces;
+  std::uint64_t kept = 0;
+  queue::OutputTail tail;
+  while (reader) {
+    const auto frame = reader->next();
+    if (!frame || !*frame)
+      break;
+    pieces.push_back({.kind = (*frame)->kind,
+                      .time = (*frame)->time,
+                      .bytes = std::string{(*frame)->bytes},
+                      .unrecorded_bytes = (*frame)->unrecorded_bytes});
+    kept += pieces.back().bytes.size();
+    while (kept > queue::most_tail_bytes) {
+      std::string& first = pieces.front().bytes;
+      const std::size_t cut =
+          std::min<std::uint64_t>(kept - queue::most_tail_bytes, first.size());
+      first.erase(0, cut);
+      kept -= cut;
+      tail.skipped += cut;
+      if (first.empty())
+        pieces.pop_front();
+    }
+  }
+  if (pieces.empty())
+    return {};
+  tail.record = process::record_header();
+  for (const process::RecordPiece& piece : pieces) {
+    tail.record += process::record_frame_header(
+        {.kind = piece.kind,
+         .time = piece.time,
+         .bytes = piece.bytes,
+         .unrecorded_bytes = piece.unrecorded_bytes});
+    tail.record += piece.bytes;
+  }
+  return tail;
 }
 
 }  // namespace
@@ -140,6 +186,13 @@ void Housekeeper::remove_file(const std::string& path) {
   boost::asio::post(io_, [path] {
     std::error_code ignored;
     fs::remove(path, ignored);
+  });
+}
+
+void Housekeeper::read_tail(const std::string& record_path,
+                            std::function<void(queue::OutputTail)> done) {
+  boost::asio::post(io_, [record_path, done = std::move(done)] {
+    done(tail_of_record(record_path));
   });
 }
 

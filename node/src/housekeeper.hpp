@@ -6,6 +6,7 @@
 #include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/node/node_config.hpp>
+#include <troupe/queue/attempt_end.hpp>
 #include <troupe/store/job.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -53,6 +54,9 @@ class Housekeeper {
   void remove_file(const std::string& path);
 
   /// See queue::DispatcherDeps.
+  /// Reads the end of a record; `done` on its thread.
+  void read_tail(const std::string& record_path,
+                 std::function<void(queue::OutputTail)> done);
   void find_texts(const std::string& record_path,
                   std::vector<std::string> texts,
                   std::function<void(std::vector<bool>)> done);

@@ -596,10 +596,11 @@ Json to_json(const store::TaskResult& result) {
   if (result.outcome == store::Outcome::lost && result.detail.empty())
     json.update({{"exit_status", status_troupe_failed},
                  {"cause", "was lost with its node"}});
-  const Json detail =
-      Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
-  if (detail.is_object())
-    json.update(detail);
+  Json detail = Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
+  if (!detail.is_object())
+    return json;
+  detail.erase("tail");  // Its log has that.
+  json.update(detail);
   return json;
 }
 

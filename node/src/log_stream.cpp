@@ -1,9 +1,13 @@
 #include "log_stream.hpp"
 
+#include <troupe/base/owned_fd.hpp>
+#include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 
 #include <boost/asio/post.hpp>
 
+#include <sys/mman.h>
+#include <unistd.h>
 #include <utility>
 
 namespace troupe::node {
@@ -94,7 +98,47 @@ void LogStream::send() {
     stream_.on_drained([self = shared_from_this()] { self->send(); });
 }
 
+/// What another node has run has its end in the store, once it is there.
+void LogStream::ask_for_tail() {
+  queue::call(
+      store_,
+      [task = request_.task,
+       attempt = attempt_](store::Store& store) -> Result<std::string> {
+        const auto seen = store.task(task);
+        const auto before = store.attempts(task);
+        if (!seen || !before)
+          return tl::unexpected(!seen ? seen.error() : before.error());
+        std::string detail;
+        if (seen->result && seen->result->attempt == attempt)
+          detail = seen->result->detail;
+        for (const store::TaskResult& one : *before) {
+          if (one.attempt == attempt)
+            detail = one.detail;
+        }
+        const auto tail = queue::tail_in(detail);
+        return tail ? tail->record : "";
+      },
+      [self = shared_from_this()](Result<std::string> record) {
+        boost::asio::post(self->io_, [self, record = std::move(record)] {
+          if (record && !record->empty())
+            self->take_tail(*record);
+          self->send();
+        });
+      });
+}
+
+void LogStream::take_tail(const std::string& record) {
+  OwnedFd file{::memfd_create("tail", MFD_CLOEXEC)};
+  if (file.is_open() && ::pwrite(file.get(), record.data(), record.size(), 0) ==
+                            static_cast<ssize_t>(record.size()))
+    reader_.emplace(std::move(file));
+}
+
 void LogStream::at_end() {
+  if (!reader_ && attempt_ != 0 && !std::exchange(has_asked_for_tail_, true)) {
+    ask_for_tail();
+    return;
+  }
   if (!request_.follow) {
     stream_.end();
     return;
@@ -109,6 +153,7 @@ void LogStream::at_end() {
   }
   attempt_ = std::exchange(next_attempt_, 0);
   reader_.reset();
+  has_asked_for_tail_ = false;
   is_last_ = false;
   look_again();
 }
@@ -148,10 +193,13 @@ void LogStream::on_task(const Result<store::TaskInfo>& task) {
   } else if (is_last_ && !stays && task->attempt > attempt_) {
     next_attempt_ = attempt_ + 1;
   }
-  if (is_last_)
+  if (is_last_) {
+    // Now it has one, if it ran elsewhere.
+    has_asked_for_tail_ = false;
     send();
-  else
+  } else {
     look_again();
+  }
 }
 
 void LogStream::look_again() {

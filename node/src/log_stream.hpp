@@ -40,6 +40,8 @@ class LogStream : public std::enable_shared_from_this<LogStream> {
  private:
   void send();
   [[nodiscard]] bool open();
+  void ask_for_tail();
+  void take_tail(const std::string& record);
   void send_tail();
   void write(const process::RecordFrame& frame);
   void at_end();
@@ -55,6 +57,7 @@ class LogStream : public std::enable_shared_from_this<LogStream> {
   api::HttpStream stream_;
   boost::asio::steady_timer timer_;
   std::optional<process::RecordReader> reader_;
+  bool has_asked_for_tail_ = false;  ///< Since it was last looked.
   bool has_header_ = false;
   bool is_last_ = false;  ///< The attempt has ended: what is there is all.
   std::uint32_t next_attempt_ = 0;  ///< Zero: none.

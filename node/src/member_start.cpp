@@ -159,7 +159,7 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
                        .self = identity.node,
                        .seed = std::random_device{}()};
   member.detail = {
-      .name = identity.name,
+      .name = identity.name.empty() ? to_string(identity.node) : identity.name,
       .place = place_of(config.folder),
       .version = version,
       .listen = config.listen,

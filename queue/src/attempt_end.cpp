@@ -4,6 +4,7 @@
 #include <troupe/queue/attempt_end.hpp>
 
 #include <fmt/format.h>
+#include <string_view>
 
 namespace troupe::queue {
 namespace {
@@ -49,6 +50,12 @@ double ms(Duration value) {
   return std::chrono::duration<double, std::milli>(value).count();
 }
 
+std::basic_string_view<unsigned char> bytes_of(const OutputTail& tail) {
+  // The same bytes, as numbers.
+  return {reinterpret_cast<const unsigned char*>(tail.record.data()),
+          tail.record.size()};
+}
+
 /// What every attempt has that ran to its end. Not by way of Json, which would
 /// take longer than all else that is decided here.
 std::string measured(const process::ExitReport& report) {
@@ -86,6 +93,30 @@ std::string detail_of(const Attempt& attempt) {
   return text;
 }
 
+/// With who has run it, and what others are to see of its output.
+std::string with_place(std::string detail, const EndedAttempt& ended) {
+  if (ended.node.empty())
+    return detail;
+  Json place{{"node", ended.node}};
+  if (!ended.tail.record.empty()) {
+    place["tail"] = fmt::format("{:02x}", fmt::join(bytes_of(ended.tail), ""));
+    place["tail_skipped"] = ended.tail.skipped;
+  }
+  const std::string text = place.dump();
+  detail.pop_back();
+  if (detail.size() > 1)
+    detail += ',';
+  return detail + text.substr(1);
+}
+
+std::optional<unsigned> digit(char c) {
+  if (c >= '0' && c <= '9')
+    return static_cast<unsigned>(c - '0');
+  if (c >= 'a' && c <= 'f')
+    return static_cast<unsigned>(c - 'a' + 10);
+  return std::nullopt;
+}
+
 /// When it is tried again, if it is.
 std::optional<WallTime> next_try(const EndedAttempt& ended,
                                  const Attempt& attempt, Random& random) {
@@ -117,10 +148,27 @@ JudgedEnd judge(const EndedAttempt& ended, const process::AttemptEnd& end,
   return {.completion = {.attempt = ended.claim.attempt,
                          .outcome = to_outcome(attempt.kind),
                          .exit_status = actors::exit_status_of(attempt),
-                         .detail = detail_of(attempt),
+                         .detail = with_place(detail_of(attempt), ended),
                          .retry_at = next_try(ended, attempt, random),
                          .started = ended.started},
           .for_group = for_group(attempt.kind)};
+}
+
+std::optional<OutputTail> tail_in(const std::string& detail) {
+  const Json json = Json::parse(detail, nullptr, /*allow_exceptions=*/false);
+  const auto text = json.is_object() ? json.find("tail") : json.end();
+  if (!json.is_object() || text == json.end() || !text->is_string())
+    return std::nullopt;
+  OutputTail tail{.skipped = json.value("tail_skipped", std::uint64_t{0})};
+  const auto& digits = text->get_ref<const std::string&>();
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    const auto high = digit(digits[i]);
+    const auto low = digit(digits[i + 1]);
+    if (!high || !low)
+      return std::nullopt;
+    tail.record.push_back(static_cast<char>(*high << 4U | *low));
+  }
+  return tail;
 }
 
 Completion refused(const store::AttemptRef& attempt, Outcome outcome,

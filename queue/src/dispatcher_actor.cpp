@@ -198,6 +198,12 @@ struct TextsFound {
   std::shared_ptr<const AttemptEnded> ended;
   std::vector<bool> found;
 };
+struct TailRead {
+  AttemptRef attempt;
+  std::shared_ptr<const AttemptEnded> ended;
+  std::vector<bool> found;
+  OutputTail tail;
+};
 struct LookAgain {
   std::uint64_t token = 0;
 };
@@ -222,6 +228,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::ResultsRecorded)
 TROUPE_LOCAL_MESSAGE(troupe::queue::GivenBack)
 TROUPE_LOCAL_MESSAGE(troupe::queue::News)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
+TROUPE_LOCAL_MESSAGE(troupe::queue::TailRead)
 TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::Reclaimed)
@@ -260,7 +267,12 @@ class DispatcherActor {
         [this](const TextsFound& m) {
           const auto found = tasks_.find(m.attempt);
           if (found != tasks_.end())
-            end(found->second, *m.ended, m.found);
+            end_with_tail(found->second, m.ended, m.found);
+        },
+        [this](const TailRead& m) {
+          const auto found = tasks_.find(m.attempt);
+          if (found != tasks_.end())
+            end(found->second, *m.ended, m.found, m.tail);
         },
         [this](LookAgain m) {
           if (m.token == wake_token_)
@@ -851,21 +863,41 @@ class DispatcherActor {
     texts.insert(texts.end(), success.output_not_contains.begin(),
                  success.output_not_contains.end());
     const AttemptRef attempt = task.claim.attempt;
+    auto shared = std::make_shared<const AttemptEnded>(ended);
     if (texts.empty() ||
-        !std::holds_alternative<process::ExitReport>(ended.how))
-      end(task, ended, std::vector<bool>(texts.size()));
-    else
-      deps_->find_texts(
-          record_path(deps_->output_folder, attempt), std::move(texts),
-          [self = actors::ref_of(self_), attempt,
-           ended = std::make_shared<const AttemptEnded>(ended)](
-              std::vector<bool> found) {
-            actors::send(self, TextsFound{attempt, ended, std::move(found)});
-          });
+        !std::holds_alternative<process::ExitReport>(ended.how)) {
+      end_with_tail(task, std::move(shared), std::vector<bool>(texts.size()));
+      return;
+    }
+    deps_->find_texts(
+        record_path(deps_->output_folder, attempt), std::move(texts),
+        [self = actors::ref_of(self_), attempt,
+         ended = std::move(shared)](std::vector<bool> found) {
+          actors::send(self, TextsFound{attempt, ended, std::move(found)});
+        });
+  }
+
+  /// Of one of several nodes: the others do not see its files.
+  void end_with_tail(Task& task, std::shared_ptr<const AttemptEnded> ended,
+                     const std::vector<bool>& texts_found) {
+    const auto* const report = std::get_if<process::ExitReport>(&ended->how);
+    if (!deps_->member || report == nullptr ||
+        report->stdout_bytes + report->stderr_bytes == 0) {
+      end(task, *ended, texts_found, {});
+      return;
+    }
+    const AttemptRef attempt = task.claim.attempt;
+    deps_->member->read_tail(
+        record_path(deps_->output_folder, attempt),
+        [self = actors::ref_of(self_), attempt, ended = std::move(ended),
+         texts_found](OutputTail tail) {
+          actors::send(self,
+                       TailRead{attempt, ended, texts_found, std::move(tail)});
+        });
   }
 
   void end(Task& task, const AttemptEnded& ended,
-           const std::vector<bool>& texts_found) {
+           const std::vector<bool>& texts_found, OutputTail tail) {
     if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
       governor_.on_finished(report->max_rss_bytes);
       const bool is_interrupted =
@@ -882,7 +914,9 @@ class DispatcherActor {
                          .is_cancelled = task.is_cancelled,
                          .started = task.started,
                          .ended = deps_->wall_now(),
-                         .texts_found = texts_found},
+                         .texts_found = texts_found,
+                         .node = deps_->member ? deps_->member->node : "",
+                         .tail = std::move(tail)},
                         ended.how, random_);
     const std::string group = task.slot.queue.group;
     finish(task, std::move(judged.completion), judged.for_group);

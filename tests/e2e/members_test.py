@@ -51,6 +51,32 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(self.at("n3", "wait", job).code, 1)
         self.assertEqual(self.nodes["n1"].job(job)["state"], "cancelled")
 
+    def test_every_node_has_the_end_of_what_was_written(self):
+        self.await_members()
+        job = self.submit("n1", "--", "echo first; seq 2000; echo oops >&2; exit 3")
+        self.assertEqual(self.at("n1", "wait", job).code, 1)
+        whole = "first\n" + "".join(f"{n}\n" for n in range(1, 2001)) + "oops\n"
+        where = self.nodes["n1"].task(job)["result"]["node"]
+        for host in self.nodes:
+            ended = self.at(host, "logs", job)
+            self.assertEqual(ended.code, 0, ended)
+            if host == where:
+                self.assertEqual((ended.out, ended.err), (whole, ""))
+                continue
+            self.assertTrue(whole.endswith(ended.out) and len(ended.out) == 4096, ended)
+            self.assertRegex(ended.err, rf"^troupe: \S+ KiB before that are on {where}, "
+                             rf"which ran {job}\.0; ask there\n$")
+            self.assertEqual(self.at(host, "logs", "--tail", "2", job).out,
+                             "2000\noops\n")
+            self.assertIn(f"node       {where}",
+                          self.at(host, "status", f"{job}.0").out)
+
+    def test_who_follows_elsewhere_gets_it_at_the_end(self):
+        self.await_members()
+        job = self.submit("n1", "--", "echo begun; sleep 1; echo done")
+        for host in self.nodes:
+            self.assertEqual(self.at(host, "logs", "-f", job).out, "begun\ndone\n")
+
     def test_tasks_with_one_key_are_in_one_shard(self):
         for number in range(3):
             self.submit("n1", "--key", "west", "--", "echo", str(number))

@@ -24,7 +24,9 @@ class AttemptEnd : public ::testing::Test {
                   .delivery = delivery,
                   .is_cancelled = is_cancelled,
                   .started = now,
-                  .ended = now},
+                  .ended = now,
+                  .node = node,
+                  .tail = tail},
                  end, random);
   }
 
@@ -32,6 +34,8 @@ class AttemptEnd : public ::testing::Test {
   store::Claim claim{.attempt = {{store::JobId{1}, 0}, 1}};
   store::Delivery delivery = store::Delivery::at_least_once;
   bool is_cancelled = false;
+  std::string node;
+  OutputTail tail;
   WallTime now{std::chrono::hours{1000}};
   Random random{1};
 };
@@ -100,6 +104,30 @@ TEST_F(AttemptEnd, WhatWasCancelledEndsAsThat) {
   EXPECT_EQ(end.completion.outcome, Outcome::cancelled);
   EXPECT_EQ(end.completion.retry_at, std::nullopt);
   EXPECT_EQ(end.for_group, DispatchCore::End::neutral);
+}
+
+TEST_F(AttemptEnd, SaysWhichOfSeveralNodesHasRunItAndWhatItWroteLast) {
+  node = "n\"1";
+  tail = {.record = std::string{"\0\xff a", 4}, .skipped = 70'000};
+  const auto end = end_with(ExitReport{.exit_code = 1, .wall = 5ms});
+  const auto json = Json::parse(end.completion.detail);
+  EXPECT_EQ(json.at("node"), "n\"1");
+  EXPECT_EQ(json.at("wall_ms"), 5);
+  EXPECT_TRUE(json.contains("cause"));
+  EXPECT_EQ(tail_in(end.completion.detail), tail);
+}
+
+TEST_F(AttemptEnd, WithoutOutputItHasNoTail) {
+  node = "n1";
+  const auto detail = end_with(ExitReport{}).completion.detail;
+  EXPECT_EQ(Json::parse(detail).at("node"), "n1");
+  EXPECT_EQ(tail_in(detail), std::nullopt);
+}
+
+TEST_F(AttemptEnd, WhatIsNoTailIsNone) {
+  for (const char* detail :
+       {"", "x", "7", "{}", R"({"tail":7})", R"({"tail":"0g"})"})
+    EXPECT_EQ(tail_in(detail), std::nullopt) << detail;
 }
 
 }  // namespace

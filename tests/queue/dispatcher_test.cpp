@@ -653,7 +653,16 @@ TEST(AttemptIds, AreTheSameThereAndBack) {
 class MemberDispatcherTest : public DispatcherTest {
  protected:
   MemberDispatcherTest() {
-    member = MemberDeps{.slots = 2, .on_begin = [this] { ++begun; }};
+    member =
+        MemberDeps{.node = "n1",
+                   .slots = 2,
+                   .on_begin = [this] { ++begun; },
+                   .read_tail =
+                       [this](const std::string& path,
+                              const std::function<void(OutputTail)>& done) {
+                         tail_read = path;
+                         done({.record = "the end", .skipped = 3});
+                       }};
   }
 
   actors::ActorRef start_member(std::vector<std::uint32_t> shards) {
@@ -671,6 +680,7 @@ class MemberDispatcherTest : public DispatcherTest {
   }
 
   int begun = 0;
+  std::string tail_read;
 };
 
 TEST_F(MemberDispatcherTest, StartsNothingWithoutTheRight) {
@@ -787,6 +797,26 @@ TEST_F(MemberDispatcherTest, StopsWhatAnotherNodeWasToldToCancel) {
   EXPECT_TRUE(access.store.cancel(JobId{1}, wall_now()));
   advance(2s);
   EXPECT_THAT(runner.stopped, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, RecordsWhereItRanAndTheEndOfWhatItWrote) {
+  const auto dispatcher = start_member({3});
+  submit_into({3}, 2);
+  tell(dispatcher, WorkArrived{});
+  const JobId job{1};
+  process::ExitReport report;
+  report.stdout_bytes = 10;
+  runner.end(id_of(job, 0), report);
+  settle();
+  EXPECT_EQ(tail_read, record_path(folder.path(), {{job, 0}, 1}));
+  EXPECT_EQ(tail_in(task(job, 0).result->detail),
+            (OutputTail{.record = "the end", .skipped = 3}));
+  EXPECT_EQ(Json::parse(task(job, 0).result->detail).at("node"), "n1");
+  // One that has written nothing has no end of that.
+  tail_read.clear();
+  exit(id_of(job, 1), 0);
+  EXPECT_EQ(tail_read, "");
+  EXPECT_FALSE(tail_in(task(job, 1).result->detail));
 }
 
 TEST_F(MemberDispatcherTest, GivesBackWhatItsPredecessorHadNotStarted) {

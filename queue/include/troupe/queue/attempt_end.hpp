@@ -7,11 +7,32 @@
 #include <troupe/queue/job_spec.hpp>
 #include <troupe/store/job.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
 namespace troupe::queue {
 
 /// A task that was lost so often, with its node or its warden, is given up: it
 /// may be what ends them.
 inline constexpr std::uint32_t most_losses = 10;
+
+/// The end of what an attempt has written, for nodes that do not have all of
+/// it.
+struct OutputTail {
+  std::string record;         ///< As its record (output_record.hpp) would be.
+  std::uint64_t skipped = 0;  ///< Bytes of output before that.
+
+  friend bool operator==(const OutputTail&, const OutputTail&) = default;
+};
+
+/// Bytes of output that are kept so.
+inline constexpr std::size_t most_tail_bytes = 4 << 10;
+
+/// What the detail of a result says of that; none if it says nothing. Pure.
+[[nodiscard]] std::optional<OutputTail> tail_in(const std::string& detail);
 
 /// An attempt that has ended, and how.
 struct EndedAttempt {
@@ -23,6 +44,9 @@ struct EndedAttempt {
   WallTime ended;
   /// See actors::AttemptSeen; if the spec has such texts.
   std::vector<bool> texts_found{};
+  /// Of one of several nodes: its name, and what others are to see.
+  std::string node{};
+  OutputTail tail{};
 };
 
 struct JudgedEnd {

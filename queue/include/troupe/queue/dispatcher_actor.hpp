@@ -5,6 +5,7 @@
 #include <troupe/flow_control/machine_sample.hpp>
 #include <troupe/flow_control/memory_governor.hpp>
 #include <troupe/process/command_runner.hpp>
+#include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatch_core.hpp>
 #include <troupe/queue/store_access.hpp>
 #include <troupe/store/job.hpp>
@@ -25,12 +26,18 @@ namespace troupe::queue {
 /// or started before MayWork, or looked for in other shards than OwnShards, but
 /// for what has waited there for a while and nobody has taken.
 struct MemberDeps {
+  std::string node;         ///< Its name, for results.
   std::uint32_t slots = 1;  ///< Of the group "default", on this node.
   /// How often to look for what others have submitted, or cancelled.
   Duration look_every = 1s;
   /// A dispatcher has begun, and is to be told MayWork and OwnShards; on any
   /// thread, must not block.
   std::function<void()> on_begin;
+  /// Reads the end of what was recorded there. Must not block; `done` is called
+  /// on any thread.
+  std::function<void(const std::string& record_path,
+                     std::function<void(OutputTail)> done)>
+      read_tail;
 };
 
 /// What a dispatcher is given. Outlives it and those that replace it.
