@@ -316,6 +316,15 @@ Result<OwnedFd> take_over_folder(const NodeConfig& config) {
   return lock_within(config, longest_upgrade);
 }
 
+/// Who takes care of it if its node is gone.
+std::optional<distributed::NodeId> owner_of_run(const distributed::Ring* ring,
+                                                store::RunId run) {
+  if (ring == nullptr)
+    return std::nullopt;
+  return ring->owner(distributed::shard_of(fmt::format("run {}", run.value),
+                                           ring->parameters()));
+}
+
 }  // namespace
 
 /// In the order of construction; destroyed in reverse.
@@ -368,6 +377,7 @@ struct Daemon::Parts {
   Result<void> begin_session(store::SqlStore& opened);
   Result<void> begin_member_session(store::SqlStore& opened);
   Result<void> join();
+  [[nodiscard]] flow_control::Resources capacity() const;
   Result<void> start_dispatcher();
   Result<void> start_triggers();
   Result<void> start_tree();
@@ -516,6 +526,17 @@ Result<void> Daemon::Parts::join() {
                                  std::move(own)),
                              ring->parameters().shards});
       };
+  member_options->on_sessions =
+      [this](const std::vector<distributed::NodeId>& nodes) {
+        HomesSeen seen{
+            .falls_to_us = [ring = member->ring(),
+                            self = member->self()](store::RunId run) {
+              return owner_of_run(ring.get(), run) == self;
+            }};
+        for (const distributed::NodeId& node : nodes)
+          seen.live.insert(home_resource(node));
+        actors::send(run_driver, std::move(seen));
+      };
   member_options->on_drain = [this] {
     if (!stopping)
       drain();
@@ -540,6 +561,15 @@ Result<void> Daemon::Parts::join() {
   context->ring = ring;
   member->begin();
   return {};
+}
+
+/// A member has one more, that no other node has.
+flow_control::Resources Daemon::Parts::capacity() const {
+  auto all = with_those_of_machine(config->resources);
+  if (member_options)
+    all.set(home_resource(member_options->self),
+            config->most_running * flow_control::Resources::unit);
+  return all;
 }
 
 Result<void> Daemon::Parts::start_dispatcher() {
@@ -568,7 +598,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .store = *store,
           .runner = *runner,
           .session = {runner->session()},
-          .dispatch = {.capacity = with_those_of_machine(config->resources),
+          .dispatch = {.capacity = capacity(),
                        .most_running = config->most_running},
           .governor = governor(*config),
           .output_folder = output,
@@ -628,6 +658,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .socket = config->socket,
       .services_folder = services_folder(*config),
       .durability = std::string{store->durability()},
+      .home = member_options ? home_resource(member_options->self) : "",
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;

@@ -380,8 +380,12 @@ void Member::on_sessions(std::uint64_t number,
   }
   obey(janitor_.on_read(number, rows, boot_now()));
   std::vector<distributed::Member> nodes;
-  for (const auto& [id, member] : members)
+  std::vector<NodeId> ids;
+  for (const auto& [id, member] : members) {
     nodes.push_back(member);
+    ids.push_back(id);
+  }
+  options_.on_sessions(ids);
   views_.on_nodes(std::move(nodes), monotonic_now());
 }
 

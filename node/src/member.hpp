@@ -63,6 +63,8 @@ struct MemberOptions {
   /// Whether commands may be claimed and started.
   std::function<void(bool)> on_right;
   std::function<void(std::shared_ptr<const distributed::Ring>)> on_ring;
+  /// Who has a session, each time that this was read.
+  std::function<void(const std::vector<distributed::NodeId>&)> on_sessions;
   /// It is to leave when what runs has ended; once.
   std::function<void()> on_drain;
   /// Others may have started its commands again: all of them are to end, and a

@@ -88,7 +88,8 @@ RunCore::RunCore(store::RunId run, RunSpec spec,
     : run_{run},
       spec_{std::move(spec)},
       workflow_{std::move(workflow)},
-      plan_{std::move(plan)} {
+      plan_{std::move(plan)},
+      home_{spec_.home} {
   name_instances();
 }
 
@@ -249,6 +250,14 @@ Result<std::optional<RunCore::Decision>> RunCore::apply(const RunNews& news,
           },
           [&](const RunServicesTold& told) -> Answer {
             return note_services(told);
+          },
+          [&](const RunMoved& moved) -> Answer {
+            if (moved.home == home_)
+              return std::nullopt;
+            home_ = moved.home;
+            notes_.emplace_back(last_,
+                                "its node was gone: another one goes on");
+            return Decision{};
           }},
       news);
   if (answer && *answer)

@@ -161,6 +161,8 @@ class RunCore {
 
   [[nodiscard]] store::RunId run() const { return run_; }
   [[nodiscard]] const RunSpec& spec() const { return spec_; }
+  /// As RunSpec::home, of the node that drives it now.
+  [[nodiscard]] const std::string& home() const { return home_; }
   [[nodiscard]] const workflow::Workflow& workflow() const {
     return *workflow_;
   }
@@ -253,6 +255,7 @@ class RunCore {
   RunSpec spec_;
   std::shared_ptr<const workflow::Workflow> workflow_;
   workflow::Plan plan_;
+  std::string home_;
   std::uint64_t events_ = 0;
   bool has_begun_ = false;
   WallTime last_{};

@@ -53,6 +53,8 @@ struct Write {
   std::vector<StepKey> cancel;
   /// Those that the event is to be told by.
   std::vector<RunCore::NoticeJob> notices;
+  std::string moved_from;  ///< RunSpec::home before, if the event is a move.
+  std::string moved_to;
   /// Of these steps, what they hand on of what they print.
   std::map<StepKey, std::vector<workflow::PrintedOutput>> printed;
   /// Of those who wait for the event to be recorded.
@@ -67,6 +69,8 @@ struct WriteOutcome {
   /// Steps that had ended, or cannot be submitted.
   std::vector<RunStepEnded> ended;
   bool has_notices = false;
+  /// Somebody else has recorded another event in its place: nothing was done.
+  bool is_overtaken = false;
 };
 
 // What comes back to the actor.
@@ -103,6 +107,9 @@ struct LetIn {
   RunId run;
 };
 struct TryAgain {};
+struct OpenRunsSeen {
+  Result<std::vector<RunId>> runs;
+};
 struct RunTick {
   RunId run;
   std::uint64_t token = 0;
@@ -120,6 +127,7 @@ TROUPE_LOCAL_MESSAGE(troupe::node::EndSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::LetIn)
 TROUPE_LOCAL_MESSAGE(troupe::node::TryAgain)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunTick)
+TROUPE_LOCAL_MESSAGE(troupe::node::OpenRunsSeen)
 
 namespace troupe::node {
 namespace {
@@ -334,6 +342,26 @@ Result<void> submit_notices(Store& store, const Write& write, WallTime now,
   return {};
 }
 
+/// What of it waits, waits for the node from now on that drives it now.
+Result<void> move_jobs(Store& store, const Write& write, WallTime now) {
+  const auto jobs =
+      store.jobs({.set = store::JobSet::unended, .run = write.run},
+                 std::numeric_limits<std::uint32_t>::max());
+  if (!jobs)
+    return tl::unexpected(jobs.error());
+  for (const store::JobInfo& job : *jobs) {
+    std::string resources = job.job.resources;
+    const auto at = resources.find(write.moved_from);
+    if (write.moved_from.empty() || at == std::string::npos)
+      continue;
+    resources.replace(at, write.moved_from.size(), write.moved_to);
+    if (auto edited = store.edit(job.id, {.resources = resources}, now);
+        !edited && edited.error().code != Errc::invalid_argument)
+      return edited;  // Otherwise it has just ended.
+  }
+  return {};
+}
+
 Result<WriteOutcome> perform(Store& store, const Write& write,
                              const std::string& output_folder, WallTime now) {
   if (write.event) {
@@ -341,8 +369,19 @@ Result<WriteOutcome> perform(Store& store, const Write& write,
         store.add_event(write.run, *write.event, write.state, write.counts);
     if (!added)
       return tl::unexpected(added.error());
+    if (!*added) {
+      const auto there = store.events(write.run, write.event->number, 1);
+      if (!there)
+        return tl::unexpected(there.error());
+      if (there->empty() || there->front().what != write.event->what)
+        return WriteOutcome{.is_overtaken = true};
+    }
   }
   WriteOutcome outcome;
+  if (!write.moved_to.empty()) {
+    if (auto moved = move_jobs(store, write, now); !moved)
+      return tl::unexpected(std::move(moved.error()));
+  }
   if (auto told = submit_notices(store, write, now, outcome); !told)
     return tl::unexpected(std::move(told.error()));
   for (const auto& [step, job] : write.submit) {
@@ -448,6 +487,8 @@ class RunDriverActor {
         [this](const AskAwaiting& m) { count_awaiting(m); },
         [this](const RunWritten& m) { on_written(m); },
         [this](RunJobChanged m) { look_at(m.job); },
+        [this](const HomesSeen& m) { look_for_homeless(m); },
+        [this](const OpenRunsSeen& m) { on_open_runs(m); },
         [this](const EndSeen& m) { on_end(m); },
         [this](RunTick m) { on_tick(m); },
         [this](LetIn m) { tell(m.run, RunBegun{}); },
@@ -573,6 +614,10 @@ class RunDriverActor {
     }
     entry.info = std::move((*m.kept)->info);
     entry.core.emplace(std::move(*core));
+    if (is_at_home(*entry.core))
+      away_.erase(m.run);
+    else
+      away_[m.run] = entry.core->home();
     if (entry.core->state() == store::RunState::running &&
         is_at_home(*entry.core))
       go_on(entry);
@@ -603,6 +648,60 @@ class RunDriverActor {
     }
     add_writes(entry, std::nullopt, again, {});
     set_timer(entry);
+  }
+
+  // -- Runs of other nodes ----------------------------------------------------
+
+  /// Takes over those whose node has no session any more, if they fall to us.
+  void look_for_homeless(const HomesSeen& m) {
+    homes_ = m;
+    ask([](Store& store) { return find_open_runs(store); },
+        [](Result<std::vector<RunId>> runs) {
+          return OpenRunsSeen{std::move(runs)};
+        });
+  }
+
+  void on_open_runs(const OpenRunsSeen& m) {
+    if (!m.runs)
+      return;  // It is looked again.
+    const std::set<RunId> open{m.runs->begin(), m.runs->end()};
+    std::erase_if(away_,
+                  [&](const auto& run) { return !open.contains(run.first); });
+    for (const RunId run : *m.runs) {
+      const auto away = away_.find(run);
+      if (away == away_.end()) {
+        // Whose it is, nobody has looked up yet.
+        if (!runs_.contains(run))
+          with_core(run, [](const Result<RunCore*>&) {});
+      } else if (!homes_.live.contains(away->second) &&
+                 homes_.falls_to_us(run)) {
+        take_over(run);
+      }
+    }
+  }
+
+  void take_over(RunId run) {
+    with_core(run, [this, run](const Result<RunCore*>& core) {
+      // It may have moved since it was looked at.
+      if (core && is_homeless(**core))
+        move_here(runs_.at(run));
+    });
+    let_go(run);
+  }
+
+  [[nodiscard]] bool is_homeless(const RunCore& core) const {
+    return !is_at_home(core) && homes_.falls_to_us &&
+           !homes_.live.contains(core.home());
+  }
+
+  void move_here(Entry& entry) {
+    const RunId run = entry.core->run();
+    moved_from_ = entry.core->home();
+    log(LogLevel::warn, fmt::format("run_taken_over run={} from={}",
+                                    run_name(run), moved_from_));
+    tell(entry, RunMoved{deps_->home});
+    moved_from_.clear();
+    away_.erase(run);
   }
 
   // -- Concurrency groups -----------------------------------------------------
@@ -665,7 +764,7 @@ class RunDriverActor {
   /// Of one that another node drives what is known here is what was known when
   /// it was loaded.
   [[nodiscard]] bool is_at_home(const RunCore& core) const {
-    return core.spec().home == deps_->home;
+    return core.home() == deps_->home;
   }
 
   /// Of a run that has ended, or that another node drives, nothing is kept
@@ -746,6 +845,10 @@ class RunDriverActor {
       write->notices.push_back(at_home(core.notice_job(
           decision.notices[i], event->number, i, deps_->content.program)));
     write->event = std::move(event);
+    if (!moved_from_.empty()) {
+      write->moved_from = moved_from_;
+      write->moved_to = core.home();
+    }
     if (done)
       write->done.push_back(std::move(done));
     for (const StepKey& step : decision.submit) {
@@ -825,7 +928,14 @@ class RunDriverActor {
       give_up(run, outcome.error());
       return;
     }
+    if (outcome->is_overtaken) {
+      give_up(run, {Errc::unavailable, "another node drives it now"});
+      return;
+    }
     entry.writes.pop_front();
+    if (!m.write->moved_to.empty() &&
+        entry.core->state() == store::RunState::running)
+      go_on(entry);
     for (const auto& done : m.write->done)
       done({});
     if (m.write->event && store::has_ended(m.write->state))
@@ -1049,10 +1159,12 @@ class RunDriverActor {
         m.done(tl::unexpected(core.error()));
         return;
       }
+      if (is_homeless(**core))
+        move_here(runs_.at(m.run));
       if (!is_at_home(**core)) {
         m.done(failure(Errc::unavailable,
-                       fmt::format("run {} is driven by another node, to which "
-                                   "it was submitted; ask that one",
+                       fmt::format("run {} is driven by another node, which is "
+                                   "there; ask that one",
                                    run_name(m.run))));
         return;
       }
@@ -1128,6 +1240,10 @@ class RunDriverActor {
   /// Of jobs that have not ended, as far as is known here.
   std::map<JobId, std::pair<RunId, StepKey>> steps_;
   RunAdmission admission_;
+  /// Runs that other nodes drive, and whose they are, as far as it is known.
+  std::map<RunId, std::string> away_;
+  HomesSeen homes_;
+  std::string moved_from_;  ///< While a run is taken over.
   // To be looked at when the store is well:
   std::set<RunId> unloaded_;
   std::set<JobId> unseen_;

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,13 @@ struct RunJobChanged {
   store::JobId job;
 };
 
+/// Which nodes have a session, by RunSpec::home, and of which runs this one is
+/// to take care if nobody else does. Told now and then.
+struct HomesSeen {
+  std::set<std::string> live{};
+  std::function<bool(store::RunId)> falls_to_us{};
+};
+
 /// Starts the driver. It begins with the runs that have not ended: each is made
 /// anew from what the store knows of it, and what was to be done is done once
 /// more, which changes nothing where it was done before.
@@ -101,3 +109,4 @@ TROUPE_LOCAL_MESSAGE(troupe::node::ChangeRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskAwaiting)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunJobChanged)
+TROUPE_LOCAL_MESSAGE(troupe::node::HomesSeen)

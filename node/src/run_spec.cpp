@@ -113,6 +113,8 @@ RunNews news_from_json(const Json& json) {
   if (kind == "refused")
     return RunRefused{json.at("reason").get<std::string>(),
                       json.at("is_failure").get<bool>()};
+  if (kind == "moved")
+    return RunMoved{json.at("home").get<std::string>()};
   if (kind == "services") {
     Json told = json;
     told.erase("event");
@@ -407,6 +409,9 @@ std::string encode(const RunNews& news) {
                  return Json{{"event", "refused"},
                              {"reason", refused.reason},
                              {"is_failure", refused.is_failure}};
+               },
+               [](const RunMoved& moved) {
+                 return Json{{"event", "moved"}, {"home", moved.home}};
                },
                [](const RunServicesTold& told) {
                  Json json = to_json(told);

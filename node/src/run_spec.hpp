@@ -172,10 +172,17 @@ struct RunRefused {
   friend bool operator==(const RunRefused&, const RunRefused&) = default;
 };
 
+/// The node that drove it is gone; another one does.
+struct RunMoved {
+  std::string home;  ///< As RunSpec::home.
+
+  friend bool operator==(const RunMoved&, const RunMoved&) = default;
+};
+
 // Stored: append only.
-using RunNews =
-    std::variant<RunBegun, RunStepEnded, RunTimePassed, RunCancelled,
-                 RunRetried, RunAnswered, RunRefused, RunServicesTold>;
+using RunNews = std::variant<RunBegun, RunStepEnded, RunTimePassed,
+                             RunCancelled, RunRetried, RunAnswered, RunRefused,
+                             RunServicesTold, RunMoved>;
 
 /// Those of an attempt as the queue tells it; unknown kinds are left out.
 [[nodiscard]] std::vector<actors::Cause> causes_from_json(const Json& json);

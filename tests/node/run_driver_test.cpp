@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <functional>
 #include <gmock/gmock.h>
+#include <set>
 
 namespace troupe::node {
 namespace {
@@ -107,6 +108,7 @@ class RunDriverTest : public actors::ActorTest {
               expired.insert(expired.end(), runs.begin(), runs.end());
             },
         .wall_now = [this] { return wall_now(); },
+        .home = home,
         .has_own_thread = false});
     const Bear bear{[deps](actors::Actor* parent) {
       return spawn_run_driver(parent, deps);
@@ -146,7 +148,9 @@ class RunDriverTest : public actors::ActorTest {
 
   /// Ends the job as a dispatcher does.
   void end(JobId job, store::Outcome outcome) {
-    const auto claims = access.store.claim(session, {"default"}, 100);
+    const std::string resources = access.store.job(job)->job.resources;
+    const auto claims =
+        access.store.claim(session, {"default", resources}, 100);
     for (const store::Claim& claim : *claims)
       claimed[claim.attempt.task.job] = claim.attempt;
     const store::Completion completion{.attempt = claimed.at(job),
@@ -179,6 +183,7 @@ class RunDriverTest : public actors::ActorTest {
   actors::ActorRef nursery;
   actors::ActorRef dispatcher;
   std::map<JobId, store::AttemptRef> claimed;
+  std::string home;  ///< Of drivers that are started.
   int recorded = 0;
   std::vector<std::string> read;
   std::vector<RunId> expired;
@@ -451,6 +456,94 @@ TEST_F(RunDriverTest, AMistakeIsToldAndNothingIsKept) {
   const auto driver = start();
   EXPECT_EQ(submit(driver, "jobs: 7").error().code, Errc::invalid_argument);
   EXPECT_THAT(*access.store.runs({}, 9), IsEmpty());
+}
+
+class SharedRunsTest : public RunDriverTest {
+ protected:
+  actors::ActorRef start_at(const std::string& node) {
+    home = node;
+    return start();
+  }
+  void see(const actors::ActorRef& driver, std::set<std::string> live,
+           bool falls_to_it = true) {
+    tell(driver, HomesSeen{std::move(live),
+                           [falls_to_it](RunId) { return falls_to_it; }});
+  }
+  std::string resources(JobId job) {
+    return access.store.job(job)->job.resources;
+  }
+};
+
+TEST_F(SharedRunsTest, ARunAndItsJobsStayWithTheNodeThatItWasSubmittedTo) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  EXPECT_EQ(resources(JobId{1}), "node-a=1");
+  see(b, {"node-a", "node-b"});
+  end(JobId{1}, store::Outcome::success);
+  tell(b, RunJobChanged{JobId{1}});
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  EXPECT_EQ(show(b)["state"], "running");
+  const auto refused = change(b, RunCancelled{});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unavailable);
+  tell(a, RunJobChanged{JobId{1}});
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  EXPECT_EQ(show(b)["state"], "running");
+}
+
+TEST_F(SharedRunsTest, ARunWhoseNodeIsGoneGoesOnElsewhere) {
+  auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  actors::kill(a);
+  settle();
+  see(b, {"node-a", "node-b"});
+  see(b, {"node-b"}, /*falls_to_it=*/false);
+  EXPECT_EQ(resources(JobId{1}), "node-a=1");
+  see(b, {"node-b"});
+  EXPECT_EQ(resources(JobId{1}), "node-b=1");
+  end(b, JobId{1}, store::Outcome::success);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  EXPECT_EQ(resources(JobId{2}), "node-b=1");
+  // That one comes back, and leaves it alone.
+  a = start_at("node-a");
+  end(JobId{2}, store::Outcome::success);
+  tell(a, RunJobChanged{JobId{2}});
+  EXPECT_EQ(state(), RunState::running);
+  tell(b, RunJobChanged{JobId{2}});
+  EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, OneThatWasOvertakenLetsGo) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  see(b, {"node-b"});  // What it cannot know: the other one is only cut off.
+  end(JobId{1}, store::Outcome::success);
+  tell(a, RunJobChanged{JobId{1}});
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  tell(b, RunJobChanged{JobId{1}});
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  EXPECT_THAT(*access.store.events(run, 0, 9), SizeIs(3));
+  end(b, JobId{2}, store::Outcome::success);
+  tell(a, RunJobChanged{JobId{2}});
+  EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, ARunOfANodeThatIsGoneIsChangedAtAnyOther) {
+  auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  end(a, JobId{1}, store::Outcome::failed);
+  ASSERT_EQ(state(), RunState::failed);
+  actors::kill(a);
+  settle();
+  see(b, {"node-b"}, /*falls_to_it=*/false);
+  ASSERT_TRUE(change(b, RunRetried{}));
+  EXPECT_THAT(jobs(), ElementsAre("a", "a"));
+  EXPECT_EQ(resources(JobId{2}), "node-b=1");
+  ASSERT_TRUE(change(b, RunCancelled{}));
 }
 
 }  // namespace
