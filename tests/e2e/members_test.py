@@ -165,6 +165,29 @@ class Gone(WithMembers, TroupeTest):
         self.submit("n3", "--", "echo back >> ran")
         wait_until(lambda: "back" in self.lines("ran"), what="work")
 
+    def test_a_run_of_a_workflow_goes_on_at_another_node(self):
+        self.await_members()
+        (self.cwd / "w.yaml").write_text(
+            "jobs:\n"
+            "  first:\n"
+            "    run: echo said=hello >> $TROUPE_OUTPUT; echo first >> ran\n"
+            "    outputs: { said: \"${{ steps.run.outputs.said }}\" }\n"
+            "  second:\n"
+            "    needs: [first]\n"
+            "    run: echo second >> ran; test -e go || exec sleep 1000\n"
+            "  third:\n"
+            "    needs: [first, second]\n"
+            "    run: echo ${{ needs.first.outputs.said }} >> ran\n")
+        run = self.ok("n3", "submit", "-f", "w.yaml").out.strip()
+        wait_until(lambda: self.lines("ran") == ["first", "second"],
+                   what="the second job")
+        self.assertEqual(self.at("n1", "cancel", run).code, 1)
+        (self.cwd / "go").touch()
+        self.kill_host("n3")
+        self.ok("n1", "wait", run, within=UNTIL_TAKEN_OVER + LONG)
+        self.assertEqual(self.lines("ran"), ["first", "second", "second", "hello"])
+        self.assertIn("another one goes on", self.ok("n2", "status", run).out)
+
     def test_one_that_drains_lets_what_runs_end_and_leaves(self):
         self.await_members()
         job = self.submit("n1", "--array", "1-60", "--",
