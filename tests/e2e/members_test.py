@@ -54,7 +54,7 @@ class Sharing(WithMembers, TroupeTest):
     def test_every_node_has_the_end_of_what_was_written(self):
         self.await_members()
         job = self.submit("n1", "--", "echo first; seq 2000; echo oops >&2; exit 3")
-        self.assertEqual(self.at("n1", "wait", job).code, 1)
+        self.assertEqual(self.at("n1", "wait", job).code, 3)
         whole = "first\n" + "".join(f"{n}\n" for n in range(1, 2001)) + "oops\n"
         where = self.nodes["n1"].task(job)["result"]["node"]
         for host in self.nodes:
