@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 #include <functional>
 #include <optional>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -25,6 +26,9 @@ namespace troupe::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Between two tries of a node that was evicted.
+constexpr Duration return_pause = 5s;
 
 struct NodeCommandOptions {
   std::string file;
@@ -123,6 +127,13 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
                               .on_event = end_after_events()};
   while (true) {
     auto daemon = node::Daemon::start(options);
+    if (!daemon && options.is_back) {
+      // Whoever was evicted has been cut off, and may be again.
+      log(LogLevel::error, fmt::format("node_not_back reason={}",
+                                       shell_quote(daemon.error().what)));
+      std::this_thread::sleep_for(return_pause);
+      continue;
+    }
     if (!daemon) {
       complain(daemon.error().what);
       return exit_troupe_failed;

@@ -68,8 +68,8 @@ class Sharing(WithMembers, TroupeTest):
                              rf"which ran {job}\.0; ask there\n$")
             self.assertEqual(self.at(host, "logs", "--tail", "2", job).out,
                              "2000\noops\n")
-            self.assertIn(f"node       {where}",
-                          self.at(host, "status", f"{job}.0").out)
+            self.assertRegex(self.at(host, "status", f"{job}.0").out,
+                             rf"node +{where}\n")
 
     def test_who_follows_elsewhere_gets_it_at_the_end(self):
         self.await_members()

@@ -519,6 +519,7 @@ TEST_F(SharedRunsTest, OneThatWasOvertakenLetsGo) {
   const auto a = start_at("node-a");
   const auto b = start_at("node-b");
   ASSERT_TRUE(submit(a, chain));
+  see(b, {"node-a", "node-b"});
   see(b, {"node-b"});  // What it cannot know: the other one is only cut off.
   end(JobId{1}, store::Outcome::success);
   tell(a, RunJobChanged{JobId{1}});

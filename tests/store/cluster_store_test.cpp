@@ -185,14 +185,14 @@ TEST_P(ClusterStoreTest, QueuesCanBeListedByTheirShards) {
     return all;
   };
   const std::vector<std::uint32_t> shards{4, 1, 5};
-  EXPECT_THAT(names(cluster().queues_of(shards)),
+  EXPECT_THAT(names(store->queues_of(shards)),
               ElementsAre("4 default ", "4 g ", "4 g gpu=1"));
-  EXPECT_THAT(names(cluster().queues_of({})), IsEmpty());
-  EXPECT_THAT(names(cluster().queues_from(1, 9)),
+  EXPECT_THAT(names(store->queues_of({})), IsEmpty());
+  EXPECT_THAT(names(store->queues_from(1, 9)),
               ElementsAre("4 default ", "4 g ", "4 g gpu=1", "9 default "));
-  EXPECT_THAT(names(cluster().queues_from(0, 2)),
+  EXPECT_THAT(names(store->queues_from(0, 2)),
               ElementsAre("0 default ", "4 default "));
-  EXPECT_THAT(names(cluster().queues_from(10, 2)), IsEmpty());
+  EXPECT_THAT(names(store->queues_from(10, 2)), IsEmpty());
 }
 
 TEST_P(ClusterStoreTest, ShardsKeepTheirBounds) {

@@ -200,7 +200,7 @@ TEST_F(PostgresStoreTest, OfTwoThatWantToBeAloneOneIs) {
 }
 
 TEST_F(PostgresStoreTest, MembersAreThereTogetherAndNobodyIsAloneBesideThem) {
-  const auto open_as = [](Presence presence) {
+  const auto open_as = [&](Presence presence) {
     return PostgresStore::open(
         server().uri(),
         {.schema = schema, .deadline = 300ms, .presence = presence});
