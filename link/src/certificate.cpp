@@ -383,10 +383,10 @@ Result<Identity> check_identity(std::string key, std::string certificate,
   if (auto verified = verify(own->get(), issuer->get(), now); !verified)
     return tl::unexpected(std::move(verified.error()));
   return Identity{.node = *node,
-                  .name = name_of(own->get()),
                   .key = std::move(key),
                   .certificate = std::move(certificate),
-                  .authority = std::move(authority)};
+                  .authority = std::move(authority),
+                  .name = name_of(own->get())};
 }
 
 Result<std::string> make_secret() {

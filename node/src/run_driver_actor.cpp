@@ -1162,8 +1162,8 @@ class RunDriverActor {
       if (is_homeless(**core))
         move_here(runs_.at(m.run));
       if (!is_at_home(**core)) {
-        m.done(failure(Errc::unavailable,
-                       fmt::format("run {} is driven by another node, which is "
+        m.done(failure(Errc::invalid_argument,
+                       fmt::format("run {}: another node drives it, which is "
                                    "there; ask that one",
                                    run_name(m.run))));
         return;

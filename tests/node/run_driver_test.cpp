@@ -486,7 +486,7 @@ TEST_F(SharedRunsTest, ARunAndItsJobsStayWithTheNodeThatItWasSubmittedTo) {
   EXPECT_EQ(show(b)["state"], "running");
   const auto refused = change(b, RunCancelled{});
   ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::unavailable);
+  EXPECT_EQ(refused.error().code, Errc::invalid_argument);
   tell(a, RunJobChanged{JobId{1}});
   EXPECT_THAT(jobs(), ElementsAre("a", "b"));
   EXPECT_EQ(show(b)["state"], "running");

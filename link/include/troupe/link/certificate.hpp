@@ -74,10 +74,10 @@ struct Signer {
 /// Who a node is, and how it proves it.
 struct Identity {
   distributed::NodeId node{};
-  std::string name{};  ///< Under which it was enrolled, for people.
   std::string key{};
   std::string certificate{};
   std::string authority{};  ///< The certificate that all others are signed by.
+  std::string name{};       ///< Under which it was enrolled, for people.
 };
 
 /// Whether the three belong together and are valid at `now`, and for whom.
