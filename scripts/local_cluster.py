@@ -371,6 +371,8 @@ class Member:
         """What runs there, but for what has run away from its environment: in a
         network of its own that is found, too."""
         if self.namespace:
+            if not Path("/run/netns", self.namespace).exists():
+                return set()
             pids = {int(pid) for pid in
                     run(["ip", "netns", "pids", self.namespace]).split()}
             return pids - {self.pid(), self.warden()}
@@ -592,23 +594,33 @@ class LocalCluster:
 
     # Ending.
 
-    def end(self):
-        """All that was started, in order if that is possible, and the networks.
-        May be repeated."""
+    def end_in_order(self, within=20):
+        """Each node is told to end; those that have not in time, or not with 0."""
         pids = {}
         for member in self.members.values():
             for pid in (member.pid(), member.warden()):
                 if pid:
                     kill(pid, signal.SIGCONT)
             if pid := member.pid():
-                pids[pid] = born(pid)
+                pids[member.name] = (member.process, pid, born(pid))
                 kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + within
+
+        def has_ended(process, pid, since):
+            if process is not None:
+                return process.poll() is not None
+            return born(pid) != since
+
         while time.monotonic() < deadline and \
-                any(born(pid) == since is not None for pid, since in pids.items()):
-            for member in self.members.values():
-                member.pid()  # Reaps it.
+                not all(has_ended(*one) for one in pids.values()):
             time.sleep(0.05)
+        return [name for name, one in pids.items()
+                if not has_ended(*one) or one[0] is not None and one[0].poll() != 0]
+
+    def end(self):
+        """All that was started, in order if that is possible, and the networks.
+        May be repeated."""
+        self.end_in_order()
         for member in self.members.values():
             member.die()
         if self.server is not None and server_programs():
