@@ -438,6 +438,10 @@ Result<void> Daemon::Parts::open_store() {
                     : open_sqlite(*config);
   if (!opened)
     return tl::unexpected(std::move(opened.error()));
+  if (is_member) {
+    if (auto ended = end_what_is_left(config->folder); !ended)
+      return ended;
+  }
   if (auto started = start_warden(); !started)
     return started;
   auto begun =

@@ -34,15 +34,22 @@ std::string place_of(const std::string& folder) {
   return fmt::format("{}/{}/{}", boot, info.st_dev, info.st_ino);
 }
 
-Result<void> sweep(const SessionId& session) {
-  const auto swept = process::end_leftovers(session.value, longest_sweep);
-  if (!swept)
-    return tl::unexpected(swept.error());
-  if (swept->survivors != 0)
+/// The report, if nothing is left.
+Result<process::LeftoverReport> complete(
+    Result<process::LeftoverReport> swept) {
+  if (swept && swept->survivors != 0)
     return failure(Errc::unavailable,
                    fmt::format("{} processes of commands of a node before "
                                "this one cannot be ended",
                                swept->survivors));
+  return swept;
+}
+
+Result<void> sweep(const SessionId& session) {
+  const auto swept =
+      complete(process::end_leftovers(session.value, longest_sweep));
+  if (!swept)
+    return tl::unexpected(swept.error());
   log(LogLevel::info, fmt::format("session_swept session={} killed={}",
                                   session.value, swept->killed));
   return {};
@@ -132,6 +139,16 @@ Result<distributed::RingParameters> ring_parameters(
   if (!view)
     return tl::unexpected(std::move(view.error()));
   return view->ring;
+}
+
+Result<void> end_what_is_left(const std::string& folder) {
+  const auto swept = complete(process::end_leftovers_in(folder, longest_sweep));
+  if (!swept)
+    return tl::unexpected(swept.error());
+  if (swept->killed != 0)
+    log(LogLevel::warn, fmt::format("leftovers_ended folder={} killed={}",
+                                    shell_quote(folder), swept->killed));
+  return {};
 }
 
 Result<void> end_sessions(store::Store& store,

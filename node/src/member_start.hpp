@@ -44,6 +44,13 @@ namespace troupe::node {
 [[nodiscard]] Result<distributed::RingParameters> ring_parameters(
     store::ClusterStore& store);
 
+/// Ends what the last warden in this folder has left, if that was killed: the
+/// others may have ended its session meanwhile, and then no store has it.
+/// Before the next warden begins there.
+///
+/// Errors: unavailable (it cannot be ended), and those of the folder.
+[[nodiscard]] Result<void> end_what_is_left(const std::string& folder);
+
 /// Ends the sessions of `sessions` that have left commands on this host.
 ///
 /// Errors: unavailable (they cannot be ended), and those of the store.

@@ -120,4 +120,18 @@ Result<LeftoverReport> end_leftovers(const std::string& session,
   }
 }
 
+Result<LeftoverReport> end_leftovers_in(const std::string& folder,
+                                        Duration limit) {
+  const auto opened = WardenFolder::open(folder);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  const auto lock = opened->try_lock();
+  if (!lock)
+    return tl::unexpected(lock.error());
+  const auto last = opened->identity();
+  if (!*lock || !last)
+    return LeftoverReport{};
+  return end_leftovers(last->session, limit);
+}
+
 }  // namespace troupe::process

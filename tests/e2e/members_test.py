@@ -8,7 +8,7 @@ import unittest
 
 from members import LEASE_SECONDS, WithMembers
 from nodes import Node, is_alive
-from troupe_e2e import LONG, TroupeTest, wait_until
+from troupe_e2e import LONG, TroupeTest, processes_with, wait_until
 
 # Others take a node for gone after its lease and a little more; then it takes
 # a look or two, and the work itself.
@@ -129,6 +129,21 @@ class Gone(WithMembers, TroupeTest):
         info = self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
         self.assertEqual(info["counts"]["lost"], 1)
         self.assertEqual(len(self.lines("ran")), 1)
+
+    def test_what_ran_away_on_a_host_that_was_evicted_ends_with_its_next_node(self):
+        self.await_members()
+        job = self.submit("n3", "--at-most-once", "--",
+                          f"setsid sleep {self.seconds} & echo x >> ran; wait")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        host = next(host for host in self.nodes
+                    if self.nodes[host].get("/v1/stats")["running"] == 1)
+        self.kill_host(host)
+        other = next(other for other in self.nodes if other != host)
+        self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
+        # Nobody on that host could do it, and the store does not have its session.
+        self.assertNotEqual(processes_with(self.seconds), {})
+        self.nodes[host].start()
+        self.assertEqual(processes_with(self.seconds), {})
 
     def test_a_node_that_is_started_again_goes_on_with_its_commands(self):
         self.await_members()

@@ -557,6 +557,27 @@ TEST_F(KeptWardenTest, AWardenThatIsKilledIsLostWithItsTreesAndReplaced) {
   }
 }
 
+TEST_F(KeptWardenTest, WhatBothHaveLeftIsFoundByItsFolder) {
+  EXPECT_EQ(end_leftovers_in(dir.path(), 5s).value(), LeftoverReport{})
+      << "nobody was there";
+  DoomedRunner doomed{dir.path(),
+                      {daemon_into(dir.path("daemon")) + "; sleep 300"}};
+  ASSERT_EQ(doomed.line(), "up\n");
+  const pid_t daemon = await_pid("daemon");
+  doomed.kill();
+  EXPECT_EQ(end_leftovers_in(dir.path(), 5s).value(), LeftoverReport{})
+      << "the warden lives";
+  EXPECT_TRUE(is_alive(daemon));
+  ::kill(warden_pid(), SIGKILL);
+  ASSERT_TRUE(wait_until([this] { return !is_locked(); }));
+  const auto report = end_leftovers_in(dir.path(), 5s).value();
+  EXPECT_GE(report.killed, 1U);
+  EXPECT_EQ(report.survivors, 0U);
+  EXPECT_FALSE(is_alive(daemon));
+  EXPECT_EQ(end_leftovers_in(dir.path("nowhere"), 1s).error().code,
+            Errc::not_found);
+}
+
 TEST_F(KeptWardenTest, WhatBothHaveLeftIsFoundByItsSession) {
   DoomedRunner doomed{dir.path(),
                       {daemon_into(dir.path("daemon")) + "; sleep 300"}};

@@ -53,4 +53,12 @@ class LeftoverSweep {
 [[nodiscard]] Result<LeftoverReport> end_leftovers(const std::string& session,
                                                    Duration limit);
 
+/// The same of the last warden in `folder` (KeepOptions::folder), if that does
+/// not live any more; nothing if it does, or there was none. The caller owns
+/// the folder: nobody starts a warden in it meanwhile. Blocks likewise.
+///
+/// Errors: those of opening the folder and its lock.
+[[nodiscard]] Result<LeftoverReport> end_leftovers_in(const std::string& folder,
+                                                      Duration limit);
+
 }  // namespace troupe::process
