@@ -34,6 +34,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -582,6 +583,8 @@ def main():
         print("chaos: there is no PostgreSQL: apt-get install postgresql")
         sys.exit(77)  # To be skipped, for a test.
     print(f"seed {options.seed}", flush=True)
+    # All that was started ends with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chaos = Chaos(options)
     is_well = False
     try:
