@@ -58,7 +58,7 @@ struct ClusterAction {
   std::array<std::string_view, 4> options;
 };
 
-constexpr std::array<ClusterAction, 9> cluster_actions{{
+constexpr std::array<ClusterAction, 10> cluster_actions{{
     {"init", 0, 1, "the name of this host", {"--authority", "--folder"}},
     {"token",
      1,
@@ -70,6 +70,7 @@ constexpr std::array<ClusterAction, 9> cluster_actions{{
     {"revoke", 1, 1, "the name or the id of a node", {"--authority"}},
     {"certificates", 0, 0, "", {"--authority", "--json"}},
     {"status", 0, 0, "", {"--socket", "--json"}},
+    {"doctor", 0, 0, "", {"--socket", "--folder", "--json"}},
     {"owner", 1, 1, "a key", {"--socket", "--json"}},
     {"drain", 0, 1, "the name or the id of a node", {"--socket", "--within"}},
 }};
@@ -320,7 +321,7 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
     names.push_back(action.name);
   if (o.words.empty())
     return "expected init, token, enrol, sign, revoke, certificates, status, "
-           "owner or drain";
+           "doctor, owner or drain";
   const auto* const action = std::find_if(
       cluster_actions.begin(), cluster_actions.end(),
       [&o](const ClusterAction& one) { return one.name == o.words[0]; });
@@ -353,8 +354,8 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
 void add_cluster_options(CLI::App& app, ClusterOptions& o) {
   app.add_option("ACTION", o.words,
                  "init [NAME], token NAME, enrol, sign [FILE],\n"
-                 "revoke NAME, certificates, status, owner KEY or\n"
-                 "drain [NAME]");
+                 "revoke NAME, certificates, status, doctor,\n"
+                 "owner KEY or drain [NAME]");
   app.add_option("--authority", o.authority,
                  "The folder of the authority; default:\n"
                  "~/.config/troupe/authority")
@@ -380,6 +381,17 @@ void add_cluster_options(CLI::App& app, ClusterOptions& o) {
                  "is asked")
       ->type_name("DURATION");
   o.node.add_to(app);
+}
+
+/// Of this host.
+Result<WallTime> certificate_end(const ClusterFolder& folder) {
+  const auto identity = folder.identity(wall_now());
+  if (!identity)
+    return tl::unexpected{identity.error()};
+  const auto info = link::read_certificate(identity->certificate);
+  if (!info)
+    return tl::unexpected{info.error()};
+  return info->until;
 }
 
 Result<void> fill_in(ClusterOptions& o) {
@@ -429,6 +441,9 @@ int run_cluster(const Startup&, std::vector<std::string> words) {
                         o.words.size() > 1 ? o.words[1] : "", o.within);
   if (const auto filled = fill_in(o); !filled)
     return cluster_failed(filled.error());
+  if (action == "doctor")
+    return examine_cluster(real_queue_context(), o.node,
+                           certificate_end(ClusterFolder{o.folder}));
   if (action == "init")
     return init(o);
   if (action == "token")

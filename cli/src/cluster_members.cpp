@@ -1,5 +1,6 @@
 #include "cluster_members.hpp"
 
+#include "cluster_doctor.hpp"
 #include "command_options.hpp"
 #include "time_text.hpp"
 
@@ -110,6 +111,36 @@ int show_owner(const QueueContext& context, const NodeOptions& node,
                             ? "nobody yet"
                             : text_of(*owner, "node")));
   return exit_ok;
+}
+
+int examine_cluster(const QueueContext& context, const NodeOptions& node,
+                    const Result<WallTime>& certificate_until) {
+  const auto own = ask(context, node, NodeMethod::get, node_target({"node"}));
+  if (!own)
+    return node_failed(own.error());
+  const auto cluster =
+      ask(context, node, NodeMethod::get, node_target({"cluster"}));
+  if (!cluster)
+    return node_failed(cluster.error());
+  auto symptoms = diagnose(
+      *own, *cluster,
+      certificate_until ? std::optional{*certificate_until} : std::nullopt,
+      context.now());
+  if (!certificate_until && certificate_until.error().code != Errc::not_found)
+    symptoms.push_back({Health::bad, certificate_until.error().what});
+  if (node.json) {
+    Json list = Json::array();
+    for (const Symptom& symptom : symptoms)
+      list.push_back({{"health", to_string(symptom.health)},
+                      {"what", to_utf8(symptom.what)}});
+    print_json(list);
+  } else {
+    write_out(render_symptoms(symptoms));
+  }
+  const bool is_bad = std::any_of(
+      symptoms.begin(), symptoms.end(),
+      [](const Symptom& symptom) { return symptom.health == Health::bad; });
+  return is_bad ? exit_failed : exit_ok;
 }
 
 int drain_member(const QueueContext& context, const NodeOptions& node,

@@ -15,6 +15,12 @@ int show_members(const QueueContext& context, const NodeOptions& node);
 int show_owner(const QueueContext& context, const NodeOptions& node,
                const std::string& key);
 
+/// Whether the cluster of the node that is asked is as it should be, and until
+/// when the certificate of this host is good: not_found if it has none, another
+/// error if it is of no use. exit_failed if something is bad.
+int examine_cluster(const QueueContext& context, const NodeOptions& node,
+                    const Result<WallTime>& certificate_until);
+
 /// Lets `name` leave, or the node that is asked if it is empty. That one may be
 /// told how long what runs may take at most; `within` is empty for no limit.
 int drain_member(const QueueContext& context, const NodeOptions& node,

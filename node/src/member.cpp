@@ -533,6 +533,9 @@ Json Member::status() const {
             {"may_start", has_right_},
             {"view", views_.view().number},
             {"is_watching", janitor_.is_watching()},
+            {"lease_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
+                             options_.terms.ttl)
+                             .count()},
             {"nodes", std::move(nodes)}};
   if (const auto until = lease_.right_until())
     json["right_left_ms"] =

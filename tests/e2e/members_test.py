@@ -93,6 +93,14 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(len(status["nodes"]), 3)
         self.assertEqual({node["state"] for node in status["nodes"]}, {"live"})
 
+    def test_the_doctor_finds_nothing_bad(self):
+        self.await_members()
+        ended = self.at("n1", "cluster", "doctor")
+        self.assertEqual(ended.code, 0, ended)
+        self.assertRegex(ended.out, r"(?m)^look  PostgreSQL \S+ .* may lose what it")
+        self.assertRegex(ended.out, r"(?m)^ok    this node may start commands")
+        self.assertRegex(ended.out, r"(?m)^ok    3 nodes: view \d+$")
+
     def test_a_node_by_itself_says_that_it_is_no_member(self):
         status, value = Node(self, "store: \"\"\n", name="alone").start().ask(
             "GET", "/v1/cluster")
