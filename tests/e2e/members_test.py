@@ -12,7 +12,7 @@ from troupe_e2e import LONG, TroupeTest, processes_with, wait_until
 
 # Others take a node for gone after its lease and a little more; then it takes
 # a look or two, and the work itself.
-UNTIL_TAKEN_OVER = LEASE_SECONDS + 30
+UNTIL_TAKEN_OVER = LEASE_SECONDS + 120
 
 
 class Sharing(WithMembers, TroupeTest):

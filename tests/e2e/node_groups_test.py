@@ -161,7 +161,9 @@ class Resources(WithNode, TroupeTest):
         self.sleeper("--resources", "gpu=1")
         second = self.submit("--resources", "gpu=1", "--", "true")
         self.node.restart()
-        self.assertEqual(self.node.get("/v1/node")["free"].get("gpu", 0), 0)
+        # It answers before it has taken over what runs.
+        wait_until(lambda: self.node.get("/v1/node")["free"].get("gpu", 0) == 0,
+                   what="the gpu being taken")
         self.node.wait_for_kind(second, "resources")
 
     def test_that_are_much_are_not_starved_by_little_ones(self):
