@@ -86,7 +86,7 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(rows.strip(), "1")
 
     def test_it_says_who_is_there(self):
-        self.await_members()
+        self.await_members(at="n2")
         status = self.nodes["n2"].get("/v1/cluster")
         self.assertEqual(status["phase"], "held")
         self.assertTrue(status["may_start"])
