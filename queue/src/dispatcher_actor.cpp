@@ -150,6 +150,24 @@ struct Look {
 struct Inherited {
   Result<Work> work;
 };
+/// Those from this shard on, and then those before it.
+Result<std::vector<store::QueueHead>> heads_around(Store& store,
+                                                   std::uint32_t shard) {
+  constexpr std::uint32_t most = ShardLookCore::most_abroad;
+  auto heads = store.queues_from(shard, most);
+  if (!heads || shard == 0 || heads->size() >= most)
+    return heads;
+  auto before =
+      store.queues_from(0, most - static_cast<std::uint32_t>(heads->size()));
+  if (!before)
+    return before;
+  for (store::QueueHead& head : *before) {
+    if (head.queue.shard < shard)
+      heads->push_back(std::move(head));
+  }
+  return heads;
+}
+
 /// In all shards, or where it is said.
 Result<Look> look_at(Store& store,
                      const std::optional<ShardLookCore::Where>& where,
@@ -158,10 +176,9 @@ Result<Look> look_at(Store& store,
     return tl::unexpected(std::move(woken.error()));
   auto groups = store.groups();
   auto heads = where ? store.queues_of(where->shards) : store.queues();
-  auto abroad =
-      where && where->abroad
-          ? store.queues_from(*where->abroad, ShardLookCore::most_abroad)
-          : Result<std::vector<store::QueueHead>>{};
+  auto abroad = where && where->abroad
+                    ? heads_around(store, *where->abroad)
+                    : Result<std::vector<store::QueueHead>>{};
   auto next = store.next_wake();
   if (!groups || !heads || !abroad || !next)
     return tl::unexpected(!groups   ? groups.error()
