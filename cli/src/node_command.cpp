@@ -125,9 +125,10 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
                               .upgrade = o.upgrade,
                               .reload = [o] { return effective_config(o); },
                               .on_event = end_after_events()};
+  bool was_up = false;
   while (true) {
     auto daemon = node::Daemon::start(options);
-    if (!daemon && options.is_back) {
+    if (!daemon && was_up) {
       // Whoever was evicted has been cut off, and may be again.
       log(LogLevel::error, fmt::format("node_not_back reason={}",
                                        shell_quote(daemon.error().what)));
@@ -138,7 +139,7 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
       complain(daemon.error().what);
       return exit_troupe_failed;
     }
-    if (!std::exchange(options.is_back, true))
+    if (!std::exchange(was_up, true))
       on_up();
     switch ((*daemon)->run()) {
       case node::DaemonEnd::told:

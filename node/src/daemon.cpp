@@ -71,10 +71,6 @@ constexpr std::size_t session_words = 3;
 constexpr int dispatcher_restarts = 20;
 constexpr Duration dispatcher_period = 1min;
 
-std::uint32_t processors() {
-  return std::max(1U, std::thread::hardware_concurrency());
-}
-
 flow_control::GovernorConfig governor(const NodeConfig& config) {
   flow_control::GovernorConfig governor{.max_running = config.most_running};
   if (config.memory_reserve != 0)

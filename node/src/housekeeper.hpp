@@ -53,10 +53,10 @@ class Housekeeper {
   /// Deletes a file that is not counted as output, some time.
   void remove_file(const std::string& path);
 
-  /// See queue::DispatcherDeps.
-  /// Reads the end of a record; `done` on its thread.
+  /// See queue::MemberDeps.
   void read_tail(const std::string& record_path,
                  std::function<void(queue::OutputTail)> done);
+  /// See queue::DispatcherDeps.
   void find_texts(const std::string& record_path,
                   std::vector<std::string> texts,
                   std::function<void(std::vector<bool>)> done);

@@ -104,14 +104,11 @@ void LogStream::ask_for_tail() {
       store_,
       [task = request_.task,
        attempt = attempt_](store::Store& store) -> Result<std::string> {
-        const auto seen = store.task(task);
-        const auto before = store.attempts(task);
-        if (!seen || !before)
-          return tl::unexpected(!seen ? seen.error() : before.error());
+        const auto ended = store.attempts(task);
+        if (!ended)
+          return tl::unexpected(ended.error());
         std::string detail;
-        if (seen->result && seen->result->attempt == attempt)
-          detail = seen->result->detail;
-        for (const store::TaskResult& one : *before) {
+        for (const store::TaskResult& one : *ended) {
           if (one.attempt == attempt)
             detail = one.detail;
         }

@@ -25,10 +25,14 @@ flow_control::MachineSample look_at_machine() {
           .load = flow_control::parse_loadavg(read_file("/proc/loadavg"))};
 }
 
+std::uint32_t processors() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
 flow_control::Resources with_those_of_machine(flow_control::Resources said) {
   constexpr std::uint64_t unit = flow_control::Resources::unit;
   if (said.amount("cpu") == 0)
-    said.set("cpu", std::max(1U, std::thread::hardware_concurrency()) * unit);
+    said.set("cpu", processors() * unit);
   const auto memory = look_at_machine().memory;
   if (said.amount("mem") == 0 && memory)
     said.set("mem", memory->total_bytes * unit);

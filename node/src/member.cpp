@@ -313,15 +313,14 @@ void Member::fence(LeaseCore::Loss loss) {
 }
 
 void Member::retire() {
-  auto ended = std::make_shared<Result<store::SessionEnd>>(
-      failure(Errc::internal, "the call was not made"));
-  store_.post(
-      [ended, session = options_.session.session](store::Store& store) {
-        *ended = store.end_session(session, calendar_now());
+  queue::call(
+      store_,
+      [session = options_.session.session](store::Store& store) {
+        return store.end_session(session, calendar_now());
       },
-      [weak = weak_from_this(), &io = io_,
-       ended](const Result<void>& committed) {
-        if (!committed || !*ended)
+      [weak = weak_from_this(),
+       &io = io_](const Result<store::SessionEnd>& ended) {
+        if (!ended)
           return;  // It is tried again.
         boost::asio::post(io, [weak] {
           if (const auto self = weak.lock())

@@ -3,6 +3,7 @@
 #include <troupe/base/log.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/machine.hpp>
 #include <troupe/process/leftovers.hpp>
 
 #include <algorithm>
@@ -181,9 +182,7 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
       .version = version,
       .listen = config.listen,
       .lease_ms = static_cast<std::uint64_t>(config.lease_time / 1ms),
-      .slots = config.slots != 0
-                   ? config.slots
-                   : std::max(1U, std::thread::hardware_concurrency())};
+      .slots = config.slots != 0 ? config.slots : processors()};
   member.session = {.session = {session},
                     .node = to_string(identity.node),
                     .detail = to_text(member.detail)};

@@ -646,7 +646,7 @@ class RunDriverActor {
       if (running.is_cancelled)
         again.cancel.push_back(step);
     }
-    add_writes(entry, std::nullopt, again, {});
+    add_writes(entry, std::nullopt, again, {}, entry.core->home());
     set_timer(entry);
   }
 
@@ -696,11 +696,9 @@ class RunDriverActor {
 
   void move_here(Entry& entry) {
     const RunId run = entry.core->run();
-    moved_from_ = entry.core->home();
     log(LogLevel::warn, fmt::format("run_taken_over run={} from={}",
-                                    run_name(run), moved_from_));
+                                    run_name(run), entry.core->home()));
     tell(entry, RunMoved{deps_->home});
-    moved_from_.clear();
     away_.erase(run);
   }
 
@@ -810,6 +808,7 @@ class RunDriverActor {
             std::function<void(Result<void>)> done = {}) {
     RunCore& core = *entry.core;
     const std::uint64_t number = core.events();
+    const std::string home = core.home();
     auto decision = core.apply(news, deps_->wall_now());
     if (!decision || !*decision) {
       if (done)
@@ -817,7 +816,7 @@ class RunDriverActor {
       return;
     }
     add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
-               **decision, std::move(done));
+               **decision, std::move(done), home);
     set_timer(entry);
   }
 
@@ -832,7 +831,8 @@ class RunDriverActor {
   /// follows, and is found again if it does not come to that.
   void add_writes(Entry& entry, std::optional<store::RunEvent> event,
                   const RunCore::Decision& decision,
-                  std::function<void(Result<void>)> done) {
+                  std::function<void(Result<void>)> done,
+                  const std::string& home_before) {
     const RunCore& core = *entry.core;
     auto write = std::make_shared<Write>();
     const auto add = [&] {
@@ -845,8 +845,8 @@ class RunDriverActor {
       write->notices.push_back(at_home(core.notice_job(
           decision.notices[i], event->number, i, deps_->content.program)));
     write->event = std::move(event);
-    if (!moved_from_.empty()) {
-      write->moved_from = moved_from_;
+    if (core.home() != home_before) {
+      write->moved_from = home_before;
       write->moved_to = core.home();
     }
     if (done)
@@ -1243,7 +1243,6 @@ class RunDriverActor {
   /// Runs that other nodes drive, and whose they are, as far as it is known.
   std::map<RunId, std::string> away_;
   HomesSeen homes_;
-  std::string moved_from_;  ///< While a run is taken over.
   // To be looked at when the store is well:
   std::set<RunId> unloaded_;
   std::set<JobId> unseen_;

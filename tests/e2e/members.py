@@ -1,13 +1,11 @@
 """Nodes that share a PostgreSQL server: members of one cluster on this host, each
 with a folder, an identity and a port on loopback of its own."""
 
-import json
 import os
-import re
 import signal
 import unittest
 
-from nodes import Node
+from nodes import Enrolling, Node
 from postgres_server import PostgresServer, binaries, free_port
 from troupe_e2e import LONG, wait_until
 
@@ -17,7 +15,7 @@ LEASE_SECONDS = 15
 
 
 @unittest.skipUnless(binaries(), "PostgreSQL is not installed")
-class WithMembers:
+class WithMembers(Enrolling):
     """For tests with nodes n1, n2, .. that have `SLOTS` each."""
 
     NODES = 3
@@ -42,23 +40,9 @@ class WithMembers:
 
     # Who belongs to it.
 
-    def cluster(self, host, *words, **options):
-        home = self.cwd / host
-        home.mkdir(exist_ok=True)
-        ended = self.troupe("cluster", *words, env={"XDG_CONFIG_HOME": str(home)},
-                            **options)
-        self.assertEqual(ended.code, 0, ended)
-        return ended
-
-    def enrol(self, host):
-        token = self.cluster("n1", "token", host).out.strip()
-        request = self.cluster(host, "enrol", "--token", token)
-        answer = self.cluster("n1", "sign", input=request.raw_out)
-        self.cluster(host, "enrol", "--answer", "-", input=answer.raw_out)
-
     def config_of(self, host):
         return (f"listen: 127.0.0.1:{free_port()}\n"
-                f"cluster-folder: {self.cwd / host / 'troupe/cluster'}\n"
+                f"cluster-folder: {self.folder_of(host)}\n"
                 f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n")
 
     def add(self, host, **options):

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from nodes import Node
+from nodes import Enrolling, Node
 from troupe_e2e import LONG, TroupeTest, wait_until
 
 HELLO, FAREWELL = 1, 2
@@ -108,28 +108,10 @@ class Peer:
             self.socket.sendall(b"\x8a" + bytes([0x80 | len(data)]) + bytes(4) + data)
 
 
-class Listening(TroupeTest):
+class Listening(Enrolling, TroupeTest):
     def setUp(self):
         super().setUp()
         self.hosts = {}
-
-    def cluster(self, host, *words, **options):
-        home = self.cwd / host
-        home.mkdir(exist_ok=True)
-        ended = self.troupe("cluster", *words, env={"XDG_CONFIG_HOME": str(home)},
-                            **options)
-        self.assertEqual(ended.code, 0, ended)
-        return ended
-
-    def folder_of(self, host):
-        return self.cwd / host / "troupe/cluster"
-
-    def enrol(self, host):
-        token = self.cluster("n1", "token", host).out.strip()
-        request = self.cluster(host, "enrol", "--token", token)
-        answer = self.cluster("n1", "sign", input=request.raw_out)
-        ended = self.cluster(host, "enrol", "--answer", "-", input=answer.raw_out)
-        self.hosts[host] = re.search(r"\(([0-9a-f-]+)\)", ended.out)[1]
 
     def hand_out_roster(self):
         """As somebody would who copies it."""
@@ -145,7 +127,7 @@ class Listening(TroupeTest):
 
     def listening_node(self):
         self.cluster("n1", "init", "n1")
-        self.enrol("n2")
+        self.hosts["n2"] = self.enrol("n2")
         self.hand_out_roster()
         node = self.node().start()
         self.port = int(re.search(r"links_listen address=127\.0\.0\.1:(\d+)",

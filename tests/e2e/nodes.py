@@ -8,6 +8,7 @@ order, or whose warden is left, fails.
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -230,6 +231,29 @@ class Node:
             print(f"{self.test.id()}: {self.log_text()[-4000:]}", file=sys.stderr)
         self.test.assertEqual(code, 0, "the exit code of the node")
         self.test.assertIsNone(pid, "the warden is left")
+
+
+class Enrolling:
+    """For tests with hosts that have certificates of the authority on n1."""
+
+    def cluster(self, host, *words, **options):
+        home = self.cwd / host
+        home.mkdir(exist_ok=True)
+        ended = self.troupe("cluster", *words, env={"XDG_CONFIG_HOME": str(home)},
+                            **options)
+        self.assertEqual(ended.code, 0, ended)
+        return ended
+
+    def folder_of(self, host):
+        return self.cwd / host / "troupe/cluster"
+
+    def enrol(self, host):
+        """The id of the node."""
+        token = self.cluster("n1", "token", host).out.strip()
+        request = self.cluster(host, "enrol", "--token", token)
+        answer = self.cluster("n1", "sign", input=request.raw_out)
+        ended = self.cluster(host, "enrol", "--answer", "-", input=answer.raw_out)
+        return re.search(r"\(([0-9a-f-]+)\)", ended.out)[1]
 
 
 class WithNode:

@@ -18,8 +18,6 @@ struct DaemonOptions {
   sigset_t signal_mask{};  ///< The mask that commands start with.
   /// A node that runs in this folder is told to leave its commands and end.
   bool upgrade = false;
-  /// This process was a node before, which was evicted from its cluster.
-  bool is_back = false;
   /// Reads the configuration once more, for SIGHUP.
   std::function<Result<NodeConfig>()> reload;
   /// For tests of recovery: an event of a run is on the disk, and nothing has
