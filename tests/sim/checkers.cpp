@@ -118,6 +118,9 @@ void Checkers::ring_used(std::uint32_t node, std::uint64_t number,
 void Checkers::started(const RunningCommand& command) {
   ++counts_.commands;
   const store::TaskRef task = command.attempt.task;
+  if (ended_.contains(command.session))
+    violate("I4", fmt::format("{} has ended and starts {}", command.session,
+                              name_of(task)));
   if (command.delivery == store::Delivery::at_most_once &&
       !executed_.insert(task).second)
     violate("I3", name_of(task) + " is executed a second time");

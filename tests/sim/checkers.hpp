@@ -38,6 +38,8 @@ class Checkers {
   struct Counts {
     std::uint64_t commands = 0;
     std::uint64_t evictions = 0;
+    std::uint64_t takeovers = 0;  ///< Of a session, by the next agent.
+    std::uint64_t ambushes = 0;   ///< Faults at the moment they waited for.
     std::uint64_t results = 0;
     std::uint64_t fenced = 0;           ///< Results that came too late.
     std::uint64_t frozen_overlaps = 0;  ///< What time cannot prevent.
@@ -69,7 +71,9 @@ class Checkers {
                  std::uint64_t ring_hash);
   void started(const RunningCommand& command);
   void stopped(std::uint64_t command);
+  void took_over() { ++counts_.takeovers; }
   void frozen(std::uint32_t node);
+  void ambushed() { ++counts_.ambushes; }
   void outage(Duration from, Duration until);
   void outages_over();
 

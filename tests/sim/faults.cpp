@@ -23,6 +23,37 @@ std::string to_string(FaultSet faults) {
   return all.empty() ? "none" : all;
 }
 
+std::string_view to_string(Moment moment) {
+  static constexpr std::array<std::string_view, moments> names{
+      "when it registers", "when it renews", "when it starts", "when it kills",
+      "when it is evicted"};
+  return names.at(static_cast<std::size_t>(moment));
+}
+
+Ambush worst(Ambush ambush) {
+  switch (ambush.moment) {
+    case Moment::registers:
+      // The next agent registers before that arrives.
+      ambush.fault = Fault::crash;
+      ambush.chance = 1;
+      break;
+    case Moment::renews:
+      // That answer is the last one, on both ways.
+      ambush.fault = Fault::partition;
+      ambush.chance = 0;
+      break;
+    case Moment::starts:
+      // Its right may have ended when it goes on.
+    case Moment::kills:
+      // It hears of that when the store has heard of it.
+    case Moment::is_evicted:
+      // It goes on when its eviction is under way.
+      ambush.fault = Fault::pause;
+      break;
+  }
+  return ambush;
+}
+
 FaultPlan::FaultPlan(Random& random, FaultSet allowed) {
   static constexpr std::array<std::uint64_t, 3> odds{4, 20, 100};
   static constexpr std::array<Duration, 3> lengths{30s, 90s, 180s};

@@ -37,6 +37,36 @@ inline constexpr FaultSet all_faults = (1U << fault_kinds) - 1;
 /// "drop delay".
 [[nodiscard]] std::string to_string(FaultSet faults);
 
+/// What a node is at when something that lay in wait for it goes wrong. By
+/// chance alone that would be too rare: the moment is short, and something else
+/// has to go wrong as well.
+enum class Moment : std::uint8_t {
+  registers,   ///< It asks the store for a session.
+  renews,      ///< And for its right, with a long command that may be killed.
+  starts,      ///< It has looked at the clock, and not told its warden yet.
+  kills,       ///< Its warden has killed a command, and not told it yet.
+  is_evicted,  ///< Another node asks the store for that.
+};
+
+inline constexpr std::uint32_t moments = 5;
+
+/// "when it registers".
+[[nodiscard]] std::string_view to_string(Moment moment);
+
+/// What goes wrong then, beside a message that is late: half of the time what
+/// does most harm, as far as is known, and else any fault.
+struct Ambush {
+  Moment moment = Moment::registers;
+  Fault fault = Fault::pause;
+  Duration length{0};        ///< Longer than a lease, most of the time.
+  std::uint64_t chance = 0;  ///< As SimWorld::apply() takes it.
+  Duration late{0};
+  bool is_answer_late = false;  ///< And not the request.
+};
+
+/// The same with the fault that does most harm.
+[[nodiscard]] Ambush worst(Ambush ambush);
+
 /// Which faults there are in one run, and how many: a part of all kinds, since
 /// what one kind brings to light another one hides (swarm testing; Groce et al.
 /// 2012). A kind that is not `allowed` does not happen, and all others happen

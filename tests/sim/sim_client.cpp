@@ -7,10 +7,20 @@
 
 namespace troupe::sim {
 
+namespace {
+
+/// For each node: with two slots they take 11 minutes, and the rest of all
+/// tasks takes less. All has to be done in 30.
+constexpr std::uint64_t most_long_tasks = 15;
+
+}  // namespace
+
 SimClient::SimClient(SimWorld& world, std::uint32_t link, std::uint32_t shards,
                      Duration submits_until)
     : world_{world}, link_{link}, shards_{shards} {
   const std::uint64_t jobs = 10 + world.random().next() % 30;
+  const std::uint64_t long_odds = 2 + world.random().next() % 5;
+  std::uint64_t long_tasks = 0;
   for (std::uint64_t i = 0; i < jobs; ++i) {
     const std::string request = fmt::format("r{}", i);
     Submission& submission = submissions_[request];
@@ -20,8 +30,12 @@ SimClient::SimClient(SimWorld& world, std::uint32_t link, std::uint32_t shards,
         .delivery = random.next() % 3 == 0 ? store::Delivery::at_most_once
                                            : store::Delivery::at_least_once,
         .is_kept = random.next() % 8 == 0,
-        .is_long = random.next() % 6 == 0};
+        .is_long = random.next() % long_odds == 0};
     submission.tasks = 1 + random.next() % 8;
+    if (submission.spec.is_long)
+      long_tasks += submission.tasks;
+    if (long_tasks > most_long_tasks * world.hosts().size())
+      submission.spec.is_long = false;
     submission.chunks = 1 + random.next() % 2;
     tasks_ += submission.tasks;
     world_.checkers().submits(request, submission.tasks);

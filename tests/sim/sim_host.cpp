@@ -40,6 +40,8 @@ void SimHost::boot_after(Duration pause) {
       const bool adopts =
           !warden_.commands_of(session_).empty() && world_.one_in(2);
       world_.note(adopts ? "agent starts, adopting" : "agent starts", index_);
+      if (adopts)
+        world_.checkers().took_over();
       agent_ = std::make_unique<SimNode>(*this, ++life_);
       on_agent(life_, [this, adopts] { agent_->begin(adopts); });
     });
@@ -52,6 +54,7 @@ void SimHost::crash(Duration length) {
   agent_.reset();
   ++life_;
   paused_until_ = world_.now();
+  go_on();
   if (world_.defect() == Defect::warden_forgets_at_agent_crash)
     warden_.forget_guard();
   boot_after(length);
@@ -59,10 +62,12 @@ void SimHost::crash(Duration length) {
 
 void SimHost::pause(Duration until) {
   paused_until_ = std::max(paused_until_, until);
+  world_.at(until, [this] { go_on(); });
 }
 
 void SimHost::freeze(Duration until) {
   frozen_until_ = std::max(frozen_until_, until);
+  world_.at(until, [this] { go_on(); });
   world_.checkers().frozen(index_);
 }
 
@@ -73,11 +78,23 @@ void SimHost::drain() {
 void SimHost::stop_faults() {
   frozen_until_ = std::min(frozen_until_, world_.now());
   paused_until_ = std::min(paused_until_, world_.now());
+  go_on();
+}
+
+void SimHost::go_on() {
+  if (world_.now() < frozen_until_)
+    return;
+  for (const Call& call : std::exchange(waiting_for_host_, {}))
+    call();
+  if (world_.now() < paused_until_)
+    return;
+  for (const auto& [life, call] : std::exchange(waiting_for_agent_, {}))
+    on_agent(life, call);
 }
 
 void SimHost::on_host(Call call) {
   if (world_.now() < frozen_until_)
-    world_.at(frozen_until_, [this, call = std::move(call)] { on_host(call); });
+    waiting_for_host_.push_back(std::move(call));
   else
     call();
 }
@@ -85,12 +102,17 @@ void SimHost::on_host(Call call) {
 void SimHost::on_agent(std::uint64_t life, Call call) {
   if (life != life_ || !agent_)
     return;
-  const Duration until = std::max(frozen_until_, paused_until_);
-  if (world_.now() < until)
-    world_.at(until,
-              [this, life, call = std::move(call)] { on_agent(life, call); });
+  if (world_.now() < std::max(frozen_until_, paused_until_))
+    waiting_for_agent_.emplace_back(life, std::move(call));
   else
     agent_->run(call);
+}
+
+void SimHost::on_warden(std::uint64_t life, Call call) {
+  on_host([this, life, call = std::move(call)] {
+    if (life == life_ && agent_)
+      call();
+  });
 }
 
 void SimHost::deliver(std::function<void(SimNode&)> call) {
@@ -116,7 +138,12 @@ void SimHost::on_command_ended(const std::string& session,
       result.completion.retry_at = world_.store().clock() + 3s;
   }
   spool_.emplace(task.attempt, std::move(result));
-  deliver([task](SimNode& agent) { agent.on_command_ended(task); });
+  Duration late = world_.report_delay();
+  if (is_killed)
+    late = std::max(late, world_.reach(Moment::kills, index_).request);
+  world_.after(late, [this, task] {
+    deliver([task](SimNode& agent) { agent.on_command_ended(task); });
+  });
 }
 
 void SimHost::on_agent_quit(std::uint64_t life) {

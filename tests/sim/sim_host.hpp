@@ -11,6 +11,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace troupe::sim {
 
@@ -50,6 +52,9 @@ class SimHost {
   /// still. One that has died hears nothing any more.
   void on_host(Call call);
   void on_agent(std::uint64_t life, Call call);
+  /// Does what the agent with this number has sent to its warden, if that is
+  /// still listening to it; whether the agent stands still by now is no matter.
+  void on_warden(std::uint64_t life, Call call);
   /// For whichever agent is there when it arrives.
   void deliver(std::function<void(SimNode&)> call);
   void on_hint(std::uint32_t shard);
@@ -81,6 +86,8 @@ class SimHost {
   }
 
  private:
+  void go_on();
+
   SimWorld& world_;
   std::uint32_t index_;
   distributed::NodeId id_;
@@ -89,6 +96,9 @@ class SimHost {
   std::uint32_t slots_;
   Duration frozen_until_{0};
   Duration paused_until_{0};
+  /// What waits for the end of that, in order.
+  std::vector<Call> waiting_for_host_;
+  std::vector<std::pair<std::uint64_t, Call>> waiting_for_agent_;
   std::string session_;
   std::uint64_t incarnation_ = 0;
   std::map<store::AttemptRef, SpooledResult> spool_;

@@ -74,20 +74,23 @@ void SimNode::run(const Call& call) {
 }
 
 template <class Do, class Then>
-void SimNode::ask(Do what, Then then, Call failed) {
+void SimNode::ask(Do what, Then then, Call failed, const Lateness& late) {
   // Of two answers the second one is ignored, and so is one that was given up.
   auto open = std::make_shared<bool>(true);
   SimHost& host = host_;
   const std::uint64_t life = life_;
-  world_.ask_store(host.index(), [&host, life, open, what, then]() -> Call {
-    auto answer = what(host.world().store());
-    return [&host, life, open, then, answer = std::move(answer)] {
-      host.on_agent(life, [open, then, answer] {
-        if (std::exchange(*open, false))
-          then(answer);
-      });
-    };
-  });
+  world_.ask_store(
+      host.index(),
+      [&host, life, open, what, then]() -> Call {
+        auto answer = what(host.world().store());
+        return [&host, life, open, then, answer = std::move(answer)] {
+          host.on_agent(life, [open, then, answer] {
+            if (std::exchange(*open, false))
+              then(answer);
+          });
+        };
+      },
+      late);
   if (!failed)
     return;
   world_.after(answer_within, [&host, life, open, failed = std::move(failed)] {
@@ -170,7 +173,8 @@ void SimNode::obey_registration(const LeaseCore::Register& action) {
       },
       [this, number = action.number](LeaseCore::Registered answer) {
         obey(lease_.on_registered(number, answer, clock()));
-      });
+      },
+      {}, world_.reach(Moment::registers, host_.index()));
 }
 
 void SimNode::obey_renewal(const LeaseCore::Renew& action) {
@@ -189,7 +193,8 @@ void SimNode::obey_renewal(const LeaseCore::Renew& action) {
         obey(lease_.on_renewed(is_late ? last_renewal_ : number, answer.first,
                                clock()));
         learn(*answer.second);
-      });
+      },
+      {}, world_.reach(Moment::renews, host_.index()));
 }
 
 void SimNode::fence(LeaseCore::Loss loss) {
@@ -286,13 +291,17 @@ void SimNode::on_sessions(std::uint64_t number, const Listed& answer) {
 
 void SimNode::evict(const EvictionCore::Evict& action) {
   world_.note("asks to evict", host_.index(), action.counter);
+  Lateness late;
+  for (const auto& host : world_.hosts())
+    if (host->session() == action.session)
+      late = world_.reach(Moment::is_evicted, host->index());
   ask(
       [action, asked_at = world_.now()](SimStore& store) {
         store.evict(action.session, action.counter, asked_at);
         return true;
       },
       [this, session = action.session](bool) { janitor_.on_evicted(session); },
-      [this] { janitor_.on_eviction_failed(); });
+      [this] { janitor_.on_eviction_failed(); }, late);
 }
 
 // -- Views --------------------------------------------------------------------
@@ -508,23 +517,39 @@ void SimNode::record_start(std::uint64_t task, std::uint64_t claim) {
 }
 
 void SimNode::start_command(std::uint64_t task, std::uint64_t claim) {
-  // Between the decision and the warden an agent can stand still.
+  const Held* const next = held(task, claim);
+  if (next == nullptr || next->stage != Stage::starting)
+    return;
+  if (!has_right()) {
+    drop(task, /*gives_back=*/true);
+    return;
+  }
+  // Between that look and the warden an agent can stand still.
   const Duration pause = world_.is_faulty() && world_.one_in(8)
                              ? world_.up_to(5s)
                              : world_.up_to(2ms);
-  world_.after(pause, [&host = host_, life = life_, this, task, claim] {
-    host.on_agent(life, [this, task, claim] {
-      Held* const started = held(task, claim);
-      if (started == nullptr || started->stage != Stage::starting)
-        return;
-      const bool may_start =
-          has_right() || has(Defect::warden_starts_after_deadline);
-      if (may_start && host_.warden().start(host_.session(), started->task))
-        started->stage = Stage::running;
-      else
-        drop(task, /*gives_back=*/true);
-    });
-  });
+  const Duration late = world_.reach(Moment::starts, host_.index()).request;
+  world_.after(std::max(pause, late),
+               [&host = host_, life = life_, this, session = host_.session(),
+                next = next->task] {
+                 host.on_warden(life, [&host, life, this, session, next] {
+                   const bool has_started = host.warden().start(session, next);
+                   host.on_agent(life, [this, next, has_started] {
+                     on_start_told(next, has_started);
+                   });
+                 });
+               });
+}
+
+void SimNode::on_start_told(const GrantedTask& task, bool has_started) {
+  const std::uint64_t number = number_of(task.attempt.task);
+  Held* const told = held(number, task.attempt.claim);
+  if (told == nullptr || told->stage != Stage::starting)
+    return;
+  if (has_started)
+    told->stage = Stage::running;
+  else
+    drop(number, /*gives_back=*/true);
 }
 
 void SimNode::drop(std::uint64_t task, bool gives_back) {

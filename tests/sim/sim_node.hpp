@@ -68,7 +68,7 @@ class SimNode {
   };
 
   template <class Do, class Then>
-  void ask(Do what, Then then, Call failed = {});
+  void ask(Do what, Then then, Call failed = {}, const Lateness& late = {});
 
   void obey(const distributed::LeaseCore::Actions& actions);
   void obey(const distributed::EvictionCore::Actions& actions);
@@ -93,6 +93,7 @@ class SimNode {
   void start_tasks();
   void record_start(std::uint64_t task, std::uint64_t claim);
   void start_command(std::uint64_t task, std::uint64_t claim);
+  void on_start_told(const GrantedTask& task, bool has_started);
   Held* held(std::uint64_t task, std::uint64_t claim);
   void drop(std::uint64_t task, bool gives_back);
   void give_back(const GrantedTask& task);

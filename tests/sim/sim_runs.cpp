@@ -95,24 +95,27 @@ int run(const Options& options) {
     all.tasks += result.tasks;
     all.counts.commands += result.counts.commands;
     all.counts.evictions += result.counts.evictions;
+    all.counts.takeovers += result.counts.takeovers;
+    all.counts.ambushes += result.counts.ambushes;
     all.counts.results += result.counts.results;
     all.counts.fenced += result.counts.fenced;
     all.counts.frozen_overlaps += result.counts.frozen_overlaps;
     all.counts.kept_overlaps += result.counts.kept_overlaps;
     all.trace_hash ^= result.trace_hash;
   }
-  std::fputs(
-      fmt::format("{} seeds, {:.1f} h simulated, {} tasks, {} commands, "
-                  "{} evictions, {} results, {} fenced, {} overlaps on frozen "
-                  "hosts, {} of kept commands, all done {:.0f} s after the "
-                  "last fault, {} violations, hash {:016x}\n",
-                  options.seeds, in_seconds(all.virtual_time) / 3600, all.tasks,
-                  all.counts.commands, all.counts.evictions, all.counts.results,
-                  all.counts.fenced, all.counts.frozen_overlaps,
-                  all.counts.kept_overlaps, in_seconds(all.settled_after),
-                  violations, all.trace_hash)
-          .c_str(),
-      stdout);
+  std::fputs(fmt::format(
+                 "{} seeds, {:.1f} h simulated, {} tasks, {} commands, "
+                 "{} ambushes, {} evictions, {} takeovers, {} results, {} "
+                 "fenced, {} overlaps on frozen "
+                 "hosts, {} of kept commands, all done {:.0f} s after the "
+                 "last fault, {} violations, hash {:016x}\n",
+                 options.seeds, in_seconds(all.virtual_time) / 3600, all.tasks,
+                 all.counts.commands, all.counts.ambushes, all.counts.evictions,
+                 all.counts.takeovers, all.counts.results, all.counts.fenced,
+                 all.counts.frozen_overlaps, all.counts.kept_overlaps,
+                 in_seconds(all.settled_after), violations, all.trace_hash)
+                 .c_str(),
+             stdout);
   return violations == 0 ? 0 : 1;
 }
 

@@ -52,7 +52,7 @@ store::JobId SimStore::open(const std::string& request,
       .request_id = request, .delivery = spec.delivery, .shards = {spec.shard}};
   if (defect_ == Defect::no_submit_idempotency)
     job.request_id += fmt::format("+{}", ++last_copy_);
-  const auto submitted = model_.open_job(job, clock_);
+  const auto submitted = model_.open_job(job, clock());
   specs_.emplace(submitted->job, spec);
   commit("opened", Trace::no_node, submitted->job.value);
   checkers_.opened(request, submitted->job);
@@ -71,7 +71,7 @@ void SimStore::append(store::JobId job, std::uint64_t chunk,
 
 void SimStore::seal(store::JobId job) {
   commit("sealed", Trace::no_node, job.value);
-  (void)model_.seal(job, clock_);
+  (void)model_.seal(job, clock());
 }
 
 // -- Sessions -----------------------------------------------------------------
@@ -108,7 +108,8 @@ LeaseCore::Registered SimStore::register_session(std::uint32_t node,
     if (info.session.node == name && info.session.incarnation < incarnation)
       before_end(info.session.session.value);
   const auto registered = model_.register_session(
-      {.session = {session}, .node = name, .incarnation = incarnation}, clock_);
+      {.session = {session}, .node = name, .incarnation = incarnation},
+      clock());
   if (*registered != store::Registered::yes)
     return LeaseCore::Registered::evicted;
   for (const store::SessionInfo& info : before)
@@ -129,7 +130,7 @@ LeaseCore::Renewed SimStore::renew(const std::string& session,
   auto renewed =
       seen->is_draining ? store::Renewed::draining : store::Renewed::live;
   if (is_draining || defect_ != Defect::renewal_does_not_count)
-    renewed = model_.renew(SessionId{session}, is_draining, clock_)->session;
+    renewed = model_.renew(SessionId{session}, is_draining, clock())->session;
   commit("renewed", node_of(session), seen->counter);
   return renewed == store::Renewed::draining ? LeaseCore::Renewed::draining
                                              : LeaseCore::Renewed::live;
@@ -139,7 +140,7 @@ std::vector<distributed::SessionRow> SimStore::sessions() {
   std::vector<distributed::SessionRow> rows;
   for (const store::SessionInfo& info : live()) {
     const std::string& session = info.session.session.value;
-    if (defect_ == Defect::expiry_by_store_clock && clock_ - info.seen > 62s) {
+    if (defect_ == Defect::expiry_by_store_clock && clock() - info.seen > 62s) {
       end(session);
       continue;
     }
@@ -159,7 +160,7 @@ void SimStore::evict(const std::string& session, std::uint64_t counter,
   if (is_due)
     before_end(session);
   if (!is_due || defect_ != Defect::eviction_leaves_rows) {
-    const auto end = model_.evict(SessionId{session}, counter, clock_);
+    const auto end = model_.evict(SessionId{session}, counter, clock());
     if (!*end)
       return;
     trace_.note(now_, "queued again, lost", node_of(session),
@@ -184,7 +185,7 @@ void SimStore::end(const std::string& session) {
   if (defect_ == Defect::eviction_leaves_rows)
     gone_.insert(session);
   else
-    (void)model_.end_session(SessionId{session}, clock_);
+    (void)model_.end_session(SessionId{session}, clock());
   ended(session);
 }
 
@@ -217,7 +218,7 @@ void SimStore::end_by_hand(const distributed::NodeId& id,
 
 std::vector<std::uint32_t> SimStore::shards_with_work(
     const std::optional<std::vector<std::uint32_t>>& shards) {
-  (void)model_.wake(clock_, no_limit);
+  (void)model_.wake(clock(), no_limit);
   const auto heads =
       shards ? model_.queues_of(*shards) : model_.queues_from(0, no_limit);
   std::vector<std::uint32_t> busy;
@@ -240,7 +241,7 @@ std::vector<GrantedTask> SimStore::claim(const std::string& session,
                                          std::uint32_t limit, bool is_foreign) {
   if (gone_.contains(session))
     return {};
-  (void)model_.wake(clock_, no_limit);
+  (void)model_.wake(clock(), no_limit);
   if (is_foreign && defect_ == Defect::steals_what_is_claimed)
     take_from_peers(session, shard);
   const auto claims = model_.claim(in_model(session),
@@ -312,7 +313,7 @@ std::vector<store::Recorded> SimStore::complete(
     if (defect_ == Defect::complete_without_token)
       name = pretend_to_hold(session, completion);
     const auto recorded =
-        model_.complete(name, std::span{&completion, 1}, clock_);
+        model_.complete(name, std::span{&completion, 1}, clock());
     // What was started at most once is never to be tried again.
     const auto answer = recorded ? recorded->front() : store::Recorded::fenced;
     const store::TaskRef task = completion.attempt.task;

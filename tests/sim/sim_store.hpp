@@ -45,8 +45,7 @@ class SimStore {
   /// The true time and what the clock of the store shows.
   void set_time(Duration now, Duration clock_offset) {
     now_ = now;
-    clock_ = WallTime{} + 24h +
-             std::chrono::duration_cast<WallTime::duration>(now + clock_offset);
+    clock_offset_ = clock_offset;
   }
 
   // Submitting.
@@ -87,7 +86,10 @@ class SimStore {
   }
 
   [[nodiscard]] store::ModelStore& model() { return model_; }
-  [[nodiscard]] WallTime clock() const { return clock_; }
+  [[nodiscard]] WallTime clock() const {
+    return WallTime{} + 24h +
+           std::chrono::duration_cast<WallTime::duration>(now_ + clock_offset_);
+  }
   [[nodiscard]] std::uint64_t commits() const { return commits_; }
 
  private:
@@ -118,7 +120,7 @@ class SimStore {
   Trace& trace_;
   store::ModelStore model_;
   Duration now_{0};
-  WallTime clock_;
+  Duration clock_offset_{0};
   std::uint64_t commits_ = 0;
   std::map<std::string, std::uint32_t> nodes_;  ///< By session.
   std::map<store::JobId, CommandSpec> specs_;

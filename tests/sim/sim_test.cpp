@@ -25,16 +25,20 @@ TEST(Simulation, IsTheSameEachTime) {
 
 TEST(Simulation, HoldsAllInvariants) {
   Checkers::Counts counts;
-  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 1600; ++seed) {
     const SimConfig config{.seed = seed};
     const SimResult result = run(config);
     ASSERT_FALSE(result.violation) << report(config, result);
     counts.evictions += result.counts.evictions;
+    counts.takeovers += result.counts.takeovers;
+    counts.ambushes += result.counts.ambushes;
     counts.fenced += result.counts.fenced;
     counts.frozen_overlaps += result.counts.frozen_overlaps;
   }
   // It was bad enough.
   EXPECT_GT(counts.evictions, 500U);
+  EXPECT_GT(counts.takeovers, 500U);
+  EXPECT_GT(counts.ambushes, 5000U);
   EXPECT_GT(counts.fenced, 500U);
   EXPECT_GT(counts.frozen_overlaps, 10U);
 }

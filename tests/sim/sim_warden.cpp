@@ -3,9 +3,19 @@
 #include "sim_host.hpp"
 #include "sim_world.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace troupe::sim {
+
+namespace {
+
+/// Must not outlive its session.
+bool is_expendable(const CommandSpec& spec) {
+  return spec.delivery == store::Delivery::at_least_once && !spec.is_kept;
+}
+
+}  // namespace
 
 using distributed::BootTime;
 using distributed::LeaseCore;
@@ -61,10 +71,8 @@ void SimWarden::kill(LeaseCore::Kill which, BootTime gone_by) {
   SimWorld& world = host_.world();
   const Duration until = host_.when(gone_by);
   for (const auto& [id, command] : commands_) {
-    const bool is_expendable =
-        command.task.spec.delivery == store::Delivery::at_least_once &&
-        !command.task.spec.is_kept;
-    if (which == LeaseCore::Kill::expendable && !is_expendable)
+    if (which == LeaseCore::Kill::expendable &&
+        !is_expendable(command.task.spec))
       continue;
     Duration at = until;
     if (until > world.now() && world.one_in(2))
@@ -99,6 +107,13 @@ void SimWarden::when_empty(std::function<void()> call) {
     call();
   else
     waiters_.push_back(std::move(call));
+}
+
+bool SimWarden::has_much_to_kill() const {
+  return std::any_of(commands_.begin(), commands_.end(), [](const auto& entry) {
+    const CommandSpec& spec = entry.second.task.spec;
+    return spec.is_long && is_expendable(spec);
+  });
 }
 
 std::vector<GrantedTask> SimWarden::commands_of(

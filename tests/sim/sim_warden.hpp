@@ -35,6 +35,8 @@ class SimWarden {
   void when_empty(std::function<void()> call);
 
   [[nodiscard]] bool is_empty() const { return commands_.empty(); }
+  /// Whether there is a long command that must not outlive its session.
+  [[nodiscard]] bool has_much_to_kill() const;
   /// What runs for `session`.
   [[nodiscard]] std::vector<GrantedTask> commands_of(
       const std::string& session) const;

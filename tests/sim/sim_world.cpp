@@ -17,6 +17,7 @@ constexpr Duration faults_for = 10min;
 /// other, and then the longest commands.
 constexpr Duration settles_within = 30min;
 constexpr std::uint32_t shard_count = 16;
+constexpr Duration usual_delay_at_most = 20ms;
 
 distributed::View first_view(std::uint64_t seed) {
   return {.ring = {.seed = seed, .virtual_nodes = 8, .shards = shard_count}};
@@ -35,6 +36,8 @@ SimWorld::SimWorld(const SimConfig& config)
   set_time();
   const auto nodes = static_cast<std::uint32_t>(2 + random_.next() % 5);
   links_.resize(nodes + 1);
+  ambushes_.resize(nodes);
+  beset_until_.resize(nodes);
   for (std::uint32_t i = 0; i < nodes; ++i) {
     hosts_.push_back(std::make_unique<SimHost>(*this, i));
     hosts_.back()->boot_after(up_to(5s));
@@ -92,18 +95,25 @@ Duration SimWorld::up_to(Duration most) {
 
 // -- The network --------------------------------------------------------------
 
-void SimWorld::ask_store(std::uint32_t link, Transaction transaction) {
-  const auto request = [this, link, transaction = std::move(transaction)] {
+void SimWorld::ask_store(std::uint32_t link, Transaction transaction,
+                         const Lateness& late) {
+  const bool is_aimed_at = late.request + late.answer > Duration{0};
+  const auto request = [this, link, transaction = std::move(transaction), late,
+                        is_aimed_at] {
     if (now() < store_gone_until_ || now() < links_[link].requests_lost_until)
       return;
     set_time();  // Events of one moment may come between.
     Call answer = transaction();
-    if (happens(Fault::drop) || now() < links_[link].answers_lost_until)
+    const bool is_lost = happens(Fault::drop) && !is_aimed_at;
+    if (is_lost || now() < links_[link].answers_lost_until)
       return;
-    after(delay(), std::move(answer));
+    after(is_aimed_at ? late.answer + usual_delay() : delay(),
+          std::move(answer));
   };
   const bool comes_twice = happens(Fault::duplicate);
-  if (!happens(Fault::drop))
+  if (is_aimed_at)
+    after(late.request + usual_delay(), request);
+  else if (!happens(Fault::drop))
     after(delay(), request);
   if (comes_twice)
     after(delay(), request);
@@ -120,10 +130,17 @@ bool SimWorld::happens(Fault fault) {
   return is_due && is_faulty_ && plan_.has(fault);
 }
 
+Duration SimWorld::usual_delay() { return up_to(usual_delay_at_most); }
+
 Duration SimWorld::delay() {
-  const Duration usual = up_to(20ms);
+  const Duration usual = usual_delay();
   const Duration late = up_to(longest_delay);
   return happens(Fault::delay) ? late : usual;
+}
+
+Duration SimWorld::report_delay() {
+  const Duration late = up_to(longest_delay);
+  return happens(Fault::delay) ? late : Duration{0};
 }
 
 // -- Faults -------------------------------------------------------------------
@@ -140,8 +157,68 @@ void SimWorld::break_something() {
   const Duration about_a_lease = 45s + up_to(60s);
   const Duration length = one_in(2) ? any_length : about_a_lease;
   const std::uint64_t chance = random_.next();
-  if (is_faulty_ && plan_.has(fault))
+  Ambush ambush{.moment = static_cast<Moment>(random_.next() % moments),
+                .fault = fault,
+                .length = about_a_lease + 15s,
+                .chance = chance,
+                .late = longest_delay / 2 + up_to(longest_delay / 2),
+                .is_answer_late = !one_in(4)};
+  if (one_in(2))
+    ambush = worst(ambush);
+  const bool lies_in_wait = one_in(2);
+  const bool is_left_alone = !one_in(4);
+  if (node < hosts_.size() && now() < beset_until_[node] && is_left_alone)
+    return;  // Two troubles at once hide each other.
+  if (!plan_.has(lies_in_wait ? ambush.fault : fault))
+    return;
+  if (lies_in_wait)
+    lie_in_wait(ambush, node % static_cast<std::uint32_t>(hosts_.size()));
+  else
     apply(fault, node, length, chance);
+}
+
+void SimWorld::lie_in_wait(const Ambush& ambush, std::uint32_t node) {
+  trace_.note(now(), to_string(ambush.moment), node);
+  ambushes_[node].push_back(ambush);
+  // So that the moment comes.
+  if (ambush.moment == Moment::is_evicted)
+    apply(ambush.fault, node, 2 * ambush.length, ambush.chance);
+  if (ambush.moment == Moment::registers && ambush.fault == Fault::crash)
+    apply(ambush.fault, node, ambush.length, ambush.chance);
+}
+
+Lateness SimWorld::reach(Moment moment, std::uint32_t node) {
+  std::vector<Ambush>& all = ambushes_[node];
+  const auto found = std::find_if(
+      all.begin(), all.end(),
+      [moment](const Ambush& ambush) { return ambush.moment == moment; });
+  if (found == all.end() || !is_faulty_)
+    return {};
+  if (moment == Moment::renews && !hosts_[node]->warden().has_much_to_kill())
+    return {};
+  const Ambush ambush = *found;
+  all.erase(found);
+  beset_until_[node] = now() + ambush.length;
+  checkers_.ambushed();
+  trace_.note(now(), "ambush", node,
+              static_cast<std::uint64_t>(ambush.late.count()));
+  if (moment == Moment::is_evicted) {
+    links_[node] = {};
+    hosts_[node]->stop_faults();
+  } else {
+    // When a request has arrived, if it is not late.
+    after(usual_delay_at_most, [this, ambush, node] {
+      if (is_faulty_)
+        apply(ambush.fault, node, ambush.length, ambush.chance);
+    });
+  }
+  if (moment == Moment::starts)
+    return {.request = plan_.has(Fault::pause) ? ambush.length : Duration{0}};
+  if (!plan_.has(Fault::delay))
+    return {};
+  if (moment == Moment::renews && ambush.is_answer_late)
+    return {.answer = ambush.late};
+  return {.request = ambush.late};
 }
 
 void SimWorld::apply(Fault fault, std::uint32_t node, Duration length,

@@ -39,6 +39,12 @@ struct SimResult {
   std::string last_events;
 };
 
+/// Of a message that arrives in any case.
+struct Lateness {
+  Duration request{0};
+  Duration answer{0};
+};
+
 /// A cluster in one thread: its hosts, the store, the network between them, the
 /// time and all chance, which follow from the seed alone.
 class SimWorld {
@@ -59,9 +65,15 @@ class SimWorld {
 
   /// Asks the store. Request and answer may be late, lost or come twice; so
   /// many nodes have links of their own, and then comes that of the client.
-  void ask_store(std::uint32_t link, Transaction transaction);
+  void ask_store(std::uint32_t link, Transaction transaction,
+                 const Lateness& late = {});
   /// A message between nodes.
   void send(Call call);
+  /// The node is at it, and what lies in wait for that happens; so late is the
+  /// message of this moment.
+  Lateness reach(Moment moment, std::uint32_t node);
+  /// Of a word of a warden to its agent.
+  [[nodiscard]] Duration report_delay();
 
   void at(Duration time, Call call) { events_.at(time, std::move(call)); }
   void after(Duration pause, Call call) {
@@ -93,10 +105,12 @@ class SimWorld {
 
   void run_until(Duration end);
   void break_something();
+  void lie_in_wait(const Ambush& ambush, std::uint32_t node);
   void apply(Fault fault, std::uint32_t node, Duration length,
              std::uint64_t chance);
   void stop_faults();
   [[nodiscard]] bool happens(Fault fault);
+  [[nodiscard]] Duration usual_delay();
   [[nodiscard]] Duration delay();
   void set_time();
   [[nodiscard]] std::optional<std::string> unfinished();
@@ -109,6 +123,8 @@ class SimWorld {
   EventQueue events_;
   bool is_faulty_ = true;
   std::vector<Link> links_;
+  std::vector<std::vector<Ambush>> ambushes_;  ///< By node.
+  std::vector<Duration> beset_until_;          ///< By one of them.
   Duration store_gone_until_{0};
   Duration clock_offset_{0};
   Duration furthest_clock_{0};
