@@ -31,6 +31,7 @@ void ShardLookCore::set_own(Shards own, std::uint32_t all) {
   own_ = std::move(own);
   all_ = std::max(1U, all);
   seen_.reset();
+  next_abroad_ = {};
 }
 
 void ShardLookCore::tell(const std::vector<std::uint32_t>& shards) {
@@ -82,6 +83,12 @@ std::vector<QueueHead> ShardLookCore::offer(std::vector<QueueHead> near,
   for (const auto& [queue, heads] : heads_)
     first.push_back({queue, heads.front().priority, heads.front().job});
   return first;
+}
+
+TimePoint ShardLookCore::next_look() const {
+  const TimePoint near = last_look_ + pause_;
+  return seen_ && next_abroad_ > last_look_ ? std::min(near, next_abroad_)
+                                            : near;
 }
 
 /// What is near comes first, and what is abroad only where there is none.

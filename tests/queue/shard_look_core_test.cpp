@@ -14,6 +14,7 @@ using store::QueueId;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::Ge;
+using ::testing::Gt;
 using ::testing::IsEmpty;
 using ::testing::Lt;
 
@@ -131,6 +132,28 @@ TEST_F(ShardLookCoreTest, LooksAbroadNoMoreOftenThanOwnersLook) {
   pass(999ms);
   EXPECT_FALSE(core.where(true, now).abroad);
   pass(1001ms);
+  EXPECT_TRUE(core.where(true, now).abroad);
+}
+
+TEST_F(ShardLookCoreTest, WhatItHasSeenAbroadIsLookedAtAgainInTime) {
+  (void)core.where(true, now);
+  (void)core.offer({}, {head(1, 4)});
+  // Its owner has looked by then, and the next look of its own is not waited
+  // for.
+  pass(1s);
+  while (!core.where(true, now).abroad) {
+    ASSERT_THAT(core.next_look(), AllOf(Gt(now), Lt(TimePoint{1h} + 2s)));
+    now = core.next_look();
+    (void)core.offer({}, {});
+  }
+  EXPECT_THAT(core.offer({}, {head(1, 4)}), ElementsAre(head(0, 4)));
+}
+
+TEST_F(ShardLookCoreTest, LooksAbroadAtOnceWhenShardsMove) {
+  // Whose they were may be gone, and whose they are may have no room.
+  (void)core.where(true, now);
+  (void)core.offer({}, {});
+  own({3});
   EXPECT_TRUE(core.where(true, now).abroad);
 }
 

@@ -41,7 +41,8 @@ class ShardLookCore {
   /// An owner looks every `pause`; `seed` is for chance.
   ShardLookCore(Duration pause, std::uint64_t seed);
 
-  /// Its own ones, ascending, of `all` that there are.
+  /// Its own ones, ascending, of `all` that there are. Where they have moved to
+  /// there may be no room: it looks abroad at once if it is hungry.
   void set_own(Shards own, std::uint32_t all);
 
   /// Something was submitted that this node may take, whoever owns it.
@@ -60,8 +61,9 @@ class ShardLookCore {
   [[nodiscard]] std::vector<store::QueueId> queues_of(
       const store::QueueId& queue) const;
 
-  /// When to look again, if nothing happens before.
-  [[nodiscard]] TimePoint next_look() const { return last_look_ + pause_; }
+  /// When to look again, if nothing happens before: for its own shards, or to
+  /// take what it has seen abroad.
+  [[nodiscard]] TimePoint next_look() const;
 
  private:
   void add(std::vector<store::QueueHead> heads, bool is_abroad);
