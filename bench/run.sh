@@ -12,6 +12,8 @@
 #   latency   from the end of a command to the start of the next one
 #   scaling   whether a command costs more if there are many others
 #   engine    what scheduling costs without commands, and timers
+#   cluster   nodes that share a store: whether more do more, and fail-over; needs
+#             PostgreSQL, and takes half an hour
 #
 # Without a theme all of them, with their defaults. OPTIONs are those of
 # bench/theme_THEME.py; with --program nothing is built. Results are kept in
@@ -19,7 +21,7 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-themes=(map node tasks start output latency scaling engine)
+themes=(map node tasks start output latency scaling engine cluster)
 
 usage() {
   sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' bench/run.sh
@@ -31,6 +33,7 @@ build() {
   . scripts/build_environment.sh
   cmake --preset release
   cmake --build --preset release --target troupe schedule_bench timer_bench \
+    store_bench \
     -- -j "$jobs" </dev/null
 }
 
