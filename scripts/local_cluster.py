@@ -290,6 +290,8 @@ class Member:
         self.log = self.home / "log"
         self.namespace = cluster.namespace(self.name)
         self.address = f"{NETWORK}.{10 + number}"
+        self.program = cluster.program
+        self.settings = ""  # More lines for its configuration.
         self.process = None
 
     def environment(self):
@@ -301,7 +303,7 @@ class Member:
                        "TROUPE_STALLS": "5s"} | self.cluster.environment
 
     def troupe(self, *words, **options):
-        return run([self.cluster.program, *words], env=self.environment(), **options)
+        return run([self.program, *words], env=self.environment(), **options)
 
     def write_config(self, port):
         listen = f"{self.address}:4200" if self.namespace else f"127.0.0.1:{port}"
@@ -311,14 +313,16 @@ class Member:
                if self.namespace else "")
             + f"listen: {listen}\ncluster-folder: {self.home}/troupe/cluster\n"
             f"lease-time: {self.cluster.lease_time}\nslots: {self.cluster.slots}\n"
-            "orphan-time: 1h\nstop-time: 5s\n" + self.cluster.settings)
+            "orphan-time: 1h\nstop-time: 5s\n" + self.cluster.settings
+            + self.settings)
 
-    def start(self):
-        """Without waiting for it."""
-        if self.pid():
+    def start(self, *options):
+        """Without waiting for it. With options also if it runs: one of them is
+        --upgrade then."""
+        if not options and self.pid():
             return
-        words = [self.cluster.program, "node", "--config", self.config, "--folder",
-                 self.folder, "--socket", self.socket]
+        words = [self.program, "node", "--config", self.config, "--folder",
+                 self.folder, "--socket", self.socket, *options]
         if self.namespace:
             words = ["nsenter", f"--net=/run/netns/{self.namespace}", *words]
         with open(self.log, "ab") as log:

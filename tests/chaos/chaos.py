@@ -151,7 +151,7 @@ class Submitter(threading.Thread):
             return
         job.is_cancelled = True  # Also if the answer is lost.
         try:
-            member.ask("POST", f"/v1/jobs/{job.number}/cancel", {})
+            member.ask("POST", f"/v1/jobs/{job.number}/cancel")
         except (*NO_ANSWER, Refused):
             pass
 
@@ -417,7 +417,7 @@ class Chaos:
             thread.start()
         self.nemesis.start()
         try:
-            time.sleep(seconds)
+            self.go_on(seconds)
             self.is_over.set()
             self.nemesis.finish()
             for thread in (reader, *submitters):
@@ -434,6 +434,10 @@ class Chaos:
         self.answers = reader.answers
         self.repeats = sum(submitter.repeats for submitter in submitters)
         self.history.wrong += [text for one in submitters for text in one.wrong]
+
+    def go_on(self, seconds):
+        """While all of it goes on."""
+        time.sleep(seconds)
 
     def drain(self):
         """All faults are over: everything that there is ends."""
@@ -455,9 +459,11 @@ class Chaos:
     def read_store(self):
         query = self.cluster.server.query
         for line in query("SELECT id, convert_from(name,'UTF8'), tasks, "
-                          "coalesce(ended,0) FROM troupe.job WHERE run=0").splitlines():
-            number, name, tasks, ended = line.split("|")
-            self.history.jobs[int(number)] = JobRow(name, int(tasks), ended != "0")
+                          "coalesce(ended,0), coalesce(rest_outcome,0), rest_from FROM "
+                          "troupe.job WHERE run=0").splitlines():
+            number, name, tasks, ended, rest, first = line.split("|")
+            self.history.jobs[int(number)] = JobRow(name, int(tasks), ended != "0",
+                                                    int(rest), int(first))
         self.history.results = read_results(query)
         for line in query("SELECT job, idx, count(*) FROM troupe.attempt WHERE "
                           "outcome=5 GROUP BY job, idx").splitlines():

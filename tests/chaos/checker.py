@@ -80,6 +80,9 @@ class JobRow:
     name: str
     tasks: int
     ended: bool
+    # Tasks from this one on that have ended so without a row of their own.
+    rest_outcome: int = 0
+    rest_from: int = 0
 
 
 @dataclass
@@ -155,10 +158,24 @@ class Checker:
         for index in range(job.tasks):
             task = (number, index)
             result = self.history.results.get(task)
-            if result is None:
+            if result is None and not self.is_cancelled_rest(job, row, index):
                 self.say("lost", f"task {number}.{index} has no result")
+            elif result is None:
+                self.check_rest(task)
             else:
                 self.check_result(job, task, result)
+
+    @staticmethod
+    def is_cancelled_rest(job, row, index):
+        return job.is_cancelled and row.rest_outcome == CANCELLED and \
+            index >= row.rest_from
+
+    def check_rest(self, task):
+        """It was cancelled before anybody had it."""
+        attempts = self.history.traces.get(task, Task()).attempts
+        if attempts:
+            self.say("other result", f"task {task[0]}.{task[1]} was cancelled before it "
+                     f"began, and has run: {attempts}")
 
     def check_run(self, number, name):
         """Each of its jobs has ended, after the one that it needs."""

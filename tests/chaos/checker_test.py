@@ -161,6 +161,21 @@ class Excuses(unittest.TestCase):
         seen.acknowledged[1].is_cancelled = True
         self.assertEqual(kinds(seen), [])
 
+    def test_a_cancellation_of_what_had_not_begun(self):
+        seen = history("", Recorded(1, "s1", CANCELLED, 0))
+        seen.results = {}
+        seen.jobs[1] = JobRow("a", 1, True, CANCELLED, 0)
+        self.assertEqual(kinds(seen), ["lost"])
+        seen.acknowledged[1].is_cancelled = True
+        self.assertEqual(kinds(seen), [])
+        seen.jobs[1].rest_from = 1
+        self.assertEqual(kinds(seen), ["lost"])
+        seen = history(TWICE, Recorded(1, "s1", CANCELLED, 0))
+        seen.results = {}
+        seen.jobs[1] = JobRow("a", 1, True, CANCELLED, 0)
+        seen.acknowledged[1].is_cancelled = True
+        self.assertEqual(kinds(seen), ["other result"])
+
 
 class Measures(unittest.TestCase):
     def test_from_the_death_of_a_node_to_the_next_start(self):
