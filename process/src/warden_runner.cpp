@@ -52,8 +52,8 @@ constexpr Duration death_limit = 1s;
 constexpr Duration leftovers_sweep_pause = 5ms;
 constexpr Duration leftovers_sweep_limit = 5s;
 
-/// What is read of one stream before others have their turn.
-constexpr std::size_t most_pieces_at_once = 16;
+/// What is read of one stream before others have their turn, and the lanes.
+constexpr std::size_t most_pieces_at_once = 4;
 
 /// A stream that the warden has left to us to read.
 struct TakenStream {
@@ -611,6 +611,25 @@ class Runner final : public WardenRunner,
     wait_for_more(id, entry.taken.back());
   }
 
+  /// Streams that are ready are read one in each turn of the loop. All of them
+  /// in one would leave nothing for those that still come over the lanes: these
+  /// have one read in each turn, whatever the others get.
+  void read_in_turn(AttemptId id, std::shared_ptr<TakenStream> stream) {
+    ready_.emplace_back(id, std::move(stream));
+    if (ready_.size() == 1)
+      asio::post(io_, [this] { read_next(); });
+  }
+
+  void read_next() {
+    if (ready_.empty())
+      return;
+    const auto [id, stream] = std::move(ready_.front());
+    read(id, stream);
+    ready_.pop_front();
+    if (!ready_.empty())
+      asio::post(io_, [this] { read_next(); });
+  }
+
   /// The pipe, opened once more, so that its other end is not affected by how
   /// we read it; negative if that is not possible.
   [[nodiscard]] int open_offered(const wire::Offered& offer) const {
@@ -627,7 +646,7 @@ class Runner final : public WardenRunner,
     stream->pipe.async_wait(asio::posix::stream_descriptor::wait_read,
                             [this, id, stream](error_code error) {
                               if (!error)
-                                read(id, stream);
+                                read_in_turn(id, stream);
                             });
   }
 
@@ -641,8 +660,10 @@ class Runner final : public WardenRunner,
     for (std::size_t i = 0; i < most_pieces_at_once && !entry.is_full; ++i) {
       const ssize_t got =
           ::read(stream->pipe.native_handle(), piece_.data(), piece_.size());
-      if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        break;
+      if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        wait_for_more(id, stream);
+        return;
+      }
       if (got <= 0) {
         stream->pipe.close();
         if (entry.rest && !reads_on(entry))
@@ -657,7 +678,7 @@ class Runner final : public WardenRunner,
     }
     stream->waits = entry.is_full;
     if (!entry.is_full)
-      wait_for_more(id, stream);
+      read_in_turn(id, stream);
   }
 
   /// The sink has room again.
@@ -669,7 +690,7 @@ class Runner final : public WardenRunner,
     const auto streams = found->second.taken;
     for (const auto& stream : streams) {
       if (std::exchange(stream->waits, false))
-        read(id, stream);
+        read_in_turn(id, stream);
     }
   }
 
@@ -956,6 +977,8 @@ class Runner final : public WardenRunner,
   std::optional<wire::Guard> guard_;  ///< The last that we were told.
   std::set<AttemptId> withdrawn_;     ///< Of what has not been started yet.
   std::array<char, wire::max_output> piece_;  ///< Of a stream that was taken.
+  /// Those of them that may have something, in order.
+  std::deque<std::pair<AttemptId, std::shared_ptr<TakenStream>>> ready_;
 };
 
 }  // namespace

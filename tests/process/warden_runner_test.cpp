@@ -388,6 +388,58 @@ TEST_F(WardenRunnerTest, PassesAHundredMegabytesUnchanged) {
   EXPECT_EQ(sink->zeros, 100U << 20);
 }
 
+TEST_F(WardenRunnerTest, OfManyThatWriteAtOnceNoneIsForgotten) {
+  constexpr std::size_t writers = 40;
+  constexpr std::uint64_t each = 10 << 20;
+  /// Counts what all have written, until that is enough.
+  struct Share : OutputSink {
+    SinkState write(Stream, std::string_view bytes) override {
+      if (*all >= writers * each)
+        return SinkState::ready;
+      own += bytes.size();
+      if ((*all += bytes.size()) >= writers * each)
+        is_enough->set_value();
+      return SinkState::ready;
+    }
+    std::shared_ptr<std::uint64_t> all;
+    std::shared_ptr<std::promise<void>> is_enough;
+    std::uint64_t own = 0;
+  };
+  const auto all = std::make_shared<std::uint64_t>(0);
+  const auto is_enough = std::make_shared<std::promise<void>>();
+  const auto go = dir.path("go");
+  std::vector<std::shared_ptr<Share>> shares;
+  std::vector<AttemptId> ids;
+  std::atomic<std::size_t> started = 0;
+  std::vector<std::promise<void>> ends(writers);
+  for (auto& end : ends) {
+    auto share = std::make_shared<Share>();
+    share->all = all;
+    share->is_enough = is_enough;
+    shares.push_back(share);
+    ids.push_back(begin(sh("while ! test -e " + go +
+                           "; do sleep 0.01; done; "
+                           "exec dd if=/dev/zero bs=64K status=none"),
+                        share, [&](const AttemptEvent& event) {
+                          if (std::holds_alternative<AttemptStarted>(event))
+                            ++started;
+                          if (std::holds_alternative<AttemptEnded>(event))
+                            end.set_value();
+                        }));
+  }
+  while (started != writers)
+    std::this_thread::yield();
+  dir.write("go", "");
+  ASSERT_EQ(is_enough->get_future().wait_for(deadline),
+            std::future_status::ready);
+  for (const AttemptId& id : ids)
+    runner->stop(id, {});
+  for (auto& end : ends)
+    EXPECT_EQ(end.get_future().wait_for(deadline), std::future_status::ready);
+  for (const auto& share : shares)
+    EXPECT_GE(share->own, each / 5);
+}
+
 TEST_F(WardenRunnerTest, AFullSinkHoldsTheCommandBackUntilItResumes) {
   struct FullSink : OutputSink {
     void on_attach(std::function<void()> resume) override {
