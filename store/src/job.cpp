@@ -265,4 +265,8 @@ Result<void> check(const AgreedView& view) {
   return check_length("the view", view.what, 0, largest_view);
 }
 
+Result<void> check(const KnownRoster& roster) {
+  return check_length("the roster", roster.what, 0, largest_roster);
+}
+
 }  // namespace troupe::store

@@ -822,6 +822,8 @@ Result<TaskInfo> ModelStore::task(const TaskRef& task) {
     info.due = seen.due;
   if (seen.state == TaskState::ended)
     info.result = seen.result;
+  if (seen.state == TaskState::claimed || seen.state == TaskState::started)
+    info.session = seen.session;
   return info;
 }
 
@@ -919,9 +921,13 @@ Result<Registered> ModelStore::register_session(const NewSession& session,
                                                 WallTime now) {
   if (auto r = check(session); !r)
     return tl::unexpected(std::move(r.error()));
-  const auto known = sessions_.find(session.session);
-  if (known != sessions_.end())
-    return known->second.is_open ? Registered::yes : Registered::ended;
+  if (const auto known = sessions_.find(session.session);
+      known != sessions_.end()) {
+    if (!known->second.is_open)
+      return Registered::ended;
+    known->second.info.session.detail = session.detail;
+    return Registered::yes;
+  }
   std::vector<SessionId> before;
   for (const auto& [id, other] : sessions_) {
     if (other.info.session.node != session.node)
@@ -933,6 +939,11 @@ Result<Registered> ModelStore::register_session(const NewSession& session,
   }
   for (const SessionId& id : before)
     (void)end(id, now);
+  std::erase_if(sessions_, [&](const auto& entry) {
+    const Session& other = entry.second;
+    return other.info.session.node == session.node && !other.is_open &&
+           other.info.seen < now - session_memory;
+  });
   sessions_[session.session].info = {.session = session, .seen = now};
   return Registered::yes;
 }
@@ -975,6 +986,19 @@ Result<AgreedView> ModelStore::propose(const AgreedView& next) {
   if (next.number == view_.number + 1)
     view_ = next;
   return view_;
+}
+
+Result<std::optional<KnownRoster>> ModelStore::roster_after(
+    std::uint64_t known) {
+  return roster_.number > known ? std::optional{roster_} : std::nullopt;
+}
+
+Result<void> ModelStore::set_roster(const KnownRoster& next) {
+  if (auto r = check(next); !r)
+    return r;
+  if (next.number > roster_.number)
+    roster_ = next;
+  return {};
 }
 
 Result<std::vector<QueueHead>> ModelStore::queues_of(

@@ -24,7 +24,7 @@ constexpr int lock_of_places = 0x54727065;
 constexpr std::size_t longest_password = 4096;
 constexpr int oldest_server =
     140000;  ///< With client_connection_check_interval.
-constexpr std::int64_t newest_pg_schema = 2;
+constexpr std::int64_t newest_pg_schema = 3;
 /// Statements that wait for their answer: more would only take memory.
 constexpr std::size_t most_pending = 256;
 constexpr int most_tries = 100;
@@ -122,7 +122,15 @@ ALTER TABLE queue ADD COLUMN shard bigint DEFAULT 0;
 ALTER TABLE queue DROP CONSTRAINT queue_pkey,
   ADD PRIMARY KEY(shard, grp, resources, rank, job);
 )";
-constexpr const char* pg_schemas[] = {pg_schema_1, pg_schema_2};
+/// What version 6 has added in SQLite, and which versions a newer one still has
+/// room for: from this one on nodes may be upgraded one after the other.
+constexpr const char* pg_schema_3 = R"(
+ALTER TABLE cluster ADD COLUMN oldest_version bigint DEFAULT 3;
+CREATE TABLE roster(one bigint PRIMARY KEY CHECK(one=1), number bigint,
+  what bytea);
+INSERT INTO roster VALUES(1, 0, '');
+)";
+constexpr const char* pg_schemas[] = {pg_schema_1, pg_schema_2, pg_schema_3};
 static_assert(std::size(pg_schemas) == newest_pg_schema);
 
 /// Every statement finds its rows by an index. What the planner believes of a
@@ -625,14 +633,20 @@ std::int64_t PgDatabase::check_cluster() {
                       "name or an empty database",
                       place_.schema)});
   }
-  const std::string version = text("SELECT schema_version FROM cluster");
-  std::int64_t number = 0;
-  std::from_chars(version.data(), version.data() + version.size(), number);
-  if (number > newest_pg_schema)
+  const auto number = [this](const char* query) {
+    const std::string digits = text(query);
+    std::int64_t value = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+  };
+  const auto version = number("SELECT schema_version FROM cluster");
+  // A newer version has what older nodes need until none is left of them.
+  if (version > newest_pg_schema &&
+      number("SELECT oldest_version FROM cluster") > newest_pg_schema)
     fail({Errc::unsupported,
           fmt::format("it is of a newer troupe (schema {}; this one knows {})",
-                      number, newest_pg_schema)});
-  return number;
+                      version, newest_pg_schema)});
+  return version;
 }
 
 void PgDatabase::take_place() {

@@ -619,8 +619,13 @@ class SqlStore::Tables {
     known.bind(session.session.value);
     last.bind(session.node);
     before.bind(session.node);
-    if (known.step())
-      return known.number(0) != 0 ? Registered::yes : Registered::ended;
+    if (known.step()) {
+      if (known.number(0) == 0)
+        return Registered::ended;
+      sql("UPDATE session SET detail=?2 WHERE id=?1")
+          .run(session.session.value, session.detail);
+      return Registered::yes;
+    }
     last.step();
     if (static_cast<std::uint64_t>(last.number(0)) >= session.incarnation)
       return Registered::late;
@@ -629,6 +634,8 @@ class SqlStore::Tables {
       ended.push_back({before.bytes(0)});
     for (const SessionId& id : ended)
       (void)end_session(id, now);
+    sql("DELETE FROM session WHERE node=?1 AND open=0 AND seen<?2")
+        .run(session.node, to_stored(now - session_memory));
     sql("INSERT INTO session(id, open, node, incarnation, detail, seen) "
         "VALUES(?1, 1, ?2, ?3, ?4, ?5)")
         .run(session.session.value, session.node, session.incarnation,
@@ -695,6 +702,22 @@ class SqlStore::Tables {
     sql("UPDATE agreed SET number=?1, what=?2 WHERE one=1 AND number=?1-1")
         .run(next.number, next.what);
     return view();
+  }
+
+  std::optional<KnownRoster> roster_after(std::uint64_t known) {
+    auto& find =
+        sql("SELECT number, what FROM roster WHERE one=1 AND number>?1");
+    find.bind(known);
+    if (!find.step())
+      return std::nullopt;
+    return KnownRoster{static_cast<std::uint64_t>(find.number(0)),
+                       find.bytes(1)};
+  }
+
+  void set_roster(const KnownRoster& next) {
+    require(check(next));
+    sql("UPDATE roster SET number=?1, what=?2 WHERE one=1 AND number<?1")
+        .run(next.number, next.what);
   }
 
   // -- Time ------------------------------------------------------------------
@@ -1155,12 +1178,14 @@ class SqlStore::Tables {
       return true;
     };
     auto& running =
-        sql("SELECT attempt, started FROM running WHERE job=?1 AND idx=?2");
+        sql("SELECT attempt, started, session FROM running WHERE job=?1 AND "
+            "idx=?2");
     auto& sleeping =
         sql("SELECT attempt, due FROM timer WHERE job=?1 AND idx=?2");
     if (attempt_in(running)) {
       info.state =
           running.number(1) != 0 ? TaskState::started : TaskState::claimed;
+      info.session = {running.bytes(2)};
     } else if (attempt_in(sleeping)) {
       info.state = TaskState::backing_off;
       info.due = from_stored(sleeping.number(1));
@@ -1977,6 +2002,11 @@ class SqlStore::Tables {
   /// after that.
   bool was_of(const SessionId& session, const AttemptRef& attempt) {
     add_sets();
+    // Of a job that was forgotten rows may be left, which count for nothing.
+    if (!sql("SELECT 1 FROM job WHERE id=?1")
+             .bind(attempt.task.job.value)
+             .step())
+      return false;
     for (const char* const text :
          {"SELECT 1 FROM result WHERE job=?1 AND idx=?2 AND attempt=?3 AND "
           "session=?4",
@@ -2429,6 +2459,13 @@ Result<AgreedView> SqlStore::view() {
 }
 Result<AgreedView> SqlStore::propose(const AgreedView& next) {
   return tables_->act([&] { return tables_->propose(next); },
+                      Tables::Changes::one_row);
+}
+Result<std::optional<KnownRoster>> SqlStore::roster_after(std::uint64_t known) {
+  return tables_->look([&] { return tables_->roster_after(known); });
+}
+Result<void> SqlStore::set_roster(const KnownRoster& next) {
+  return tables_->act([&] { tables_->set_roster(next); },
                       Tables::Changes::one_row);
 }
 Result<std::vector<QueueHead>> SqlStore::queues_of(

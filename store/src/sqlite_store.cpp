@@ -13,7 +13,7 @@ namespace troupe::store {
 namespace {
 
 constexpr std::int64_t application_id = 0x54727065;  // "Trpe"
-constexpr std::int64_t newest_schema = 5;
+constexpr std::int64_t newest_schema = 6;
 
 // What each version has added; a file of an older one gets what it lacks.
 constexpr const char* schema_1 = R"(
@@ -103,8 +103,13 @@ INSERT INTO in_shards SELECT 0, grp, resources, rank, job FROM queue;
 DROP TABLE queue;
 ALTER TABLE in_shards RENAME TO queue;
 )";
-constexpr const char* schemas[] = {schema_1, schema_2, schema_3, schema_4,
-                                   schema_5};
+constexpr const char* schema_6 = R"(
+CREATE TABLE roster(one INTEGER PRIMARY KEY CHECK(one=1), number INT,
+  what BLOB);
+INSERT INTO roster VALUES(1, 0, x'');
+)";
+constexpr const char* schemas[] = {schema_1, schema_2, schema_3,
+                                   schema_4, schema_5, schema_6};
 static_assert(std::size(schemas) == newest_schema);
 
 /// Somebody else's file must not be taken for an empty one.

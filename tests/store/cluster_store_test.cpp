@@ -26,6 +26,30 @@ TEST_P(ClusterStoreTest, ARegistrationThatIsRepeatedChangesNothing) {
   EXPECT_EQ(complete_as("a1", held.at(0)), Recorded::yes);
 }
 
+TEST_P(ClusterStoreTest, WhatASessionTellsOfItselfIsWhatItHasToldLast) {
+  NewSession session{.session = {"a1"}, .node = "a", .detail = "here"};
+  EXPECT_EQ(*cluster().register_session(session, now), Registered::yes);
+  session.detail = "there";
+  EXPECT_EQ(*cluster().register_session(session, now), Registered::yes);
+  EXPECT_EQ(cluster().sessions()->front().session.detail, "there");
+  EXPECT_TRUE(store->end_session({"a1"}, now));
+  EXPECT_EQ(*cluster().register_session(session, now), Registered::ended);
+}
+
+TEST_P(ClusterStoreTest, EndedSessionsOfANodeAreForgottenAfterADay) {
+  EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
+  EXPECT_EQ(begin("b1", "b", 1), Registered::yes);
+  EXPECT_EQ(begin("a2", "a", 2), Registered::yes);
+  now += session_memory;
+  EXPECT_EQ(begin("a3", "a", 3), Registered::yes);
+  EXPECT_EQ(begin("a1", "a", 1), Registered::ended);
+  now += 1s;
+  EXPECT_EQ(begin("a4", "a", 4), Registered::yes);
+  // Nobody knows it any more, and there is a later one.
+  EXPECT_EQ(begin("a1", "a", 1), Registered::late);
+  EXPECT_THAT(sessions(), ElementsAre("a4", "b1"));
+}
+
 TEST_P(ClusterStoreTest, ALaterSessionOfANodeEndsTheOnesBefore) {
   const JobId job = submit(2);
   EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
@@ -223,6 +247,48 @@ TEST_P(ClusterStoreTest, OfTwoViewsWithOneNumberTheFirstIsTaken) {
   EXPECT_EQ(
       cluster().propose({3, std::string(largest_view + 1, 'x')}).error().code,
       Errc::invalid_argument);
+}
+
+// -- The roster ---------------------------------------------------------------
+
+TEST_P(ClusterStoreTest, TheRosterWithTheGreatestNumberIsKept) {
+  EXPECT_EQ(*cluster().roster_after(0), std::nullopt);
+  const KnownRoster second{20, std::string("a\0b", 3)};
+  EXPECT_TRUE(cluster().set_roster(second));
+  EXPECT_EQ(*cluster().roster_after(0), second);
+  EXPECT_EQ(*cluster().roster_after(20), std::nullopt);
+  EXPECT_TRUE(cluster().set_roster({10, "of before"}));
+  EXPECT_TRUE(cluster().set_roster({20, "another one"}));
+  EXPECT_EQ(*cluster().roster_after(19), second);
+  EXPECT_TRUE(cluster().set_roster({21, "next"}));
+  EXPECT_EQ(*cluster().roster_after(20), (KnownRoster{21, "next"}));
+  EXPECT_EQ(cluster()
+                .set_roster({22, std::string(largest_roster + 1, 'x')})
+                .error()
+                .code,
+            Errc::invalid_argument);
+}
+
+// -- Tasks --------------------------------------------------------------------
+
+TEST_P(ClusterStoreTest, NobodyHadATaskOfAJobThatWasForgotten) {
+  const JobId job = submit(1);
+  EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
+  const auto held = claim_as("a1");
+  EXPECT_EQ(complete_as("a1", held.at(0)), Recorded::yes);
+  EXPECT_EQ(complete_as("a1", held.at(0)), Recorded::already);
+  EXPECT_TRUE(store->forget(job));
+  EXPECT_EQ(complete_as("a1", held.at(0)), Recorded::fenced);
+}
+
+TEST_P(ClusterStoreTest, ATaskSaysWhichSessionHasIt) {
+  const JobId job = submit(1);
+  EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
+  EXPECT_EQ(store->task({job, 0})->session, SessionId{});
+  const auto held = claim_as("a1");
+  EXPECT_EQ(store->task({job, 0})->session, SessionId{"a1"});
+  EXPECT_EQ(complete_as("a1", held.at(0)), Recorded::yes);
+  EXPECT_EQ(store->task({job, 0})->session, SessionId{});
 }
 
 }  // namespace

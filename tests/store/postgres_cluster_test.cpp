@@ -432,6 +432,10 @@ TEST_F(PostgresClusterTest, EachCallMayBeRepeatedWhenItsAnswerIsLost) {
          const auto answer = s.propose({1, "v"});
          return answer && *answer == AgreedView{1, "v"};
        }},
+      {"roster", "UPDATE ON roster",
+       [&](PostgresStore& s) {
+         return s.set_roster({1, "r"}).has_value();
+       }},
       {"claim", "INSERT ON running",
        [&](PostgresStore& s) {
          // What it got the first time is told by a list.
@@ -493,7 +497,8 @@ ALTER TABLE session DROP COLUMN node, DROP COLUMN incarnation,
   DROP COLUMN counter, DROP COLUMN draining, DROP COLUMN detail,
   DROP COLUMN seen;
 DROP INDEX session_open;
-DROP TABLE agreed; DROP TABLE counter;
+DROP TABLE agreed; DROP TABLE counter; DROP TABLE roster;
+ALTER TABLE cluster DROP COLUMN oldest_version;
 ALTER TABLE running DROP COLUMN claim;
 ALTER TABLE job DROP COLUMN shards;
 ALTER TABLE queue DROP CONSTRAINT queue_pkey, DROP COLUMN shard;
@@ -514,7 +519,7 @@ TEST_F(PostgresClusterTest, GivesTablesOfVersion1WhatTheyLackOnce) {
     threads.emplace_back([&] { EXPECT_FALSE(open()->is_new()); });
   for (std::thread& thread : threads)
     thread.join();
-  EXPECT_EQ(query("SELECT schema_version FROM cluster"), "2");
+  EXPECT_EQ(query("SELECT schema_version FROM cluster"), "3");
   const auto store = open();
   const auto held = store->claimed_by({"s"});
   ASSERT_EQ(held->size(), 1U);
@@ -522,6 +527,20 @@ TEST_F(PostgresClusterTest, GivesTablesOfVersion1WhatTheyLackOnce) {
   EXPECT_EQ(store->complete({"s"}, {&done, 1}, now)->front(), Recorded::yes);
   EXPECT_EQ(store->claim({"s"}, {"default"}, 9)->size(), 2U);
   begin(*store, "a1", "a", 1);
+}
+
+TEST_F(PostgresClusterTest, ANodeBeginsOnTablesOfANewerVersionWithRoomForIt) {
+  open();
+  query(
+      "ALTER TABLE session ADD COLUMN what_is_new bigint DEFAULT 0;"
+      "UPDATE cluster SET schema_version=4");
+  const auto store = open();
+  EXPECT_FALSE(store->is_new());
+  begin(*store, "a1", "a", 1);
+  submit(*store, "r", 2);
+  EXPECT_EQ(store->claim({"a1"}, {"default"}, 9)->size(), 2U);
+  // It leaves them as they are.
+  EXPECT_EQ(query("SELECT schema_version FROM cluster"), "4");
 }
 
 TEST_F(PostgresClusterTest, ANodeOfVersion1GoesOnWithTheTablesOfVersion2) {

@@ -50,6 +50,7 @@ inline void empty(const std::string& schema) {
   Servers::server()->query(
       sql +
       "; UPDATE counter SET claims=0; UPDATE agreed SET number=0, what=''"
+      "; UPDATE roster SET number=0, what=''"
       "; DELETE FROM grp WHERE name<>'default'; UPDATE grp SET slots=1, held=0,"
       " weight=1, n_jobs=0, n_waiting=0, n_retrying=0, n_running=0"
       "; ALTER SEQUENCE job_id_seq RESTART; ALTER SEQUENCE run_id_seq RESTART");

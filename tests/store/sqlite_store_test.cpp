@@ -152,6 +152,7 @@ TEST_F(SqliteStoreTest, GivesAnOlderFileWhatItLacks) {
                          "ALTER TABLE running DROP COLUMN claim;"
                          "ALTER TABLE job DROP COLUMN shards;"
                          "DROP TABLE agreed; DROP TABLE counter;"
+                         "DROP TABLE roster;"
                          "DROP INDEX session_node;"
                          "ALTER TABLE session DROP COLUMN node;"
                          "ALTER TABLE session DROP COLUMN incarnation;"

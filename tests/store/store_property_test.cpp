@@ -456,6 +456,10 @@ class Pair {
     const AgreedView next{model_.view()->number + below<std::uint64_t>(3),
                           std::string("v\0", 2)};
     both_clusters([&](ClusterStore& s) { return s.propose(next); });
+    const KnownRoster roster{below<std::uint64_t>(5), std::string("r\0", 2)};
+    both_clusters([&](ClusterStore& s) { return s.set_roster(roster); });
+    both_clusters(
+        [&](ClusterStore& s) { return s.roster_after(roster.number / 2); });
   }
 
   bool is_open(const SessionId& session) {

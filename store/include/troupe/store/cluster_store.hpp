@@ -4,6 +4,7 @@
 /// sessions are there, and what all of them have agreed on. Who may evict whom,
 /// and when, is decided in `distributed`; here it is written down.
 #include <troupe/base/error.hpp>
+#include <troupe/base/time.hpp>
 #include <troupe/store/job.hpp>
 #include <troupe/store/store.hpp>
 
@@ -16,6 +17,10 @@ namespace troupe::store {
 
 inline constexpr std::size_t largest_session_detail = 4096;
 inline constexpr std::size_t largest_view = 1 << 20;
+inline constexpr std::size_t largest_roster = 8 << 20;
+/// An ended session is forgotten when its node begins another one so long after
+/// its last renewal.
+inline constexpr Duration session_memory = 24h;
 
 /// One life of a node of a cluster.
 struct NewSession {
@@ -66,6 +71,15 @@ struct AgreedView {
   friend bool operator==(const AgreedView&, const AgreedView&) = default;
 };
 
+/// Who belongs to the cluster, as its authority has said. Number 0 is before it
+/// has said anything; whatever it says later has a greater one.
+struct KnownRoster {
+  std::uint64_t number = 0;
+  std::string what{};  ///< Any bytes.
+
+  friend bool operator==(const KnownRoster&, const KnownRoster&) = default;
+};
+
 /// Each call is one transaction and may be repeated, as those of Store; errors
 /// of every call are the same. A session leaves by Store::end_session().
 ///
@@ -76,9 +90,9 @@ class ClusterStore {
   virtual ~ClusterStore() = default;
 
   /// Begins a session and ends those of its node that came before it. One that
-  /// is there stays as it is, so that a repeat changes nothing; one whose
-  /// incarnation is not greater than all before it comes too late, whatever has
-  /// become of those.
+  /// is there gets the detail and stays as it is otherwise, so that a repeat
+  /// changes nothing; one whose incarnation is not greater than all before it
+  /// comes too late, whatever has become of those.
   ///
   /// Errors: invalid_argument (a bound).
   virtual Result<Registered> register_session(const NewSession& session,
@@ -107,6 +121,15 @@ class ClusterStore {
   ///
   /// Errors: invalid_argument (larger than largest_view).
   virtual Result<AgreedView> propose(const AgreedView& next) = 0;
+
+  /// The newest, if its number is greater than `known`.
+  virtual Result<std::optional<KnownRoster>> roster_after(
+      std::uint64_t known) = 0;
+
+  /// Takes `next` if its number is greater than that of the newest.
+  ///
+  /// Errors: invalid_argument (larger than largest_roster).
+  virtual Result<void> set_roster(const KnownRoster& next) = 0;
 };
 
 /// Whether it keeps the bounds.
@@ -114,5 +137,6 @@ class ClusterStore {
 /// Errors: invalid_argument.
 [[nodiscard]] Result<void> check(const NewSession& session);
 [[nodiscard]] Result<void> check(const AgreedView& view);
+[[nodiscard]] Result<void> check(const KnownRoster& roster);
 
 }  // namespace troupe::store

@@ -206,6 +206,7 @@ struct TaskInfo {
   std::uint32_t attempt = 0;      ///< That runs, or was the last; zero if none.
   std::optional<WallTime> due{};  ///< Of the next attempt, backing off.
   std::optional<TaskResult> result{};  ///< If it has ended.
+  SessionId session{};                 ///< That has claimed it; empty if none.
 
   friend bool operator==(const TaskInfo&, const TaskInfo&) = default;
 };

@@ -85,6 +85,8 @@ class ModelStore : public Store, public ClusterStore {
                                           WallTime now) override;
   Result<AgreedView> view() override { return view_; }
   Result<AgreedView> propose(const AgreedView& next) override;
+  Result<std::optional<KnownRoster>> roster_after(std::uint64_t known) override;
+  Result<void> set_roster(const KnownRoster& next) override;
   Result<std::vector<QueueHead>> queues_of(
       std::span<const std::uint32_t> shards) override;
   Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
@@ -154,6 +156,7 @@ class ModelStore : public Store, public ClusterStore {
   std::uint64_t last_claim_ = 0;
   std::map<SessionId, Session> sessions_;
   AgreedView view_;
+  KnownRoster roster_;
 };
 
 }  // namespace troupe::store

@@ -136,6 +136,8 @@ class SqlStore : public Store, public ClusterStore {
                                           WallTime now) override;
   Result<AgreedView> view() override;
   Result<AgreedView> propose(const AgreedView& next) override;
+  Result<std::optional<KnownRoster>> roster_after(std::uint64_t known) override;
+  Result<void> set_roster(const KnownRoster& next) override;
   Result<std::vector<QueueHead>> queues_of(
       std::span<const std::uint32_t> shards) override;
   Result<std::vector<QueueHead>> queues_from(std::uint32_t shard,
