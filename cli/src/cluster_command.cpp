@@ -66,8 +66,12 @@ constexpr std::array<ClusterAction, 10> cluster_actions{{
      "the name of a node",
      {"--authority", "--valid", "--renew"}},
     {"enrol", 0, 0, "", {"--folder", "--token", "--answer"}},
-    {"sign", 0, 1, "a file", {"--authority"}},
-    {"revoke", 1, 1, "the name or the id of a node", {"--authority"}},
+    {"sign", 0, 1, "a file", {"--authority", "--folder"}},
+    {"revoke",
+     1,
+     1,
+     "the name or the id of a node",
+     {"--authority", "--folder"}},
     {"certificates", 0, 0, "", {"--authority", "--json"}},
     {"status", 0, 0, "", {"--socket", "--json"}},
     {"doctor", 0, 0, "", {"--socket", "--folder", "--json"}},
@@ -123,6 +127,16 @@ void record(const ClusterOptions& o, std::string what, const Result<T>& done,
 
 // -- The host of the authority ------------------------------------------------
 
+/// If a node of this cluster is here as well, it tells the others.
+void hand_out_roster(const ClusterOptions& o, const Authority& authority) {
+  const auto taken = ClusterFolder{o.folder}.take_roster(
+      authority.enrolments().roster(), authority.certificate().fingerprint,
+      wall_now());
+  if (!taken)
+    complain(fmt::format("cluster: the node of this host has no new roster: {}",
+                         taken.error().what));
+}
+
 Result<ClusterFolder::Enrolled> enrol_here(Authority& authority,
                                            const ClusterFolder& folder,
                                            const std::string& name) {
@@ -156,6 +170,7 @@ int init(const ClusterOptions& o) {
     record(o, "sign", enrolled, o.words[1]);
     if (!enrolled)
       return cluster_failed(enrolled.error());
+    hand_out_roster(o, *authority);
     write_out(fmt::format("node         {} ({}), until {}\n", enrolled->name,
                           to_string(enrolled->node), date(enrolled->until)));
   }
@@ -198,6 +213,7 @@ int sign(const ClusterOptions& o) {
                 : "");
   if (!answer)
     return cluster_failed(answer.error());
+  hand_out_roster(o, *authority);
   write_out(answer->answer);
   hint(fmt::format("{} {} ({})",
                    answer->is_repeated ? "answered again:" : "enrolled:",
@@ -213,6 +229,7 @@ int revoke(const ClusterOptions& o) {
   record(o, "revoke", revoked, o.words[1]);
   if (!revoked)
     return cluster_failed(revoked.error());
+  hand_out_roster(o, *authority);
   write_out(fmt::format("{} is revoked since {}\n", o.words[1],
                         format_wall_time(*revoked)));
   return exit_ok;

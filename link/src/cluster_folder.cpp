@@ -25,6 +25,9 @@ constexpr std::string_view certificate_start = "-----BEGIN CERTIFICATE-----";
 std::string identity_path(const std::string& folder) {
   return folder + "/identity.pem";
 }
+std::string roster_path(const std::string& folder) {
+  return folder + "/roster.json";
+}
 std::string pending_path(const std::string& folder) {
   return folder + "/pending.json";
 }
@@ -165,7 +168,7 @@ Result<Identity> ClusterFolder::identity(WallTime now) const {
 }
 
 Result<std::optional<Roster>> ClusterFolder::roster() const {
-  const std::string path = path_ + "/roster.json";
+  const std::string path = roster_path(path_);
   auto text = read_secret_file(path, largest_roster_file);
   if (!text && text.error().code == Errc::not_found)
     return std::optional<Roster>{};
@@ -175,6 +178,29 @@ Result<std::optional<Roster>> ClusterFolder::roster() const {
   if (!roster)
     return tl::unexpected(std::move(roster.error()).within(path));
   return std::optional{std::move(*roster)};
+}
+
+Result<void> ClusterFolder::take_roster(const Roster& roster,
+                                        std::string_view authority,
+                                        WallTime now) const {
+  const auto own = identity(now);
+  if (!own)
+    return own.error().code == Errc::not_found ? Result<void>{}
+                                               : tl::unexpected(own.error());
+  const auto info = read_certificate(own->authority);
+  if (!info)
+    return tl::unexpected(info.error());
+  if (info->fingerprint != authority)
+    return {};
+  const auto lock = lock_secret_folder(path_, longest_folder_lock);
+  if (!lock)
+    return tl::unexpected(lock.error());
+  const auto known = this->roster();
+  if (!known)
+    return tl::unexpected(known.error());
+  if (*known && (*known)->number() >= roster.number())
+    return {};
+  return write_secret_file(roster_path(path_), to_json(roster));
 }
 
 }  // namespace troupe::link

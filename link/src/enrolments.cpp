@@ -172,6 +172,7 @@ void Enrolments::issue(std::string_view hash, EnrolledNode node) {
   TROUPE_ASSERT(token != tokens_.end() && token->node == node.node &&
                 token->used_by.empty());
   token->used_by = node.key;
+  count_roster(node.issued);
   const auto before = find_node(nodes_, node.node);
   if (before == nodes_.end())
     nodes_.push_back(std::move(node));
@@ -207,9 +208,20 @@ Result<WallTime> Enrolments::revoke(std::string_view who, WallTime now) {
             "no node {}{}", in_quotes(who),
             meant ? fmt::format("; did you mean \"{}\"?", *meant) : ""));
   }
-  if (!found->revoked)
+  if (!found->revoked) {
     found->revoked = now;
+    count_roster(now);
+  }
   return *found->revoked;
+}
+
+void Enrolments::count_roster(WallTime now) {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch())
+          .count();
+  roster_number_ =
+      std::max(roster_number_ + 1,
+               static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)));
 }
 
 void Enrolments::forget_expired(WallTime now) {
@@ -223,7 +235,7 @@ Roster Enrolments::roster() const {
   for (const EnrolledNode& node : nodes_)
     entries.push_back(
         {node.node, node.name, node.key, node.revoked.has_value()});
-  auto roster = Roster::of(std::move(entries));
+  auto roster = Roster::of(std::move(entries), roster_number_);
   TROUPE_ASSERT(roster.has_value());
   return std::move(*roster);
 }
@@ -236,6 +248,7 @@ std::string to_json(const Enrolments& enrolments) {
   for (const EnrolmentToken& token : enrolments.tokens())
     tokens.push_back(json_of(token));
   return Json{{"version", file_version},
+              {"roster", enrolments.roster().number()},
               {"nodes", std::move(nodes)},
               {"tokens", std::move(tokens)}}
              .dump(1) +
@@ -258,7 +271,12 @@ Result<Enrolments> parse_enrolments(std::string_view json) {
     if (!root.contains(list) || !root[list].is_array())
       return corrupt(fmt::format("\"{}\" is missing", list));
   }
+  const auto number = root.find("roster");
+  if (number != root.end() && !number->is_number_unsigned())
+    return corrupt("\"roster\" is no number");
   Enrolments all;
+  if (number != root.end())
+    all.roster_number_ = number->get<std::uint64_t>();
   for (const Json& one : root["nodes"]) {
     Reader reader{one};
     EnrolledNode node{.node = reader.node("node"),

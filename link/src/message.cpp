@@ -108,6 +108,12 @@ class Body {
     out = static_cast<Number>(found->get<std::uint64_t>());
   }
 
+  template <class Number>
+  void number_if_there(const char* key, std::optional<Number>& out) {
+    if (find(key) != nullptr)
+      number(key, out.emplace());
+  }
+
   void flag(const char* key, bool& out) {
     const Cbor* const found = find(key);
     if (found == nullptr || !found->is_boolean())
@@ -197,7 +203,7 @@ Result<Message> read_log_open(Body body) {
   body.number("job", m.job);
   body.number("task", m.task);
   body.number("attempt", m.attempt);
-  body.number("offset", m.offset);
+  body.number_if_there("tail", m.tail);
   body.flag("follows", m.follows);
   body.number("window", m.window);
   return body.finish(m);
@@ -295,10 +301,12 @@ Cbor body_of(const Message& message) {
             return Cbor{{"shards", m.shards}};
           },
           [](const LogOpen& m) {
-            return Cbor{{"stream", m.stream}, {"job", m.job},
-                        {"task", m.task},     {"attempt", m.attempt},
-                        {"offset", m.offset}, {"follows", m.follows},
-                        {"window", m.window}};
+            Cbor body{{"stream", m.stream},   {"job", m.job},
+                      {"task", m.task},       {"attempt", m.attempt},
+                      {"follows", m.follows}, {"window", m.window}};
+            if (m.tail)
+              body["tail"] = *m.tail;
+            return body;
           },
           [](const LogCredit& m) {
             return Cbor{{"stream", m.stream}, {"bytes", m.bytes}};

@@ -64,7 +64,8 @@ Result<void> check_node_name(std::string_view name) {
                              in_quotes(name)));
 }
 
-Result<Roster> Roster::of(std::vector<RosterEntry> entries) {
+Result<Roster> Roster::of(std::vector<RosterEntry> entries,
+                          std::uint64_t number) {
   const auto refuse = [](std::string_view what) {
     return failure(Errc::invalid_argument, fmt::format("roster: {}", what));
   };
@@ -89,6 +90,7 @@ Result<Roster> Roster::of(std::vector<RosterEntry> entries) {
     return refuse(fmt::format("{} is in it twice", to_string(twice->node)));
   Roster roster;
   roster.entries_ = std::move(entries);
+  roster.number_ = number;
   return roster;
 }
 
@@ -122,7 +124,11 @@ std::string to_json(const Roster& roster) {
                      {"name", entry.name},
                      {"key", entry.key},
                      {"revoked", entry.is_revoked}});
-  return Json{{"version", 1}, {"nodes", std::move(nodes)}}.dump(1) + "\n";
+  return Json{{"version", 1},
+              {"number", roster.number()},
+              {"nodes", std::move(nodes)}}
+             .dump(1) +
+         "\n";
 }
 
 Result<Roster> parse_roster(std::string_view json) {
@@ -132,6 +138,9 @@ Result<Roster> parse_roster(std::string_view json) {
   const auto nodes = root.is_object() ? root.find("nodes") : root.end();
   if (!root.is_object() || nodes == root.end() || !nodes->is_array())
     return no_roster("this is no JSON with \"nodes\"");
+  const auto number = root.find("number");
+  if (number != root.end() && !number->is_number_unsigned())
+    return no_roster("\"number\" is none");
   std::vector<RosterEntry> entries;
   for (const Json& one : *nodes) {
     if (!one.is_object())
@@ -141,7 +150,9 @@ Result<Roster> parse_roster(std::string_view json) {
       return tl::unexpected(std::move(entry.error()));
     entries.push_back(std::move(*entry));
   }
-  auto roster = Roster::of(std::move(entries));
+  auto roster =
+      Roster::of(std::move(entries),
+                 number == root.end() ? 0 : number->get<std::uint64_t>());
   if (!roster)
     return failure(Errc::corrupt, std::move(roster.error().what));
   return roster;

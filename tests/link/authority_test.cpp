@@ -153,6 +153,28 @@ TEST_F(AuthorityTest, TellsItsRosterOfARevocation) {
   EXPECT_TRUE(roster->entries().at(0).is_revoked);
 }
 
+TEST_F(AuthorityTest, GivesItsNewestRosterToANodeOfThisHost) {
+  enrol("n1", node);
+  const auto take = [this](const Roster& roster, const std::string& authority) {
+    return node.take_roster(roster, authority, start);
+  };
+  const std::string fingerprint = open().certificate().fingerprint;
+  const Roster first = open().enrolments().roster();
+  EXPECT_TRUE(take(first, std::string(64, '0')));  // Of somebody else.
+  EXPECT_EQ(*node.roster(), std::nullopt);
+  EXPECT_TRUE(take(first, fingerprint));
+  EXPECT_EQ(*node.roster(), first);
+  ASSERT_TRUE(open().revoke("n1", start + 1h));
+  const Roster second = open().enrolments().roster();
+  EXPECT_TRUE(take(second, fingerprint));
+  EXPECT_TRUE(take(first, fingerprint));
+  EXPECT_EQ(*node.roster(), second);
+  // A host without a node has no use for it.
+  EXPECT_TRUE(
+      ClusterFolder{dir.path("c")}.take_roster(second, fingerprint, start));
+  EXPECT_FALSE(std::filesystem::exists(dir.path("c")));
+}
+
 TEST_F(AuthorityTest, IsMadeOnce) {
   const auto again = Authority::create(home, start);
   ASSERT_FALSE(again.has_value());

@@ -126,6 +126,24 @@ TEST(Enrolments, RevokeByNameOrByIdAndSayWhenIfItWasBefore) {
   EXPECT_FALSE(enrolments.redeem(digits('a'), digits('c'), start));
 }
 
+TEST(Enrolments, CountTheirRostersAndNeverFallBehindTheClock) {
+  Enrolments enrolments = with_node('a', "n1", 'c');
+  const auto first = enrolments.roster().number();
+  EXPECT_EQ(WallTime{std::chrono::seconds{first}}, start);
+  ASSERT_TRUE(
+      enrolments.add_token(digits('b'), "n2", node_id(2), false, 1h, start));
+  EXPECT_EQ(enrolments.roster().number(), first);
+  const Enrolments copy = enrolments;
+  ASSERT_TRUE(enrolments.revoke("n1", start));
+  EXPECT_EQ(enrolments.roster().number(), first + 1);
+  ASSERT_TRUE(enrolments.revoke("n1", start + 1h));
+  EXPECT_EQ(enrolments.roster().number(), first + 1);
+  // A backup that is taken into use again.
+  enrolments = copy;
+  ASSERT_TRUE(enrolments.revoke("n1", start + 5s));
+  EXPECT_EQ(enrolments.roster().number(), first + 5);
+}
+
 TEST(Enrolments, RevokeATokenThatWasNotUsed) {
   Enrolments enrolments = with_token('a', "n1");
   EXPECT_TRUE(enrolments.revoke("n1", start));

@@ -50,6 +50,11 @@ TEST(Roster, ComesOutOfAFileAsItWentIn) {
   EXPECT_EQ(parse_roster(to_json(Roster{})), Roster{});
 }
 
+TEST(Roster, OfAVersionThatDidNotCountHasNumberZero) {
+  EXPECT_EQ(parse_roster(R"({"nodes": []})")->number(), 0U);
+  EXPECT_EQ(parse_roster(to_json(*Roster::of({}, 7)))->number(), 7U);
+}
+
 TEST(Roster, IsNotReadFromWhatIsNone) {
   for (const char* text :
        {"", "[]", "{}", R"({"nodes":{}})", R"({"nodes":[1]})",

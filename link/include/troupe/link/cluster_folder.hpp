@@ -55,6 +55,15 @@ class ClusterFolder {
   /// Errors: corrupt, those of the system.
   [[nodiscard]] Result<std::optional<Roster>> roster() const;
 
+  /// Keeps `roster`, which is of the authority with this fingerprint, if this
+  /// host is enrolled there and has none that is newer. Otherwise, and if it is
+  /// repeated, nothing changes.
+  ///
+  /// Errors: corrupt (what is there), those of the system.
+  [[nodiscard]] Result<void> take_roster(const Roster& roster,
+                                         std::string_view authority,
+                                         WallTime now) const;
+
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

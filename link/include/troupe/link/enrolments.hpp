@@ -6,6 +6,7 @@
 #include <troupe/link/roster.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -98,6 +99,9 @@ class Enrolments {
   [[nodiscard]] const std::vector<EnrolmentToken>& tokens() const {
     return tokens_;
   }
+  /// Its number counts up with each change of it, and is never smaller than the
+  /// seconds since 1970 at that time: so it also is if a copy of the folder
+  /// from before is taken into use again.
   [[nodiscard]] Roster roster() const;
 
   friend bool operator==(const Enrolments&, const Enrolments&) = default;
@@ -106,8 +110,11 @@ class Enrolments {
   friend Result<Enrolments> parse_enrolments(std::string_view json);
   [[nodiscard]] EnrolledNode* find_live(std::string_view name);
 
+  void count_roster(WallTime now);
+
   std::vector<EnrolledNode> nodes_;
   std::vector<EnrolmentToken> tokens_;
+  std::uint64_t roster_number_ = 0;
 };
 
 [[nodiscard]] std::string to_json(const Enrolments& enrolments);

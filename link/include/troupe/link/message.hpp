@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -133,7 +134,8 @@ struct StealOffer {
   friend bool operator==(const StealOffer&, const StealOffer&) = default;
 };
 
-/// Asks for the output of an attempt from `offset` on. Streams of a sender are
+/// Asks for the output of an attempt, as frames of its record; of the last
+/// lines only, if it says how many. Streams of a sender are
 /// numbered from 1 upwards; the sender takes `window` bytes before it has given
 /// any credit.
 struct LogOpen {
@@ -141,7 +143,7 @@ struct LogOpen {
   std::uint64_t job = 0;
   std::uint64_t task = 0;
   std::uint32_t attempt = 0;
-  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> tail{};
   bool follows = false;  ///< Goes on until the attempt has ended.
   std::uint32_t window = 0;
 

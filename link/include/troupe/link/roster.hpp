@@ -7,6 +7,7 @@
 #include <troupe/distributed/node_id.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +36,13 @@ struct RosterEntry {
 class Roster {
  public:
   Roster() = default;
+  /// `number` tells it from those before it, which have smaller ones; 0 is that
+  /// of rosters of versions that did not count.
+  ///
   /// Errors: invalid_argument (a node twice, a name, a key that is none, more
   /// than most_enrolled).
-  [[nodiscard]] static Result<Roster> of(std::vector<RosterEntry> entries);
+  [[nodiscard]] static Result<Roster> of(std::vector<RosterEntry> entries,
+                                         std::uint64_t number = 0);
 
   /// Null if it is not there.
   [[nodiscard]] const RosterEntry* find(const distributed::NodeId& node) const;
@@ -53,9 +58,11 @@ class Roster {
   [[nodiscard]] const std::vector<RosterEntry>& entries() const {
     return entries_;
   }
+  [[nodiscard]] std::uint64_t number() const { return number_; }
   friend bool operator==(const Roster&, const Roster&) = default;
 
  private:
+  std::uint64_t number_ = 0;
   std::vector<RosterEntry> entries_;
 };
 
