@@ -505,9 +505,6 @@ class LocalCluster:
              "troupe"])
         for member in self.members.values():
             self.enrol(member)
-        roster = self.members["n1"].home / "troupe/authority/roster.json"
-        for member in self.members.values():
-            shutil.copy(roster, member.home / "troupe/cluster")
 
     def enrol(self, member):
         member.home.mkdir(mode=0o700)

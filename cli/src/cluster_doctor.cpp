@@ -82,6 +82,13 @@ void on_node(const Json& node, Duration lease, WallTime now,
         {Health::bad, fmt::format("{} has not renewed its right for {}: does "
                                   "it reach the store?",
                                   name, seconds(ago))});
+  if (!node.value("is_linked", true))
+    symptoms.push_back(
+        {Health::doubtful,
+         fmt::format("there is no link to {}: what it runs is seen here once "
+                     "it has ended, and it hears of new work a second later; "
+                     "do the two hosts reach each other at {}?",
+                     name, text_in(node, "listen"))});
   if (ago < -clock_tolerance)
     symptoms.push_back({Health::doubtful,
                         fmt::format("the clock of {} is {} ahead of this one: "

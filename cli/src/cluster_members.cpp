@@ -36,6 +36,17 @@ std::string ago(const QueueContext& context, const std::string& time) {
           0s)));
 }
 
+bool is_asked(const Json& one, const Json& status) {
+  return text_of(one, "node") == text_of(status, "node");
+}
+
+/// Between the node that was asked and this one.
+std::string link_of(const Json& one, const Json& status) {
+  if (is_asked(one, status))
+    return "";
+  return one.value("is_linked", false) ? "up" : "down";
+}
+
 /// How the node that was asked stands.
 std::string standing(const Json& status) {
   const std::string phase = text_of(status, "phase");
@@ -77,15 +88,15 @@ int show_members(const QueueContext& context, const NodeOptions& node) {
     print_json(*status);
     return exit_ok;
   }
-  std::vector<TableRow> rows{
-      {"NAME", "STATE", "SLOTS", "SHARDS", "SEEN", "VERSION", "LISTEN"}};
+  std::vector<TableRow> rows{{"NAME", "STATE", "SLOTS", "SHARDS", "SEEN",
+                              "VERSION", "LINK", "LISTEN"}};
   std::string own;
   for (const Json& one : status->value("nodes", Json::array())) {
     rows.push_back({text_of(one, "name"), text_of(one, "state"),
                     text_of(one, "slots"), text_of(one, "shards"),
                     ago(context, text_of(one, "seen")), text_of(one, "version"),
-                    text_of(one, "listen")});
-    if (text_of(one, "node") == text_of(*status, "node"))
+                    link_of(one, *status), text_of(one, "listen")});
+    if (is_asked(one, *status))
       own = text_of(one, "name");
   }
   write_out(render_rows(rows, table_style(context)));

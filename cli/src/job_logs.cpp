@@ -97,8 +97,7 @@ class TaskLog {
           printed_ + attempt.tail_skipped == attempt.output_bytes;
       if (attempt.number == attempt_ && is_tail)
         complain(fmt::format(
-            "{} before that are on {}, which ran {}.{}; ask "
-            "there",
+            "{} before that are on {}, which ran {}.{} and cannot be asked now",
             format_size(attempt.tail_skipped), attempt.node, job_, task_));
       if (attempt.number == attempt_ && attempt.unrecorded_bytes != 0)
         complain(fmt::format("{} of the output of {}.{} were not kept",

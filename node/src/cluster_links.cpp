@@ -1,13 +1,17 @@
 #include "cluster_links.hpp"
 
 #include <troupe/base/log.hpp>
+#include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <fmt/format.h>
 #include <random>
 #include <sys/stat.h>
 #include <utility>
+#include <variant>
+#include <vector>
 
 namespace troupe::node {
 namespace {
@@ -16,6 +20,8 @@ using distributed::NodeId;
 
 constexpr std::uint64_t refusals_per_minute = 60;
 constexpr std::uint64_t refusal_burst = 20;
+/// Submissions come in crowds: one hint is for all of them.
+constexpr Duration hint_pause = 5ms;
 
 /// Differs when the file was replaced or written to; empty without one.
 std::string stamp_of(const std::string& path) {
@@ -39,22 +45,27 @@ Result<std::optional<link::Identity>> ClusterLinks::identity(
   return std::optional{std::move(*identity)};
 }
 
-ClusterLinks::ClusterLinks(boost::asio::io_context& io, std::string folder)
+ClusterLinks::ClusterLinks(boost::asio::io_context& io, std::string folder,
+                           NodeId self, ClusterLinksDeps deps)
     : folder_{std::move(folder)},
+      self_{self},
+      deps_{std::move(deps)},
       timer_{io},
+      hint_timer_{io},
       refusals_{
           {.tokens = refusals_per_minute, .per = 1min, .burst = refusal_burst},
           std::chrono::steady_clock::now()} {}
 
 Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
     boost::asio::io_context& io, const NodeConfig& config,
-    link::Identity identity, std::string session, std::string version) {
+    link::Identity identity, std::string session, std::string version,
+    ClusterLinksDeps deps) {
   auto address = link::parse_link_address(config.listen);
   if (!address)
     return tl::unexpected(std::move(address.error()).within("listen"));
-  std::unique_ptr<ClusterLinks> all{
-      new ClusterLinks{io, config.cluster_folder}};
-  all->look_at_roster();
+  std::unique_ptr<ClusterLinks> all{new ClusterLinks{
+      io, config.cluster_folder, identity.node, std::move(deps)}};
+  all->look_at_file();
   auto links = link::Links::open(
       io,
       {.identity = std::move(identity),
@@ -65,8 +76,9 @@ Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
   if (!links)
     return tl::unexpected(std::move(links.error()).within("listen"));
   all->links_ = std::move(*links);
-  log(LogLevel::info, fmt::format("links_listen address={}",
-                                  to_string(all->links_->address().value())));
+  all->logs_ =
+      std::make_unique<LinkLogs>(io, *all->links_, all->deps_.serve_log);
+  log(LogLevel::info, fmt::format("links_listen address={}", all->address()));
   all->keep_looking();
   return all;
 }
@@ -81,8 +93,42 @@ void ClusterLinks::keep_looking() {
   });
 }
 
-/// One that cannot be read changes nothing: nobody is let in by that.
+std::string ClusterLinks::address() const {
+  return to_string(links_->address().value());
+}
+
+ClusterLinks::~ClusterLinks() {
+  // What it still tells of goes to what is not there any more.
+  logs_.reset();
+  links_.reset();
+}
+
 void ClusterLinks::look_at_roster() {
+  look_at_file();
+  if (!ask_store_)
+    return;
+  ask_store_(roster_->number(), news_,
+             [this](const std::optional<store::KnownRoster>& known) {
+               news_.reset();
+               if (known)
+                 take_known(*known);
+             });
+}
+
+void ClusterLinks::take_known(const store::KnownRoster& known) {
+  auto roster = link::parse_roster(known.what);
+  if (roster && roster->number() == known.number) {
+    take_roster(std::move(*roster));
+    return;
+  }
+  log(LogLevel::error,
+      fmt::format(
+          "roster_refused number={} reason={}", known.number,
+          shell_quote(roster ? "it has another number" : roster.error().what)));
+}
+
+/// One that cannot be read changes nothing: nobody is let in by that.
+void ClusterLinks::look_at_file() {
   const std::string path = folder_.path() + "/roster.json";
   std::string stamp = stamp_of(path);
   if (stamp == seen_ && !stamp.empty())
@@ -98,11 +144,71 @@ void ClusterLinks::look_at_roster() {
                                          : roster.error().what)));
     return;
   }
-  roster_ = std::make_shared<const link::Roster>(std::move(**roster));
+  if ((*roster)->number() > roster_->number())
+    news_ = {(*roster)->number(), to_json(**roster)};
+  take_roster(std::move(**roster));
+}
+
+/// The authority counts its rosters; those of versions that did not are all
+/// alike, and the last one is taken.
+void ClusterLinks::take_roster(link::Roster roster) {
+  if (roster.number() < roster_->number() || roster == *roster_)
+    return;
+  roster_ = std::make_shared<const link::Roster>(std::move(roster));
   log(LogLevel::info,
-      fmt::format("roster_read nodes={}", roster_->entries().size()));
+      fmt::format("roster_read number={} nodes={}", roster_->number(),
+                  roster_->entries().size()));
   if (links_)
     links_->set_roster(roster_);
+}
+
+void ClusterLinks::set_peers(const std::map<NodeId, std::string>& peers) {
+  if (is_draining_)
+    return;
+  for (const auto& [node, before] : peers_) {
+    if (!peers.contains(node))
+      links_->forget(node);
+  }
+  for (const auto& [node, listen] : peers) {
+    const auto before = peers_.find(node);
+    if (before != peers_.end() && before->second == listen)
+      continue;
+    // A later version may say it in another way; then it connects to us.
+    if (auto address = link::parse_link_address(listen))
+      links_->want(node, std::move(*address));
+  }
+  peers_ = peers;
+}
+
+void ClusterLinks::tell_owners(const std::vector<std::uint32_t>& shards,
+                               std::shared_ptr<const distributed::Ring> ring) {
+  const bool is_first = hints_.empty();
+  for (const std::uint32_t shard : shards) {
+    const auto owner = ring->owner(shard);
+    if (owner && *owner != self_ && links_->is_up(*owner))
+      hints_[*owner].insert(shard);
+  }
+  if (!is_first || hints_.empty())
+    return;
+  hint_timer_.expires_after(hint_pause);
+  hint_timer_.async_wait([this](const auto& cancelled) {
+    if (!cancelled)
+      send_hints();
+  });
+}
+
+/// Who does not hear of it looks within a second anyway.
+void ClusterLinks::send_hints() {
+  for (auto& [node, all] : std::exchange(hints_, {})) {
+    std::vector<std::uint32_t> shards{all.begin(), all.end()};
+    shards.resize(std::min(shards.size(), link::most_shards));
+    (void)links_->send(node, link::Hint{std::move(shards)});
+  }
+}
+
+void ClusterLinks::drain() {
+  is_draining_ = true;
+  links_->drain();
 }
 
 void ClusterLinks::on_up(const NodeId& peer, const link::Hello& hello) {
@@ -111,15 +217,30 @@ void ClusterLinks::on_up(const NodeId& peer, const link::Hello& hello) {
 }
 
 void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
-  // Hints may get lost, and nobody here has a use for them yet.
-  log(LogLevel::debug,
-      fmt::format("link_message node={} kind={}", to_string(peer),
-                  static_cast<unsigned>(kind_of(message))));
+  std::visit(
+      Overload{
+          [&](link::Hint& m) {
+            log(LogLevel::debug, fmt::format("hint_heard node={} shards={}",
+                                             to_string(peer), m.shards.size()));
+            deps_.on_hint(std::move(m.shards));
+          },
+          [&](const link::LogOpen& m) { logs_->on_open(peer, m); },
+          [&](const link::LogChunk& m) { logs_->on_chunk(peer, m); },
+          [&](const link::LogClose& m) { logs_->on_close(peer, m); },
+          [&](const auto&) {
+            // Of a later version, or its core has dealt with it.
+            log(LogLevel::debug,
+                fmt::format("link_message node={} kind={}", to_string(peer),
+                            static_cast<unsigned>(kind_of(message))));
+          }},
+      message);
 }
 
 void ClusterLinks::on_down(const std::optional<NodeId>& peer,
                            const std::string& from, link::LinkEnd end,
                            const std::string& reason, bool was_up) {
+  if (peer && logs_)
+    logs_->on_down(*peer);
   if (was_up && peer) {
     log(LogLevel::info,
         fmt::format("link_down node={} end={} reason={}", to_string(*peer),
@@ -132,8 +253,10 @@ void ClusterLinks::on_down(const std::optional<NodeId>& peer,
                     to_string(end), shell_quote(printable(reason))));
 }
 
-void ClusterLinks::on_room(const NodeId&) {}
+void ClusterLinks::on_room(const NodeId& peer) { logs_->on_room(peer); }
 
-void ClusterLinks::on_log_room(const NodeId&, std::uint64_t) {}
+void ClusterLinks::on_log_room(const NodeId& peer, std::uint64_t stream) {
+  logs_->on_log_room(peer, stream);
+}
 
 }  // namespace troupe::node

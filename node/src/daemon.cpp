@@ -508,6 +508,9 @@ Result<void> Daemon::Parts::begin_member_session(store::SqlStore& opened) {
 Result<void> Daemon::Parts::join() {
   if (!member_options)
     return {};
+  // The port may have been chosen only now.
+  member_options->detail.listen = links->address();
+  member_options->session.detail = to_text(member_options->detail);
   auto connection = connect_to_store(*config, store::Presence::unnoticed);
   if (!connection)
     return tl::unexpected(std::move(connection.error()));
@@ -527,16 +530,24 @@ Result<void> Daemon::Parts::join() {
                              ring->parameters().shards});
       };
   member_options->on_sessions =
-      [this](const std::vector<distributed::NodeId>& nodes) {
+      [this](const std::map<distributed::NodeId, SessionDetail>& nodes) {
         HomesSeen seen{
             .falls_to_us = [ring = member->ring(),
                             self = member->self()](store::RunId run) {
               return owner_of_run(ring.get(), run) == self;
             }};
-        for (const distributed::NodeId& node : nodes)
+        std::map<distributed::NodeId, std::string> peers;
+        for (const auto& [node, detail] : nodes) {
           seen.live.insert(home_resource(node));
+          if (node != member->self())
+            peers.emplace(node, detail.listen);
+        }
+        links->set_peers(peers);
         actors::send(run_driver, std::move(seen));
       };
+  member_options->is_linked = [this](const distributed::NodeId& node) {
+    return links && links->is_up(node);
+  };
   member_options->on_drain = [this] {
     if (!stopping)
       drain();
@@ -559,6 +570,11 @@ Result<void> Daemon::Parts::join() {
                                     std::move(*member_options));
   context->member = member;
   context->ring = ring;
+  links->set_store(
+      [this](std::uint64_t known, std::optional<store::KnownRoster> news,
+             std::function<void(std::optional<store::KnownRoster>)> then) {
+        member->ask_for_roster(known, std::move(news), std::move(then));
+      });
   member->begin();
   return {};
 }
@@ -782,6 +798,17 @@ Result<void> Daemon::Parts::listen() {
                                         io, [this, how] { stop(how); });
                                   });
                                 }});
+  context->tell_owners = [this](std::vector<std::uint32_t> shards) {
+    boost::asio::post(io, [this, shards = std::move(shards)] {
+      if (member && links && member->ring())
+        links->tell_owners(shards, member->ring());
+    });
+  };
+  context->ask_owner = [this](const LogOwner& owner,
+                              const link::LogOpen& what) {
+    const auto node = member && links ? member->find_node(owner) : std::nullopt;
+    return node ? links->open_log(*node, what) : nullptr;
+  };
   context->hold = [this](bool is_held, queue::StoreAccess::Done done) {
     hold(is_held, std::move(done));
   };
@@ -803,8 +830,23 @@ Result<void> Daemon::Parts::listen() {
               .about = fmt::format("session {}", runner->session())});
   if (!identity)
     return {};
-  auto linked = ClusterLinks::start(io, *config, std::move(*identity),
-                                    runner->session(), options.version);
+  const auto take_hint = [this](std::vector<std::uint32_t> shards) {
+    actors::send(dispatcher, queue::WorkArrived{std::move(shards)});
+  };
+  const auto serve_log = [this](const link::LogOpen& open,
+                                std::shared_ptr<LogSink> sink) {
+    LogStream::start(
+        {.io = io, .store = *store, .output_folder = context->output_folder},
+        {.task = {store::JobId{open.job}, open.task},
+         .attempt = std::max(open.attempt, 1U),
+         .follow = open.follows,
+         .tail = open.tail,
+         .format = LogFormat::frames},
+        std::max(open.attempt, 1U), std::move(sink));
+  };
+  auto linked = ClusterLinks::start(
+      io, *config, std::move(*identity), runner->session(), options.version,
+      {.on_hint = take_hint, .serve_log = serve_log});
   if (!linked)
     return tl::unexpected(std::move(linked.error()));
   links = std::move(*linked);

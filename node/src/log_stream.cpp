@@ -15,50 +15,54 @@ namespace {
 
 /// Between two looks at a file that grows.
 constexpr Duration growth_look_interval = 50ms;
+/// At the store, for where an attempt is that is not here.
+constexpr Duration elsewhere_look_interval = 500ms;
 /// Frames between two turns of others on the I/O thread.
 constexpr int most_frames_per_turn = 64;
 
 }  // namespace
 
-void LogStream::start(boost::asio::io_context& io, queue::StoreAccess& store,
-                      const std::string& output_folder,
-                      const LogRequest& request, std::uint32_t first,
-                      const api::HttpStream& stream) {
-  const auto log = std::make_shared<LogStream>(io, store, output_folder,
-                                               request, first, stream);
-  boost::asio::post(io, [log] { log->send(); });
+void LogStream::start(LogPlaces places, const LogRequest& request,
+                      std::uint32_t first, std::shared_ptr<LogSink> sink) {
+  const auto log = std::make_shared<LogStream>(std::move(places), request,
+                                               first, std::move(sink));
+  log->send_later();
 }
 
-LogStream::LogStream(boost::asio::io_context& io, queue::StoreAccess& store,
-                     std::string output_folder, const LogRequest& request,
-                     std::uint32_t first, api::HttpStream stream)
-    : io_{io},
-      store_{store},
-      output_folder_{std::move(output_folder)},
+LogStream::LogStream(LogPlaces places, const LogRequest& request,
+                     std::uint32_t first, std::shared_ptr<LogSink> sink)
+    : places_{std::move(places)},
       request_{request},
       attempt_{first},
-      stream_{std::move(stream)},
-      timer_{io} {}
+      sink_{std::move(sink)},
+      timer_{places_.io},
+      has_header_{request.format == LogFormat::frames} {}
+
+void LogStream::send_later() {
+  boost::asio::post(places_.io, [self = shared_from_this()] { self->send(); });
+}
 
 void LogStream::write(const process::RecordFrame& frame) {
-  if (!request_.as_record) {
-    stream_.write(frame.bytes);
+  if (request_.format == LogFormat::raw) {
+    sink_->write(frame.bytes);
     return;
   }
   if (!std::exchange(has_header_, true))
-    stream_.write(process::record_header());
-  stream_.write(process::record_frame_header(frame));
-  stream_.write(frame.bytes);
+    sink_->write(process::record_header());
+  sink_->write(process::record_frame_header(frame));
+  sink_->write(frame.bytes);
 }
 
 bool LogStream::open() {
-  if (reader_)
+  if (reader_ || remote_)
     return true;
   auto reader = process::RecordReader::open(queue::record_path(
-      output_folder_, {request_.task, std::max(attempt_, 1U)}));
+      places_.output_folder, {request_.task, std::max(attempt_, 1U)}));
   if (!reader)
     return false;
   reader_.emplace(std::move(*reader));
+  if (request_.tail)
+    send_tail();
   return true;
 }
 
@@ -74,17 +78,21 @@ void LogStream::send_tail() {
            .unrecorded_bytes = piece.unrecorded_bytes});
 }
 
+Result<std::optional<process::RecordFrame>> LogStream::next_frame() {
+  return remote_ ? remote_->next() : reader_->next();
+}
+
 void LogStream::send() {
-  if (stream_.is_over())
+  if (sink_->is_over()) {
+    remote_.reset();
     return;
+  }
   if (!open()) {
     at_end();
     return;
   }
-  if (request_.tail)
-    send_tail();
-  for (int i = 0; i < most_frames_per_turn && stream_.wants_more(); ++i) {
-    const auto frame = reader_->next();
+  for (int i = 0; i < most_frames_per_turn && sink_->wants_more(); ++i) {
+    const auto frame = next_frame();
     // A damaged record ends where the damage begins.
     if (!frame || !*frame) {
       at_end();
@@ -92,52 +100,113 @@ void LogStream::send() {
     }
     write(**frame);
   }
-  if (stream_.wants_more())
-    boost::asio::post(io_, [self = shared_from_this()] { self->send(); });
+  if (sink_->wants_more())
+    send_later();
   else
-    stream_.on_drained([self = shared_from_this()] { self->send(); });
+    sink_->on_drained([self = shared_from_this()] { self->send(); });
 }
 
-/// What another node has run has its end in the store, once it is there.
-void LogStream::ask_for_tail() {
+/// What another node runs is there, and the end of it is in the store once it
+/// has ended.
+void LogStream::look_elsewhere() {
+  struct Found {
+    LogOwner owner;
+    std::string tail;
+  };
+  looked_elsewhere_ = std::chrono::steady_clock::now();
   queue::call(
-      store_,
+      places_.store,
       [task = request_.task,
-       attempt = attempt_](store::Store& store) -> Result<std::string> {
+       attempt = attempt_](store::Store& store) -> Result<Found> {
         const auto ended = store.attempts(task);
         if (!ended)
           return tl::unexpected(ended.error());
-        std::string detail;
         for (const store::TaskResult& one : *ended) {
-          if (one.attempt == attempt)
-            detail = one.detail;
+          if (one.attempt != attempt)
+            continue;
+          auto tail = queue::tail_in(one.detail);
+          return Found{.owner = {.node = queue::node_in(one.detail)},
+                       .tail = tail ? std::move(tail->record) : ""};
         }
-        const auto tail = queue::tail_in(detail);
-        return tail ? tail->record : "";
+        auto running = store.task(task);
+        if (!running)
+          return tl::unexpected(std::move(running.error()));
+        return Found{.owner = {.node = "", .session = running->session},
+                     .tail = ""};
       },
-      [self = shared_from_this()](Result<std::string> record) {
-        boost::asio::post(self->io_, [self, record = std::move(record)] {
-          if (record && !record->empty())
-            self->take_tail(*record);
-          self->send();
-        });
+      // Not to end on a thread of the store's.
+      [self = shared_from_this()](Result<Found> found) mutable {
+        boost::asio::io_context& io = self->places_.io;
+        boost::asio::post(io,
+                          [self = std::move(self), found = std::move(found)] {
+                            if (found)
+                              self->take_elsewhere(found->owner, found->tail);
+                            self->send();
+                          });
       });
 }
 
-void LogStream::take_tail(const std::string& record) {
+void LogStream::take_elsewhere(const LogOwner& owner, std::string tail) {
+  stored_tail_ = std::move(tail);
+  if (places_.ask_owner && !(owner.node.empty() && owner.session.value.empty()))
+    remote_ = places_.ask_owner(owner, {.job = request_.task.job.value,
+                                        .task = request_.task.index,
+                                        .attempt = attempt_,
+                                        .tail = request_.tail,
+                                        .follows = request_.follow});
+  if (!remote_) {
+    take_tail();
+    return;
+  }
+  sink_->on_closed([weak = std::weak_ptr{remote_}] {
+    if (const auto remote = weak.lock())
+      remote->close();
+  });
+}
+
+void LogStream::take_tail() {
+  if (stored_tail_.empty())
+    return;
   OwnedFd file{::memfd_create("tail", MFD_CLOEXEC)};
-  if (file.is_open() && ::pwrite(file.get(), record.data(), record.size(), 0) ==
-                            static_cast<ssize_t>(record.size()))
-    reader_.emplace(std::move(file));
+  if (!file.is_open() ||
+      ::pwrite(file.get(), stored_tail_.data(), stored_tail_.size(), 0) !=
+          static_cast<ssize_t>(stored_tail_.size()))
+    return;
+  reader_.emplace(std::move(file));
+  if (request_.tail)
+    send_tail();
 }
 
 void LogStream::at_end() {
-  if (!reader_ && attempt_ != 0 && !std::exchange(has_asked_for_tail_, true)) {
-    ask_for_tail();
+  if (remote_ && !remote_->is_over()) {
+    remote_->on_more([self = shared_from_this()] { self->send(); });
+    return;
+  }
+  if (remote_ && remote_->has_received()) {
+    if (remote_->is_cut_off()) {
+      // Who reads asks once more, and passes what it has.
+      sink_->break_off();
+      return;
+    }
+    request_.tail.reset();
+  } else if (remote_) {
+    remote_.reset();
+    take_tail();
+    if (reader_) {
+      send_later();
+      return;
+    }
+  }
+  if (!reader_ && !remote_ && attempt_ != 0 && places_.ask_owner &&
+      (!looked_elsewhere_ ||
+       (request_.follow &&
+        std::chrono::steady_clock::now() - *looked_elsewhere_ >=
+            elsewhere_look_interval))) {
+    look_elsewhere();
     return;
   }
   if (!request_.follow) {
-    stream_.end();
+    sink_->end();
     return;
   }
   if (!is_last_) {
@@ -145,23 +214,27 @@ void LogStream::at_end() {
     return;
   }
   if (next_attempt_ == 0) {
-    stream_.end();
+    sink_->end();
     return;
   }
   attempt_ = std::exchange(next_attempt_, 0);
   reader_.reset();
-  has_asked_for_tail_ = false;
+  remote_.reset();
+  stored_tail_.clear();
+  looked_elsewhere_.reset();
   is_last_ = false;
   look_again();
 }
 
 void LogStream::ask_whether_ended() {
   queue::call(
-      store_,
+      places_.store,
       [task = request_.task](store::Store& store) { return store.task(task); },
-      [self = shared_from_this()](Result<store::TaskInfo> task) {
-        boost::asio::post(
-            self->io_, [self, task = std::move(task)] { self->on_task(task); });
+      [self = shared_from_this()](Result<store::TaskInfo> task) mutable {
+        boost::asio::io_context& io = self->places_.io;
+        boost::asio::post(io, [self = std::move(self), task = std::move(task)] {
+          self->on_task(task);
+        });
       });
 }
 
@@ -191,8 +264,8 @@ void LogStream::on_task(const Result<store::TaskInfo>& task) {
     next_attempt_ = attempt_ + 1;
   }
   if (is_last_) {
-    // Now it has one, if it ran elsewhere.
-    has_asked_for_tail_ = false;
+    // Now its end is there, if it ran elsewhere.
+    looked_elsewhere_.reset();
     send();
   } else {
     look_again();
@@ -200,7 +273,9 @@ void LogStream::on_task(const Result<store::TaskInfo>& task) {
 }
 
 void LogStream::look_again() {
-  timer_.expires_after(growth_look_interval);
+  timer_.expires_after(places_.ask_owner && !reader_ && attempt_ != 0
+                           ? elsewhere_look_interval
+                           : growth_look_interval);
   timer_.async_wait([self = shared_from_this()](const auto& error) {
     if (!error)
       self->send();

@@ -115,6 +115,13 @@ Member::Member(boost::asio::io_context& io, StoreWriter& store,
 
 void Member::begin() {
   run([this] { obey(lease_.on_start(options_.adopts, boot_now())); });
+  // What it told of itself may not be so any more.
+  if (options_.adopts)
+    ask_among_jobs(
+        [session = options_.session](store::ClusterStore& store) {
+          return store.register_session(session, calendar_now());
+        },
+        [](const Result<store::Registered>&) {});
   read_view();
 }
 
@@ -134,6 +141,41 @@ void Member::drain(std::optional<Duration> within) {
 
 bool Member::is_self(const std::string& node) const {
   return node == options_.detail.name || node == to_string(options_.self);
+}
+
+std::optional<NodeId> Member::find_node(const LogOwner& owner) const {
+  const auto found = std::find_if(
+      sessions_.begin(), sessions_.end(), [&](const store::SessionInfo& info) {
+        return owner.node.empty()
+                   ? info.session.session == owner.session
+                   : parse_session_detail(info.session.detail).name ==
+                         owner.node;
+      });
+  if (found == sessions_.end())
+    return std::nullopt;
+  const auto node = distributed::parse_node_id(found->session.node);
+  return node ? std::optional{*node} : std::nullopt;
+}
+
+void Member::ask_for_roster(
+    std::uint64_t known, std::optional<store::KnownRoster> news,
+    std::function<void(std::optional<store::KnownRoster>)> then) {
+  using Answer = Result<std::optional<store::KnownRoster>>;
+  run([&] {
+    ask(
+        options_.terms.answer_within(),
+        [known, news = std::move(news)](store::ClusterStore& store) -> Answer {
+          if (news) {
+            if (auto set = store.set_roster(*news); !set)
+              return tl::unexpected(std::move(set.error()));
+          }
+          return store.roster_after(known);
+        },
+        [then = std::move(then)](Answer roster) {
+          if (roster)
+            then(std::move(*roster));
+        });
+  });
 }
 
 const store::SessionInfo* Member::find_session(const std::string& node) const {
@@ -363,6 +405,7 @@ void Member::on_sessions(std::uint64_t number,
   sessions_ = sessions;
   std::vector<SessionRow> rows;
   std::map<NodeId, distributed::Member> members;
+  std::map<NodeId, SessionDetail> details;
   for (const store::SessionInfo& info : sessions) {
     const auto node = distributed::parse_node_id(info.session.node);
     if (!node)
@@ -371,20 +414,19 @@ void Member::on_sessions(std::uint64_t number,
                     .node = *node,
                     .counter = info.counter,
                     .is_draining = info.is_draining});
-    members[*node] = {
-        .node = *node,
-        .weight = parse_session_detail(info.session.detail).weight,
-        .state = info.is_draining ? distributed::MemberState::draining
-                                  : distributed::MemberState::active};
+    SessionDetail& detail = details[*node];
+    detail = parse_session_detail(info.session.detail);
+    members[*node] = {.node = *node,
+                      .weight = detail.weight,
+                      .state = info.is_draining
+                                   ? distributed::MemberState::draining
+                                   : distributed::MemberState::active};
   }
   obey(janitor_.on_read(number, rows, boot_now()));
   std::vector<distributed::Member> nodes;
-  std::vector<NodeId> ids;
-  for (const auto& [id, member] : members) {
+  for (const auto& [id, member] : members)
     nodes.push_back(member);
-    ids.push_back(id);
-  }
-  options_.on_sessions(ids);
+  options_.on_sessions(details);
   views_.on_nodes(std::move(nodes), monotonic_now());
 }
 
@@ -514,17 +556,19 @@ Json Member::status() const {
   for (const store::SessionInfo& info : sessions_) {
     const SessionDetail detail = parse_session_detail(info.session.detail);
     const auto id = distributed::parse_node_id(info.session.node);
-    nodes.push_back({{"node", info.session.node},
-                     {"name", to_utf8(detail.name)},
-                     {"session", info.session.session.value},
-                     {"incarnation", info.session.incarnation},
-                     {"state", info.is_draining ? "draining" : "live"},
-                     {"version", to_utf8(detail.version)},
-                     {"listen", to_utf8(detail.listen)},
-                     {"slots", detail.slots},
-                     {"shards", ring_ && id ? ring_->load(*id) : 0},
-                     {"renewals", info.counter},
-                     {"seen", format_wall_time(info.seen)}});
+    nodes.push_back(
+        {{"node", info.session.node},
+         {"name", to_utf8(detail.name)},
+         {"session", info.session.session.value},
+         {"incarnation", info.session.incarnation},
+         {"state", info.is_draining ? "draining" : "live"},
+         {"version", to_utf8(detail.version)},
+         {"listen", to_utf8(detail.listen)},
+         {"is_linked", id && (*id == options_.self || options_.is_linked(*id))},
+         {"slots", detail.slots},
+         {"shards", ring_ && id ? ring_->load(*id) : 0},
+         {"renewals", info.counter},
+         {"seen", format_wall_time(info.seen)}});
   }
   Json json{{"node", to_string(options_.self)},
             {"session", options_.session.session.value},

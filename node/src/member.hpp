@@ -2,6 +2,7 @@
 
 /// A node as a member of a cluster: performs what the cores of `distributed`
 /// decide about its session, those of others, and what all agree on.
+#include "log_stream.hpp"
 #include "member_store.hpp"
 #include "store_writer.hpp"
 
@@ -17,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,7 +66,10 @@ struct MemberOptions {
   std::function<void(bool)> on_right;
   std::function<void(std::shared_ptr<const distributed::Ring>)> on_ring;
   /// Who has a session, each time that this was read.
-  std::function<void(const std::vector<distributed::NodeId>&)> on_sessions;
+  std::function<void(const std::map<distributed::NodeId, SessionDetail>&)>
+      on_sessions;
+  /// Whether there is a link to that node.
+  std::function<bool(const distributed::NodeId&)> is_linked;
   /// It is to leave when what runs has ended; once.
   std::function<void()> on_drain;
   /// Others may have started its commands again: all of them are to end, and a
@@ -98,6 +103,15 @@ class Member : public std::enable_shared_from_this<Member> {
                    std::function<void(Result<void>)> done);
   /// Whether that is this node.
   [[nodiscard]] bool is_self(const std::string& node) const;
+  /// The node that has such a session, or such a name, and is there now.
+  [[nodiscard]] std::optional<distributed::NodeId> find_node(
+      const LogOwner& owner) const;
+
+  /// Gives the store a newer roster, if there is one, and asks for one with a
+  /// number greater than `known`. `then` is called if the store has answered.
+  void ask_for_roster(
+      std::uint64_t known, std::optional<store::KnownRoster> news,
+      std::function<void(std::optional<store::KnownRoster>)> then);
 
   /// In which shard jobs with this key wait, and which node looks there first.
   [[nodiscard]] Json owner_of(const std::string& key) const;

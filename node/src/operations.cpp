@@ -424,11 +424,13 @@ void submit_job(const Ask& ask) {
   }
   const std::uint64_t limit = node.config->queue_limit;
   queue::WorkArrived arrived;
+  std::vector<std::uint32_t> shards;
   if (node.ring) {
     place(*submission, *node.ring);
+    shards = submission->job.shards;
     // With a key it is for the owner, as long as that has room.
     if (submission->key.empty())
-      arrived.shards = submission->job.shards;
+      arrived.shards = shards;
   }
   queue::call(
       node.store,
@@ -436,7 +438,7 @@ void submit_job(const Ask& ask) {
        durability = node.store.durability()](Store& store) {
         return submit(store, submission, limit, durability, now);
       },
-      [&node, arrived, responder = ask.responder](Result<Json> result) {
+      [&node, arrived, shards, responder = ask.responder](Result<Json> result) {
         if (!result) {
           ++node.counters.refused;
           responder.fail(result.error(), full_pause);
@@ -444,6 +446,8 @@ void submit_job(const Ask& ask) {
         }
         ++node.counters.accepted;
         actors::send(node.dispatcher, arrived);
+        if (!shards.empty())
+          node.tell_owners(shards);
         node.watch->changed(JobId{result->at("job").get<std::uint64_t>()});
         responder.succeed(201, *result);
       });
@@ -747,10 +751,11 @@ void read_log(const Ask& ask) {
                                        "query format: expected raw or record"});
     return;
   }
-  LogRequest request{.task = *ref,
-                     .attempt = static_cast<std::uint32_t>(*attempt),
-                     .follow = *follow,
-                     .as_record = format == "record"};
+  LogRequest request{
+      .task = *ref,
+      .attempt = static_cast<std::uint32_t>(*attempt),
+      .follow = *follow,
+      .format = format == "record" ? LogFormat::record : LogFormat::raw};
   if (ask.request.text("tail"))
     request.tail = *tail;
   queue::call(
@@ -768,9 +773,14 @@ void read_log(const Ask& ask) {
                                             task->task.index, task->attempt)});
           return;
         }
-        LogStream::start(node.io, node.store, node.output_folder, request,
-                         request.attempt != 0 ? request.attempt : task->attempt,
-                         responder.begin_stream("application/octet-stream"));
+        LogStream::start(
+            {.io = node.io,
+             .store = node.store,
+             .output_folder = node.output_folder,
+             .ask_owner = node.ask_owner},
+            request, request.attempt != 0 ? request.attempt : task->attempt,
+            std::make_shared<HttpLogSink>(
+                responder.begin_stream("application/octet-stream")));
       });
 }
 

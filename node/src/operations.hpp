@@ -49,6 +49,13 @@ struct NodeContext {
   /// Where jobs are put if other nodes share the store.
   std::optional<distributed::RingParameters> ring{};
   std::shared_ptr<Member> member{};  ///< Likewise; I/O thread only.
+  /// Something may start in these shards; does nothing for a node by itself.
+  /// From any thread.
+  std::function<void(std::vector<std::uint32_t> shards)> tell_owners{};
+  /// See LogPlaces; I/O thread only.
+  std::function<std::shared_ptr<RemoteLog>(const LogOwner& owner,
+                                           const link::LogOpen& what)>
+      ask_owner{};
 };
 
 [[nodiscard]] std::vector<api::Operation> operations(NodeContext& context);

@@ -171,6 +171,14 @@ std::optional<OutputTail> tail_in(const std::string& detail) {
   return tail;
 }
 
+std::string node_in(const std::string& detail) {
+  const Json json = Json::parse(detail, nullptr, /*allow_exceptions=*/false);
+  const auto node = json.is_object() ? json.find("node") : json.end();
+  return json.is_object() && node != json.end() && node->is_string()
+             ? node->get<std::string>()
+             : "";
+}
+
 Completion refused(const store::AttemptRef& attempt, Outcome outcome,
                    int exit_status, const std::string& why) {
   return {.attempt = attempt,

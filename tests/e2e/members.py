@@ -46,7 +46,8 @@ class WithMembers(Enrolling):
                 f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n")
 
     def add(self, host, **options):
-        self.nodes[host] = Node(self, self.config_of(host), name=host).start(**options)
+        self.nodes[host] = Node(self, self.config_of(host), name=host).start(
+            **{"env": {"TROUPE_LOG": "debug"}} | options)
         return self.nodes[host]
 
     def await_members(self, count=None, at="n1", within=LONG):
@@ -56,6 +57,14 @@ class WithMembers(Enrolling):
             lambda: sum(node["shards"] > 0 for node in
                         self.nodes[at].get("/v1/cluster")["nodes"]) == count,
             within, f"{count} members")
+
+    def await_links(self, within=LONG):
+        """Until each has a link to each of the others."""
+        for host, node in self.nodes.items():
+            wait_until(
+                lambda node=node: [one["is_linked"] for one in
+                                   node.get("/v1/cluster")["nodes"]]
+                == [True] * len(self.nodes), within, f"links of {host}")
 
     # Asking them.
 

@@ -3,6 +3,7 @@
 import collections
 import os
 import signal
+import time
 import unittest
 
 from members import LEASE_SECONDS, WithMembers
@@ -53,31 +54,64 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(self.at("n3", "wait", job).code, 1)
         self.assertEqual(self.nodes["n1"].job(job)["state"], "cancelled")
 
-    def test_every_node_has_the_end_of_what_was_written(self):
-        self.await_members()
+    def test_every_node_has_all_of_what_was_written(self):
+        self.await_links()
         job = self.submit("n1", "--", "echo first; seq 2000; echo oops >&2; exit 3")
         self.assertEqual(self.at("n1", "wait", job).code, 3)
         whole = "first\n" + "".join(f"{n}\n" for n in range(1, 2001)) + "oops\n"
         where = self.nodes["n1"].task(job)["result"]["node"]
         for host in self.nodes:
-            ended = self.at(host, "logs", job)
-            self.assertEqual(ended.code, 0, ended)
-            if host == where:
-                self.assertEqual((ended.out, ended.err), (whole, ""))
-                continue
-            self.assertTrue(whole.endswith(ended.out) and len(ended.out) == 4096, ended)
-            self.assertRegex(ended.err, rf"^troupe: \S+ KiB before that are on {where}, "
-                             rf"which ran {job}\.0; ask there\n$")
-            self.assertEqual(self.at(host, "logs", "--tail", "2", job).out,
+            self.assertEqual(self.ok(host, "logs", job).out, whole)
+            self.assertEqual(self.ok(host, "logs", "--tail", "2", job).out,
                              "2000\noops\n")
+            self.assertEqual(self.ok(host, "logs", "--stderr", job).out, "oops\n")
             self.assertRegex(self.at(host, "status", f"{job}.0").out,
                              rf"node +{where}\n")
 
-    def test_who_follows_elsewhere_gets_it_at_the_end(self):
+    def test_who_follows_elsewhere_reads_it_while_it_is_written(self):
         self.await_members()
-        job = self.submit("n1", "--", "echo begun; sleep 1; echo done")
+        self.await_links()
+        job = self.submit("n1", "--", "seq 100000; until test -e go; do sleep 0.05; "
+                          "done; echo done")
+        readers = {}
         for host in self.nodes:
-            self.assertEqual(self.at(host, "logs", "-f", job).out, "begun\ndone\n")
+            with open(self.cwd / f"read-{host}", "wb") as out:
+                readers[host] = self.start_troupe(
+                    "logs", "-f", job, stdout=out,
+                    env={"TROUPE_SOCKET": str(self.nodes[host].socket)})
+        for host in self.nodes:
+            wait_until(lambda host=host: self.lines(f"read-{host}")[-1:] == ["100000"],
+                       what=f"what was written, at {host}")
+        (self.cwd / "go").touch()
+        for host, reader in readers.items():
+            self.assertEqual(reader.finish().code, 0)
+            self.assertEqual(self.lines(f"read-{host}")[99_999:], ["100000", "done"])
+
+    def test_the_owner_of_a_key_hears_of_what_has_it(self):
+        self.await_members()
+        self.await_links()
+        owners = {}
+        for number in range(200):
+            key = f"key-{number}"
+            owners.setdefault(self.nodes["n1"].get(
+                f"/v1/cluster/owner?key={key}")["name"], key)
+        for host, key in sorted(owners.items()):
+            asked = "n1" if host != "n1" else "n2"
+            self.submit(asked, "--key", key, "--", "true")
+            wait_until(lambda host=host: "hint_heard" in self.nodes[host].log_text(),
+                       what=f"a hint at {host}")
+        self.assertEqual(sorted(owners), sorted(self.nodes))
+
+    def test_a_node_that_was_revoked_is_cut_off_by_all_others(self):
+        self.await_links()
+        others = [self.nodes["n1"], self.nodes["n2"]]
+        begun = time.monotonic()
+        self.cluster("n1", "revoke", "n3")
+        for node in others:
+            wait_until(lambda node=node: [
+                one["is_linked"] for one in node.get("/v1/cluster")["nodes"]
+                if one["name"] == "n3"] == [False], what="no link to n3")
+        self.assertLess(time.monotonic() - begun, 10)
 
     def test_tasks_with_one_key_are_in_one_shard(self):
         for number in range(3):
@@ -116,9 +150,12 @@ class Gone(WithMembers, TroupeTest):
         job = self.submit("n1", "--array", "1-400", "--",
                           "echo {} >> ran; sleep 0.1; echo {} >> done")
         wait_until(lambda: len(self.lines("ran")) > 30, what="some tasks")
+        written = self.submit("n3", "--key", self.key_of("n3"), "--", "seq 2000")
+        self.ok("n3", "wait", written, within=3 * LONG)
         self.kill_host("n3")
         self.ok("n1", "wait", job, within=UNTIL_TAKEN_OVER + LONG)
         self.assertEqual(set(self.lines("done")), {str(n) for n in range(1, 401)})
+        self.check_tail(written)
         counts = self.nodes["n2"].job(job)["counts"]
         self.assertEqual(counts["success"], 400)
         # Only what it had in hand ran twice.
@@ -126,6 +163,23 @@ class Gone(WithMembers, TroupeTest):
                  if count > 1]
         self.assertLessEqual(len(twice), 60)
         self.await_members(2)
+
+    def key_of(self, host):
+        return next(key for key in map(str, range(1000)) if self.nodes[host].get(
+            f"/v1/cluster/owner?key={key}").get("name") == host)
+
+    def check_tail(self, job):
+        """Whoever ran it may be gone."""
+        whole = "".join(f"{n}\n" for n in range(1, 2001))
+        where = self.nodes["n1"].task(job)["result"]["node"]
+        ended = self.at("n1", "logs", job)
+        self.assertEqual(ended.code, 0, ended)
+        if where != "n3":
+            self.assertEqual((ended.out, ended.err), (whole, ""))
+            return
+        self.assertTrue(whole.endswith(ended.out) and len(ended.out) == 4096, ended)
+        self.assertRegex(ended.err, r"^troupe: \S+ KiB before that are on n3, which "
+                         rf"ran {job}\.0 and cannot be asked now\n$")
 
     def test_what_runs_at_most_once_is_lost_with_its_host_and_runs_no_more(self):
         self.await_members()

@@ -3,7 +3,6 @@ start. The other side is Python's, with certificates of troupe cluster."""
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import struct
@@ -113,14 +112,6 @@ class Listening(Enrolling, TroupeTest):
         super().setUp()
         self.hosts = {}
 
-    def hand_out_roster(self):
-        """As somebody would who copies it."""
-        target = self.folder_of("n1") / "roster.json"
-        draft = target.with_suffix(".new")
-        shutil.copy(self.cwd / "n1/troupe/authority/roster.json", draft)
-        draft.chmod(0o600)
-        draft.rename(target)
-
     def node(self, listen="127.0.0.1:0"):
         return Node(self, f"listen: {listen}\ncluster-folder: "
                     f"{self.folder_of('n1')}\n")
@@ -128,7 +119,6 @@ class Listening(Enrolling, TroupeTest):
     def listening_node(self):
         self.cluster("n1", "init", "n1")
         self.hosts["n2"] = self.enrol("n2")
-        self.hand_out_roster()
         node = self.node().start()
         self.port = int(re.search(r"links_listen address=127\.0\.0\.1:(\d+)",
                                   node.log_text())[1])
@@ -210,7 +200,12 @@ class Listening(Enrolling, TroupeTest):
         node = self.listening_node()
         own = self.folder_of("n1")
         self.assert_refused(node, "did not return a certificate", None, own)
-        self.enrol("n3")  # And the roster was not handed out.
+        token = self.cluster("n1", "token", "n3").out.strip()
+        request = self.cluster("n3", "enrol", "--token", token)
+        # The node on this host hears nothing of it.
+        answer = self.cluster("n1", "sign", "--folder", self.cwd / "none",
+                              input=request.raw_out)
+        self.cluster("n3", "enrol", "--answer", "-", input=answer.raw_out)
         self.assert_refused(node, "is not enrolled in this cluster",
                             self.folder_of("n3"))
         # Another cluster.
@@ -227,9 +222,8 @@ class Listening(Enrolling, TroupeTest):
         peer.upgrade()
         peer.send(hello_frame(self.hosts["n2"]))
         peer.receive()
-        self.cluster("n1", "revoke", "n2")
-        self.hand_out_roster()
         begun = time.monotonic()
+        self.cluster("n1", "revoke", "n2")
         with self.assertRaises((OSError, ConnectionError)):
             while True:
                 peer.receive()

@@ -34,6 +34,9 @@ inline constexpr std::size_t most_tail_bytes = 4 << 10;
 /// What the detail of a result says of that; none if it says nothing. Pure.
 [[nodiscard]] std::optional<OutputTail> tail_in(const std::string& detail);
 
+/// The name of the node that ran it, likewise; empty if it says nothing.
+[[nodiscard]] std::string node_in(const std::string& detail);
+
 /// An attempt that has ended, and how.
 struct EndedAttempt {
   const JobSpec& spec;
