@@ -140,6 +140,7 @@ struct EditOptions {
   std::string group;
   std::string priority;
   std::string resources;
+  std::string runs_on;
   std::string at;
   std::vector<std::string> words;  ///< Of another command.
 };
@@ -156,6 +157,8 @@ void add_options(CLI::App& app, EditOptions& o) {
       ->type_name("WHICH");
   app.add_option("--resources", o.resources, "What a task needs")
       ->type_name("NAME=N,..");
+  app.add_option("--runs-on", o.runs_on, "Only on nodes with all these labels")
+      ->type_name("LABEL,..");
   app.add_option("--at", o.at, "Not before this: 03:30 or 2026-05-01T03:30:00Z")
       ->type_name("TIME");
   o.node.add_to(app);
@@ -182,6 +185,12 @@ Result<Json> changes_of(const EditOptions& o, WallTime now) {
     if (!resources)
       return tl::unexpected{std::move(resources.error()).within("--resources")};
     changes["resources"] = std::move(*resources);
+  }
+  if (!o.runs_on.empty()) {
+    auto labels = parse_labels(o.runs_on);
+    if (!labels)
+      return tl::unexpected{std::move(labels.error()).within("--runs-on")};
+    changes["runs_on"] = std::move(*labels);
   }
   if (!o.at.empty()) {
     auto time = parse_start_time(o.at, now);

@@ -55,6 +55,7 @@ QueueJob queue_job_in(const Json& json) {
           .text = value_of<std::string>(json, "text"),
           .needs = list_of(json, "needs", need_in),
           .resources = value_of<Json>(json, "resources", none),
+          .runs_on = value_of<std::vector<std::string>>(json, "runs_on"),
           .not_before = time_of(json, "not_before"),
           .submitted = time_of(json, "submitted"),
           .ended = time_of(json, "ended"),
@@ -87,6 +88,7 @@ QueueTask task_in(const Json& json) {
           .argument = value_of<std::string>(json, "argument"),
           .attempt = value_of<std::uint64_t>(json, "attempt"),
           .pid = value_of<std::uint64_t>(json, "pid"),
+          .node = value_of<std::string>(json, "node"),
           .due = time_of(json, "due"),
           .result = result.is_null() ? std::nullopt
                                      : std::optional{attempt_in(result)},

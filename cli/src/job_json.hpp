@@ -52,6 +52,7 @@ struct QueueJob {
   std::string text;          ///< The command as shell text.
   std::vector<JobNeed> needs;
   nlohmann::ordered_json resources;  ///< Amounts by name.
+  std::vector<std::string> runs_on;  ///< Labels.
   std::optional<WallTime> not_before;
   std::optional<WallTime> submitted;
   std::optional<WallTime> ended;
@@ -84,6 +85,7 @@ struct QueueTask {
   std::string argument;
   std::uint64_t attempt = 0;
   std::uint64_t pid = 0;  ///< Zero if it has no process.
+  std::string node;       ///< That has it now, if that is one of several.
   std::optional<WallTime> due;
   std::optional<TaskAttempt> result;
   std::vector<TaskAttempt> attempts;

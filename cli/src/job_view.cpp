@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace troupe::cli {
 namespace {
@@ -222,6 +223,8 @@ std::string describe_job(const QueueJob& job, const WhyAnswer& why,
   details.add("tags", join_filled(tags));
   details.add("after", describe_needs(job.needs));
   details.add("resources", describe_resources(job.resources));
+  details.add("runs on",
+              printable(fmt::format("{}", fmt::join(job.runs_on, ", "))));
   details.add("submitted", job.submitted, now);
   if (!job.has_ended())
     details.add("not before", job.not_before, now);
@@ -244,6 +247,7 @@ std::string describe_task(std::uint64_t job, const QueueTask& task,
                           WallTime now) {
   Details details;
   details.add("argument", printable(task.argument));
+  details.add("node", printable(task.node));
   details.add("pid", task.pid == 0 ? "" : fmt::format("{}", task.pid));
   details.add("due", task.due, now);
   const bool runs =

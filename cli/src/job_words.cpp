@@ -239,6 +239,17 @@ Result<Json> parse_resources(std::string_view text) {
   return resources;
 }
 
+Result<Json> parse_labels(std::string_view text) {
+  Json labels = Json::array();
+  for (const std::string_view part : split_at_commas(text)) {
+    if (part.empty())
+      return refuse(fmt::format("expected labels such as gpu,ssd, got \"{}\"",
+                                printable(text)));
+    labels.push_back(to_utf8(std::string{part}));
+  }
+  return labels;
+}
+
 Result<std::vector<int>> parse_exit_codes(std::string_view text) {
   std::vector<int> codes;
   for (const std::string_view part : split_at_commas(text)) {

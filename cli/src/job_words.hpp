@@ -75,6 +75,12 @@ struct NumberRange {
 [[nodiscard]] Result<nlohmann::ordered_json> parse_resources(
     std::string_view text);
 
+/// "gpu,ssd" as ["gpu", "ssd"]: labels of nodes.
+///
+/// Errors: invalid_argument.
+[[nodiscard]] Result<nlohmann::ordered_json> parse_labels(
+    std::string_view text);
+
 /// "0,3": exit codes from 0 to 255.
 ///
 /// Errors: invalid_argument.

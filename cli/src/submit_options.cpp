@@ -244,6 +244,8 @@ void SubmitOptions::add_to(CLI::App& app) {
                "Never run a task again that may have run");
   app.add_option("--resources", resources, "What a task needs: cpu=2,mem=1GiB")
       ->type_name("NAME=N,..");
+  app.add_option("--runs-on", runs_on, "Only on nodes with all these labels")
+      ->type_name("LABEL,..");
   app.add_option("--stdin", standard_input,
                  "Standard input of each task; - is that of this command")
       ->type_name("FILE");
@@ -310,6 +312,8 @@ Result<Json> SubmitOptions::body(const SubmittingShell& shell,
   then([&] {
     return put(json, "resources", "--resources", resources, parse_resources);
   });
+  then(
+      [&] { return put(json, "runs_on", "--runs-on", runs_on, parse_labels); });
   then([&] {
     return put(json, "array", "--array", array, [](const std::string& text) {
       return parse_range(text).map([](const NumberRange& range) {

@@ -41,6 +41,7 @@ struct SubmitOptions {
   std::string key;
   bool at_most_once = false;
   std::string resources;
+  std::string runs_on;
   std::string standard_input;
   std::string success_codes;
   std::string output_limit;

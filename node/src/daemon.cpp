@@ -581,7 +581,7 @@ Result<void> Daemon::Parts::join() {
 
 /// A member has one more, that no other node has.
 flow_control::Resources Daemon::Parts::capacity() const {
-  auto all = with_those_of_machine(config->resources);
+  auto all = capacity_of(*config);
   if (member_options)
     all.set(home_resource(member_options->self),
             config->most_running * flow_control::Resources::unit);

@@ -4,11 +4,13 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <limits>
 #include <utility>
 
@@ -116,6 +118,33 @@ void read_resources(JsonFields& fields, std::optional<std::string>& out) {
     out = parsed->text();
   else
     fields.refuse("resources", parsed.error().what);
+}
+
+void read_labels(JsonFields& fields,
+                 std::optional<std::vector<std::string>>& out) {
+  fields.read("runs_on", out);
+  if (!out)
+    return;
+  for (const std::string& label : *out) {
+    if (auto checked = queue::check_label(label); !checked)
+      fields.refuse("runs_on", checked.error().what);
+  }
+}
+
+/// Both, of which what is not said is as it was.
+std::optional<std::string> read_wants(JsonFields& fields,
+                                      const std::string& before) {
+  std::optional<std::string> resources;
+  std::optional<std::vector<std::string>> labels;
+  read_resources(fields, resources);
+  read_labels(fields, labels);
+  if (!resources && !labels)
+    return std::nullopt;
+  auto known =
+      queue::split_labels(Resources::parse(before).value_or(Resources{}));
+  if (resources)
+    known.rest = Resources::parse(*resources).value_or(Resources{});
+  return queue::want_labels(known.rest, labels.value_or(known.labels)).text();
 }
 
 void read_needs(JsonFields& fields, std::vector<store::Need>& needs) {
@@ -261,6 +290,15 @@ void explain_skipped(const Circumstances& seen, Json& reasons) {
   }
 }
 
+/// "n1, n2 and n3".
+std::string in_words(const std::vector<std::string>& names) {
+  if (names.size() == 1)
+    return printable(names.front());
+  const auto last = names.end() - 1;
+  return printable(
+      fmt::format("{} and {}", fmt::join(names.begin(), last, ", "), *last));
+}
+
 std::string amount_of(const std::string& resources, const std::string& name) {
   const auto parsed = Resources::parse(resources);
   const std::uint64_t amount = parsed ? parsed->amount(name) : 0;
@@ -273,9 +311,12 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
                const std::optional<WallTime>& until) {
   const std::string& group = seen.group.group.name;
   const std::string kind{to_string(obstacle.kind)};
+  const auto label = queue::label_in(obstacle.detail);
   const std::string takes =
-      fmt::format("{} {}", amount_of(seen.job.job.resources, obstacle.detail),
-                  obstacle.detail);
+      label ? fmt::format("the label {}", *label)
+            : fmt::format("{} {}",
+                          amount_of(seen.job.job.resources, obstacle.detail),
+                          obstacle.detail);
   switch (obstacle.kind) {
     case Hindrance::none:
       return reason("starting", "starts as soon as it is its turn");
@@ -304,9 +345,23 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
     case Hindrance::node_slots:
       return reason(kind, "the node runs as many tasks as it may");
     case Hindrance::never_fits:
-      return reason(kind, fmt::format("each task takes {}, more than this node "
-                                      "has; `troupe edit` can change that",
-                                      takes));
+      if (!seen.places)
+        return reason(kind,
+                      fmt::format("each task takes {}, {}; `troupe edit` can "
+                                  "change that",
+                                  takes,
+                                  label ? "which this node does not have"
+                                        : "more than this node has"));
+      if (seen.places->fitting.empty())
+        return reason(kind, fmt::format("each task takes {}, which no node of "
+                                        "the cluster has; `troupe edit` can "
+                                        "change that",
+                                        takes));
+      return reason(
+          "elsewhere",
+          fmt::format("each task takes {}, which {} {}", takes,
+                      in_words(seen.places->fitting),
+                      seen.places->fitting.size() == 1 ? "has" : "have"));
     case Hindrance::resources:
       return reason(
           kind, fmt::format("each task takes {}, which are not free", takes));
@@ -320,6 +375,20 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
       return reason(kind, "the disk has too little space left");
   }
   return reason("starting", "starts as soon as it is its turn");
+}
+
+/// At which nodes it waits.
+std::string where_it_waits(const Placement& places) {
+  std::string text =
+      places.shards == 1
+          ? fmt::format("it waits in shard {}", places.first_shard)
+          : fmt::format("it waits in {} shards", places.shards);
+  if (!places.key.empty())
+    text = fmt::format("with the key {} {}", to_utf8(places.key), text);
+  if (places.owners.empty())
+    return text + ", which no node owns yet";
+  return fmt::format("{}, at which {} {} first", text, in_words(places.owners),
+                     places.owners.size() == 1 ? "looks" : "look");
 }
 
 void explain_waiting(const Circumstances& seen, WallTime now,
@@ -359,6 +428,8 @@ void explain_waiting(const Circumstances& seen, WallTime now,
         reason("behind", fmt::format("job {} comes first", seen.ahead->value)));
   if (reasons.empty())
     reasons.push_back(reason_of({Hindrance::none}, seen, std::nullopt));
+  if (seen.places && seen.places->shards != 0)
+    reasons.push_back(reason("placement", where_it_waits(*seen.places)));
 }
 
 }  // namespace
@@ -404,9 +475,7 @@ Result<Submission> submission_from_json(const Json& json, WallTime now) {
     job.not_before = *not_before;
   else if (delay_ms > 0)
     job.not_before = now + std::chrono::milliseconds{delay_ms};
-  std::optional<std::string> resources;
-  read_resources(fields, resources);
-  job.resources = resources.value_or("");
+  job.resources = read_wants(fields, "").value_or("");
   auto spec = read_command(fields);
   if (!spec) {
     if (auto first = fields.finish(); !first)
@@ -430,7 +499,8 @@ Result<Submission> submission_from_json(const Json& json, WallTime now) {
   return submission;
 }
 
-Result<store::JobEdit> edit_from_json(const Json& json, const JobSpec& before) {
+Result<store::JobEdit> edit_from_json(const Json& json, const JobSpec& before,
+                                      const std::string& resources) {
   store::JobEdit edit;
   JsonFields fields{json, ""};
   fields.read("name", edit.name);
@@ -440,7 +510,7 @@ Result<store::JobEdit> edit_from_json(const Json& json, const JobSpec& before) {
     edit.priority = Priority::normal;
     read_word(fields, "priority", priorities, *edit.priority);
   }
-  read_resources(fields, edit.resources);
+  edit.resources = read_wants(fields, resources);
   read_time(fields, "not_before", edit.not_before);
   std::optional<Error> bad_command;
   if (json.is_object() && json.contains("command")) {
@@ -549,6 +619,8 @@ Json to_json(const SeenJob& seen, bool with_command) {
   const store::JobInfo& info = seen.info;
   const store::NewJob& job = info.job;
   const auto spec = queue::decode(job.spec);
+  const auto wants = queue::split_labels(
+      Resources::parse(job.resources).value_or(Resources{}));
   Json needs = Json::array();
   for (const store::Need& need : job.needs)
     needs.push_back({{"job", need.job.value}, {"when", to_string(need.when)}});
@@ -567,8 +639,8 @@ Json to_json(const SeenJob& seen, bool with_command) {
             {"text", spec ? to_utf8(text_of(*spec)) : ""},
             {"needs", needs},
             {"run", job.run ? Json(job.run.value) : Json()},
-            {"resources",
-             to_json(Resources::parse(job.resources).value_or(Resources{}))},
+            {"resources", to_json(wants.rest)},
+            {"runs_on", wants.labels},
             {"not_before", job.not_before == WallTime{}
                                ? Json()
                                : Json(format_wall_time(job.not_before))},

@@ -35,9 +35,10 @@ inline constexpr std::string_view run_request_prefix = "run/";
 [[nodiscard]] Result<Submission> submission_from_json(const Json& json,
                                                       WallTime now);
 
-/// `before` is what the job runs now.
+/// `before` is what the job runs now, `resources` what it takes.
 [[nodiscard]] Result<store::JobEdit> edit_from_json(
-    const Json& json, const queue::JobSpec& before);
+    const Json& json, const queue::JobSpec& before,
+    const std::string& resources);
 
 /// `before` is the group as it is, or a new one.
 [[nodiscard]] Result<store::Group> group_from_json(const Json& json,
@@ -81,6 +82,15 @@ void read_priority(queue::JsonFields& fields, store::Priority& out);
 [[nodiscard]] std::optional<store::JobSet> job_set(std::string_view name);
 
 /// What is known of why a job does not run (more).
+/// Of a job of a cluster.
+struct Placement {
+  std::string key;
+  std::uint64_t shards = 0;
+  std::uint32_t first_shard = 0;
+  std::vector<std::string> owners;   ///< Of these shards, by name.
+  std::vector<std::string> fitting;  ///< Nodes that have what it takes.
+};
+
 struct Circumstances {
   store::JobInfo job;  ///< As it looks; likewise the needed ones.
   std::uint64_t paused = 0;
@@ -93,6 +103,7 @@ struct Circumstances {
   store::GroupInfo group;
   std::optional<store::JobId> ahead;  ///< A job before it in its queue.
   std::optional<queue::Obstacle> obstacle;
+  std::optional<Placement> places;  ///< If other nodes share the store.
 };
 
 /// The answer of /v1/jobs/{job}/why. `now` and `steady_now` are one moment.

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <map>
+#include <set>
 #include <variant>
 
 namespace troupe::node {
@@ -59,7 +60,7 @@ std::string to_text(const SessionDetail& detail) {
   return Json{{"name", to_utf8(detail.name)}, {"place", detail.place},
               {"version", detail.version},    {"listen", detail.listen},
               {"lease_ms", detail.lease_ms},  {"slots", detail.slots},
-              {"weight", detail.weight}}
+              {"weight", detail.weight},      {"resources", detail.resources}}
       .dump();
 }
 
@@ -87,6 +88,7 @@ SessionDetail parse_session_detail(const std::string& text) {
   read("lease_ms", detail.lease_ms);
   read("slots", detail.slots);
   read("weight", detail.weight);
+  read("resources", detail.resources);
   return detail;
 }
 
@@ -155,6 +157,46 @@ std::optional<NodeId> Member::find_node(const LogOwner& owner) const {
     return std::nullopt;
   const auto node = distributed::parse_node_id(found->session.node);
   return node ? std::optional{*node} : std::nullopt;
+}
+
+bool Member::fits_in(std::uint32_t shard,
+                     const flow_control::Resources& takes) const {
+  const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
+  const auto peer = owner ? peers_.find(*owner) : peers_.end();
+  return peer == peers_.end() || !peer->second.is_known ||
+         !peer->second.capacity.lacks(takes);
+}
+
+Placement Member::placement(const std::vector<std::uint32_t>& shards,
+                            const flow_control::Resources& takes) const {
+  Placement placement{.key = "",
+                      .shards = shards.size(),
+                      .first_shard = shards.empty() ? 0 : shards.front(),
+                      .owners = {},
+                      .fitting = {}};
+  std::set<NodeId> owners;
+  for (const std::uint32_t shard : shards) {
+    if (const auto owner = ring_ ? ring_->owner(shard) : std::nullopt)
+      owners.insert(*owner);
+  }
+  for (const auto& [node, peer] : peers_) {
+    if (owners.contains(node))
+      placement.owners.push_back(peer.name);
+    if (peer.is_known && !peer.capacity.lacks(takes))
+      placement.fitting.push_back(peer.name);
+  }
+  std::sort(placement.owners.begin(), placement.owners.end());
+  std::sort(placement.fitting.begin(), placement.fitting.end());
+  return placement;
+}
+
+std::string Member::name_of(const store::SessionId& session) const {
+  const auto found = std::find_if(
+      sessions_.begin(), sessions_.end(),
+      [&](const auto& info) { return info.session.session == session; });
+  return found == sessions_.end()
+             ? ""
+             : parse_session_detail(found->session.detail).name;
 }
 
 void Member::ask_for_roster(
@@ -426,6 +468,14 @@ void Member::on_sessions(std::uint64_t number,
   std::vector<distributed::Member> nodes;
   for (const auto& [id, member] : members)
     nodes.push_back(member);
+  peers_.clear();
+  for (const auto& [id, detail] : details) {
+    auto capacity = flow_control::Resources::parse(detail.resources);
+    const bool is_known = capacity && !detail.resources.empty();
+    peers_[id] = {detail.name,
+                  std::move(capacity).value_or(flow_control::Resources{}),
+                  is_known};
+  }
   options_.on_sessions(details);
   views_.on_nodes(std::move(nodes), monotonic_now());
 }

@@ -2,6 +2,7 @@
 
 /// A node as a member of a cluster: performs what the cores of `distributed`
 /// decide about its session, those of others, and what all agree on.
+#include "job_json.hpp"
 #include "log_stream.hpp"
 #include "member_store.hpp"
 #include "store_writer.hpp"
@@ -40,6 +41,8 @@ struct SessionDetail {
   std::uint64_t lease_ms = 60'000;  ///< The same for all.
   std::uint32_t slots = 1;
   std::uint32_t weight = distributed::full_weight;
+  /// All that tasks can take there, with labels; empty if it does not say.
+  std::string resources{};
 };
 
 [[nodiscard]] std::string to_text(const SessionDetail& detail);
@@ -107,6 +110,16 @@ class Member : public std::enable_shared_from_this<Member> {
   [[nodiscard]] std::optional<distributed::NodeId> find_node(
       const LogOwner& owner) const;
 
+  /// Whether the owner of a shard has what each task takes; also if nobody
+  /// knows.
+  [[nodiscard]] bool fits_in(std::uint32_t shard,
+                             const flow_control::Resources& takes) const;
+  /// How a job of these shards is placed.
+  [[nodiscard]] Placement placement(const std::vector<std::uint32_t>& shards,
+                                    const flow_control::Resources& takes) const;
+  /// Of a session that is there; else empty.
+  [[nodiscard]] std::string name_of(const store::SessionId& session) const;
+
   /// Gives the store a newer roster, if there is one, and asks for one with a
   /// number greater than `known`. `then` is called if the store has answered.
   void ask_for_roster(
@@ -171,7 +184,13 @@ class Member : public std::enable_shared_from_this<Member> {
   EvictionCore janitor_;
   distributed::ViewCore views_;
   boost::asio::steady_timer timer_;
-  std::vector<store::SessionInfo> sessions_;  ///< At the last read.
+  struct Peer {
+    std::string name;
+    flow_control::Resources capacity;
+    bool is_known = false;  ///< What it has.
+  };
+  std::vector<store::SessionInfo> sessions_;   ///< At the last read.
+  std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
   std::shared_ptr<const distributed::Ring> ring_;
   bool has_right_ = false;
   bool is_reading_view_ = false;

@@ -5,6 +5,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/node/machine.hpp>
 #include <troupe/process/leftovers.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -122,6 +123,11 @@ distributed::LeaseTerms lease_terms(Duration lease_time) {
           .longest_pause = part(usual.longest_pause)};
 }
 
+flow_control::Resources capacity_of(const NodeConfig& config) {
+  return queue::have_labels(with_those_of_machine(config.resources),
+                            config.labels);
+}
+
 Result<bool> is_live(store::ClusterStore& store, const std::string& session) {
   auto found = look_for(store, {session});
   if (!found)
@@ -182,7 +188,9 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
       .version = version,
       .listen = config.listen,
       .lease_ms = static_cast<std::uint64_t>(config.lease_time / 1ms),
-      .slots = config.slots != 0 ? config.slots : processors()};
+      .slots = config.slots != 0 ? config.slots : processors(),
+      .weight = distributed::full_weight,
+      .resources = capacity_of(config).text()};
   member.session = {.session = {session},
                     .node = to_string(identity.node),
                     .detail = to_text(member.detail)};

@@ -17,6 +17,9 @@ namespace troupe::node {
 /// shorter ones leave less time to kill in.
 [[nodiscard]] distributed::LeaseTerms lease_terms(Duration lease_time);
 
+/// All that tasks can take on this node, with its labels.
+[[nodiscard]] flow_control::Resources capacity_of(const NodeConfig& config);
+
 /// Whether the session is in the store and has not ended.
 ///
 /// Errors: those of the store.

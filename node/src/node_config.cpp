@@ -4,6 +4,7 @@
 #include <troupe/config/fields.hpp>
 #include <troupe/link/link_address.hpp>
 #include <troupe/node/node_config.hpp>
+#include <troupe/queue/labels.hpp>
 #include <troupe/store/postgres_uri.hpp>
 
 #include <boost/asio/ip/address.hpp>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <map>
 #include <utility>
 
@@ -28,7 +30,7 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 30> keywords{{
+constexpr std::array<Keyword, 31> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
     {"store", Type::text, "A database that keeps the jobs instead of a file."},
@@ -43,6 +45,7 @@ constexpr std::array<Keyword, 30> keywords{{
     {"slots", Type::count, "Tasks that the group default runs at once."},
     {"most-running", Type::count, "Tasks of all groups that run at once."},
     {"resources", Type::custom, "What tasks can take, by name."},
+    {"labels", Type::texts, "What a task that wants it finds here."},
     {"memory-reserve", Type::size, "Memory that is to stay free."},
     {"max-load", Type::number, "Starts nothing that raises the load above it."},
     {"queue-limit", Type::count, "Tasks that may wait."},
@@ -124,6 +127,25 @@ void read_resources(Fields& fields, flow_control::Resources& out) {
   }
 }
 
+void read_labels(Fields& fields, std::vector<std::string>& out) {
+  const Entry* const entry = fields.take("labels");
+  if (entry == nullptr)
+    return;
+  Diagnostics& diagnostics = fields.diagnostics();
+  if (entry->value.kind != Node::Kind::sequence) {
+    config::report_expected(entry->value, "labels", "a list such as [gpu, ssd]",
+                            diagnostics);
+    return;
+  }
+  out.clear();
+  for (const Node& item : entry->value.items) {
+    if (auto checked = queue::check_label(item.text); checked)
+      out.push_back(item.text);
+    else
+      diagnostics.add(item.where, std::move(checked.error().what));
+  }
+}
+
 void require_absolute(const Node& root, std::string_view name,
                       const std::string& path, Diagnostics& diagnostics) {
   const Node* const node = root.find(name);
@@ -169,6 +191,7 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
   fields.read("slots", decoded.slots, 0, most_slots);
   fields.read("most-running", decoded.most_running, 1, most_slots);
   read_resources(fields, decoded.resources);
+  read_labels(fields, decoded.labels);
   read_size(fields, "memory-reserve", decoded.memory_reserve);
   fields.read("max-load", decoded.max_load, 0, 1e6);
   read_count(fields, "queue-limit", decoded.queue_limit);
@@ -251,6 +274,7 @@ std::vector<std::string> values_of(const NodeConfig& c) {
           number(c.slots),
           number(c.most_running),
           c.resources.text(),
+          fmt::format("[{}]", fmt::join(c.labels, ", ")),
           size(c.memory_reserve),
           number(c.max_load),
           number(c.queue_limit),

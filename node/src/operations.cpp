@@ -12,6 +12,7 @@
 #include <troupe/node/approvers.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/json_fields.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -20,6 +21,7 @@
 #include <fstream>
 #include <map>
 #include <numeric>
+#include <set>
 #include <unistd.h>
 #include <utility>
 
@@ -31,6 +33,7 @@ using api::HttpRequest;
 using api::HttpResponder;
 using api::Operation;
 using api::Role;
+using flow_control::Resources;
 using store::JobId;
 using store::JobInfo;
 using store::RunId;
@@ -196,8 +199,10 @@ void show_node(const Ask& ask) {
   with_snapshot(ask,
                 [json, responder = ask.responder](const auto& seen) mutable {
                   json["is_held"] = seen.is_held;
-                  json["resources"] = to_json(seen.capacity);
-                  json["free"] = to_json(seen.free);
+                  const auto all = queue::split_labels(seen.capacity);
+                  json["resources"] = to_json(all.rest);
+                  json["labels"] = all.labels;
+                  json["free"] = to_json(queue::split_labels(seen.free).rest);
                   responder.succeed(json);
                 });
 }
@@ -394,8 +399,28 @@ Result<Json> submit(Store& store, const Submission& submission,
   return submitted_json(*there, *info, durability);
 }
 
+/// Shards whose owners have what the tasks take: they look first. Where nobody
+/// has it, whoever comes to have it looks abroad.
+void prefer_those_that_fit(std::vector<std::uint32_t>& shards,
+                           const std::string& key,
+                           const distributed::RingParameters& ring,
+                           const Member& member, const Resources& takes) {
+  constexpr int most_tries = 64;
+  std::set<std::uint32_t> chosen;
+  int tried = 0;
+  for (const std::uint32_t shard : shards) {
+    std::uint32_t next = shard;
+    while (tried < most_tries &&
+           (!member.fits_in(next, takes) || chosen.contains(next)))
+      next = distributed::shard_of(fmt::format("{}#{}", key, ++tried), ring);
+    chosen.insert(next);
+  }
+  shards.assign(chosen.begin(), chosen.end());
+}
+
 /// Where its tasks wait, for several nodes to share them.
-void place(Submission& submission, const distributed::RingParameters& ring) {
+void place(Submission& submission, const distributed::RingParameters& ring,
+           const Member* member) {
   // Nobody knows yet how many they become: as many as a large array has.
   constexpr std::uint64_t of_an_open_one = 1'000'000;
   const std::uint64_t tasks = submission.is_open ? of_an_open_one
@@ -407,6 +432,9 @@ void place(Submission& submission, const distributed::RingParameters& ring) {
   // What is to stay together is in one.
   submission.job.shards =
       distributed::shards_of_job(key, submission.key.empty() ? tasks : 1, ring);
+  const auto takes = Resources::parse(submission.job.resources);
+  if (member != nullptr && submission.key.empty() && takes && !takes->empty())
+    prefer_those_that_fit(submission.job.shards, key, ring, *member, *takes);
   std::sort(submission.job.shards.begin(), submission.job.shards.end());
 }
 
@@ -426,7 +454,7 @@ void submit_job(const Ask& ask) {
   queue::WorkArrived arrived;
   std::vector<std::uint32_t> shards;
   if (node.ring) {
-    place(*submission, *node.ring);
+    place(*submission, *node.ring, node.member.get());
     shards = submission->job.shards;
     // With a key it is for the owner, as long as that has room.
     if (submission->key.empty())
@@ -550,7 +578,7 @@ void edit_job(const Ask& ask) {
         auto before = queue::decode(job->job.spec);
         if (!before)
           return error_of(std::move(before));
-        auto edit = edit_from_json(body, *before);
+        auto edit = edit_from_json(body, *before, job->job.resources);
         if (!edit)
           return error_of(std::move(edit));
         if (auto edited = store.edit(id, *edit, now); !edited)
@@ -700,6 +728,17 @@ void list_tried(const Ask& ask) {
              });
 }
 
+/// Which node has it now; on the I/O thread, to which the member belongs.
+void answer_with_node(const Ask& ask, Json task) {
+  const store::SessionId session{task["session"].get<std::string>()};
+  task.erase("session");
+  const std::string node = ask.node.member && !session.value.empty()
+                               ? ask.node.member->name_of(session)
+                               : "";
+  task["node"] = node.empty() ? Json() : Json(to_utf8(node));
+  ask.responder.succeed(task);
+}
+
 void show_task(const Ask& ask) {
   const auto ref = ask.task();
   if (!ref) {
@@ -715,23 +754,27 @@ void show_task(const Ask& ask) {
         auto attempts = store.attempts(ref);
         if (!attempts)
           return error_of(std::move(attempts));
-        return to_json(*task, *attempts);
+        Json json = to_json(*task, *attempts);
+        json["session"] = task->session.value;
+        return json;
       },
       [ask, ref = *ref](Result<Json> json) {
         if (!json) {
           ask.responder.fail(json.error());
           return;
         }
-        with_snapshot(ask, [json = std::move(*json), responder = ask.responder,
-                            ref](const auto& seen) mutable {
-          for (const queue::RunningTask& running : seen.running) {
-            if (running.attempt.task == ref && running.pid != 0)
-              json.update(
-                  {{"pid", running.pid},
-                   {"state", running.is_paused ? "paused" : "running"}});
-          }
-          responder.succeed(json);
-        });
+        with_snapshot(
+            ask, [json = std::move(*json), ask, ref](const auto& seen) mutable {
+              for (const queue::RunningTask& running : seen.running) {
+                if (running.attempt.task == ref && running.pid != 0)
+                  json.update(
+                      {{"pid", running.pid},
+                       {"state", running.is_paused ? "paused" : "running"}});
+              }
+              boost::asio::post(ask.node.io, [ask, json = std::move(json)] {
+                answer_with_node(ask, json);
+              });
+            });
       });
 }
 
@@ -821,6 +864,17 @@ Result<Circumstances> look_at(
   return seen;
 }
 
+/// On the I/O thread, to which the member belongs.
+void explain_with_places(const NodeContext& node, Circumstances& seen) {
+  const store::NewJob& job = seen.job.job;
+  if (!node.member)
+    return;
+  seen.places = node.member->placement(
+      job.shards, Resources::parse(job.resources).value_or(Resources{}));
+  if (const auto spec = queue::decode(job.spec))
+    seen.places->key = spec->key;
+}
+
 /// Of what was seen of a job all is known but what keeps its queue.
 void explain_with_obstacle(const Ask& ask, Result<Circumstances> seen) {
   if (!seen) {
@@ -832,10 +886,14 @@ void explain_with_obstacle(const Ask& ask, Result<Circumstances> seen) {
       ask.node.dispatcher,
       queue::AskObstacle{
           queue, [seen = std::make_shared<Circumstances>(std::move(*seen)),
+                  &node = ask.node,
                   responder = ask.responder](queue::Obstacle obstacle) {
             seen->obstacle = std::move(obstacle);
-            responder.succeed(
-                explain(*seen, wall_now(), std::chrono::steady_clock::now()));
+            boost::asio::post(node.io, [seen, &node, responder] {
+              explain_with_places(node, *seen);
+              responder.succeed(
+                  explain(*seen, wall_now(), std::chrono::steady_clock::now()));
+            });
           }});
 }
 

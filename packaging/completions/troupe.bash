@@ -42,7 +42,7 @@ _troupe() {
     audit) options='--config --folder --head --json' ;;
     submit) options='--array --each-line -0 --null -f --file --input --job
       --no-cache --jobs --name --tag --group --priority --after --at --delay
-      --key --at-most-once --resources --stdin --success-codes --output-limit
+      --key --at-most-once --resources --runs-on --stdin --success-codes --output-limit
       --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
       --env --clear-env --limit --nice --request-id --wait --follow --block
       --socket --json' ;;
@@ -54,7 +54,7 @@ _troupe() {
     retry) options='--failed --dead --group --from --socket --json' ;;
     approve) options='--input --reject --reason --socket --json' ;;
     why) options='--socket --json' ;;
-    edit) options='--name --tag --group --priority --resources --at --socket
+    edit) options='--name --tag --group --priority --resources --runs-on --at --socket
       --json' ;;
     forget) options='--ended --socket --json' ;;
     pause) options='--group --all --running --socket --json' ;;
@@ -128,7 +128,7 @@ _troupe() {
     -j | --jobs | -d | --delimiter | -n | --max-args | --colsep | --load | \
       --memfree | --retries | --backoff | --jitter | --env | --umask | --nice | \
       --input | --job | --what-if-dies | --next | --array | --name | --group | --after | \
-      --at | --key | --resources | --success-codes | --output-limit | \
+      --at | --key | --resources | --runs-on | --success-codes | --output-limit | \
       --request-id | --slots | --weight | --rate | --break-after | --attempt | \
       --tail | --lines | --from | --runs | --token | --valid) return ;;
     -a | --arg-file | --joblog | --each-line | --stdin | --socket | --config) options='' ;;

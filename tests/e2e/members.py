@@ -43,7 +43,8 @@ class WithMembers(Enrolling):
     def config_of(self, host):
         return (f"listen: 127.0.0.1:{free_port()}\n"
                 f"cluster-folder: {self.folder_of(host)}\n"
-                f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n")
+                f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n"
+                f"labels: [on-{host}, all]\n")
 
     def add(self, host, **options):
         self.nodes[host] = Node(self, self.config_of(host), name=host).start(

@@ -102,6 +102,38 @@ class Sharing(WithMembers, TroupeTest):
                        what=f"a hint at {host}")
         self.assertEqual(sorted(owners), sorted(self.nodes))
 
+    def test_a_task_runs_where_all_its_labels_are(self):
+        self.await_members()
+        for host in self.nodes:
+            job = self.submit("n1", "--runs-on", f"all,on-{host}", "--array", "1-5",
+                              "--", "true")
+            self.ok("n1", "wait", job, within=3 * LONG)
+            self.assertEqual({self.nodes["n1"].task(job, n)["result"]["node"]
+                              for n in range(5)}, {host})
+        self.assertRegex(self.at("n1", "status", job).out, r"runs on +all, on-n3\n")
+
+    def test_why_says_where_a_job_waits_and_who_could_run_it(self):
+        self.await_members()
+        self.ok("n2", "pause", "--all")
+        job = self.submit("n1", "--runs-on", "on-n2", "--key", "west", "--", "true")
+        owner = self.nodes["n1"].get("/v1/cluster/owner?key=west")
+        self.assertEqual(
+            self.ok("n1", "why", job).out,
+            f"job {job} is queued: each task takes the label on-n2, which n2 has\n"
+            f"  also: with the key west it waits in shard {owner['shard']}, at which "
+            f"{owner['name']} looks first\n")
+        nowhere = self.submit("n1", "--runs-on", "moon", "--", "true")
+        self.assertIn("each task takes the label moon, which no node of the cluster has",
+                      self.ok("n3", "why", nowhere).out)
+        self.ok("n2", "resume", "--all")
+        self.ok("n1", "wait", job)
+
+    def test_a_task_that_runs_says_where(self):
+        self.await_members()
+        job = self.submit("n1", "--runs-on", "on-n3", "--", "sleep", self.seconds)
+        wait_until(lambda: self.nodes["n1"].task(job)["node"] == "n3", what="n3")
+        self.ok("n1", "cancel", job)
+
     def test_a_node_that_was_revoked_is_cut_off_by_all_others(self):
         self.await_links()
         others = [self.nodes["n1"], self.nodes["n2"]]

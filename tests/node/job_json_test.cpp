@@ -90,5 +90,84 @@ TEST(Why, ASkippedJobNamesWhatItNeededInVain) {
              "job 8 had to end; it is forgotten"}));
 }
 
+/// What `why` says of a job that waits in a cluster.
+std::vector<std::string> why_waiting(const std::string& resources,
+                                     Placement places,
+                                     const std::string& lacking = {}) {
+  Circumstances seen{.job = job_with({.tasks = 1, .waiting = 1})};
+  seen.job.state = JobState::queued;
+  seen.job.job.resources = resources;
+  seen.group.group.name = "default";
+  if (!lacking.empty())
+    seen.obstacle = {queue::Hindrance::never_fits, lacking};
+  seen.places = std::move(places);
+  std::vector<std::string> texts;
+  const Json told = explain(seen, {}, {});
+  for (const Json& reason : told["reasons"])
+    texts.push_back(reason["what"]);
+  return texts;
+}
+
+TEST(Why, AJobOfAClusterSaysWhoLooksWhereItWaits) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(
+      why_waiting("", {.shards = 12, .owners = {"n1", "n2", "n3"}}),
+      (Texts{"starts as soon as it is its turn",
+             "it waits in 12 shards, at which n1, n2 and n3 look first"}));
+  EXPECT_EQ(
+      why_waiting(
+          "",
+          {.key = "west", .shards = 1, .first_shard = 812, .owners = {"n3"}}),
+      (Texts{"starts as soon as it is its turn",
+             "with the key west it waits in shard 812, at which n3 looks "
+             "first"}));
+  EXPECT_EQ(why_waiting("", {.shards = 1, .first_shard = 5}).back(),
+            "it waits in shard 5, which no node owns yet");
+}
+
+TEST(Why, AJobThatFitsElsewhereSaysWhere) {
+  EXPECT_EQ(why_waiting("gpu=2", {.fitting = {"n2", "n3"}}, "gpu").front(),
+            "each task takes 2 gpu, which n2 and n3 have");
+  EXPECT_EQ(why_waiting("on-ssd=0.001", {.fitting = {"n2"}}, "on-ssd").front(),
+            "each task takes the label ssd, which n2 has");
+  EXPECT_EQ(why_waiting("on-ssd=0.001", {}, "on-ssd").front(),
+            "each task takes the label ssd, which no node of the cluster has; "
+            "`troupe edit` can change that");
+}
+
+// -- Labels ------------------------------------------------------------------
+
+Result<Submission> submitted(const std::string& more) {
+  return submission_from_json(
+      Json::parse(R"({"request_id": "r", "command": {"words": ["true"]})" +
+                  more + "}"),
+      {});
+}
+
+std::string edited(const std::string& json, const std::string& before) {
+  const auto edit = edit_from_json(Json::parse(json), {}, before);
+  return edit && edit->resources ? *edit->resources : "";
+}
+
+TEST(Labels, AreAmongWhatATaskTakes) {
+  EXPECT_EQ(submitted(R"(, "runs_on": ["ssd", "gpu"])")->job.resources,
+            "on-gpu=0.001,on-ssd=0.001");
+  EXPECT_EQ(submitted(R"(, "resources": {"cpu": 2}, "runs_on": ["gpu"])")
+                ->job.resources,
+            "cpu=2,on-gpu=0.001");
+  EXPECT_EQ(submitted(R"(, "runs_on": ["a b"])").error().what,
+            "runs_on: expected a label of up to 29 letters, digits, _ and -, "
+            "such as gpu or zone-2, got \"a b\"");
+}
+
+TEST(Labels, AndResourcesAreEditedApart) {
+  const std::string before = "cpu=2,on-gpu=0.001";
+  EXPECT_EQ(edited(R"({"resources": {"cpu": 1}})", before),
+            "cpu=1,on-gpu=0.001");
+  EXPECT_EQ(edited(R"({"runs_on": ["ssd"]})", before), "cpu=2,on-ssd=0.001");
+  EXPECT_EQ(edited(R"({"runs_on": []})", before), "cpu=2");
+  EXPECT_EQ(edited(R"({"name": "x"})", before), "");
+}
+
 }  // namespace
 }  // namespace troupe::node

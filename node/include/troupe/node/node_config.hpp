@@ -45,7 +45,8 @@ struct NodeConfig {
   std::uint32_t slots = 0;  ///< Of the group "default"; 0: processors.
   std::uint32_t most_running = 1024;
   flow_control::Resources
-      resources;  ///< Beside cpu and mem, which are measured.
+      resources;                    ///< Beside cpu and mem, which are measured.
+  std::vector<std::string> labels;  ///< See queue::check_label().
   std::uint64_t memory_reserve = 0;
   double max_load = 0;
 

@@ -1,0 +1,42 @@
+#pragma once
+
+/// Labels of nodes, and jobs that only run where there are some. For all who
+/// decide, a label is a resource of which a node that has it has enough for
+/// everybody: so tasks wait, are placed and explained as with any other one.
+/// Pure.
+#include <troupe/base/error.hpp>
+#include <troupe/flow_control/resources.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace troupe::queue {
+
+/// Letters, digits, '_' and '-', up to 29 of them.
+///
+/// Errors: invalid_argument.
+[[nodiscard]] Result<void> check_label(std::string_view label);
+
+/// What the label is among the resources of a node that has these labels, each
+/// of which has passed check_label().
+[[nodiscard]] flow_control::Resources have_labels(
+    flow_control::Resources resources, const std::vector<std::string>& labels);
+
+/// Of a task that only runs where they are.
+[[nodiscard]] flow_control::Resources want_labels(
+    flow_control::Resources resources, const std::vector<std::string>& labels);
+
+/// The label that this resource stands for; none if it is one like others.
+[[nodiscard]] std::optional<std::string> label_in(const std::string& resource);
+
+struct LabelsAndRest {
+  std::vector<std::string> labels;
+  flow_control::Resources rest;
+};
+
+[[nodiscard]] LabelsAndRest split_labels(
+    const flow_control::Resources& resources);
+
+}  // namespace troupe::queue
