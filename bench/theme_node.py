@@ -13,16 +13,21 @@ times are told: with the submissions, each a start of its client, and of a queue
 that stands already and is let go.
 """
 
+import concurrent.futures
 import os
 import shutil
 import time
+import uuid
 
+from backlog import Client
 from measured_node import MeasuredNode, seconds_of
 from rivals import (Results, c_program, in_folder, median, options_of, peer, ratio,
                     run, spread, take_turns)
 
+CLIENTS = 8
 COLUMNS = ["command", "rival", "/s", "range", "of raw", "CPU ms each"]
 SPOOLER = "task-spooler"
+CROWD = f"troupe node, single jobs of {CLIENTS} clients"
 COMMANDS = {"true": [shutil.which("true")],
             "sh -c true": [shutil.which("sh"), "-c", "true"]}
 
@@ -87,6 +92,24 @@ class Rivals:
         return {"rate": count / (end - begin), "acknowledged": count / acknowledged,
                 "cpu": (self.node.cpu() - cpu) / count}
 
+    def from_clients(self):
+        """Likewise, but by several at once, each with a connection of its own."""
+        count, cpu, begin = self.options.singles, self.node.cpu(), time.time()
+
+        def submit(number):
+            client = Client(self.node.socket)
+            return [client.ask("POST", "/v1/jobs", {
+                "request_id": uuid.uuid4().hex,
+                "command": {"words": self.words, "cwd": "/"}})["job"]
+                for _ in range(number, count, CLIENTS)]
+
+        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+            jobs = [job for some in pool.map(submit, range(CLIENTS)) for job in some]
+        acknowledged = time.time() - begin
+        end = max(seconds_of(self.node.wait(job)["ended"]) for job in jobs)
+        return {"rate": count / (end - begin), "acknowledged": count / acknowledged,
+                "cpu": (self.node.cpu() - cpu) / count}
+
     def spool(self, stands_already):
         count = self.options.singles
         place = self.folder / "spool"
@@ -104,7 +127,8 @@ class Rivals:
 
     def all(self):
         rivals = {"raw": self.raw, "troupe node, an array": self.array,
-                  "troupe node, single jobs": self.singles}
+                  "troupe node, single jobs": self.singles,
+                  CROWD: self.from_clients}
         if peer("tsp"):
             rivals[SPOOLER] = lambda: self.spool(False)
             rivals[f"{SPOOLER}, queued before"] = lambda: self.spool(True)
@@ -117,8 +141,10 @@ def show(results, command, samples):
     singles = samples["troupe node, single jobs"]
     results.goal(f"array / raw, {command}", ratio(array, raw, "rate"), ">=", 0.85)
     if SPOOLER in samples:
-        results.goal(f"single jobs / {SPOOLER}, {command}",
-                     ratio(singles, samples[SPOOLER], "rate"), ">=", 3.0)
+        for name, of in (("array", array), ("single jobs", singles),
+                         (f"single jobs of {CLIENTS} clients", samples[CROWD])):
+            results.goal(f"{name} / {SPOOLER}, {command}",
+                         ratio(of, samples[SPOOLER], "rate"), ">=", 3.0)
     return [[command, name, median(of, "rate"), spread(of, "rate"),
              ratio(of, raw, "rate"), median(of, "cpu") * 1000]
             for name, of in samples.items()]
@@ -126,7 +152,7 @@ def show(results, command, samples):
 
 def measure(options, folder):
     results = Results("node", "The durable queue", options)
-    rows, acknowledged = [], []
+    rows, acknowledged, by_crowd = [], [], []
     settings = f"slots: {options.j}\n"
     with MeasuredNode(options.program, folder / "node", settings) as node:
         for command, words in COMMANDS.items():
@@ -134,17 +160,19 @@ def measure(options, folder):
                                  options.rounds, command)
             rows += show(results, command, samples)
             acknowledged += samples["troupe node, single jobs"]
+            by_crowd += samples[CROWD]
     results.table(f"{options.n} tasks, {options.singles} single jobs, -j "
                   f"{options.j}", COLUMNS, rows)
-    results.table("Submissions of one client, while those before run",
-                  ["", "/s", "range"],
-                  [["acknowledged, each synced to the disk",
-                    median(acknowledged, "acknowledged"),
-                    spread(acknowledged, "acknowledged")]])
+    results.table("Submissions that are acknowledged, each synced to the disk, "
+                  "while those before run", ["clients", "/s", "range"],
+                  [[clients, median(told, "acknowledged"),
+                    spread(told, "acknowledged")]
+                   for clients, told in ((1, acknowledged), (CLIENTS, by_crowd))])
     results.note("`raw` (`bench/raw_spawn.c`) keeps nothing. A node keeps jobs, "
                  "results and output; task-spooler keeps output, and its queue in "
                  "memory.")
-    results.note("Single jobs are submitted over one connection. task-spooler gets "
+    results.note("Single jobs are submitted one after the other over one "
+                 "connection, or over one for each client. task-spooler gets "
                  "as many, each by a start of its client; \"queued before\" is "
                  "timed from when a full queue is let go, and there is no goal for "
                  "it: what is submitted is as much a part of a queue.")
