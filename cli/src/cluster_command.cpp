@@ -58,7 +58,7 @@ struct ClusterAction {
   std::array<std::string_view, 4> options;
 };
 
-constexpr std::array<ClusterAction, 10> cluster_actions{{
+constexpr std::array<ClusterAction, 12> cluster_actions{{
     {"init", 0, 1, "the name of this host", {"--authority", "--folder"}},
     {"token",
      1,
@@ -74,6 +74,8 @@ constexpr std::array<ClusterAction, 10> cluster_actions{{
      {"--authority", "--folder"}},
     {"certificates", 0, 0, "", {"--authority", "--json"}},
     {"status", 0, 0, "", {"--socket", "--json"}},
+    {"nodes", 0, 0, "", {"--socket", "--json"}},
+    {"ring", 0, 0, "", {"--socket", "--json"}},
     {"doctor", 0, 0, "", {"--socket", "--folder", "--json"}},
     {"owner", 1, 1, "a key", {"--socket", "--json"}},
     {"drain", 0, 1, "the name or the id of a node", {"--socket", "--within"}},
@@ -338,7 +340,7 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
     names.push_back(action.name);
   if (o.words.empty())
     return "expected init, token, enrol, sign, revoke, certificates, status, "
-           "doctor, owner or drain";
+           "nodes, ring, doctor, owner or drain";
   const auto* const action = std::find_if(
       cluster_actions.begin(), cluster_actions.end(),
       [&o](const ClusterAction& one) { return one.name == o.words[0]; });
@@ -371,8 +373,8 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
 void add_cluster_options(CLI::App& app, ClusterOptions& o) {
   app.add_option("ACTION", o.words,
                  "init [NAME], token NAME, enrol, sign [FILE],\n"
-                 "revoke NAME, certificates, status, doctor,\n"
-                 "owner KEY or drain [NAME]");
+                 "revoke NAME, certificates, status, nodes, ring,\n"
+                 "doctor, owner KEY or drain [NAME]");
   app.add_option("--authority", o.authority,
                  "The folder of the authority; default:\n"
                  "~/.config/troupe/authority")
@@ -451,6 +453,10 @@ int run_cluster(const Startup&, std::vector<std::string> words) {
   const std::string& action = o.words[0];
   if (action == "status")
     return show_members(real_queue_context(), o.node);
+  if (action == "nodes")
+    return show_nodes(real_queue_context(), o.node);
+  if (action == "ring")
+    return show_ring(real_queue_context(), o.node);
   if (action == "owner")
     return show_owner(real_queue_context(), o.node, o.words[1]);
   if (action == "drain")

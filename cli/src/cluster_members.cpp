@@ -2,6 +2,7 @@
 
 #include "cluster_doctor.hpp"
 #include "command_options.hpp"
+#include "job_view.hpp"
 #include "time_text.hpp"
 
 #include <troupe/base/quantity.hpp>
@@ -77,32 +78,93 @@ Result<Json> ask(const QueueContext& context, const NodeOptions& node,
   return session->calls().call(method, target, body);
 }
 
-}  // namespace
+Json nodes_in(const Json& status) {
+  return status.value("nodes", Json::array());
+}
 
-int show_members(const QueueContext& context, const NodeOptions& node) {
+/// Asks how the cluster stands, and prints `table` of it, or all of it as JSON.
+template <class F>
+int print_status(const QueueContext& context, const NodeOptions& node,
+                 F table) {
   const auto status =
       ask(context, node, NodeMethod::get, node_target({"cluster"}));
   if (!status)
     return node_failed(status.error());
-  if (node.json) {
+  if (node.json)
     print_json(*status);
-    return exit_ok;
-  }
+  else
+    write_out(table(*status));
+  return exit_ok;
+}
+
+std::string members_table(const QueueContext& context, const Json& status) {
   std::vector<TableRow> rows{{"NAME", "STATE", "SLOTS", "SHARDS", "SEEN",
                               "VERSION", "LINK", "LISTEN"}};
   std::string own;
-  for (const Json& one : status->value("nodes", Json::array())) {
+  for (const Json& one : nodes_in(status)) {
     rows.push_back({text_of(one, "name"), text_of(one, "state"),
                     text_of(one, "slots"), text_of(one, "shards"),
                     ago(context, text_of(one, "seen")), text_of(one, "version"),
-                    link_of(one, *status), text_of(one, "listen")});
-    if (is_asked(one, *status))
+                    link_of(one, status), text_of(one, "listen")});
+    if (is_asked(one, status))
       own = text_of(one, "name");
   }
-  write_out(render_rows(rows, table_style(context)));
-  write_out(fmt::format("{} was asked: {}\n", own.empty() ? "the node" : own,
-                        standing(*status)));
-  return exit_ok;
+  return render_rows(rows, table_style(context)) +
+         fmt::format("{} was asked: {}\n", own.empty() ? "the node" : own,
+                     standing(status));
+}
+
+std::string nodes_table(const QueueContext& context, const Json& status) {
+  std::vector<TableRow> rows{{"NAME", "SLOTS", "LABELS", "RESOURCES", "NODE"}};
+  for (const Json& one : nodes_in(status)) {
+    std::string labels;
+    for (const Json& label : one.value("labels", Json::array()))
+      labels +=
+          (labels.empty() ? "" : ", ") + printable(label.get<std::string>());
+    rows.push_back({text_of(one, "name"), text_of(one, "slots"), labels,
+                    describe_resources(one.value("resources", Json::object())),
+                    text_of(one, "node")});
+  }
+  return render_rows(rows, table_style(context));
+}
+
+std::string ring_table(const QueueContext& context, const Json& status) {
+  const auto all = status.value("shards", std::uint64_t{0});
+  std::vector<TableRow> rows{{"NAME", "WEIGHT", "SHARDS", "SHARE"}};
+  for (const Json& one : nodes_in(status)) {
+    const auto shards = one.value("shards", std::uint64_t{0});
+    rows.push_back({text_of(one, "name"), text_of(one, "weight"),
+                    fmt::format("{}", shards),
+                    all == 0 ? ""
+                             : fmt::format("{:.1f} %",
+                                           100.0 * static_cast<double>(shards) /
+                                               static_cast<double>(all))});
+  }
+  return render_rows(rows, table_style(context)) +
+         fmt::format(
+             "view {}: {} shards; nobody has more than 5/4 of its "
+             "share\n",
+             text_of(status, "view"), all);
+}
+
+}  // namespace
+
+int show_members(const QueueContext& context, const NodeOptions& node) {
+  return print_status(context, node, [&](const Json& status) {
+    return members_table(context, status);
+  });
+}
+
+int show_nodes(const QueueContext& context, const NodeOptions& node) {
+  return print_status(context, node, [&](const Json& status) {
+    return nodes_table(context, status);
+  });
+}
+
+int show_ring(const QueueContext& context, const NodeOptions& node) {
+  return print_status(context, node, [&](const Json& status) {
+    return ring_table(context, status);
+  });
 }
 
 int show_owner(const QueueContext& context, const NodeOptions& node,

@@ -11,6 +11,12 @@ namespace troupe::cli {
 /// Who is in the cluster of the node that is asked.
 int show_members(const QueueContext& context, const NodeOptions& node);
 
+/// What each of them has for tasks.
+int show_nodes(const QueueContext& context, const NodeOptions& node);
+
+/// How many shards each of them looks at first.
+int show_ring(const QueueContext& context, const NodeOptions& node);
+
 /// In which shard jobs with `key` wait, and which node looks there first.
 int show_owner(const QueueContext& context, const NodeOptions& node,
                const std::string& key);

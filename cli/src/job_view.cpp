@@ -58,16 +58,6 @@ std::string describe_needs(const std::vector<JobNeed>& needs) {
   return join_filled(parts);
 }
 
-std::string describe_resources(const Json& resources) {
-  std::vector<std::string> parts;
-  for (const auto& [name, amount] : resources.items())
-    parts.push_back(
-        name == "mem" && amount.is_number_unsigned()
-            ? fmt::format("mem {}", format_size(amount.get<std::uint64_t>()))
-            : fmt::format("{} {}", printable(name), amount.dump()));
-  return join_filled(parts);
-}
-
 /// "attempt 2: failed, exit status 1, after 3s" and why, if that is known.
 std::string describe_attempt(const TaskAttempt& attempt) {
   const std::string head = fmt::format(
@@ -148,6 +138,16 @@ std::string shown_state(const QueueJob& job) {
 }
 
 }  // namespace
+
+std::string describe_resources(const Json& resources) {
+  std::vector<std::string> parts;
+  for (const auto& [name, amount] : resources.items())
+    parts.push_back(
+        name == "mem" && amount.is_number_unsigned()
+            ? fmt::format("mem {}", format_size(amount.get<std::uint64_t>()))
+            : fmt::format("{} {}", printable(name), amount.dump()));
+  return join_filled(parts);
+}
 
 std::string describe_progress(const QueueJob& job) {
   const std::uint64_t bad = job.counts.unsuccessful();

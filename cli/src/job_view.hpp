@@ -25,6 +25,10 @@ namespace troupe::cli {
 [[nodiscard]] std::string describe_submitted(
     const nlohmann::ordered_json& answer, std::uint64_t tasks);
 
+/// "cpu 2, mem 1 GiB".
+[[nodiscard]] std::string describe_resources(
+    const nlohmann::ordered_json& resources);
+
 /// All of a job: why it does not run if that is known, and the tasks of
 /// `failures`, which failed.
 [[nodiscard]] std::string describe_job(const QueueJob& job,

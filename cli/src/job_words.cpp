@@ -200,6 +200,11 @@ Result<std::string> parse_priority(std::string_view text) {
   return one_of(text, "low, normal, high or critical", known);
 }
 
+Result<std::string> parse_lease_loss(std::string_view text) {
+  constexpr std::array<std::string_view, 2> known{"end", "keep"};
+  return one_of(text, "end or keep", known);
+}
+
 Result<NumberRange> parse_range(std::string_view text) {
   const std::size_t dash = text.find('-');
   const std::size_t colon = text.find(':');

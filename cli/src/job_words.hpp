@@ -75,6 +75,12 @@ struct NumberRange {
 [[nodiscard]] Result<nlohmann::ordered_json> parse_resources(
     std::string_view text);
 
+/// "end" or "keep": what becomes of a command whose node may not run it any
+/// more.
+///
+/// Errors: invalid_argument, with "did you mean".
+[[nodiscard]] Result<std::string> parse_lease_loss(std::string_view text);
+
 /// "gpu,ssd" as ["gpu", "ssd"]: labels of nodes.
 ///
 /// Errors: invalid_argument.

@@ -156,6 +156,9 @@ Result<Json> command_of(const SubmitOptions& o, const SubmittingShell& shell,
   if (checked)
     checked = put(command, "output_limit", "--output-limit", o.output_limit,
                   parse_size);
+  if (checked)
+    checked = put(command, "lease_loss", "--lease-loss", o.lease_loss,
+                  parse_lease_loss);
   if (!checked)
     return tl::unexpected{std::move(checked.error())};
   return command;
@@ -255,6 +258,10 @@ void SubmitOptions::add_to(CLI::App& app) {
   app.add_option("--output-limit", output_limit,
                  "How much output of each attempt is kept")
       ->type_name("SIZE");
+  app.add_option("--lease-loss", lease_loss,
+                 "If its node is cut off from the store of a cluster\n"
+                 "for too long: end it, or keep it running (end)")
+      ->type_name("WHAT");
   add_command_options(app, command);
   app.add_option("--request-id", request_id,
                  "A second job with this id is not made (random)")

@@ -45,6 +45,7 @@ struct SubmitOptions {
   std::string standard_input;
   std::string success_codes;
   std::string output_limit;
+  std::string lease_loss;
   std::string request_id;
   std::vector<std::string> words;  ///< The command.
 

@@ -6,6 +6,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 #include <troupe/process/boot_clock.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -606,6 +607,9 @@ Json Member::status() const {
   for (const store::SessionInfo& info : sessions_) {
     const SessionDetail detail = parse_session_detail(info.session.detail);
     const auto id = distributed::parse_node_id(info.session.node);
+    const auto has =
+        queue::split_labels(flow_control::Resources::parse(detail.resources)
+                                .value_or(flow_control::Resources{}));
     nodes.push_back(
         {{"node", info.session.node},
          {"name", to_utf8(detail.name)},
@@ -616,6 +620,9 @@ Json Member::status() const {
          {"listen", to_utf8(detail.listen)},
          {"is_linked", id && (*id == options_.self || options_.is_linked(*id))},
          {"slots", detail.slots},
+         {"labels", has.labels},
+         {"resources", to_json(has.rest)},
+         {"weight", detail.weight},
          {"shards", ring_ && id ? ring_->load(*id) : 0},
          {"renewals", info.counter},
          {"seen", format_wall_time(info.seen)}});
@@ -625,6 +632,7 @@ Json Member::status() const {
             {"phase", to_string(lease_.phase())},
             {"may_start", has_right_},
             {"view", views_.view().number},
+            {"shards", ring_ ? ring_->parameters().shards : 0},
             {"is_watching", janitor_.is_watching()},
             {"lease_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
                              options_.terms.ttl)

@@ -43,7 +43,7 @@ _troupe() {
     submit) options='--array --each-line -0 --null -f --file --input --job
       --no-cache --jobs --name --tag --group --priority --after --at --delay
       --key --at-most-once --resources --runs-on --stdin --success-codes --output-limit
-      --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
+      --lease-loss --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
       --env --clear-env --limit --nice --request-id --wait --follow --block
       --socket --json' ;;
     list) options='--group --tag --all --running --queued --failed --dead
@@ -145,7 +145,7 @@ _troupe() {
   elif [ "$subcommand" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'check'
   elif [ "$subcommand" = cluster ] && [ "$COMP_CWORD" -eq 2 ]; then
-    _troupe_offer 'init token enrol sign revoke certificates status doctor owner drain'
+    _troupe_offer 'init token enrol sign revoke certificates status nodes ring doctor owner drain'
   elif [ "$subcommand" = group ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'list add set limit remove'
   elif [[ $subcommand =~ ^(status|wait|cancel|retry|approve|why|edit|forget|pause|resume)$ &&

@@ -818,8 +818,8 @@ class DispatcherActor {
       command->env.emplace_back("TROUPE_OUTPUT",
                                 outputs_path(deps_->output_folder, attempt));
     // Nobody else may start it, whatever becomes of our right.
-    command->outlives_right =
-        task.job->delivery == store::Delivery::at_most_once;
+    if (task.job->delivery == store::Delivery::at_most_once)
+      command->outlives_right = true;
     task.is_launched = true;
     ++started_;
     const AttemptId id = to_attempt_id(attempt);

@@ -145,6 +145,15 @@ Result<void> read_rest(const Json& json, JobSpec& spec) {
   return {};
 }
 
+/// What becomes of it when its node may not run commands any more.
+void read_lease_loss(JsonFields& fields, process::CommandSpec& spec) {
+  std::string what = "end";
+  fields.read("lease_loss", what);
+  if (what != "end" && what != "keep")
+    fields.refuse("lease_loss", "expected end or keep");
+  spec.outlives_right = what == "keep";
+}
+
 }  // namespace
 
 Result<JobSpec> command_from_json(const Json& json) {
@@ -167,6 +176,7 @@ Result<JobSpec> command_from_json(const Json& json) {
   read_limits(fields, request.spec);
   fields.read("output_limit", spec.output_limit);
   fields.read("nice", request.spec.nice, -20, 19);
+  read_lease_loss(fields, request.spec);
   if (auto finished = fields.finish(); !finished)
     return tl::unexpected(std::move(finished.error()));
   if (spec.words.empty() || spec.words.front().empty())
@@ -211,6 +221,8 @@ Json command_to_json(const JobSpec& spec) {
     json["output_limit"] = spec.output_limit;
   if (request.spec.nice)
     json["nice"] = *request.spec.nice;
+  if (request.spec.outlives_right)
+    json["lease_loss"] = "keep";
   return json;
 }
 

@@ -161,6 +161,17 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(len(status["nodes"]), 3)
         self.assertEqual({node["state"] for node in status["nodes"]}, {"live"})
 
+    def test_it_says_what_each_has_and_what_it_looks_at_first(self):
+        self.await_members()
+        nodes = self.ok("n2", "cluster", "nodes").out.splitlines()
+        self.assertEqual([line.split()[:4] for line in nodes[1:]],
+                         [[f"n{n}", "2", "all,", f"on-n{n}"] for n in (1, 2, 3)])
+        ring = self.ok("n2", "cluster", "ring").out.splitlines()
+        shards = [int(line.split()[2]) for line in ring[1:4]]
+        self.assertEqual(sum(shards), 4096)
+        self.assertLessEqual(max(shards), 4096 / 3 * 1.25 + 1)
+        self.assertRegex(ring[4], r"^view \d+: 4096 shards; ")
+
     def test_the_doctor_finds_nothing_bad(self):
         self.await_members()
         ended = self.at("n1", "cluster", "doctor")

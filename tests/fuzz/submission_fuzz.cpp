@@ -26,7 +26,7 @@ void read(const Json& json) {
   } else {
     TROUPE_ASSERT(submission.error().code == Errc::invalid_argument);
   }
-  (void)edit_from_json(json, queue::JobSpec{});
+  (void)edit_from_json(json, queue::JobSpec{}, "cpu=1,on-gpu=0.001");
   (void)group_from_json(json, {.name = "g"});
   (void)chunk_from_json(json);
 }

@@ -792,6 +792,14 @@ TEST_F(MemberDispatcherTest, WhatRunsAtMostOnceOutlivesTheRight) {
   EXPECT_FALSE(runner.spec_of(id_of(JobId{2}, 0)).outlives_right);
 }
 
+TEST_F(MemberDispatcherTest, WhatIsToBeKeptOutlivesTheRight) {
+  const auto dispatcher = start_member({3});
+  const Json command{{"words", {"true"}}, {"lease_loss", "keep"}};
+  submit_spec(*command_from_json(command), 1, {.shards = {3}});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_TRUE(runner.spec_of(id_of(JobId{1}, 0)).outlives_right);
+}
+
 TEST_F(MemberDispatcherTest, StopsWhatAnotherNodeWasToldToCancel) {
   const auto dispatcher = start_member({3});
   submit_into({3});

@@ -58,6 +58,8 @@ TEST(JobSpec, WhatIsUnknownOrWrongIsNamed) {
               HasSubstr("limits.cpu"));
   EXPECT_THAT(refusal(R"({"words":["a"],"env":{"A=B":"1"}})"),
               HasSubstr("command.env"));
+  EXPECT_THAT(refusal(R"({"words":["a"],"lease_loss":"go"})"),
+              HasSubstr("command.lease_loss: expected end or keep"));
   EXPECT_THAT(refusal(R"([])"), HasSubstr("expected an object"));
 }
 

@@ -132,8 +132,8 @@ struct CommandSpec {
   bool ends_its_tree = false;
 
   /// It goes on when the right to run commands ends (WardenRunner::guard):
-  /// nobody else may start it meanwhile. Without that right, it does not start,
-  /// either.
+  /// nobody else may start it meanwhile, or it does no harm if somebody does.
+  /// Without that right, it does not start, either.
   bool outlives_right = false;
 
   friend bool operator==(const CommandSpec&, const CommandSpec&) = default;
