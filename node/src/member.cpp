@@ -627,6 +627,8 @@ Json Member::status() const {
          {"renewals", info.counter},
          {"seen", format_wall_time(info.seen)}});
   }
+  std::sort(nodes.begin(), nodes.end(),
+            [](const Json& a, const Json& b) { return a["name"] < b["name"]; });
   Json json{{"node", to_string(options_.self)},
             {"session", options_.session.session.value},
             {"phase", to_string(lease_.phase())},
