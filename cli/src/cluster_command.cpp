@@ -58,7 +58,7 @@ struct ClusterAction {
   std::array<std::string_view, 4> options;
 };
 
-constexpr std::array<ClusterAction, 12> cluster_actions{{
+constexpr std::array<ClusterAction, 13> cluster_actions{{
     {"init", 0, 1, "the name of this host", {"--authority", "--folder"}},
     {"token",
      1,
@@ -79,6 +79,7 @@ constexpr std::array<ClusterAction, 12> cluster_actions{{
     {"doctor", 0, 0, "", {"--socket", "--folder", "--json"}},
     {"owner", 1, 1, "a key", {"--socket", "--json"}},
     {"drain", 0, 1, "the name or the id of a node", {"--socket", "--within"}},
+    {"consent", 0, 0, "", {"--socket", "--within"}},
 }};
 
 int cluster_failed(const Error& error) {
@@ -340,7 +341,7 @@ std::string cluster_mistake_in(const ClusterOptions& o, const CLI::App& app) {
     names.push_back(action.name);
   if (o.words.empty())
     return "expected init, token, enrol, sign, revoke, certificates, status, "
-           "nodes, ring, doctor, owner or drain";
+           "nodes, ring, doctor, owner, drain or consent";
   const auto* const action = std::find_if(
       cluster_actions.begin(), cluster_actions.end(),
       [&o](const ClusterAction& one) { return one.name == o.words[0]; });
@@ -374,7 +375,7 @@ void add_cluster_options(CLI::App& app, ClusterOptions& o) {
   app.add_option("ACTION", o.words,
                  "init [NAME], token NAME, enrol, sign [FILE],\n"
                  "revoke NAME, certificates, status, nodes, ring,\n"
-                 "doctor, owner KEY or drain [NAME]");
+                 "doctor, owner KEY, drain [NAME] or consent");
   app.add_option("--authority", o.authority,
                  "The folder of the authority; default:\n"
                  "~/.config/troupe/authority")
@@ -396,8 +397,8 @@ void add_cluster_options(CLI::App& app, ClusterOptions& o) {
                  "printed; - is standard input")
       ->type_name("FILE");
   app.add_option("--within", o.within,
-                 "End what runs if it takes longer; of the node that\n"
-                 "is asked")
+                 "drain: end what runs if it takes longer, of the\n"
+                 "node that is asked; consent: for how long (5m)")
       ->type_name("DURATION");
   o.node.add_to(app);
 }
@@ -462,6 +463,8 @@ int run_cluster(const Startup&, std::vector<std::string> words) {
   if (action == "drain")
     return drain_member(real_queue_context(), o.node,
                         o.words.size() > 1 ? o.words[1] : "", o.within);
+  if (action == "consent")
+    return consent_to_evictions(real_queue_context(), o.node, o.within);
   if (const auto filled = fill_in(o); !filled)
     return cluster_failed(filled.error());
   if (action == "doctor")

@@ -216,11 +216,8 @@ int examine_cluster(const QueueContext& context, const NodeOptions& node,
   return is_bad ? exit_failed : exit_ok;
 }
 
-int drain_member(const QueueContext& context, const NodeOptions& node,
-                 const std::string& name, const std::string& within) {
-  Json body = Json::object();
-  if (!name.empty())
-    body["node"] = to_utf8(name);
+int tell_member(const QueueContext& context, const NodeOptions& node,
+                const std::string& what, Json body, const std::string& within) {
   if (!within.empty()) {
     Duration limit{0};
     if (auto read = read_duration("--within", within, limit); !read)
@@ -229,10 +226,23 @@ int drain_member(const QueueContext& context, const NodeOptions& node,
         std::chrono::ceil<std::chrono::milliseconds>(limit).count();
   }
   const auto told = ask(context, node, NodeMethod::post,
-                        node_target({"cluster", "drain"}), body);
+                        node_target({"cluster", what}), body);
   if (!told)
     return node_failed(told.error());
   return exit_ok;
+}
+
+int consent_to_evictions(const QueueContext& context, const NodeOptions& node,
+                         const std::string& within) {
+  return tell_member(context, node, "consent", Json::object(), within);
+}
+
+int drain_member(const QueueContext& context, const NodeOptions& node,
+                 const std::string& name, const std::string& within) {
+  Json body = Json::object();
+  if (!name.empty())
+    body["node"] = to_utf8(name);
+  return tell_member(context, node, "drain", std::move(body), within);
 }
 
 }  // namespace troupe::cli

@@ -27,6 +27,11 @@ int show_owner(const QueueContext& context, const NodeOptions& node,
 int examine_cluster(const QueueContext& context, const NodeOptions& node,
                     const Result<WallTime>& certificate_until);
 
+/// Lets the node that is asked evict as many others as are gone, for a while;
+/// `within` is empty for what is usual.
+int consent_to_evictions(const QueueContext& context, const NodeOptions& node,
+                         const std::string& within);
+
 /// Lets `name` leave, or the node that is asked if it is empty. That one may be
 /// told how long what runs may take at most; `within` is empty for no limit.
 int drain_member(const QueueContext& context, const NodeOptions& node,

@@ -55,6 +55,15 @@ LeaseCore::Registered to_core(store::Registered answer) {
   return LeaseCore::Registered::refused;
 }
 
+/// On the ring, where who has just come has less than later.
+std::uint32_t weight_of(const distributed::Ring& ring, const NodeId& node) {
+  for (const distributed::RingNode& one : ring.nodes()) {
+    if (one.node == node)
+      return one.weight;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::string to_text(const SessionDetail& detail) {
@@ -140,6 +149,10 @@ void Member::drain(std::optional<Duration> within) {
     const BootTime now = boot_now();
     obey(lease_.on_drain(within ? now + *within : BootTime::max(), now));
   });
+}
+
+void Member::consent(Duration within) {
+  run([&] { janitor_.on_consent(boot_now() + within); });
 }
 
 bool Member::is_self(const std::string& node) const {
@@ -622,7 +635,7 @@ Json Member::status() const {
          {"slots", detail.slots},
          {"labels", has.labels},
          {"resources", to_json(has.rest)},
-         {"weight", detail.weight},
+         {"weight", ring_ && id ? weight_of(*ring_, *id) : 0},
          {"shards", ring_ && id ? ring_->load(*id) : 0},
          {"renewals", info.counter},
          {"seen", format_wall_time(info.seen)}});

@@ -104,6 +104,10 @@ class Member : public std::enable_shared_from_this<Member> {
   /// Errors, by `done`: not_found (it has no session), those of the store.
   void drain_other(const std::string& node,
                    std::function<void(Result<void>)> done);
+  /// Many nodes are gone at once, and somebody has seen to it that they are:
+  /// lets any number of sessions be evicted, for so long. The others hold on to
+  /// their limit.
+  void consent(Duration within);
   /// Whether that is this node.
   [[nodiscard]] bool is_self(const std::string& node) const;
   /// The node that has such a session, or such a name, and is there now.

@@ -44,6 +44,8 @@ constexpr std::size_t medium_body = 256 << 10;
 constexpr std::size_t large_body = api::most_http_body_bytes;
 constexpr std::uint64_t most_listed = 1000;
 constexpr std::int64_t longest_drain_ms = 7LL * 24 * 3600 * 1000;
+constexpr Duration usual_consent = 5min;
+constexpr Duration longest_consent = 1h;
 constexpr Duration full_pause = 1s;
 constexpr std::uint64_t most_times = 100;
 
@@ -248,6 +250,21 @@ void drain_node(const Ask& ask) {
   member->drain(within_ms < 0 ? std::nullopt
                               : std::optional<Duration>{
                                     std::chrono::milliseconds{within_ms}});
+  ask.responder.succeed(done());
+}
+
+/// That many are evicted at once.
+void consent_to_evictions(const Ask& ask) {
+  std::int64_t within_ms = usual_consent / 1ms;
+  if (!read_body(ask, [&](auto& fields) {
+        fields.read("within_ms", within_ms, 1, longest_consent / 1ms);
+      }))
+    return;
+  if (!ask.node.member) {
+    show_cluster(ask);
+    return;
+  }
+  ask.node.member->consent(std::chrono::milliseconds{within_ms});
   ask.responder.succeed(done());
 }
 
@@ -1447,6 +1464,9 @@ std::vector<Operation> operations(NodeContext& context) {
   add(get, "/v1/cluster", read, "The nodes that share the store", show_cluster);
   add(get, "/v1/cluster/owner", read, "Who looks first for what has a key",
       show_owner, 0, {"key"});
+  add(post, "/v1/cluster/consent", admin,
+      "Let others take over what many nodes had at once", consent_to_evictions,
+      small_body);
   add(post, "/v1/cluster/drain", admin, "Let a node leave its cluster in order",
       drain_node, small_body);
   add(get, "/v1/stats", read, "Counts and rates since the node has started",

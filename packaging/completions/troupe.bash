@@ -145,7 +145,7 @@ _troupe() {
   elif [ "$subcommand" = config ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'check'
   elif [ "$subcommand" = cluster ] && [ "$COMP_CWORD" -eq 2 ]; then
-    _troupe_offer 'init token enrol sign revoke certificates status nodes ring doctor owner drain'
+    _troupe_offer 'init token enrol sign revoke certificates status nodes ring doctor owner drain consent'
   elif [ "$subcommand" = group ] && [ "$COMP_CWORD" -eq 2 ]; then
     _troupe_offer 'list add set limit remove'
   elif [[ $subcommand =~ ^(status|wait|cancel|retry|approve|why|edit|forget|pause|resume)$ &&

@@ -336,7 +336,7 @@ complete -c troupe -n $on_cached -l refresh -d 'Run it in any case'
 complete -c troupe -n $on_cached -l store -r -d 'Where results are kept'
 
 set -l on_cluster '__fish_seen_subcommand_from cluster'
-complete -c troupe -n $on_cluster -x -a 'init token enrol sign revoke certificates status nodes ring doctor owner drain'
+complete -c troupe -n $on_cluster -x -a 'init token enrol sign revoke certificates status nodes ring doctor owner drain consent'
 complete -c troupe -n $on_cluster -l authority -r -d 'The folder of the authority'
 complete -c troupe -n $on_cluster -l folder -r -d 'Where a host keeps who it is'
 complete -c troupe -n $on_cluster -l valid -x -a '1h 1d 7d' -d 'How long a token can be used'

@@ -172,7 +172,7 @@ class ClusterCommands(TroupeTest):
 
     def test_mistakes_are_explained(self):
         for words, what in [
-                ([], "expected init, token, enrol, sign, revoke, certificates, status, doctor, owner or drain"),
+                ([], "expected init, token, enrol, sign, revoke, certificates, status, nodes, ring, doctor, owner, drain or consent"),
                 (["inti"], 'unknown action "inti"; did you mean "init"?'),
                 (["token"], "token takes the name of a node"),
                 (["token", "a", "b"], "token takes the name of a node and nothing more"),

@@ -161,15 +161,24 @@ class Sharing(WithMembers, TroupeTest):
         self.assertEqual(len(status["nodes"]), 3)
         self.assertEqual({node["state"] for node in status["nodes"]}, {"live"})
 
-    def test_it_says_what_each_has_and_what_it_looks_at_first(self):
+    def test_who_consents_says_for_how_long(self):
         self.await_members()
+        self.ok("n1", "cluster", "consent", "--within", "1m")
+        ended = self.at("n1", "cluster", "consent", "--within", "2d")
+        self.assertEqual(ended.code, 1, ended)
+        self.assertIn("within_ms", ended.err)
+
+    def test_it_says_what_each_has_and_what_it_looks_at_first(self):
+        self.await_members(at="n2")
         nodes = self.ok("n2", "cluster", "nodes").out.splitlines()
         self.assertEqual([line.split()[:4] for line in nodes[1:]],
                          [[f"n{n}", "2", "all,", f"on-n{n}"] for n in (1, 2, 3)])
         ring = self.ok("n2", "cluster", "ring").out.splitlines()
-        shards = [int(line.split()[2]) for line in ring[1:4]]
-        self.assertEqual(sum(shards), 4096)
-        self.assertLessEqual(max(shards), 4096 / 3 * 1.25 + 1)
+        rows = [[int(word) for word in line.split()[1:3]] for line in ring[1:4]]
+        self.assertEqual(sum(shards for _, shards in rows), 4096)
+        whole = sum(weight for weight, _ in rows)
+        for weight, shards in rows:
+            self.assertLessEqual(shards, 4096 * weight / whole * 5 / 4 + 1)
         self.assertRegex(ring[4], r"^view \d+: 4096 shards; ")
 
     def test_the_doctor_finds_nothing_bad(self):
