@@ -37,6 +37,7 @@ class TaskLog {
         options_{options} {}
 
   Result<void> read(const Writer& writer) {
+    Duration until_it_begins = 10ms;
     while (true) {
       const auto task = look();
       if (!task)
@@ -46,6 +47,12 @@ class TaskLog {
       if (!was_tried_ && !may_begin && !options_.attempt)
         return {};
       const std::uint64_t attempt = options_.attempt.value_or(task->attempt);
+      if (attempt == 0) {
+        calls_.pause(until_it_begins);
+        until_it_begins =
+            std::min<Duration>(2 * until_it_begins, pause_of_following_task);
+        continue;
+      }
       if (attempt != attempt_)
         printed_ = 0;
       attempt_ = attempt;
@@ -108,8 +115,7 @@ class TaskLog {
 
   Result<void> read_attempt(const Writer& writer) {
     std::vector<std::pair<std::string, std::string>> query;
-    if (attempt_ != 0)
-      query.emplace_back("attempt", fmt::format("{}", attempt_));
+    query.emplace_back("attempt", fmt::format("{}", attempt_));
     if (options_.follow)
       query.emplace_back("follow", "true");
     if (options_.tail && printed_ == 0)

@@ -293,6 +293,17 @@ class Logs(WithNode, TroupeTest):
         self.assertEqual(sorted(finished.out.splitlines()),
                          ["17.0 | hello", "17.1 | hello"])
 
+    def test_of_what_has_not_begun_yet_come_once(self):
+        waits = {"task": 0, "state": "waiting", "attempt": 0}
+        self.node.answers |= {
+            "GET /v1/jobs/17": job(17, "queued"),
+            "GET /v1/jobs/17/tasks/0": [
+                waits, waits, {"task": 0, "state": "started", "attempt": 1},
+                {"task": 0, "state": "ended", "attempt": 1}],
+            "GET /v1/jobs/17/tasks/0/log?follow=true": stream(b"one\n"),
+            "GET /v1/jobs/17/tasks/0/log?attempt=1&follow=true": stream(b"one\n")}
+        self.assert_ended(self.troupe("logs", "-f", "17"), 0, "one\n")
+
     def test_that_are_followed_come_at_once_and_survive_a_restart(self):
         ended = threading.Event()
         self.addCleanup(ended.set)
