@@ -38,6 +38,11 @@ if(TROUPE_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(unity_gcc ON)
 endif()
 
+set(is_sanitized 0)
+if(TROUPE_SANITIZE)
+  set(is_sanitized 1)
+endif()
+
 # The sloppiness is what lets ccache serve files that use a precompiled header.
 find_program(TROUPE_CCACHE ccache)
 if(TROUPE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
@@ -59,8 +64,9 @@ target_compile_options(troupe_warnings INTERFACE
   -Wno-missing-field-initializers
   # GCC 12 reports a std::string concatenation out of libstdc++ under C++20.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-  # With -O3, it warns of members of a std::variant that holds something else.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:Release>>:-Wno-maybe-uninitialized>
+  # With -O3 or a sanitizer, it warns of members of a std::variant or an empty
+  # std::optional that are never read.
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<OR:$<CONFIG:Release>,${is_sanitized}>>:-Wno-maybe-uninitialized>
   $<$<BOOL:${TROUPE_WERROR}>:-Werror>)
 
 # Linked by every target, so that a sanitizer never sees half a program.
