@@ -178,17 +178,24 @@ def cpu_of(cluster):
     return sum(map(cpu_with_children, [*pids, server, *children_of(server)]))
 
 
+def busy_seconds():
+    """Of all processors together, with all that runs on this machine."""
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def array_on(cluster, count):
     tasks = round(SCALING_SECONDS * SCALING_SLOTS * count / NAP)
-    cpu, begin = cpu_of(cluster), time.time()
+    cpu, busy, begin = cpu_of(cluster), busy_seconds(), time.time()
     told = cluster.wait(cluster.submit(["/bin/sleep", str(NAP)],
                                        array={"from": 1, "to": tasks}))
-    cpu = cpu_of(cluster) - cpu
+    cpu, busy = cpu_of(cluster) - cpu, busy_seconds() - busy
     if told["state"] != "succeeded":
         sys.exit(f"an array on {count} nodes: {told}")
     took = seconds_of(told["ended"]) - begin
     return {"rate": tasks / took, "of ideal": SCALING_SECONDS / took,
-            "busy": cpu / took / os.cpu_count(), "each": cpu / tasks * 1000}
+            "busy": cpu / took / os.cpu_count(), "each": cpu / tasks * 1000,
+            "by others": max(0.0, busy - cpu) / took / os.cpu_count()}
 
 
 def measure_scaling(options, folder, results):
@@ -207,15 +214,16 @@ def measure_scaling(options, folder, results):
             for sample, one in zip(samples, found[1]))
         rows.append([count, median(samples, "rate"), spread(samples, "rate"), scaled,
                      median(samples, "of ideal"),
-                     f"{median(samples, 'busy'):.0%}", median(samples, "each")])
+                     f"{median(samples, 'busy'):.0%}",
+                     f"{median(samples, 'by others'):.0%}", median(samples, "each")])
         if count > 1:
             results.goal(f"tasks/s of {count} nodes / {count} times that of one",
                          scaled, ">=", 0.9)
     results.table(f"An array of `sleep {NAP}`, {SCALING_SLOTS} slots on each node, "
                   f"{SCALING_SECONDS} s of work",
                   ["nodes", "tasks/s", "range", "of n times one node",
-                   "of slots that are never idle", "of the processors", "CPU ms each"],
-                  rows)
+                   "of slots that are never idle", "of the processors", "others have",
+                   "CPU ms each"], rows)
     results.note("Scaling is told from the submission to the end of the job: with the "
                  "time until all nodes have found it, and with that at its end when "
                  "only some have work left. The nodes, the server and the tasks share "
@@ -392,11 +400,18 @@ MEASURE = {"store": measure_store, "scaling": measure_scaling,
            "failover": measure_failover, "screen": measure_screen}
 
 
+TITLES = {"store": "A cluster: what its store costs",
+          "scaling": "A cluster: more nodes",
+          "failover": "A cluster: when a host is gone",
+          "screen": "A cluster: README's 10,000 tasks"}
+
+
 def measure(options, folder):
-    results = Results("cluster", "A cluster", options)
+    # Each has a section of its own, so it can be measured again without the others.
     for part in options.parts:
+        results = Results(f"cluster_{part}", TITLES[part], options)
         MEASURE[part](options, folder, results)
-    results.finish()
+        results.finish()
 
 
 def add_options(parser):
