@@ -3,6 +3,7 @@
 #include <troupe/base/log.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/node/machine.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -46,10 +47,12 @@ Result<std::optional<link::Identity>> ClusterLinks::identity(
 }
 
 ClusterLinks::ClusterLinks(boost::asio::io_context& io, std::string folder,
-                           NodeId self, ClusterLinksDeps deps)
+                           NodeId self, std::uint32_t slots,
+                           ClusterLinksDeps deps)
     : folder_{std::move(folder)},
       self_{self},
       deps_{std::move(deps)},
+      steal_{slots},
       timer_{io},
       hint_timer_{io},
       refusals_{
@@ -64,7 +67,8 @@ Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
   if (!address)
     return tl::unexpected(std::move(address.error()).within("listen"));
   std::unique_ptr<ClusterLinks> all{new ClusterLinks{
-      io, config.cluster_folder, identity.node, std::move(deps)}};
+      io, config.cluster_folder, identity.node,
+      config.slots != 0 ? config.slots : processors(), std::move(deps)}};
   all->look_at_file();
   auto links = link::Links::open(
       io,
@@ -206,6 +210,29 @@ void ClusterLinks::send_hints() {
   }
 }
 
+void ClusterLinks::on_look(StealCore::Look look) {
+  steal_.on_look(std::move(look));
+  gossip();
+}
+
+void ClusterLinks::on_view(std::uint64_t number) {
+  steal_.on_view(number);
+  gossip();
+}
+
+/// Who has no link does without.
+void ClusterLinks::gossip() {
+  const TimePoint now = std::chrono::steady_clock::now();
+  if (const auto load = steal_.tell(now)) {
+    for (const auto& [node, listen] : peers_) {
+      if (links_->is_up(node))
+        (void)links_->send(node, *load);
+    }
+  }
+  for (const NodeId& node : steal_.ask(now))
+    (void)links_->send(node, link::StealAsk{});
+}
+
 void ClusterLinks::drain() {
   is_draining_ = true;
   links_->drain();
@@ -224,6 +251,20 @@ void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
                                              to_string(peer), m.shards.size()));
             deps_.on_hint(std::move(m.shards));
           },
+          [&](const link::Load& m) {
+            steal_.on_load(peer, m, std::chrono::steady_clock::now());
+            deps_.on_view(m.view);
+            gossip();
+          },
+          [&](const link::StealAsk&) {
+            if (const auto offer = steal_.offer(); !offer.shards.empty())
+              (void)links_->send(peer, offer);
+          },
+          [&](link::StealOffer& m) {
+            log(LogLevel::debug, fmt::format("steal_offered node={} shards={}",
+                                             to_string(peer), m.shards.size()));
+            deps_.on_hint(std::move(m.shards));
+          },
           [&](const link::LogOpen& m) { logs_->on_open(peer, m); },
           [&](const link::LogChunk& m) { logs_->on_chunk(peer, m); },
           [&](const link::LogClose& m) { logs_->on_close(peer, m); },
@@ -239,6 +280,8 @@ void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
 void ClusterLinks::on_down(const std::optional<NodeId>& peer,
                            const std::string& from, link::LinkEnd end,
                            const std::string& reason, bool was_up) {
+  if (peer)
+    steal_.forget(*peer);
   if (peer && logs_)
     logs_->on_down(*peer);
   if (was_up && peer) {

@@ -2,8 +2,10 @@
 
 /// The links of a node to others of its cluster: listens, looks at the roster,
 /// keeps a link to each of those who have a session, and carries over them what
-/// saves time: hints where there is work, and output of commands.
+/// saves time: hints where there is work, who has too much of it, news of
+/// views, and output of commands.
 #include "link_logs.hpp"
+#include "steal_core.hpp"
 
 #include <troupe/base/error.hpp>
 #include <troupe/distributed/ring.hpp>
@@ -35,6 +37,8 @@ inline constexpr Duration roster_pause = 2s;
 struct ClusterLinksDeps {
   /// Others say that there may be something to start in these shards.
   std::function<void(std::vector<std::uint32_t> shards)> on_hint;
+  /// Somebody knows this view.
+  std::function<void(std::uint64_t number)> on_view;
   LinkLogs::Serve serve_log;
 };
 
@@ -80,6 +84,11 @@ class ClusterLinks final : public link::LinksOwner {
   void tell_owners(const std::vector<std::uint32_t>& shards,
                    std::shared_ptr<const distributed::Ring> ring);
 
+  /// The dispatcher has looked for work.
+  void on_look(StealCore::Look look);
+  /// The newest view that this node knows.
+  void on_view(std::uint64_t number);
+
   /// As LinkLogs::open().
   [[nodiscard]] std::shared_ptr<RemoteLog> open_log(
       const distributed::NodeId& peer, const link::LogOpen& what) {
@@ -107,13 +116,15 @@ class ClusterLinks final : public link::LinksOwner {
 
  private:
   ClusterLinks(boost::asio::io_context& io, std::string folder,
-               distributed::NodeId self, ClusterLinksDeps deps);
+               distributed::NodeId self, std::uint32_t slots,
+               ClusterLinksDeps deps);
   void look_at_roster();
   void look_at_file();
   void take_known(const store::KnownRoster& known);
   void take_roster(link::Roster roster);
   void keep_looking();
   void send_hints();
+  void gossip();
 
   link::ClusterFolder folder_;
   const distributed::NodeId self_;
@@ -127,6 +138,7 @@ class ClusterLinks final : public link::LinksOwner {
   std::map<distributed::NodeId, std::string> peers_;
   /// By whom to tell.
   std::map<distributed::NodeId, std::set<std::uint32_t>> hints_;
+  StealCore steal_;
   bool is_draining_ = false;
   std::unique_ptr<link::Links> links_;
   std::unique_ptr<LinkLogs> logs_;  ///< Uses the links.

@@ -519,6 +519,7 @@ Result<void> Daemon::Parts::join() {
   };
   member_options->on_ring =
       [this](const std::shared_ptr<const distributed::Ring>& ring) {
+        links->on_view(member->view_number());
         auto own = ring->shards_of(member->self());
         // What only one node may run waits there, whoever owns that.
         if (own.empty() || own.front() != 0)
@@ -647,6 +648,16 @@ Result<void> Daemon::Parts::start_dispatcher() {
                                 if (member)
                                   member->repeat();
                               });
+                            },
+                        .on_look =
+                            [this](bool is_hungry,
+                                   std::vector<std::uint32_t> spare) {
+                              boost::asio::post(
+                                  io, [this, look = StealCore::Look{
+                                                 is_hungry, std::move(spare)}] {
+                                    if (links)
+                                      links->on_look(look);
+                                  });
                             },
                         .read_tail =
                             [this](
@@ -830,6 +841,10 @@ Result<void> Daemon::Parts::listen() {
               .about = fmt::format("session {}", runner->session())});
   if (!identity)
     return {};
+  const auto hear_of_view = [this](std::uint64_t number) {
+    if (member)
+      member->hear_of_view(number);
+  };
   const auto take_hint = [this](std::vector<std::uint32_t> shards) {
     actors::send(dispatcher, queue::WorkArrived{std::move(shards)});
   };
@@ -846,7 +861,7 @@ Result<void> Daemon::Parts::listen() {
   };
   auto linked = ClusterLinks::start(
       io, *config, std::move(*identity), runner->session(), options.version,
-      {.on_hint = take_hint, .serve_log = serve_log});
+      {.on_hint = take_hint, .on_view = hear_of_view, .serve_log = serve_log});
   if (!linked)
     return tl::unexpected(std::move(linked.error()));
   links = std::move(*linked);

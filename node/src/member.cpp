@@ -528,6 +528,13 @@ void Member::read_view() {
       });
 }
 
+void Member::hear_of_view(std::uint64_t number) {
+  run([&] {
+    if (number > views_.view().number)
+      read_view();
+  });
+}
+
 void Member::learn(const store::AgreedView& agreed) {
   View view;
   if (agreed.number != 0) {

@@ -136,6 +136,11 @@ class Member : public std::enable_shared_from_this<Member> {
   /// How it stands, and who else is there, for people and programs.
   [[nodiscard]] Json status() const;
 
+  /// Somebody knows this view: reads the newest one if that is news.
+  void hear_of_view(std::uint64_t number);
+  [[nodiscard]] std::uint64_t view_number() const {
+    return views_.view().number;
+  }
   /// Of the newest view; null before the first one.
   [[nodiscard]] const std::shared_ptr<const distributed::Ring>& ring() const {
     return ring_;

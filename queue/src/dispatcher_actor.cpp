@@ -12,6 +12,7 @@
 #include <deque>
 #include <filesystem>
 #include <fmt/format.h>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -602,11 +603,25 @@ class DispatcherActor {
           shards_ ? shards_->offer(m.look->heads, m.look->abroad)
                   : m.look->heads,
           now);
+    if (deps_->member && deps_->member->on_look)
+      tell_of_look(m.look->heads);
     if (orders_.empty())
       end_look();
     // With the next results, it is one more commit less.
     else if (core_.waiting_here() == 0 || !is_too_soon(recorded_at_))
       claim();
+  }
+
+  /// `near` is what waits in its own shards.
+  void tell_of_look(const std::vector<store::QueueHead>& near) {
+    std::set<std::uint32_t> spare;
+    if (orders_.empty()) {
+      for (const store::QueueHead& head : near)
+        spare.insert(head.queue.shard);
+    }
+    deps_->member->on_look(
+        near.empty() && orders_.empty() && core_.waiting_here() == 0,
+        {spare.begin(), spare.end()});
   }
 
   void claim() {

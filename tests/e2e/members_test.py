@@ -134,6 +134,19 @@ class Sharing(WithMembers, TroupeTest):
         wait_until(lambda: self.nodes["n1"].task(job)["node"] == "n3", what="n3")
         self.ok("n1", "cancel", job)
 
+    def test_who_has_nothing_to_do_takes_what_another_has_no_room_for(self):
+        self.await_members()
+        self.await_links()
+        job = self.submit("n1", "--key", "west", "--array", "1-60", "--", "sleep 0.3")
+        self.ok("n1", "wait", job, within=3 * LONG)
+        ran = collections.Counter(self.nodes["n1"].task(job, n)["result"]["node"]
+                                  for n in range(60))
+        owner = self.nodes["n1"].get("/v1/cluster/owner?key=west")["name"]
+        for host in self.nodes:
+            self.assertGreater(ran[host], 0, ran)
+            if host != owner:
+                self.assertIn("steal_offered", self.nodes[host].log_text())
+
     def test_a_node_that_was_revoked_is_cut_off_by_all_others(self):
         self.await_links()
         others = [self.nodes["n1"], self.nodes["n2"]]

@@ -33,6 +33,10 @@ struct MemberDeps {
   /// A dispatcher has begun, and is to be told MayWork and OwnShards; on any
   /// thread, must not block.
   std::function<void()> on_begin;
+  /// It has looked for work: whether it has nothing to do and nothing is near,
+  /// and else in which shards something waits that it has no room for. On any
+  /// thread, must not block.
+  std::function<void(bool is_hungry, std::vector<std::uint32_t> spare)> on_look;
   /// Reads the end of what was recorded there. Must not block; `done` is called
   /// on any thread.
   std::function<void(const std::string& record_path,
