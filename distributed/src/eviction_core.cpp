@@ -194,6 +194,16 @@ void EvictionCore::plan_read(BootTime now) {
   next_read_ =
       now + longest -
       Duration{static_cast<Duration::rep>(random_.next() % (quarter + 1))};
+  // And when a session can be evicted: until it is, nobody runs what it had.
+  for (const auto& [id, session] : sessions_) {
+    if (session.node == config_.self || !session.first || !is_watching_)
+      continue;
+    const BootTime ripe =
+        *session.first + config_.terms.ttl + config_.terms.eviction_margin;
+    const BootTime due = session.turn.value_or(ripe);
+    if (due > now)
+      next_read_ = std::min(next_read_, std::max(due, now + shortest_pause()));
+  }
 }
 
 }  // namespace troupe::distributed

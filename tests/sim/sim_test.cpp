@@ -25,7 +25,7 @@ TEST(Simulation, IsTheSameEachTime) {
 
 TEST(Simulation, HoldsAllInvariants) {
   Checkers::Counts counts;
-  for (std::uint64_t seed = 1; seed <= 1600; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
     const SimConfig config{.seed = seed};
     const SimResult result = run(config);
     ASSERT_FALSE(result.violation) << report(config, result);

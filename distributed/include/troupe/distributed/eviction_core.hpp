@@ -129,7 +129,9 @@ class EvictionCore {
   [[nodiscard]] bool is_ripe(const Session& session, BootTime now) const;
   [[nodiscard]] std::int64_t own_turn(const NodeId& node) const;
   [[nodiscard]] std::size_t allowed(BootTime now) const;
-  [[nodiscard]] Duration read_every() const { return config_.terms.ttl / 12; }
+  [[nodiscard]] Duration read_every() const { return config_.terms.ttl / 24; }
+  /// However many sessions can be evicted one soon after the other.
+  [[nodiscard]] Duration shortest_pause() const { return read_every() / 8; }
   void plan_read(BootTime now);
 
   Config config_;
