@@ -144,7 +144,7 @@ def measure(options, folder):
 
 
 def add_options(parser):
-    parser.add_argument("-n", type=int, default=600,
+    parser.add_argument("-n", type=int, default=2000,
                         help="commands per measurement (%(default)s)")
     parser.add_argument("-j", type=numbers, default=[1, 2, 8, 32],
                         help="how many at a time (1,2,8,32)")
