@@ -93,6 +93,11 @@ void LogStream::send() {
   }
   for (int i = 0; i < most_frames_per_turn && sink_->wants_more(); ++i) {
     const auto frame = next_frame();
+    if (!frame && remote_) {
+      remote_->close();
+      sink_->break_off();
+      return;
+    }
     // A damaged record ends where the damage begins.
     if (!frame || !*frame) {
       at_end();
