@@ -349,10 +349,9 @@ def measure_failover(options, folder, results):
     results.table(f"`kill -9`, {options.kills} times each, three nodes; in seconds",
                   ["what", "samples", "p50", "p99", "range"], rows)
     results.note(f"A host counts as gone when others have read its counter unchanged for "
-                 f"the lease and {EVICTION_MARGIN:.0f} s. They read it every twelfth of "
-                 "the lease, which adds up to a quarter of it; it moves every sixth, "
-                 "which takes off up to that. So beyond a lease of some 10 s to reach "
-                 "lease + 5 s is a matter of chance. Then the shards move, in about a "
+                 f"the lease and {EVICTION_MARGIN:.0f} s. They read it every 24th of "
+                 "the lease, and just when that is over; it moves every sixth, which "
+                 "takes off up to that. Then the shards move, in about a "
                  "second, and a node with room looks twice where others have none. A "
                  "host is started again once its tasks run elsewhere.")
 
