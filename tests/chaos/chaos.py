@@ -568,6 +568,29 @@ class Chaos:
         return not violations and not self.nemesis.trouble
 
 
+def run_to_verdict(chaos, options, breaking, seconds):
+    """Ends the program: with 1 if something was lost. `breaking` is for
+    break_things(), and it has taken `seconds`."""
+    print(f"seed {options.seed}", flush=True)
+    # All that was started ends with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    is_well = False
+    try:
+        chaos.begin(options.seed)
+        chaos.break_things(breaking, options.seed)
+        chaos.read_store()
+        chaos.end()
+        chaos.read_traces()
+        is_well = chaos.report(seconds, options.seed)
+    finally:
+        options.keep = options.keep or not is_well
+        chaos.clean()
+        if not is_well:
+            print(f"seed {options.seed}; all that there was is in {chaos.folder}",
+                  flush=True)
+    sys.exit(0 if is_well else 1)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -588,25 +611,8 @@ def main():
     if not server_programs():
         print("chaos: there is no PostgreSQL: apt-get install postgresql")
         sys.exit(77)  # To be skipped, for a test.
-    print(f"seed {options.seed}", flush=True)
-    # All that was started ends with us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    chaos = Chaos(options)
-    is_well = False
-    try:
-        chaos.begin(options.seed)
-        chaos.break_things(options.minutes * 60, options.seed)
-        chaos.read_store()
-        chaos.end()
-        chaos.read_traces()
-        is_well = chaos.report(options.minutes * 60, options.seed)
-    finally:
-        options.keep = options.keep or not is_well
-        chaos.clean()
-        if not is_well:
-            print(f"seed {options.seed}; all that there was is in {chaos.folder}",
-                  flush=True)
-    sys.exit(0 if is_well else 1)
+    run_to_verdict(Chaos(options), options, options.minutes * 60,
+                   options.minutes * 60)
 
 
 if __name__ == "__main__":

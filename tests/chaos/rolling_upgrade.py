@@ -28,7 +28,8 @@ import sys
 import time
 from pathlib import Path
 
-from chaos import NO_ANSWER, ROOT, Chaos, Refused, Trouble, boot_now
+from chaos import (NO_ANSWER, ROOT, Chaos, Refused, Trouble, boot_now,
+                   run_to_verdict)
 from local_cluster import kill, server_programs, wait_until
 
 WAYS = {"n1": "upgrade", "n2": "end", "n3": "keep"}
@@ -161,24 +162,8 @@ def main():
         sys.exit(77)  # To be skipped, for a test.
     options.program, options.nodes = options.old, len(WAYS)
     options.longest, options.faults = 1, "kill node"  # Of a nemesis that is not used.
-    print(f"seed {options.seed}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rolling = RollingUpgrade(options)
-    is_well = False
-    try:
-        rolling.begin(options.seed)
-        rolling.break_things(options.between, options.seed)
-        rolling.read_store()
-        rolling.end()
-        rolling.read_traces()
-        is_well = rolling.report(options.between * (len(WAYS) + 1), options.seed)
-    finally:
-        options.keep = options.keep or not is_well
-        rolling.clean()
-        if not is_well:
-            print(f"seed {options.seed}; all that there was is in {rolling.folder}",
-                  flush=True)
-    sys.exit(0 if is_well else 1)
+    run_to_verdict(RollingUpgrade(options), options, options.between,
+                   options.between * (len(WAYS) + 1))
 
 
 if __name__ == "__main__":
