@@ -458,8 +458,15 @@ PgDatabase::PgDatabase(PgPlace place)
     return std::make_unique<PgStatement>(this, /*is_named=*/true, sql);
   };
   begin_ = fixed("BEGIN ISOLATION LEVEL READ COMMITTED");
-  lock_ = fixed("SELECT 1 FROM cluster WHERE one FOR UPDATE");
+  lock_ = fixed(
+      "SELECT set_config('synchronous_commit', 'off', true) FROM cluster WHERE "
+      "one FOR UPDATE");
   commit_ = fixed("COMMIT");
+  sync_ = fixed("SELECT pg_logical_emit_message(true, 'troupe', '')");
+  sync_if_behind_ = fixed(
+      "SELECT pg_logical_emit_message(true, 'troupe', '') WHERE "
+      "pg_current_wal_insert_lsn()>pg_current_wal_flush_lsn() OR "
+      "current_setting('synchronous_standby_names')<>''");
   roll_back_ = fixed("ROLLBACK");
   begin_look_ = fixed("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   begin_part_ = fixed("SAVEPOINT call");
@@ -745,13 +752,14 @@ void PgDatabase::begin_call() {
 }
 
 void PgDatabase::begin() {
-  is_unknown_ = false;
-  require_connection();
-  begin_->run();
+  begin_one_row();
   lock_->run();
+  has_lock_ = true;
 }
 
 void PgDatabase::begin_one_row() {
+  is_unknown_ = false;
+  has_lock_ = false;
   require_connection();
   begin_->run();
 }
@@ -759,6 +767,9 @@ void PgDatabase::begin_one_row() {
 void PgDatabase::commit() {
   commit_->run();
   is_committing_ = true;
+  // Until then there is no lock any more.
+  if (has_lock_)
+    sync_->run();
   send_sync();
   settle();
   is_committing_ = false;
@@ -784,6 +795,13 @@ void PgDatabase::begin_look() {
 }
 
 void PgDatabase::end_look() {
+  commit_->run();
+  sync_if_behind_->run();
+  send_sync();
+  settle();
+}
+
+void PgDatabase::end_hint() {
   if (failure_ || !connection_ || !pending_.empty()) {
     roll_back();
     return;

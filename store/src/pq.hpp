@@ -6,6 +6,10 @@
 ///
 /// Statements go out as they are made and are answered in order (pipeline
 /// mode); what nobody reads costs no way of its own.
+///
+/// A transaction that is alone lets the next one in before it is on the disk:
+/// it commits without waiting for that, and waits afterwards, when it has no
+/// lock any more. So those of several nodes share one sync (ADR 32).
 #include "libpq.hpp"
 #include "sql.hpp"
 
@@ -119,10 +123,12 @@ class PgDatabase final : public SqlDatabase {
   void begin_call() override;
   void begin() override;
   void begin_one_row() override;
+
   void commit() override;
   void roll_back() override;
   void begin_look() override;
   void end_look() override;
+  void end_hint() override;
   void begin_part() override;
   void end_part() override;
   void roll_back_part() override;
@@ -203,6 +209,7 @@ class PgDatabase final : public SqlDatabase {
   std::string state_;             ///< SQLSTATE of the last failure.
   bool is_passing_ = false;       ///< What has failed may be tried again.
   bool is_committing_ = false;
+  bool has_lock_ = false;    ///< The transaction at hand.
   bool is_unknown_ = false;  ///< What has become of the last commit.
   TimePoint deadline_;
   int tries_ = 0;  ///< Of the call at hand.
@@ -211,6 +218,8 @@ class PgDatabase final : public SqlDatabase {
   std::unique_ptr<PgStatement> begin_;
   std::unique_ptr<PgStatement> lock_;
   std::unique_ptr<PgStatement> commit_;
+  std::unique_ptr<PgStatement> sync_;
+  std::unique_ptr<PgStatement> sync_if_behind_;
   std::unique_ptr<PgStatement> roll_back_;
   std::unique_ptr<PgStatement> begin_look_;
   std::unique_ptr<PgStatement> begin_part_;

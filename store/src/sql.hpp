@@ -142,13 +142,17 @@ class SqlDatabase {
   /// One that changes a single row by a single statement, and need not be
   /// alone: it waits for that row at most.
   virtual void begin_one_row() { begin(); }
+
   virtual void commit() = 0;
   /// Whether a commit that has failed may have happened.
   [[nodiscard]] virtual bool may_have_committed() const { return false; }
   /// Of a transaction that may have ended by itself. Throws nothing.
   virtual void roll_back() = 0;
   virtual void begin_look() {}
+  /// By then what it has seen is as durable as what was committed.
   virtual void end_look() {}
+  /// The same without that; also of one that has failed. Throws nothing.
+  virtual void end_hint() {}
   /// A part of a transaction that can be taken back by itself.
   virtual void begin_part() = 0;
   virtual void end_part() = 0;

@@ -255,9 +255,15 @@ class SqlStore::Tables {
     }
   }
 
+  /// What a look is for.
+  enum class Seen : std::uint8_t {
+    fact,  ///< It may be told to somebody: no crash will undo it.
+    hint,  ///< Where there may be work, or somebody to evict.
+  };
+
   /// One look, which changes nothing.
   template <class F>
-  auto look(F work) -> Result<decltype(work())> {
+  auto look(F work, Seen seen = Seen::fact) -> Result<decltype(work())> {
     database_->begin_call();
     for (;;) {
       try {
@@ -265,13 +271,15 @@ class SqlStore::Tables {
           database_->begin_look();
         auto value = work();
         let_go();
-        if (!in_batch_)
+        if (!in_batch_ && seen == Seen::fact)
           database_->end_look();
+        else if (!in_batch_)
+          database_->end_hint();
         return value;
       } catch (Error& error) {
         let_go();
         if (!in_batch_)
-          database_->end_look();
+          database_->end_hint();
         if (in_batch_ || !database_->try_again())
           return tl::unexpected(std::move(error));
       }
@@ -480,6 +488,8 @@ class SqlStore::Tables {
     open.bind(session.value);
     group.bind(queue.group);
     counter.bind();
+    if (in_sets_)
+      ask_heads(queue, std::min(heads_, limit));
     if (!open.step())
       refuse(Errc::permission_denied, "no such session");
     std::vector<Claim> claims;
@@ -510,12 +520,12 @@ class SqlStore::Tables {
                           std::span<const AttemptRef> attempts) {
     std::vector<bool> started;
     if (in_sets_) {
-      const auto all = changed_of(
+      const auto all = changed_by(change(
           "UPDATE running r SET started=1 FROM unnest(?1::bigint[], "
           "?2::bigint[], ?3::bigint[], ?4::bigint[]) u(j, i, a, c) WHERE "
           "r.job=u.j AND r.idx=u.i AND r.attempt=u.a AND r.claim=u.c AND "
           "r.session=?5 RETURNING r.job, r.idx, r.attempt, r.claim",
-          session, attempts);
+          session, attempts));
       for (const AttemptRef& attempt : attempts)
         started.push_back(all.contains(attempt));
       return started;
@@ -540,8 +550,6 @@ class SqlStore::Tables {
     for (const Completion& completion : completions)
       attempts.push_back(completion.attempt);
     const std::vector<bool> taken = take_running(session, attempts);
-    if (in_sets_)
-      load_taken(attempts, taken);
     std::vector<Recorded> recorded;
     for (const Completion& completion : completions) {
       const AttemptRef& attempt = completion.attempt;
@@ -571,8 +579,6 @@ class SqlStore::Tables {
 
   void release(const SessionId& session, std::span<const AttemptRef> attempts) {
     const std::vector<bool> taken = take_running(session, attempts);
-    if (in_sets_)
-      load_taken(attempts, taken);
     std::size_t next = 0;
     for (const AttemptRef& attempt : attempts) {
       if (!taken[next++])
@@ -1489,17 +1495,7 @@ class SqlStore::Tables {
     return ids;
   }
 
-  /// The jobs of what was taken, and which of them somebody needs.
-  void load_taken(std::span<const AttemptRef> attempts,
-                  const std::vector<bool>& taken) {
-    std::set<JobId> jobs;
-    for (std::size_t i = 0; i < attempts.size(); ++i) {
-      if (taken[i])
-        jobs.insert(attempts[i].task.job);
-    }
-    load_touched(std::move(jobs));
-  }
-
+  /// Those jobs, and which of them somebody needs.
   void load_touched(std::set<JobId> jobs) {
     if (jobs.empty())
       return;
@@ -1822,22 +1818,26 @@ class SqlStore::Tables {
     return attempts;
   }
 
-  /// As claim(), with few ways to the server.
-  void claim_set(const SessionId& session, const QueueId& queue,
-                 std::uint32_t limit, std::vector<Claim>& claims) {
+  SqlStatement& heads_of_queue() {
     static const std::string text = fmt::format(
         "SELECT {} FROM (SELECT rank, job AS head FROM queue WHERE shard=?1 "
         "AND grp=?2 AND resources=?3 ORDER BY rank, job LIMIT ?4) q JOIN job "
         "ON id=head ORDER BY rank, head",
         row_columns);
-    auto& find = sql(text.c_str());
-    // As many jobs as the last time are often enough.
+    return sql(text.c_str());
+  }
+
+  void ask_heads(const QueueId& queue, std::uint32_t count) {
+    heads_of_queue().bind(queue.shard, queue.group, queue.resources, count);
+  }
+
+  /// As claim(), with few ways to the server.
+  void claim_set(const SessionId& session, const QueueId& queue,
+                 std::uint32_t limit, std::vector<Claim>& claims) {
+    // claim() has asked for as many as the last time, which are often enough.
     std::uint32_t used = 0;
-    for (const std::uint32_t heads : {std::min(heads_, limit), limit}) {
-      if (claims.size() >= limit)
-        break;
-      find.bind(queue.shard, queue.group, queue.resources, heads);
-      const auto ids = load_rows(find);
+    for (std::uint32_t asked = std::min(heads_, limit);; asked = limit) {
+      const auto ids = load_rows(heads_of_queue());
       for (const JobId id : ids) {
         Row& job = row(id);
         if (claims.size() >= limit || !job.may_be_claimed())
@@ -1845,8 +1845,9 @@ class SqlStore::Tables {
         claim_from(job, session, limit, claims);
         ++used;
       }
-      if (ids.size() < heads)
+      if (ids.size() < asked || asked == limit || claims.size() == limit)
         break;
+      ask_heads(queue, limit);
     }
     heads_ = std::max(used, 1U);
     // What was looked at and not taken stays as it is.
@@ -2036,15 +2037,17 @@ class SqlStore::Tables {
       refuse(Errc::invalid_argument, "started at most once");
   }
 
-  /// Those of `attempts` that a statement has changed; it answers them.
-  std::set<AttemptRef> changed_of(const char* text, const SessionId& session,
-                                  std::span<const AttemptRef> attempts) {
+  SqlStatement& change(const char* text, const SessionId& session,
+                       std::span<const AttemptRef> attempts) {
     Columns columns;
     for (const AttemptRef& attempt : attempts)
       columns.add(attempt);
-    auto& change = sql(text);
-    change.bind(columns.jobs, columns.indices, columns.attempts, columns.claims,
-                session.value);
+    return sql(text).bind(columns.jobs, columns.indices, columns.attempts,
+                          columns.claims, session.value);
+  }
+
+  /// Those that it has changed.
+  static std::set<AttemptRef> changed_by(SqlStatement& change) {
     std::set<AttemptRef> changed;
     while (change.step())
       changed.insert(read_claimed(change));
@@ -2052,20 +2055,33 @@ class SqlStore::Tables {
   }
 
   /// Ends those that the session holds. Answers which, each once. The counts of
-  /// their jobs are the caller's.
+  /// their jobs, which it may load, are the caller's.
   std::vector<bool> take_running(const SessionId& session,
                                  std::span<const AttemptRef> attempts) {
     std::vector<bool> taken;
     taken.reserve(attempts.size());
     if (in_sets_) {
-      auto all = changed_of(
+      auto& take = change(
           "DELETE FROM running r USING unnest(?1::bigint[], ?2::bigint[], "
           "?3::bigint[], ?4::bigint[]) u(j, i, a, c) WHERE r.job=u.j AND "
           "r.idx=u.i AND r.attempt=u.a AND r.claim=u.c AND r.session=?5 "
           "RETURNING r.job, r.idx, r.attempt, r.claim",
           session, attempts);
+      // Most of the time all are taken, and this comes by the same way.
+      std::set<JobId> jobs;
       for (const AttemptRef& attempt : attempts)
+        jobs.insert(attempt.task.job);
+      load_touched(std::move(jobs));
+      auto all = changed_by(take);
+      jobs.clear();
+      for (const AttemptRef& attempt : attempts) {
         taken.push_back(all.erase(attempt) > 0);
+        if (taken.back())
+          jobs.insert(attempt.task.job);
+      }
+      std::erase_if(touched_, [&jobs](const auto& entry) {
+        return !jobs.contains(entry.first);
+      });
       return taken;
     }
     for (const AttemptRef& attempt : attempts) {
@@ -2347,7 +2363,8 @@ Result<std::uint64_t> SqlStore::wake(WallTime now, std::uint32_t limit) {
   return tables_->act([&] { return tables_->wake(now, limit); });
 }
 Result<std::optional<WallTime>> SqlStore::next_wake() {
-  return tables_->look([&] { return tables_->next_wake(); });
+  return tables_->look([&] { return tables_->next_wake(); },
+                       Tables::Seen::hint);
 }
 Result<std::vector<AttemptRef>> SqlStore::cancel(JobId job, WallTime now) {
   return tables_->act([&] { return tables_->cancel(job, now); });
@@ -2393,10 +2410,12 @@ Result<std::vector<RunEvent>> SqlStore::events(RunId run, std::uint64_t from,
   return tables_->look([&] { return tables_->events(run, from, limit); });
 }
 Result<std::vector<RunInfo>> SqlStore::oldest_ended_runs(std::uint32_t limit) {
-  return tables_->look([&] { return tables_->oldest_ended_runs(limit); });
+  return tables_->look([&] { return tables_->oldest_ended_runs(limit); },
+                       Tables::Seen::hint);
 }
 Result<std::uint64_t> SqlStore::count_ended_runs() {
-  return tables_->look([&] { return tables_->count_ended_runs(); });
+  return tables_->look([&] { return tables_->count_ended_runs(); },
+                       Tables::Seen::hint);
 }
 Result<JobInfo> SqlStore::job(JobId job) {
   return tables_->look([&] { return tables_->job(job); });
@@ -2424,7 +2443,7 @@ Result<std::optional<WallTime>> SqlStore::next_due(JobId job) {
   return tables_->look([&] { return tables_->next_due(job); });
 }
 Result<std::vector<GroupInfo>> SqlStore::groups() {
-  return tables_->look([&] { return tables_->groups(); });
+  return tables_->look([&] { return tables_->groups(); }, Tables::Seen::hint);
 }
 Result<std::vector<QueueHead>> SqlStore::queues() {
   constexpr auto all = std::numeric_limits<std::uint32_t>::max();
@@ -2432,10 +2451,12 @@ Result<std::vector<QueueHead>> SqlStore::queues() {
 }
 Result<std::vector<JobId>> SqlStore::oldest_ended(JobSet set,
                                                   std::uint32_t limit) {
-  return tables_->look([&] { return tables_->oldest_ended(set, limit); });
+  return tables_->look([&] { return tables_->oldest_ended(set, limit); },
+                       Tables::Seen::hint);
 }
 Result<std::uint64_t> SqlStore::count_ended() {
-  return tables_->look([&] { return tables_->count_ended(); });
+  return tables_->look([&] { return tables_->count_ended(); },
+                       Tables::Seen::hint);
 }
 Result<Registered> SqlStore::register_session(const NewSession& session,
                                               WallTime now) {
@@ -2447,7 +2468,7 @@ Result<Renewal> SqlStore::renew(const SessionId& session, bool is_draining,
                       Tables::Changes::one_row);
 }
 Result<std::vector<SessionInfo>> SqlStore::sessions() {
-  return tables_->look([&] { return tables_->sessions(); });
+  return tables_->look([&] { return tables_->sessions(); }, Tables::Seen::hint);
 }
 Result<std::optional<SessionEnd>> SqlStore::evict(const SessionId& session,
                                                   std::uint64_t counter,
@@ -2455,14 +2476,15 @@ Result<std::optional<SessionEnd>> SqlStore::evict(const SessionId& session,
   return tables_->act([&] { return tables_->evict(session, counter, now); });
 }
 Result<AgreedView> SqlStore::view() {
-  return tables_->look([&] { return tables_->view(); });
+  return tables_->look([&] { return tables_->view(); }, Tables::Seen::hint);
 }
 Result<AgreedView> SqlStore::propose(const AgreedView& next) {
   return tables_->act([&] { return tables_->propose(next); },
                       Tables::Changes::one_row);
 }
 Result<std::optional<KnownRoster>> SqlStore::roster_after(std::uint64_t known) {
-  return tables_->look([&] { return tables_->roster_after(known); });
+  return tables_->look([&] { return tables_->roster_after(known); },
+                       Tables::Seen::hint);
 }
 Result<void> SqlStore::set_roster(const KnownRoster& next) {
   return tables_->act([&] { tables_->set_roster(next); },
@@ -2470,11 +2492,13 @@ Result<void> SqlStore::set_roster(const KnownRoster& next) {
 }
 Result<std::vector<QueueHead>> SqlStore::queues_of(
     std::span<const std::uint32_t> shards) {
-  return tables_->look([&] { return tables_->queues_of(shards); });
+  return tables_->look([&] { return tables_->queues_of(shards); },
+                       Tables::Seen::hint);
 }
 Result<std::vector<QueueHead>> SqlStore::queues_from(std::uint32_t shard,
                                                      std::uint32_t limit) {
-  return tables_->look([&] { return tables_->queues_from(shard, limit); });
+  return tables_->look([&] { return tables_->queues_from(shard, limit); },
+                       Tables::Seen::hint);
 }
 
 }  // namespace troupe::store

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -507,6 +508,73 @@ TEST_F(PostgresStoreTest, WhatWasAcknowledgedSurvivesTheDeathOfTheServer) {
     EXPECT_TRUE(store->known(std::to_string(i))->has_value()) << i;
   EXPECT_EQ(store->jobs({}, 100'000)->size(),
             static_cast<std::size_t>(acknowledged));
+}
+
+/// No commit there ends until the end of the test, as on a disk that stands
+/// still: it waits for a standby that there is not.
+class PostgresStoreOnASlowDisk : public PostgresStoreTest {
+ protected:
+  void SetUp() override {
+    PostgresStoreTest::SetUp();
+    if (IsSkipped())
+      return;
+    server_.emplace(/*is_durable=*/true);
+    calm_ = open(10s);
+    hasty_ = open(500ms);
+  }
+
+  [[nodiscard]] std::unique_ptr<PostgresStore> open(Duration deadline) const {
+    auto store = PostgresStore::open(server_->uri(), {.deadline = deadline});
+    EXPECT_TRUE(store) << store.error().what;
+    return store ? std::move(*store) : nullptr;
+  }
+  void let_disk_stand_still(bool stands_still) const {
+    server_->query(std::string{"ALTER SYSTEM SET synchronous_standby_names='"} +
+                   (stands_still ? "nobody'" : "'"));
+    server_->query("SELECT pg_reload_conf()");
+    const std::string hopeful = stands_still ? "nobody" : "";
+    while (server_->query("SHOW synchronous_standby_names") != hopeful)
+      std::this_thread::yield();
+  }
+  /// Whether a bare connection gets the lock of the store at once.
+  [[nodiscard]] bool is_lock_free() const {
+    return server_->query(
+               "SET search_path TO troupe; SET synchronous_commit=off; "
+               "SELECT count(*) FROM (SELECT 1 FROM cluster WHERE one FOR "
+               "UPDATE SKIP LOCKED) free") == "1";
+  }
+
+  std::optional<testing::PostgresServer> server_;
+  std::unique_ptr<PostgresStore> calm_;
+  std::unique_ptr<PostgresStore> hasty_;  ///< It gives up after 500 ms.
+};
+
+TEST_F(PostgresStoreOnASlowDisk, WhoWaitsForItKeepsNobodyElseWaiting) {
+  let_disk_stand_still(true);
+  auto answer = std::async(std::launch::async,
+                           [&] { return calm_->set_group({.name = "g"}); });
+  while (hasty_->groups()->size() < 2 &&
+         answer.wait_for(0s) != std::future_status::ready)
+    std::this_thread::yield();
+  EXPECT_TRUE(is_lock_free());
+  let_disk_stand_still(false);
+  EXPECT_TRUE(answer.get());
+}
+
+TEST_F(PostgresStoreOnASlowDisk, WhatIsNotThereYetIsNotAcknowledged) {
+  let_disk_stand_still(true);
+  const auto opened = hasty_->open_job({.request_id = "r"}, now);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::timed_out);
+  EXPECT_TRUE(hasty_->may_have_happened());
+  // It is there for all, and nobody is told of it.
+  ASSERT_EQ(hasty_->groups()->front().counts.jobs, 1U);
+  EXPECT_EQ(hasty_->known("r").error().code, Errc::timed_out);
+  EXPECT_EQ(hasty_->jobs({}, 9).error().code, Errc::timed_out);
+  EXPECT_EQ(hasty_->open_job({.request_id = "r"}, now).error().code,
+            Errc::timed_out);
+  let_disk_stand_still(false);
+  EXPECT_TRUE((*calm_->known("r")).has_value());
 }
 
 }  // namespace
