@@ -38,16 +38,17 @@ void Checkers::acknowledged(const std::string& request,
                             store::ModelStore& store) {
   Submission& submission = submissions_.at(request);
   submission.is_acknowledged = true;
-  if (submission.jobs.empty())
+  const auto& jobs = committed_.jobs[request];
+  if (jobs.empty())
     violate("I1", request + " was acknowledged and is not there");
-  for (const store::JobId job : submission.jobs)
+  for (const store::JobId job : jobs)
     audit_job(request, submission, job, store);
 }
 
 void Checkers::opened(const std::string& request, store::JobId job) {
-  Submission& submission = submissions_.at(request);
-  submission.jobs.insert(job);
-  if (submission.jobs.size() > 1)
+  auto& jobs = committed_.jobs[request];
+  jobs.insert(job);
+  if (jobs.size() > 1)
     violate("I6", request + " is more than one job");
 }
 
@@ -70,7 +71,7 @@ void Checkers::evicted(const std::string& session, Duration asked_at) {
 }
 
 void Checkers::ended(const std::string& session) {
-  ended_.insert(session);
+  committed_.ended.insert(session);
   for (const auto& [id, command] : running_)
     if (command.session == session && !command.was_frozen && !command.is_kept &&
         command.delivery == store::Delivery::at_least_once)
@@ -80,10 +81,10 @@ void Checkers::ended(const std::string& session) {
 
 void Checkers::claimed(const std::string& session,
                        const store::AttemptRef& attempt) {
-  if (ended_.contains(session))
+  if (committed_.ended.contains(session))
     violate("I4", fmt::format("{} has ended and claims {}", session,
                               name_of(attempt.task)));
-  if (results_.contains(attempt.task))
+  if (committed_.results.contains(attempt.task))
     violate("I2", fmt::format("{} has a result and is claimed",
                               name_of(attempt.task)));
 }
@@ -91,16 +92,20 @@ void Checkers::claimed(const std::string& session,
 void Checkers::recorded(const std::string& session,
                         const store::Completion& completion, bool is_retried) {
   const store::TaskRef task = completion.attempt.task;
-  if (ended_.contains(session))
+  if (committed_.ended.contains(session))
     violate("I4", fmt::format("{} has ended and completes {}", session,
                               name_of(task)));
   if (is_retried)
     return;
   ++counts_.results;
   const Recorded result{completion.outcome, completion.attempt.attempt};
-  if (!results_.emplace(task, result).second)
+  if (!committed_.results.emplace(task, result).second)
     violate("I2", name_of(task) + " has a second result");
 }
+
+void Checkers::keep() { kept_ = committed_; }
+
+void Checkers::take_back() { committed_ = kept_; }
 
 void Checkers::view_committed(std::uint64_t number, std::uint64_t ring_hash) {
   const auto known = ring_of_view_.emplace(number, ring_hash).first;
@@ -118,7 +123,7 @@ void Checkers::ring_used(std::uint32_t node, std::uint64_t number,
 void Checkers::started(const RunningCommand& command) {
   ++counts_.commands;
   const store::TaskRef task = command.attempt.task;
-  if (ended_.contains(command.session))
+  if (committed_.ended.contains(command.session))
     violate("I4", fmt::format("{} has ended and starts {}", command.session,
                               name_of(task)));
   if (command.delivery == store::Delivery::at_most_once &&
@@ -157,9 +162,10 @@ void Checkers::outages_over() {
 
 void Checkers::audit(store::ModelStore& store) {
   for (const auto& [request, submission] : submissions_) {
-    if (submission.is_acknowledged && submission.jobs.empty())
+    const auto& jobs = committed_.jobs[request];
+    if (submission.is_acknowledged && jobs.empty())
       violate("I1", request + " was acknowledged and is not there");
-    for (const store::JobId job : submission.jobs)
+    for (const store::JobId job : jobs)
       audit_job(request, submission, job, store);
   }
 }
@@ -187,8 +193,8 @@ void Checkers::audit_job(const std::string& request,
       store.results(job, 0, std::numeric_limits<std::uint32_t>::max());
   std::uint64_t found = 0;
   for (const store::TaskResult& result : *results) {
-    const auto [known, is_new] =
-        results_.emplace(result.task, Recorded{result.outcome, result.attempt});
+    const auto [known, is_new] = committed_.results.emplace(
+        result.task, Recorded{result.outcome, result.attempt});
     if (is_new && !is_terminal_loss(result))
       violate("I2", name_of(result.task) + " has a result from nobody");
     if (known->second.outcome != result.outcome ||
@@ -196,9 +202,9 @@ void Checkers::audit_job(const std::string& request,
       violate("I2", name_of(result.task) + " has another result than before");
     ++found;
   }
-  const auto last =
-      results_.upper_bound({job, std::numeric_limits<std::uint64_t>::max()});
-  const auto first = results_.lower_bound({job, 0});
+  const auto last = committed_.results.upper_bound(
+      {job, std::numeric_limits<std::uint64_t>::max()});
+  const auto first = committed_.results.lower_bound({job, 0});
   if (static_cast<std::uint64_t>(std::distance(first, last)) != found)
     violate("I2", fmt::format("job {} has lost a result", job.value));
 }

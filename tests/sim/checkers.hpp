@@ -65,6 +65,10 @@ class Checkers {
                 bool is_retried);
   void fenced() { ++counts_.fenced; }
   void view_committed(std::uint64_t number, std::uint64_t ring_hash);
+  /// What is committed from now on may be lost.
+  void keep();
+  /// It is.
+  void take_back();
 
   // What the nodes do.
   void ring_used(std::uint32_t node, std::uint64_t number,
@@ -90,12 +94,16 @@ class Checkers {
  private:
   struct Submission {
     std::uint64_t tasks = 0;
-    std::set<store::JobId> jobs;
     bool is_acknowledged = false;
   };
   struct Recorded {
     store::Outcome outcome;
     std::uint32_t attempt = 0;
+  };
+  struct Committed {
+    std::map<std::string, std::set<store::JobId>> jobs;  ///< By request.
+    std::map<store::TaskRef, Recorded> results;
+    std::set<std::string> ended;
   };
 
   void violate(std::string invariant, std::string what);
@@ -105,8 +113,8 @@ class Checkers {
   Trace& trace_;
   Duration now_{0};
   std::map<std::string, Submission> submissions_;
-  std::map<store::TaskRef, Recorded> results_;
-  std::set<std::string> ended_;
+  Committed committed_;
+  Committed kept_;
   std::map<std::uint64_t, RunningCommand> running_;
   std::set<store::TaskRef> executed_;  ///< Of those at most once.
   std::map<std::uint64_t, std::uint64_t> ring_of_view_;

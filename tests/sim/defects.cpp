@@ -21,6 +21,8 @@ constexpr std::array defect_names{
     Named{Defect::late_result_replaces_lost, "late_result_replaces_lost"},
     Named{Defect::release_without_claim_number, "release_without_claim_number"},
     Named{Defect::steals_what_is_claimed, "steals_what_is_claimed"},
+    Named{Defect::answers_before_synced, "answers_before_synced"},
+    Named{Defect::claims_listed_before_synced, "claims_listed_before_synced"},
     Named{Defect::eviction_leaves_rows, "eviction_leaves_rows"},
     Named{Defect::register_out_of_order, "register_out_of_order"},
     Named{Defect::expiry_by_store_clock, "expiry_by_store_clock"},

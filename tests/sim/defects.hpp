@@ -25,6 +25,8 @@ enum class Defect : std::uint8_t {
   late_result_replaces_lost,     ///< What was recorded as lost is opened again.
   release_without_claim_number,  ///< One that is late ends a later claim.
   steals_what_is_claimed,        ///< The stock of a peer is taken from it.
+  answers_before_synced,         ///< Whoever asked is told too early.
+  claims_listed_before_synced,   ///< They may be lost, and their tasks run.
   eviction_leaves_rows,          ///< What the session had is not queued again.
   register_out_of_order,  ///< A late registration ends the newer session.
 

@@ -6,8 +6,8 @@ namespace troupe::sim {
 
 std::string_view to_string(Fault fault) {
   static constexpr std::array<std::string_view, fault_kinds> names{
-      "drop",   "duplicate", "delay",  "partition",  "pause",
-      "freeze", "crash",     "outage", "clock_jump", "drain"};
+      "drop",  "duplicate", "delay",      "partition", "pause", "freeze",
+      "crash", "outage",    "clock_jump", "power_cut", "drain"};
   return names.at(static_cast<std::size_t>(fault));
 }
 

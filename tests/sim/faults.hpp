@@ -21,10 +21,11 @@ enum class Fault : std::uint8_t {
   crash,       ///< An agent dies; commands and warden go on.
   outage,      ///< Nobody reaches the store.
   clock_jump,  ///< Of the store, up to an hour.
+  power_cut,   ///< The store loses what it has not answered yet.
   drain,       ///< No fault, but as inconvenient: a node leaves and comes back.
 };
 
-inline constexpr std::uint32_t fault_kinds = 10;
+inline constexpr std::uint32_t fault_kinds = 11;
 
 using FaultSet = std::uint32_t;
 inline constexpr FaultSet all_faults = (1U << fault_kinds) - 1;
@@ -87,5 +88,7 @@ struct FaultPlan {
 
 inline constexpr Duration longest_delay = 40s;
 inline constexpr Duration longest_outage = 40s;
+/// Shorter than a node waits for an answer.
+inline constexpr Duration longest_sync = 3s;
 
 }  // namespace troupe::sim

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <limits>
 #include <span>
+#include <utility>
 
 namespace troupe::sim {
 namespace {
@@ -44,10 +45,36 @@ std::uint32_t SimStore::node_of(const std::string& session) {
   return found == nodes_.end() ? Trace::no_node : found->second;
 }
 
+// -- The disk -----------------------------------------------------------------
+
+void SimStore::stop_syncing() {
+  if (synced_)
+    return;
+  synced_.emplace(rows());
+  checkers_.keep();
+}
+
+void SimStore::sync() { synced_.reset(); }
+
+bool SimStore::lose_power() {
+  if (!synced_)
+    return false;
+  rows() = *std::exchange(synced_, std::nullopt);
+  checkers_.take_back();
+  commit("lost power", Trace::no_node);
+  return true;
+}
+
+bool SimStore::may_answer() const {
+  return !synced_ || !waits_for_sync_ ||
+         defect_ == Defect::answers_before_synced;
+}
+
 // -- Submitting ---------------------------------------------------------------
 
 store::JobId SimStore::open(const std::string& request,
                             const CommandSpec& spec) {
+  act();
   store::NewJob job{
       .request_id = request, .delivery = spec.delivery, .shards = {spec.shard}};
   if (defect_ == Defect::no_submit_idempotency)
@@ -61,6 +88,7 @@ store::JobId SimStore::open(const std::string& request,
 
 void SimStore::append(store::JobId job, std::uint64_t chunk,
                       std::uint64_t tasks) {
+  act();
   std::uint64_t& next = chunks_[job];
   if (defect_ == Defect::chunk_added_twice)
     chunk = next;
@@ -70,6 +98,7 @@ void SimStore::append(store::JobId job, std::uint64_t chunk,
 }
 
 void SimStore::seal(store::JobId job) {
+  act();
   commit("sealed", Trace::no_node, job.value);
   (void)model_.seal(job, clock());
 }
@@ -95,6 +124,7 @@ LeaseCore::Registered SimStore::register_session(std::uint32_t node,
                                                  const distributed::NodeId& id,
                                                  const std::string& session,
                                                  std::uint64_t incarnation) {
+  act();
   if (gone_.contains(session))
     return LeaseCore::Registered::evicted;
   std::string name = to_string(id);
@@ -124,6 +154,8 @@ LeaseCore::Registered SimStore::register_session(std::uint32_t node,
 
 LeaseCore::Renewed SimStore::renew(const std::string& session,
                                    bool is_draining) {
+  if (!act_alone())
+    return LeaseCore::Renewed::evicted;  // Which nobody hears.
   const auto seen = live(session);
   if (!seen)
     return LeaseCore::Renewed::evicted;
@@ -153,6 +185,7 @@ std::vector<distributed::SessionRow> SimStore::sessions() {
 
 void SimStore::evict(const std::string& session, std::uint64_t counter,
                      Duration asked_at) {
+  act();
   const auto seen = live(session);
   if (seen && defect_ == Defect::eviction_without_compare)
     counter = seen->counter;
@@ -174,6 +207,7 @@ void SimStore::evict(const std::string& session, std::uint64_t counter,
 }
 
 void SimStore::retire(const std::string& session) {
+  act();
   if (!live(session))
     return;
   commit("retired", node_of(session));
@@ -239,6 +273,7 @@ SessionId SimStore::in_model(const std::string& session) {
 std::vector<GrantedTask> SimStore::claim(const std::string& session,
                                          std::uint32_t shard,
                                          std::uint32_t limit, bool is_foreign) {
+  act();
   if (gone_.contains(session))
     return {};
   (void)model_.wake(clock(), no_limit);
@@ -285,6 +320,7 @@ std::optional<store::Claim> SimStore::claim_of(const SessionId& session,
 
 bool SimStore::start(const std::string& session,
                      const store::AttemptRef& attempt) {
+  act();
   const auto started = model_.start(in_model(session), std::span{&attempt, 1});
   if (!started->front())
     return false;
@@ -307,6 +343,7 @@ SessionId SimStore::pretend_to_hold(const std::string& session,
 std::vector<store::Recorded> SimStore::complete(
     const std::string& session,
     const std::vector<store::Completion>& completions) {
+  act();
   std::vector<store::Recorded> all;
   for (store::Completion completion : completions) {
     SessionId name = in_model(session);
@@ -333,6 +370,7 @@ std::vector<store::Recorded> SimStore::complete(
 
 void SimStore::release(const std::string& session,
                        const std::vector<store::AttemptRef>& attempts) {
+  act();
   const SessionId name = in_model(session);
   for (store::AttemptRef attempt : attempts) {
     const auto held = claim_of(name, attempt.task);
@@ -348,6 +386,9 @@ void SimStore::release(const std::string& session,
 }
 
 std::vector<GrantedTask> SimStore::claimed_by(const std::string& session) {
+  // It is no change, and told for certain.
+  if (defect_ != Defect::claims_listed_before_synced)
+    act();
   std::vector<GrantedTask> all;
   const auto claims = model_.claimed_by(in_model(session));
   for (const store::Claim& claim : *claims)
@@ -360,6 +401,8 @@ std::vector<GrantedTask> SimStore::claimed_by(const std::string& session) {
 // -- Views --------------------------------------------------------------------
 
 void SimStore::propose(const distributed::View& view) {
+  if (!act_alone())
+    return;
   const std::string json = distributed::to_json(view);
   const auto newest = model_.propose({view.number, json});
   const bool is_taken = newest->number > view_->number;

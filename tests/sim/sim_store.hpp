@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace troupe::sim {
@@ -47,6 +48,19 @@ class SimStore {
     now_ = now;
     clock_offset_ = clock_offset;
   }
+
+  // The disk. A call of the store changes something that others see at once,
+  // and is answered when that is on the disk; this is what comes between.
+
+  /// Nothing gets there any more.
+  void stop_syncing();
+  /// It goes on as if nothing had been.
+  void sync();
+  /// What had not got there is gone, if there is something.
+  bool lose_power();
+  void begin_call() { waits_for_sync_ = false; }
+  /// Of the call at hand.
+  [[nodiscard]] bool may_answer() const;
 
   // Submitting.
   store::JobId open(const std::string& request, const CommandSpec& spec);
@@ -94,6 +108,23 @@ class SimStore {
 
  private:
   using Seen = std::vector<store::SessionInfo>;
+  using Rows =
+      std::tuple<store::ModelStore, std::map<std::string, std::uint32_t>,
+                 std::map<store::JobId, CommandSpec>,
+                 std::map<store::JobId, std::uint64_t>, std::uint64_t,
+                 std::set<std::string>>;
+
+  auto rows() {
+    return std::tie(model_, nodes_, specs_, chunks_, last_copy_, gone_);
+  }
+  /// The call at hand changes something.
+  void act() { waits_for_sync_ = true; }
+  /// Likewise, and nobody sees it before it is on the disk. False if it never
+  /// will be.
+  bool act_alone() {
+    act();
+    return !synced_;
+  }
 
   void commit(std::string_view what, std::uint32_t node, std::uint64_t a = 0,
               std::uint64_t b = 0);
@@ -122,6 +153,8 @@ class SimStore {
   Duration now_{0};
   Duration clock_offset_{0};
   std::uint64_t commits_ = 0;
+  bool waits_for_sync_ = false;
+  std::optional<Rows> synced_;                  ///< What a crash would leave.
   std::map<std::string, std::uint32_t> nodes_;  ///< By session.
   std::map<store::JobId, CommandSpec> specs_;
   std::map<store::JobId, std::uint64_t> chunks_;

@@ -103,7 +103,10 @@ void SimWorld::ask_store(std::uint32_t link, Transaction transaction,
     if (now() < store_gone_until_ || now() < links_[link].requests_lost_until)
       return;
     set_time();  // Events of one moment may come between.
+    store_->begin_call();
     Call answer = transaction();
+    if (!store_->may_answer())
+      return;
     const bool is_lost = happens(Fault::drop) && !is_aimed_at;
     if (is_lost || now() < links_[link].answers_lost_until)
       return;
@@ -249,22 +252,32 @@ void SimWorld::apply(Fault fault, std::uint32_t node, Duration length,
       // Mostly its supervisor starts it again at once.
       hosts_[node]->crash(chance % 3 == 0 ? length : length / 30);
       break;
-    case Fault::outage: {
-      const Duration gone = std::min(length, longest_outage);
-      checkers_.outage(now(), now() + gone);
-      store_gone_until_ = std::max(store_gone_until_, now() + gone);
+    case Fault::outage:
+      be_gone(std::min(length, longest_outage));
       break;
-    }
     case Fault::clock_jump: {
       const auto seconds = static_cast<std::int64_t>(chance % 7200) - 3600;
       clock_offset_ += seconds * Duration{1s};
       furthest_clock_ = std::max(furthest_clock_, clock_offset_);
       break;
     }
+    case Fault::power_cut:
+      // Of a disk that stands still before.
+      store_->stop_syncing();
+      after(std::min(length / 30, longest_sync), [this, length] {
+        if (store_->lose_power())
+          be_gone(length / 10);
+      });
+      break;
     case Fault::drain:
       hosts_[node]->drain();
       break;
   }
+}
+
+void SimWorld::be_gone(Duration length) {
+  checkers_.outage(now(), now() + length);
+  store_gone_until_ = std::max(store_gone_until_, now() + length);
 }
 
 void SimWorld::stop_faults() {
@@ -272,6 +285,7 @@ void SimWorld::stop_faults() {
   trace_.note(now(), "faults stop", Trace::no_node);
   for (Link& link : links_)
     link = {};
+  store_->sync();
   store_gone_until_ = now();
   checkers_.outages_over();
   // What is due by the clock of the store would be due in an hour else.

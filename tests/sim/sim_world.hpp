@@ -108,6 +108,8 @@ class SimWorld {
   void lie_in_wait(const Ambush& ambush, std::uint32_t node);
   void apply(Fault fault, std::uint32_t node, Duration length,
              std::uint64_t chance);
+  /// The store.
+  void be_gone(Duration length);
   void stop_faults();
   [[nodiscard]] bool happens(Fault fault);
   [[nodiscard]] Duration usual_delay();
