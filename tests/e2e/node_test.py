@@ -31,7 +31,9 @@ class Jobs(WithNode, TroupeTest):
         self.ok("forget", job)
         self.assert_ended(self.troupe("status", job), 1, "",
                           f"troupe: no job {job}\n")
-        self.assertEqual(list((self.node.folder / "output").rglob("*.*")), [])
+        # That is for a thread that has time for it.
+        wait_until(lambda: not list((self.node.folder / "output").rglob("*.*")),
+                   what="the end of its output")
 
     def test_exit_with_the_status_of_their_command(self):
         for script, code in (("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137),
