@@ -85,16 +85,16 @@ function(troupe_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LINKS} troupe::warnings
                                         GTest::gmock GTest::gtest_main)
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/support")
+  set(properties LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
+      ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:${longest_handler})
+  # An empty value is lost on the way, and the next name is taken for it.
+  if(TROUPE_TEST_ENVIRONMENT)
+    list(APPEND properties ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}")
+  endif()
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name}
-      PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
-                 ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
-                 ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:${longest_handler})
+    set_tests_properties(${name} PROPERTIES ${properties})
     return()
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30
-    PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT ${TEST_TIMEOUT}
-               ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}"
-               ENVIRONMENT_MODIFICATION TROUPE_STALLS=set:${longest_handler})
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 30 PROPERTIES ${properties})
 endfunction()
