@@ -68,6 +68,13 @@ function(troupe_part name)
   troupe_header_check(${name})
 endfunction()
 
+# How many of CTest's jobs (-j) a test takes that computes all the time. There are
+# two jobs for each processor, since most tests wait; with a sanitizer one.
+set(TROUPE_PROCESSOR 2)
+if(TROUPE_SANITIZE)
+  set(TROUPE_PROCESSOR 1)
+endif()
+
 function(troupe_test name)
   cmake_parse_arguments(PARSE_ARGV 1 TEST "WHOLE" "LABEL;TIMEOUT" "SOURCES;LINKS")
   if(NOT TEST_LABEL)
@@ -90,6 +97,12 @@ function(troupe_test name)
   # An empty value is lost on the way, and the next name is taken for it.
   if(TROUPE_TEST_ENVIRONMENT)
     list(APPEND properties ENVIRONMENT "${TROUPE_TEST_ENVIRONMENT}")
+  endif()
+  # Histories of chance compute, those of `sim` for longest, which so begin first.
+  if(TEST_LABEL STREQUAL "sim")
+    list(APPEND properties PROCESSORS ${TROUPE_PROCESSOR} COST 30)
+  elseif(TEST_LABEL STREQUAL "model")
+    list(APPEND properties PROCESSORS ${TROUPE_PROCESSOR} COST 20)
   endif()
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})
