@@ -294,17 +294,19 @@ class Watching(Stacks, TroupeTest):
         self.assert_nothing_left(0)
 
     def test_a_service_that_sends_no_sign_of_life_is_restarted(self):
+        # Longer than python takes to start on a busy machine, and shorter than it
+        # sends them.
         up = self.up({"children": {"a": {
             "run": self.python(NOTIFY +
                                "say(os.environ['WATCHDOG_USEC'])\n"
                                "for _ in range(8):\n"
-                               "    tell('WATCHDOG=1'); time.sleep(0.05)\n"
+                               "    tell('WATCHDOG=1'); time.sleep(0.3)\n"
                                "say('silent')\n"
                                "time.sleep(300)\n"),
-            "watchdog": "300ms"}}})
-        self.wait_for_event("300000", times=2)
-        self.assertEqual(self.events()[:3], ["300000", "silent", "300000"])
-        self.assertIn("troupe: a sent no WATCHDOG=1 for 300ms", up.err)
+            "watchdog": "2s"}}})
+        self.wait_for_event("2000000", times=2)
+        self.assertEqual(self.events()[:3], ["2000000", "silent", "2000000"])
+        self.assertIn("troupe: a sent no WATCHDOG=1 for 2s", up.err)
 
     def test_a_service_can_ask_for_its_restart(self):
         up = self.up({"children": {"a": {
