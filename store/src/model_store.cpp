@@ -264,6 +264,20 @@ Result<std::vector<Claim>> ModelStore::claim(const SessionId& session,
   return claims;
 }
 
+Result<std::vector<Claim>> ModelStore::claim_within_slots(
+    const SessionId& session, const QueueId& queue, std::uint32_t limit) {
+  const auto claims = claims_in(queue.group);
+  std::uint64_t running = 0;
+  for (const auto& [holder, count] : *claims)
+    running += count;
+  const auto group = groups_.find(queue.group);
+  const std::uint64_t slots = group == groups_.end() ? 0 : group->second.slots;
+  const std::uint64_t left = slots - std::min(slots, running);
+  return claim(
+      session, queue,
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(limit, left)));
+}
+
 Claim ModelStore::claim_of(TaskRef ref, const Task& task) {
   Claim claim{.attempt = {ref, task.attempt, task.claim},
               .argument = task.argument,
@@ -869,6 +883,18 @@ Result<std::vector<GroupInfo>> ModelStore::groups() {
     all.push_back(info);
   }
   return all;
+}
+
+Result<std::map<SessionId, std::uint64_t>> ModelStore::claims_in(
+    const std::string& group) {
+  std::map<SessionId, std::uint64_t> claims;
+  for (const auto& [id, job] : jobs_) {
+    for (const Task& task : job.tasks) {
+      if (job.job.group == group && is_at_work(task.state))
+        ++claims[task.session];
+    }
+  }
+  return claims;
 }
 
 Result<std::vector<QueueHead>> ModelStore::queues() {

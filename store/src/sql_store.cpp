@@ -481,7 +481,7 @@ class SqlStore::Tables {
   }
 
   std::vector<Claim> claim(const SessionId& session, const QueueId& queue,
-                           std::uint32_t limit) {
+                           std::uint32_t limit, bool is_within_slots) {
     auto& open = sql("SELECT 1 FROM session WHERE id=?1 AND open<>0");
     auto& group = sql(find_group);
     auto& counter = sql("SELECT claims FROM counter WHERE one=1");
@@ -494,6 +494,10 @@ class SqlStore::Tables {
       refuse(Errc::permission_denied, "no such session");
     std::vector<Claim> claims;
     if (is_held(group, queue.group))
+      return claims;
+    if (is_within_slots)
+      limit = std::min(limit, slots_left(group, queue.group));
+    if (limit == 0)
       return claims;
     counter.step();
     claim_ = static_cast<std::uint64_t>(counter.number(0)) + 1;
@@ -1271,6 +1275,19 @@ class SqlStore::Tables {
     return all;
   }
 
+  std::map<SessionId, std::uint64_t> claims_in(const std::string& group) {
+    // There is far less that runs than there are jobs of a group.
+    auto& find =
+        sql("SELECT session, count(*) FROM running WHERE (SELECT grp FROM job "
+            "WHERE id=running.job)=?1 GROUP BY session");
+    find.bind(group);
+    std::map<SessionId, std::uint64_t> claims;
+    while (find.step())
+      claims.emplace(SessionId{find.bytes(0)},
+                     static_cast<std::uint64_t>(find.number(1)));
+    return claims;
+  }
+
   std::vector<QueueHead> queues_of(std::span<const std::uint32_t> shards) {
     std::vector<QueueHead> heads;
     if (!in_sets_) {
@@ -1785,7 +1802,7 @@ class SqlStore::Tables {
   }
 
   static constexpr const char* find_group =
-      "SELECT held FROM grp WHERE name=?1";
+      "SELECT held, slots, n_running FROM grp WHERE name=?1";
 
   /// Whether the group is held.
   bool require_group(const std::string& name) {
@@ -1796,6 +1813,18 @@ class SqlStore::Tables {
     if (!find.step())
       refuse(Errc::not_found, fmt::format("no group {}", name));
     return find.number(0) != 0;
+  }
+
+  /// Of a row of find_group: how many more tasks all sessions together may
+  /// have. It is exact since whoever claims has the store alone.
+  [[nodiscard]] std::uint32_t slots_left(const SqlStatement& found,
+                                         const std::string& name) const {
+    const auto slots = static_cast<std::uint64_t>(found.number(1));
+    auto running = static_cast<std::uint64_t>(found.number(2));
+    if (const auto pending = batch_counted_.find(name);
+        pending != batch_counted_.end())
+      running += pending->second.running;
+    return static_cast<std::uint32_t>(slots - std::min(slots, running));
   }
 
   static AttemptRef read_attempt(const SqlStatement& s) {
@@ -2337,7 +2366,15 @@ Result<SessionEnd> SqlStore::end_session(const SessionId& session,
 Result<std::vector<Claim>> SqlStore::claim(const SessionId& session,
                                            const QueueId& queue,
                                            std::uint32_t limit) {
-  return tables_->act([&] { return tables_->claim(session, queue, limit); });
+  return tables_->act([&] {
+    return tables_->claim(session, queue, limit, /*is_within_slots=*/false);
+  });
+}
+Result<std::vector<Claim>> SqlStore::claim_within_slots(
+    const SessionId& session, const QueueId& queue, std::uint32_t limit) {
+  return tables_->act([&] {
+    return tables_->claim(session, queue, limit, /*is_within_slots=*/true);
+  });
 }
 Result<std::vector<bool>> SqlStore::start(
     const SessionId& session, std::span<const AttemptRef> attempts) {
@@ -2444,6 +2481,10 @@ Result<std::optional<WallTime>> SqlStore::next_due(JobId job) {
 }
 Result<std::vector<GroupInfo>> SqlStore::groups() {
   return tables_->look([&] { return tables_->groups(); }, Tables::Seen::hint);
+}
+Result<std::map<SessionId, std::uint64_t>> SqlStore::claims_in(
+    const std::string& group) {
+  return tables_->look([&] { return tables_->claims_in(group); });
 }
 Result<std::vector<QueueHead>> SqlStore::queues() {
   constexpr auto all = std::numeric_limits<std::uint32_t>::max();

@@ -193,6 +193,41 @@ TEST_P(ClusterStoreTest, AJobIsFoundInEachOfItsShardsAndItsTasksOnce) {
   EXPECT_THAT(*store->queues(), IsEmpty());
 }
 
+TEST_P(ClusterStoreTest, SlotsOfAGroupCanHoldOverAllSessions) {
+  EXPECT_TRUE(store->set_group({.name = "g", .slots = 3}));
+  const JobId job = submit(6, {.group = "g", .shards = {0, 7}});
+  EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
+  EXPECT_EQ(begin("b1", "b", 1), Registered::yes);
+  const auto claim = [&](const char* session, std::uint32_t shard) {
+    return store->claim_within_slots({session}, {.group = "g", .shard = shard},
+                                     2);
+  };
+  const auto first = claim("a1", 0);
+  EXPECT_THAT(*first, SizeIs(2));
+  EXPECT_THAT(*claim("b1", 7), SizeIs(1));
+  EXPECT_THAT(*claim("a1", 0), IsEmpty());
+  EXPECT_THAT(*store->claims_in("g"),
+              ElementsAre(std::pair{SessionId{"a1"}, std::uint64_t{2}},
+                          std::pair{SessionId{"b1"}, std::uint64_t{1}}));
+  EXPECT_EQ(complete_as("a1", first->at(0).attempt), Recorded::yes);
+  EXPECT_THAT(*claim("b1", 0), SizeIs(1));
+  // With fewer slots what has begun goes on, and nothing follows.
+  EXPECT_TRUE(store->set_group({.name = "g", .slots = 2}));
+  EXPECT_EQ(complete_as("a1", first->at(1).attempt), Recorded::yes);
+  EXPECT_THAT(*claim("a1", 0), IsEmpty());
+  // An eviction frees what the session had.
+  EXPECT_TRUE(*cluster().evict({"b1"}, 0, now));
+  EXPECT_THAT(*store->claims_in("g"), IsEmpty());
+  EXPECT_THAT(*claim("a1", 7), SizeIs(2));
+  EXPECT_EQ(store->job(job)->counts.running, 2U);
+  // Whoever counts for itself is not bounded, and is counted.
+  EXPECT_THAT(*store->claim({"a1"}, {"g"}, 1), SizeIs(1));
+  EXPECT_EQ(store->claim_within_slots({"a1"}, {"none"}, 1).error().code,
+            Errc::not_found);
+  EXPECT_EQ(store->claim_within_slots({"none"}, {"g"}, 1).error().code,
+            Errc::permission_denied);
+}
+
 TEST_P(ClusterStoreTest, QueuesCanBeListedByTheirShards) {
   submit(1);
   EXPECT_TRUE(store->set_group({.name = "g"}));

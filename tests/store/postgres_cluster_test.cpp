@@ -238,8 +238,9 @@ TEST_F(PostgresClusterTest, OfManyThatProposeAViewOneIsTaken) {
 /// Nodes that work, and janitors that evict them again and again.
 class Crowd {
  public:
-  Crowd(std::function<std::unique_ptr<PostgresStore>()> open, WallTime now)
-      : open_{std::move(open)}, now_{now} {}
+  Crowd(std::function<std::unique_ptr<PostgresStore>()> open, WallTime now,
+        bool is_within_slots = false)
+      : open_{std::move(open)}, now_{now}, is_within_slots_{is_within_slots} {}
 
   void run(int nodes, int janitors) {
     std::vector<std::thread> workers;
@@ -287,8 +288,10 @@ class Crowd {
     // Of whichever shard; the answer to one in eight is lost.
     const auto shard = static_cast<std::uint32_t>(chance() % 3);
     const auto limit = static_cast<std::uint32_t>(1 + chance() % 20);
-    auto claims =
-        store.claim(session, {.group = "default", .shard = shard}, limit);
+    const QueueId queue{.group = "default", .shard = shard};
+    auto claims = is_within_slots_
+                      ? store.claim_within_slots(session, queue, limit)
+                      : store.claim(session, queue, limit);
     if (!claims) {
       EXPECT_EQ(claims.error().code, Errc::permission_denied)
           << claims.error().what;
@@ -362,6 +365,7 @@ class Crowd {
 
   std::function<std::unique_ptr<PostgresStore>()> open_;
   WallTime now_;
+  bool is_within_slots_;
   std::atomic<bool> is_over_{false};
   std::mutex mutex_;
   std::set<TaskRef> executed_;
@@ -399,6 +403,34 @@ TEST_F(PostgresClusterTest, EvictionsAgainstClaimsAndResultsInFlight) {
   // It was bad enough.
   EXPECT_GT(crowd.evictions, 20);
   EXPECT_GT(crowd.fenced, 20);
+}
+
+/// Groups with more tasks at work than they have slots.
+constexpr const char* beyond_slots =
+    "SELECT count(*) FROM grp WHERE n_running>slots";
+
+TEST_F(PostgresClusterTest, AllNodesTogetherHaveNoMoreThanAGroupHasSlots) {
+  const auto store = open();
+  EXPECT_TRUE(store->set_group({.name = "default", .slots = 25}));
+  const JobId job =
+      store->open_job({.request_id = "r", .shards = {0, 1, 2}}, now)->job;
+  EXPECT_TRUE(store->append_range(job, 0, 2000));
+  EXPECT_TRUE(store->seal(job, now));
+  Crowd crowd{[this] { return open(); }, now, /*is_within_slots=*/true};
+  std::string most = "0";
+  std::thread auditor{[&] {
+    while (!crowd.is_over()) {
+      EXPECT_EQ(query(beyond_slots), "0");
+      most = std::max(most, query("SELECT lpad(n_running::text, 2, '0') FROM "
+                                  "grp WHERE name='default'"));
+    }
+  }};
+  crowd.run(/*nodes=*/4, /*janitors=*/2);
+  auditor.join();
+  EXPECT_EQ(query("SELECT count(*) FROM result"), "2000");
+  EXPECT_EQ(store->groups()->front().counts, GroupCounts{});
+  // All of them were in use.
+  EXPECT_EQ(most, "25");
 }
 
 // -- Answers that get lost ----------------------------------------------------

@@ -323,6 +323,28 @@ TEST_F(PostgresStoreTest, WhatNeverReachedTheServerIsPreparedAgain) {
   EXPECT_TRUE(opened) << opened.error().what;
 }
 
+TEST_F(PostgresStoreTest, ABatchKeepsWithinTheSlotsOfAGroup) {
+  const auto store = open();
+  EXPECT_TRUE(store->set_group({.name = "default", .slots = 3}));
+  submit(*store, "r", 10);
+  EXPECT_TRUE(store->open_session({"s"}));
+  const auto claim = [&] {
+    return *store->claim_within_slots({"s"}, {"default"}, 2);
+  };
+  EXPECT_TRUE(store->batch([&] {
+    // What it has changed of the counts is not in the tables yet.
+    const auto first = claim();
+    EXPECT_EQ(first.size(), 2U);
+    EXPECT_EQ(claim().size(), 1U);
+    EXPECT_TRUE(claim().empty());
+    const Completion done{.attempt = first.front().attempt};
+    EXPECT_TRUE(store->complete({"s"}, {&done, 1}, now));
+    EXPECT_EQ(claim().size(), 1U);
+    EXPECT_EQ(store->claims_in("default")->at({"s"}), 3U);
+  }));
+  EXPECT_TRUE(claim().empty());
+}
+
 TEST_F(PostgresStoreTest, AMillionTasksAreOneRow) {
   const auto store = open();
   const JobId job = submit(*store, "r", 1'000'000);

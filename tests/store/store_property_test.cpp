@@ -114,7 +114,13 @@ class Pair {
   /// Of what the nodes of a cluster do all the time, and little else.
   void step_of_cluster() {
     now_ += *rc::gen::element<Duration>(0ms, 1s);
-    switch (below(16)) {
+    switch (below(17)) {
+      case 16:
+        both([group = Group{.name = "default",
+                            .slots = 1 + below<std::uint32_t>(6)}](Store& s) {
+          return s.set_group(group);
+        });
+        break;
       case 0:
       case 1:
         submit_sealed();
@@ -164,6 +170,8 @@ class Pair {
                 job.counts.tasks);
     }
     same(model_.groups(), tables_->groups());
+    for (const char* const group : {"default", "g", "none"})
+      same(model_.claims_in(group), tables_->claims_in(group));
     same(model_.queues(), tables_->queues());
     same(model_.open_sessions(), tables_->open_sessions());
     same(model_.sessions(), tables_->sessions());
@@ -322,10 +330,18 @@ class Pair {
 
   void claim(const SessionId& session, const QueueId& queue,
              std::uint32_t limit) {
-    const auto claims = model_.claim(session, queue, limit);
-    same(claims, tables_->claim(session, queue, limit));
+    const bool is_within_slots = below(3) == 0;
+    const auto claim_of = [&](Store& store) {
+      return is_within_slots ? store.claim_within_slots(session, queue, limit)
+                             : store.claim(session, queue, limit);
+    };
+    const auto before = taken_slots(queue.group);
+    const auto claims = claim_of(model_);
+    same(claims, claim_of(*tables_));
     if (!claims)
       return;
+    if (is_within_slots && !claims->empty())
+      RC_ASSERT(before + claims->size() <= slots_of(queue.group));
     for (const Claim& claim : *claims) {
       seen_.push_back(claim.attempt);
       // Each attempt is given out once, over all time, or has a new number if
@@ -339,6 +355,23 @@ class Pair {
       last_claim_ = claims->front().attempt.claim;
     // Who has ended claims nothing.
     RC_ASSERT(claims->empty() || is_open(session));
+  }
+
+  /// Of all sessions.
+  std::uint64_t taken_slots(const std::string& group) {
+    std::uint64_t taken = 0;
+    const auto claims = model_.claims_in(group);
+    for (const auto& [session, count] : *claims)
+      taken += count;
+    return taken;
+  }
+  std::uint64_t slots_of(const std::string& name) {
+    const auto groups = model_.groups();
+    for (const GroupInfo& info : *groups) {
+      if (info.group.name == name)
+        return info.group.slots;
+    }
+    return 0;
   }
 
   void start() {

@@ -82,6 +82,9 @@ class SqlStore : public Store, public ClusterStore {
   Result<std::vector<Claim>> claim(const SessionId& session,
                                    const QueueId& queue,
                                    std::uint32_t limit) override;
+  Result<std::vector<Claim>> claim_within_slots(const SessionId& session,
+                                                const QueueId& queue,
+                                                std::uint32_t limit) override;
   Result<std::vector<bool>> start(
       const SessionId& session, std::span<const AttemptRef> attempts) override;
   Result<std::vector<Recorded>> complete(
@@ -122,6 +125,8 @@ class SqlStore : public Store, public ClusterStore {
   Result<std::vector<TaskResult>> attempts(const TaskRef& task) override;
   Result<std::optional<WallTime>> next_due(JobId job) override;
   Result<std::vector<GroupInfo>> groups() override;
+  Result<std::map<SessionId, std::uint64_t>> claims_in(
+      const std::string& group) override;
   Result<std::vector<QueueHead>> queues() override;
   Result<std::vector<JobId>> oldest_ended(JobSet set,
                                           std::uint32_t limit) override;

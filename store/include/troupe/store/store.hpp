@@ -30,6 +30,7 @@
 #include <troupe/store/job.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -164,6 +165,12 @@ class Store {
   virtual Result<std::vector<Claim>> claim(const SessionId& session,
                                            const QueueId& queue,
                                            std::uint32_t limit) = 0;
+
+  /// As claim(), of a group whose slots are for all sessions together: no more
+  /// than leaves all of them with as many of its tasks as it has slots. What
+  /// other calls of claim() have got counts as well, and is not bounded.
+  virtual Result<std::vector<Claim>> claim_within_slots(
+      const SessionId& session, const QueueId& queue, std::uint32_t limit) = 0;
 
   /// From now on these may have side effects. False for what the session does
   /// not hold: it must not start that.
@@ -322,6 +329,11 @@ class Store {
 
   /// By name.
   virtual Result<std::vector<GroupInfo>> groups() = 0;
+
+  /// How many tasks of a group each session has claimed, if it has any. None of
+  /// a group that there is not.
+  virtual Result<std::map<SessionId, std::uint64_t>> claims_in(
+      const std::string& group) = 0;
 
   /// Queues with something that may be claimed, in order; of all shards. None
   /// of groups that are held.
