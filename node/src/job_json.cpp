@@ -340,6 +340,11 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
                                 group, seen.group.group.starts_per_minute),
                     until);
     case Hindrance::slots:
+      if (seen.places && !seen.places->slot_holders.empty())
+        return reason(kind,
+                      fmt::format("all {} slots of group {} are taken, on {}",
+                                  seen.group.group.slots, group,
+                                  in_words(seen.places->slot_holders)));
       return reason(kind, fmt::format("all {} slots of group {} are taken",
                                       seen.group.group.slots, group));
     case Hindrance::node_slots:

@@ -89,6 +89,8 @@ struct Placement {
   std::uint32_t first_shard = 0;
   std::vector<std::string> owners;   ///< Of these shards, by name.
   std::vector<std::string> fitting;  ///< Nodes that have what it takes.
+  /// Those with slots of its group, if all share these.
+  std::vector<std::string> slot_holders;
 };
 
 struct Circumstances {
@@ -104,6 +106,8 @@ struct Circumstances {
   std::optional<store::JobId> ahead;  ///< A job before it in its queue.
   std::optional<queue::Obstacle> obstacle;
   std::optional<Placement> places;  ///< If other nodes share the store.
+  /// Who has how many slots of its group, if all nodes share these.
+  std::map<store::SessionId, std::uint64_t> claims;
 };
 
 /// The answer of /v1/jobs/{job}/why. `now` and `steady_now` are one moment.

@@ -187,7 +187,8 @@ Placement Member::placement(const std::vector<std::uint32_t>& shards,
                       .shards = shards.size(),
                       .first_shard = shards.empty() ? 0 : shards.front(),
                       .owners = {},
-                      .fitting = {}};
+                      .fitting = {},
+                      .slot_holders = {}};
   std::set<NodeId> owners;
   for (const std::uint32_t shard : shards) {
     if (const auto owner = ring_ ? ring_->owner(shard) : std::nullopt)

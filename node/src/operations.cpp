@@ -446,6 +446,10 @@ void place(Submission& submission, const distributed::RingParameters& ring,
                                   : submission.count;
   const std::string& key =
       submission.key.empty() ? submission.job.request_id : submission.key;
+  // For slots that all nodes share all of them look at one place, so that it
+  // goes by priority and age whoever has one free.
+  if (submission.key.empty() && queue::is_of_all_nodes(submission.job.group))
+    return;
   // What is to stay together is in one.
   submission.job.shards =
       distributed::shards_of_job(key, submission.key.empty() ? tasks : 1, ring);
@@ -473,6 +477,8 @@ void submit_job(const Ask& ask) {
   if (node.ring) {
     place(*submission, *node.ring, node.member.get());
     shards = submission->job.shards;
+    if (shards.empty())
+      shards = {0};
     // With a key it is for the owner, as long as that has room.
     if (submission->key.empty())
       arrived.shards = shards;
@@ -847,8 +853,8 @@ void read_log(const Ask& ask) {
 // -- Why ---------------------------------------------------------------------
 
 Result<Circumstances> look_at(
-    Store& store, JobId id,
-    const std::map<JobId, queue::TasksAtHand>& at_hand) {
+    Store& store, JobId id, const std::map<JobId, queue::TasksAtHand>& at_hand,
+    bool is_member) {
   auto job = store.job(id);
   if (!job)
     return error_of(std::move(job));
@@ -873,6 +879,12 @@ Result<Circumstances> look_at(
     if (group.group.name == seen.job.job.group)
       seen.group = group;
   }
+  if (is_member && queue::is_of_all_nodes(seen.job.job.group)) {
+    auto claims = store.claims_in(seen.job.job.group);
+    if (!claims)
+      return tl::unexpected(std::move(claims.error()));
+    seen.claims = std::move(*claims);
+  }
   const store::QueueId queue{seen.job.job.group, seen.job.job.resources};
   for (const store::QueueHead& head : *queues) {
     if (head.queue == queue && head.job != id)
@@ -890,6 +902,17 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
       job.shards, Resources::parse(job.resources).value_or(Resources{}));
   if (const auto spec = queue::decode(job.spec))
     seen.places->key = spec->key;
+  std::uint64_t taken = 0;
+  for (const auto& [session, count] : seen.claims) {
+    taken += count;
+    if (std::string name = node.member->name_of(session); !name.empty())
+      seen.places->slot_holders.push_back(std::move(name));
+  }
+  std::sort(seen.places->slot_holders.begin(), seen.places->slot_holders.end());
+  // It may have changed since the dispatcher has looked.
+  if (taken >= seen.group.group.slots && seen.obstacle &&
+      seen.obstacle->kind == queue::Hindrance::none)
+    seen.obstacle->kind = queue::Hindrance::slots;
 }
 
 /// Of what was seen of a job all is known but what keeps its queue.
@@ -923,9 +946,8 @@ void explain_job(const Ask& ask) {
   with_snapshot(ask, [ask, id = *id](const queue::DispatcherSnapshot& now) {
     queue::call(
         ask.node.store,
-        [id, at_hand = now.jobs](Store& store) {
-          return look_at(store, id, at_hand);
-        },
+        [id, at_hand = now.jobs, is_member = ask.node.ring.has_value()](
+            Store& store) { return look_at(store, id, at_hand, is_member); },
         [ask](Result<Circumstances> seen) {
           explain_with_obstacle(ask, std::move(seen));
         });

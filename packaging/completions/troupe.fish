@@ -288,7 +288,7 @@ complete -c troupe -n $on_resume -l socket -r -d 'The socket of the node'
 complete -c troupe -n $on_resume -l json -d 'As JSON'
 
 set -l on_group '__fish_seen_subcommand_from group'
-complete -c troupe -n $on_group -l slots -x -d 'Tasks that run at a time'
+complete -c troupe -n $on_group -l slots -x -d 'Tasks that run at a time; in a cluster, on all nodes together'
 complete -c troupe -n $on_group -l weight -x -d 'Share of the node'
 complete -c troupe -n $on_group -l rate -x -d 'Starts per minute'
 complete -c troupe -n $on_group -l break-after -x -d 'Failures in a row that pause it'

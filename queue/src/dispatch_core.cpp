@@ -18,6 +18,10 @@ using store::QueueId;
 constexpr std::uint64_t stride = 1 << 20;
 constexpr std::uint32_t most_ahead = 512;
 constexpr std::int64_t tenths_per_second = 10;
+/// Longer than other nodes take to look once more.
+constexpr Duration yield_pause = 1200ms;
+/// What this costs, if nobody else wants the slot, is a twenty-fifth of it.
+constexpr Duration yield_every = 30s;
 constexpr Duration for_ever = std::chrono::hours{24 * 365 * 100};
 
 std::int64_t tenth_of(TimePoint now) {
@@ -112,11 +116,30 @@ void DispatchCore::set_groups(const std::vector<store::Group>& groups,
     if (!is_new)
       found->second.apply(settings, now);
     found->second.is_known = true;
+    found->second.shared_left.reset();
   }
   std::erase_if(groups_, [](const auto& entry) {
     const Group& group = entry.second;
     return !group.is_known && group.running == 0 && group.ready == 0;
   });
+}
+
+void DispatchCore::share(const std::string& name, std::uint64_t claimed) {
+  const auto found = groups_.find(name);
+  if (found == groups_.end())
+    return;
+  const std::uint64_t slots = found->second.settings.slots;
+  found->second.shared_left = slots - std::min(slots, claimed);
+}
+
+bool DispatchCore::is_shared(const std::string& name) const {
+  const Group* const group = find_group(name);
+  return group != nullptr && group->shared_left.has_value();
+}
+
+bool DispatchCore::is_full(const std::string& name) const {
+  const Group* const group = find_group(name);
+  return group != nullptr && group->shared_left == 0;
 }
 
 DispatchCore::Group& DispatchCore::group(const std::string& name,
@@ -172,8 +195,35 @@ void DispatchCore::count_start(Group& group, TimePoint now) {
   ++group.starts;
 }
 
+DispatchCore::Budget DispatchCore::budget(std::size_t room) const {
+  const std::uint64_t slots =
+      config_.most_running > running_ ? config_.most_running - running_ : 0;
+  Budget left{std::min<std::uint64_t>(slots, room), free_};
+  for (const auto& [id, queue] : queues_)
+    left.spend(queue.needs, queue.ready);
+  return left;
+}
+
+void DispatchCore::Budget::spend(const flow_control::Resources& needs,
+                                 std::uint64_t count) {
+  startable -= std::min(startable, count);
+  for (const auto& [name, amount] : needs.amounts())
+    free.set(name,
+             free.amount(name) - std::min(free.amount(name), count * amount));
+}
+
+/// As many as start at once.
+std::uint64_t DispatchCore::claims_of_shared(const Group& group,
+                                             const Queue& queue,
+                                             const Budget& budget) {
+  std::uint64_t count = std::min(*group.shared_left, budget.startable);
+  if (const auto fits = budget.free.times(queue.needs))
+    count = std::min(count, *fits);
+  return count;
+}
+
 std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
-    const std::vector<QueueHead>& heads, TimePoint now) {
+    const std::vector<QueueHead>& heads, std::size_t room, TimePoint now) {
   for (auto& [id, queue] : queues_)
     queue.head.reset();
   for (const QueueHead& head : heads)
@@ -188,6 +238,7 @@ std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
 
   std::vector<ClaimOrder> orders;
   std::map<std::string, std::uint32_t> ordered;
+  Budget left = budget(room);
   std::uint32_t node_room =
       config_.most_running > running_ ? config_.most_running - running_ : 0;
   for (const auto& entry : ranked()) {
@@ -196,9 +247,11 @@ std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
       continue;
     Group& of = group(id.group, now);
     const Hindrance kind = group_obstacle(of, now).kind;
-    if (kind == Hindrance::group_held || kind == Hindrance::breaker)
+    if (kind == Hindrance::group_held || kind == Hindrance::breaker ||
+        (of.shared_left && kind != Hindrance::none) ||
+        share_obstacle(of, now).kind != Hindrance::none)
       continue;
-    const std::uint32_t more = ahead(of, now);
+    const std::uint32_t more = of.shared_left ? 0 : ahead(of, now);
     const std::uint32_t bound = of.settings.slots + more;
     const std::uint32_t taken = of.running + of.ready + ordered[id.group];
     std::uint64_t count = bound > taken ? bound - taken : 0;
@@ -213,8 +266,13 @@ std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
     // One at least, so that every group has its turn when the node is full.
     count = std::min<std::uint64_t>(
         count, std::max(node_room + more, of.ready == 0 ? 1U : 0U));
+    if (of.shared_left) {
+      count = std::min(count, claims_of_shared(of, queue, left));
+      *of.shared_left -= count;
+    }
     if (count == 0)
       continue;
+    left.spend(queue.needs, count);
     ordered[id.group] += static_cast<std::uint32_t>(count);
     node_room -= std::min(node_room, static_cast<std::uint32_t>(count));
     orders.push_back({id, static_cast<std::uint32_t>(count)});
@@ -285,6 +343,15 @@ Obstacle DispatchCore::group_obstacle(const Group& group, TimePoint now) const {
   return {};
 }
 
+/// Of what is not claimed yet.
+Obstacle DispatchCore::share_obstacle(const Group& group, TimePoint now) {
+  if (group.shared_left == 0)
+    return {Hindrance::slots};
+  if (group.shared_left && group.yields_until > now)
+    return {Hindrance::slots, {}, group.yields_until};
+  return {};
+}
+
 Obstacle DispatchCore::resource_obstacle(const QueueId& id,
                                          const flow_control::Resources& needs,
                                          TimePoint now) const {
@@ -295,7 +362,8 @@ Obstacle DispatchCore::resource_obstacle(const QueueId& id,
   for (const auto& [other, queue] : queues_) {
     if (other == id || !queue.starving_since || !queue.head ||
         now - *queue.starving_since < config_.reserve_after ||
-        !ranks_before(*queue.head, id))
+        // It could not start anyway.
+        is_full(other.group) || !ranks_before(*queue.head, id))
       continue;
     for (const auto& [name, amount] : queue.needs.amounts()) {
       if (free_.amount(name) < amount && needs.amount(name) > 0)
@@ -382,6 +450,10 @@ void DispatchCore::ended(const Start& start, End how, TimePoint now) {
   }
   Group& group = this->group(start.queue.group, now);
   --group.running;
+  if (group.shared_left == 0 && now >= group.yields_next) {
+    group.yields_until = now + yield_pause;
+    group.yields_next = now + yield_every;
+  }
   if (!group.breaker)
     return;
   switch (how) {
@@ -407,8 +479,10 @@ std::optional<TimePoint> DispatchCore::next_change(TimePoint now) const {
     if (time && *time > now && (!next || *time < *next))
       next = time;
   };
-  for (const auto& [name, group] : groups_)
+  for (const auto& [name, group] : groups_) {
     consider(group_obstacle(group, now).until);
+    consider(share_obstacle(group, now).until);
+  }
   for (const auto& [id, queue] : queues_) {
     if (queue.starving_since)
       consider(*queue.starving_since + config_.reserve_after);
@@ -427,6 +501,9 @@ Obstacle DispatchCore::obstacle(const QueueId& id, std::size_t room,
     const Obstacle of_group = group_obstacle(*group, now);
     if (of_group.kind != Hindrance::none)
       return of_group;
+    const Obstacle of_share = share_obstacle(*group, now);
+    if (of_share.kind != Hindrance::none)
+      return of_share;
   }
   if (const auto needs = flow_control::Resources::parse(id.resources)) {
     const Obstacle of_resources = resource_obstacle(id, *needs, now);

@@ -104,6 +104,7 @@ Result<std::vector<store::JobInfo>> look_up(Store& store,
 struct Request {
   std::vector<QueueId> queues;
   std::uint32_t count = 0;
+  bool is_shared = false;  ///< The slots of the group are for all nodes.
 };
 
 Result<std::vector<Claim>> claim_from(Store& store, const SessionId& session,
@@ -113,7 +114,9 @@ Result<std::vector<Claim>> claim_from(Store& store, const SessionId& session,
     const auto left = request.count - static_cast<std::uint32_t>(all.size());
     if (left == 0)
       break;
-    auto claims = store.claim(session, queue, left);
+    auto claims = request.is_shared
+                      ? store.claim_within_slots(session, queue, left)
+                      : store.claim(session, queue, left);
     if (!claims)
       return claims;
     all.insert(all.end(), std::make_move_iterator(claims->begin()),
@@ -467,6 +470,7 @@ class DispatcherActor {
     take(missed);
     try_store_again();
     start_or_sample();
+    give_back_shared();
     check_end();
   }
 
@@ -592,17 +596,23 @@ class DispatcherActor {
     std::vector<store::Group> groups;
     for (const store::GroupInfo& info : m.look->groups) {
       groups.push_back(info.group);
-      if (deps_->member && info.group.name == "default")
+      if (deps_->member && !is_of_all_nodes(info.group.name))
         groups.back().slots = deps_->member->slots;
     }
     const TimePoint now = actors::now(self_);
     core_.set_groups(groups, now);
+    if (deps_->member) {
+      for (const store::GroupInfo& info : m.look->groups) {
+        if (is_of_all_nodes(info.group.name))
+          core_.share(info.group.name, info.counts.running);
+      }
+    }
     next_wake_ = m.look->next_wake;
     if (!is_ending_ && unrecorded_.size() <= most_unrecorded && may_work())
       orders_ = core_.claims_for(
           shards_ ? shards_->offer(m.look->heads, m.look->abroad)
                   : m.look->heads,
-          now);
+          room(), now);
     if (deps_->member && deps_->member->on_look)
       tell_of_look(m.look->heads);
     if (orders_.empty())
@@ -614,14 +624,17 @@ class DispatcherActor {
 
   /// `near` is what waits in its own shards.
   void tell_of_look(const std::vector<store::QueueHead>& near) {
-    std::set<std::uint32_t> spare;
-    if (orders_.empty()) {
-      for (const store::QueueHead& head : near)
-        spare.insert(head.queue.shard);
+    std::set<std::uint32_t> waiting;
+    for (const store::QueueHead& head : near) {
+      // Nobody has a slot for it.
+      if (!core_.is_full(head.queue.group))
+        waiting.insert(head.queue.shard);
     }
-    deps_->member->on_look(
-        near.empty() && orders_.empty() && core_.waiting_here() == 0,
-        {spare.begin(), spare.end()});
+    const bool is_hungry =
+        waiting.empty() && orders_.empty() && core_.waiting_here() == 0;
+    if (!orders_.empty())
+      waiting.clear();
+    deps_->member->on_look(is_hungry, {waiting.begin(), waiting.end()});
   }
 
   void claim() {
@@ -631,7 +644,7 @@ class DispatcherActor {
     for (const DispatchCore::ClaimOrder& order : std::exchange(orders_, {}))
       requests.push_back(
           {shards_ ? shards_->queues_of(order.queue) : std::vector{order.queue},
-           order.count});
+           order.count, core_.is_shared(order.queue.group)});
     ask(
         [session = deps_->session, requests = std::move(requests),
          known = known_jobs()](Store& store) -> Result<Work> {
@@ -661,8 +674,8 @@ class DispatcherActor {
     }
     know(m.work->jobs);
     take(m.work->claims);
-    give_back();
     start_or_sample();
+    give_back_shared();
     end_look();
   }
 
@@ -1119,6 +1132,15 @@ class DispatcherActor {
     give_back();
   }
 
+  /// What has not started at once, of slots that others wait for.
+  void give_back_shared() {
+    for (auto& [queue, claims] : ready_) {
+      if (core_.is_shared(queue.group))
+        give_back_all(queue, claims);
+    }
+    give_back();
+  }
+
   template <class Claims>
   void give_back_all(const QueueId& queue, Claims& claims) {
     for (const auto& [claim, job] : claims)
@@ -1322,6 +1344,8 @@ class DispatcherActor {
 };
 
 }  // namespace
+
+bool is_of_all_nodes(const std::string& group) { return group != "default"; }
 
 std::string record_folder(const std::string& output_folder, JobId job) {
   return fmt::format("{}/{}/{}", output_folder, job.value / 1000, job.value);

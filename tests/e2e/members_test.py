@@ -209,6 +209,73 @@ class Sharing(WithMembers, TroupeTest):
         self.assertIn("no member of a cluster", str(value))
 
 
+class Slots(WithMembers, TroupeTest):
+    """Of a group, which are those of all nodes together."""
+
+    # By one clock, since all are on one host; the second line is written while
+    # the command still runs.
+    TIMED = ('echo "$(date +%s%N) 1" >> times; sleep 0.2; '
+             'echo "$(date +%s%N) -1" >> times; : {}')
+
+    def test_are_not_more_than_it_has_and_all_nodes_use_them(self):
+        self.await_members()
+        self.ok("n1", "group", "add", "licence", "--slots", "4")
+        jobs = [self.submit(host, "--group", "licence", "--array", "1-40", "--",
+                            self.TIMED) for host in self.nodes]
+        jobs += [self.submit(host, "--group", "licence", "--key", f"key-{host}",
+                             "--array", "1-5", "--", self.TIMED)
+                 for host in self.nodes]
+        jobs.append(self.submit("n1", "--group", "licence", "--runs-on", "on-n3",
+                                "--array", "1-5", "--", self.TIMED))
+        for job in jobs:
+            self.ok("n2", "wait", job, within=4 * LONG)
+        running = most = 0
+        changes = [line.split() for line in self.lines("times")]
+        self.assertEqual(len(changes), 2 * 140)
+        for _, change in sorted(changes, key=lambda one: int(one[0])):
+            running += int(change)
+            most = max(most, running)
+        self.assertEqual(most, 4)
+        for host in self.nodes:
+            self.assertGreater(self.started(host), 0, host)
+        self.assertEqual([(group["running"], group["waiting"])
+                          for group in self.nodes["n3"].get("/v1/groups")["groups"]
+                          if group["group"] == "licence"], [(0, 0)])
+
+    def test_why_says_who_has_them(self):
+        self.await_members()
+        self.ok("n1", "group", "add", "licence", "--slots", "2")
+        holder = self.submit("n1", "--group", "licence", "--runs-on", "on-n2",
+                             "--array", "1-2", "--", "sleep", self.seconds)
+        wait_until(lambda: self.nodes["n2"].get("/v1/stats")["running"] == 2,
+                   what="two tasks at n2")
+        job = self.submit("n1", "--group", "licence", "--", "true")
+        for host in self.nodes:
+            self.assertEqual(
+                self.ok(host, "why", job).out,
+                f"job {job} is queued: all 2 slots of group licence are taken, on n2\n")
+        self.ok("n3", "group", "limit", "licence", "3")
+        self.ok("n3", "wait", job)
+        self.ok("n3", "cancel", holder)
+
+    def test_are_left_to_who_waits_for_them_at_another_node(self):
+        self.await_members()
+        self.ok("n1", "group", "add", "licence", "--slots", "1")
+        self.submit("n1", "--group", "licence", "--runs-on", "on-n1", "--array",
+                    "1-1000", "--", "echo {} >> ran; sleep 0.3")
+        wait_until(lambda: len(self.lines("ran")) > 3, what="some tasks")
+        job = self.submit("n1", "--group", "licence", "--runs-on", "on-n2", "--", "true")
+        self.ok("n1", "wait", job, within=3 * LONG)
+        self.assertLess(len(self.lines("ran")), 1000)
+
+    def test_of_the_group_default_are_those_of_each_node(self):
+        self.await_members()
+        job = self.submit("n1", "--array", "1-6", "--", "sleep", self.seconds)
+        wait_until(lambda: [self.nodes[host].get("/v1/stats")["running"]
+                            for host in self.nodes] == [2, 2, 2], what="two each")
+        self.ok("n1", "cancel", job)
+
+
 class Gone(WithMembers, TroupeTest):
     def test_what_a_dead_host_had_runs_elsewhere_and_nothing_is_lost(self):
         self.await_members()

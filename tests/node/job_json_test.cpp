@@ -135,6 +135,21 @@ TEST(Why, AJobThatFitsElsewhereSaysWhere) {
             "`troupe edit` can change that");
 }
 
+TEST(Why, SlotsOfAllNodesAreTakenByThoseThatHaveThem) {
+  Circumstances seen{.job = job_with({.tasks = 1, .waiting = 1})};
+  seen.job.state = JobState::queued;
+  seen.group.group = {.name = "licence", .slots = 4};
+  seen.obstacle = {queue::Hindrance::slots};
+  seen.places = Placement{.slot_holders = {"n2", "n3"}};
+  const Json told = explain(seen, {}, {});
+  EXPECT_EQ(told["reasons"],
+            Json::array({{{"kind", "slots"},
+                          {"what",
+                           "all 4 slots of group licence are taken, on "
+                           "n2 and n3"},
+                          {"until", nullptr}}}));
+}
+
 // -- Labels ------------------------------------------------------------------
 
 Result<Submission> submitted(const std::string& more) {

@@ -1,5 +1,7 @@
 #include <troupe/queue/dispatch_core.hpp>
 
+#include <algorithm>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <map>
@@ -31,7 +33,7 @@ class DispatchCoreTest : public ::testing::Test {
   }
   void groups(const std::vector<Group>& all) { core.set_groups(all, now); }
   std::vector<Order> claim(const std::vector<QueueHead>& heads) {
-    auto orders = core.claims_for(heads, now);
+    auto orders = core.claims_for(heads, much_room, now);
     for (const Order& order : orders)
       core.claimed(order.queue, order.count);
     return orders;
@@ -170,7 +172,7 @@ TEST_F(DispatchCoreTest, AHeldGroupOrNodeStartsNothing) {
   core.hold(true);
   EXPECT_EQ(start(), std::nullopt);
   EXPECT_EQ(why({"a"}), Hindrance::node_held);
-  EXPECT_THAT(core.claims_for({head({"a"})}, now), IsEmpty());
+  EXPECT_THAT(core.claims_for({head({"a"})}, much_room, now), IsEmpty());
   core.hold(false);
   EXPECT_TRUE(start());
 }
@@ -204,6 +206,214 @@ TEST_F(DispatchCoreTest, WhatWasTakenOverCountsEvenBeyondTheBounds) {
   EXPECT_EQ(core.free(), core.capacity());
 }
 
+// -- Slots of several nodes
+// ----------------------------------------------------
+
+TEST_F(DispatchCoreTest, OfSlotsOfAllNodesItClaimsWhatOthersLeave) {
+  groups({{.name = "a", .slots = 4}});
+  core.share("a", 3);
+  EXPECT_THAT(claim({head({"a"}), head({"a", "cpu=1"}, 2)}),
+              ElementsAre(Order{{"a"}, 1}));
+  EXPECT_TRUE(start());
+  core.share("a", 4);
+  EXPECT_TRUE(core.is_full("a"));
+  EXPECT_THAT(claim({head({"a"})}), IsEmpty());
+  EXPECT_EQ(why({"a"}), Hindrance::slots);
+  // More than there are, of a node that does not know or of fewer slots.
+  core.share("a", 9);
+  EXPECT_THAT(claim({head({"a"})}), IsEmpty());
+}
+
+TEST_F(DispatchCoreTest, OfSlotsOfAllNodesNothingIsClaimedThatDoesNotStart) {
+  groups({{.name = "a", .slots = 9}, {.name = "b", .slots = 9}});
+  core.share("a", 0);
+  claim({head({"b", "cpu=3"})});
+  // One processor is left by what waits here already.
+  EXPECT_THAT(claim({head({"a", "cpu=1"})}),
+              ElementsAre(Order{{"a", "cpu=1"}, 1}));
+  core.given_back({"a", "cpu=1"}, 1);
+  EXPECT_THAT(core.claims_for({head({"a"})}, /*room=*/3, now),
+              ElementsAre(Order{{"a"}, 2}));
+  EXPECT_THAT(core.claims_for({head({"a"})}, /*room=*/0, now), IsEmpty());
+}
+
+TEST_F(DispatchCoreTest, OfSlotsOfAllNodesShortTasksAreNotClaimedAhead) {
+  groups({{.name = "a", .slots = 1}});
+  for (int i = 0; i < 50; ++i) {
+    core.share("a", 0);
+    EXPECT_THAT(claim({head({"a"})}), ElementsAre(Order{{"a"}, 1}));
+    core.ended(*start(), DispatchCore::End::success, now);
+    now += i == 0 ? Duration{2s} : Duration{1ms};
+  }
+  EXPECT_EQ(core.waiting_here(), 0U);
+}
+
+TEST_F(DispatchCoreTest, NothingIsKeptForWhatWaitsForASlotOfAnotherNode) {
+  groups({{.name = "a", .slots = 2}, {.name = "b", .slots = 9}});
+  claim({head({"b", "cpu=1"})});
+  ASSERT_TRUE(start());
+  const auto look = [&](std::uint64_t claimed) {
+    core.share("a", claimed);
+    (void)core.claims_for({head({"a", "cpu=4"}, 1), head({"b", "cpu=1"}, 2)},
+                          much_room, now);
+  };
+  look(2);
+  now += 2min;
+  EXPECT_EQ(why({"b", "cpu=1"}), Hindrance::none);
+  groups({{.name = "a", .slots = 2}, {.name = "b", .slots = 9}});
+  look(1);
+  EXPECT_EQ(why({"b", "cpu=1"}), Hindrance::reserved);
+}
+
+TEST_F(DispatchCoreTest, ASlotThatAllNodesWantIsLeftToOthersNowAndThen) {
+  groups({{.name = "a", .slots = 1}});
+  const auto run_one = [&](std::uint64_t claimed) {
+    core.share("a", claimed);
+    claim({head({"a"})});
+    const auto one = start();
+    if (one)
+      core.ended(*one, DispatchCore::End::success, now);
+    return one.has_value();
+  };
+  EXPECT_TRUE(run_one(0));
+  EXPECT_FALSE(run_one(0));
+  EXPECT_EQ(why({"a"}), Hindrance::slots);
+  const auto next = core.next_change(now);
+  ASSERT_TRUE(next);
+  EXPECT_LE(*next - now, 2s);
+  EXPECT_GT(*next - now, 1s);
+  now = *next;
+  while (now < TimePoint{1h} + 30s) {
+    EXPECT_TRUE(run_one(0));
+    now += 1s;
+  }
+  EXPECT_TRUE(run_one(0));
+  EXPECT_FALSE(run_one(0));
+}
+
+TEST_F(DispatchCoreTest, ASlotThatNobodyWaitsForIsNotLeftToOthers) {
+  groups({{.name = "a", .slots = 2}});
+  for (int i = 0; i < 3; ++i) {
+    core.share("a", 0);
+    core.claimed({"a"}, 1);
+    const auto one = start();
+    ASSERT_TRUE(one);
+    core.ended(*one, DispatchCore::End::success, now);
+    EXPECT_EQ(why({"a"}), Hindrance::none);
+  }
+}
+
+/// Nodes that share one store with one group. Each looks once a second, at a
+/// moment of its own, and as soon as something of it has ended.
+class SharedSlots {
+ public:
+  static constexpr std::uint64_t slots = 3;
+  static constexpr const char* group = "licence";
+
+  /// So many tasks, each for `length`, that the node of this number can run, or
+  /// all.
+  struct Work {
+    QueueId queue;
+    int count = 0;
+    Duration length{};
+  };
+
+  explicit SharedSlots(int count) {
+    for (int i = 0; i < count; ++i)
+      nodes_.push_back(
+          {DispatchCore{{.capacity = *flow_control::Resources::parse(
+                             fmt::format("on-n{}=1000,cpu=2", i))}}});
+  }
+
+  void submit(const Work& work) { waiting_.push_back(work); }
+  [[nodiscard]] bool has_ended(const QueueId& queue) const {
+    return std::all_of(waiting_.begin(), waiting_.end(), [&](const Work& work) {
+      return work.queue != queue || work.count == 0;
+    });
+  }
+
+  void pass(Duration time) {
+    constexpr Duration tick = 10ms;
+    for (const TimePoint end = now_ + time; now_ < end; now_ += tick) {
+      for (std::size_t i = 0; i < nodes_.size(); ++i)
+        turn(nodes_[i], 330ms * static_cast<int>(i));
+    }
+  }
+
+ private:
+  struct Node {
+    DispatchCore core;
+    std::vector<std::pair<TimePoint, DispatchCore::Start>> running{};
+  };
+
+  void turn(Node& node, Duration phase) {
+    bool has_news =
+        (now_.time_since_epoch() - phase) % Duration{1s} == Duration{0};
+    std::erase_if(node.running, [&](const auto& one) {
+      if (one.first > now_)
+        return false;
+      node.core.ended(one.second, DispatchCore::End::success, now_);
+      --taken_;
+      has_news = true;
+      return true;
+    });
+    if (has_news)
+      look(node);
+  }
+
+  void look(Node& node) {
+    node.core.set_groups({{.name = group, .slots = slots}}, now_);
+    node.core.share(group, taken_);
+    std::vector<QueueHead> heads;
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+      if (waiting_[i].count > 0)
+        heads.push_back({waiting_[i].queue, Priority::normal, JobId{i + 1}});
+    }
+    for (const Order& order : node.core.claims_for(heads, much_room, now_)) {
+      Work& work = *std::find_if(
+          waiting_.begin(), waiting_.end(),
+          [&](const Work& one) { return one.queue == order.queue; });
+      const std::uint64_t count =
+          std::min({std::uint64_t{order.count}, slots - taken_,
+                    static_cast<std::uint64_t>(work.count)});
+      work.count -= static_cast<int>(count);
+      taken_ += count;
+      node.core.claimed(order.queue, static_cast<std::uint32_t>(count));
+      for (std::uint64_t i = 0; i < count; ++i) {
+        // What was claimed starts, all of it.
+        const auto start = node.core.start_next(much_room, now_);
+        ASSERT_TRUE(start);
+        node.running.emplace_back(now_ + work.length, *start);
+      }
+    }
+    ASSERT_LE(taken_, slots);
+    ASSERT_EQ(node.core.waiting_here(), 0U);
+  }
+
+  std::vector<Node> nodes_;
+  std::vector<Work> waiting_;
+  std::uint64_t taken_ = 0;
+  TimePoint now_{1h};
+};
+
+class SharedSlotsTest : public ::testing::TestWithParam<Duration> {};
+
+TEST_P(SharedSlotsTest, WhatOnlyOneNodeCanRunGetsItsTurn) {
+  const Duration length = GetParam();
+  SharedSlots world{3};
+  // There is always something that two of them can run at once.
+  for (const char* const resources : {"on-n0=1", "on-n1=1"})
+    world.submit({{SharedSlots::group, resources}, 1'000'000, length});
+  world.pass(1min);
+  const QueueId late{SharedSlots::group, "on-n2=1"};
+  world.submit({late, 1, length});
+  // Two of the others have all slots, and give one away every half a minute.
+  world.pass(2 * length + 5min);
+  EXPECT_TRUE(world.has_ended(late));
+}
+INSTANTIATE_TEST_SUITE_P(Lengths, SharedSlotsTest,
+                         ::testing::Values<Duration>(20ms, 1s, 10s, 10min));
+
 TEST(DispatchCoreProperty, NeverBeyondItsBoundsAndNeverStuck) {
   EXPECT_TRUE(rc::check([] {
     const auto below = [](int n) { return *rc::gen::inRange(0, n); };
@@ -226,7 +436,7 @@ TEST(DispatchCoreProperty, NeverBeyondItsBoundsAndNeverStuck) {
         if (count > 0)
           heads.push_back({queue, Priority::normal, JobId{heads.size() + 1}});
       }
-      for (const Order& order : core.claims_for(heads, now)) {
+      for (const Order& order : core.claims_for(heads, much_room, now)) {
         const int count =
             std::min(waiting[order.queue], static_cast<int>(order.count));
         waiting[order.queue] -= count;

@@ -745,6 +745,52 @@ TEST_F(MemberDispatcherTest, ItsOwnSlotsCountAndNotThoseOfTheGroup) {
   EXPECT_THAT(runner.started, SizeIs(2));
 }
 
+TEST_F(MemberDispatcherTest, SlotsOfOtherGroupsAreThoseOfAllNodes) {
+  const store::SessionId other{"other"};
+  EXPECT_TRUE(access.store.open_session(other));
+  EXPECT_TRUE(access.store.set_group({.name = "licence", .slots = 3}));
+  const auto dispatcher = start_member({0});
+  const JobId job = submit(9, "true", {.group = "licence"});
+  const auto theirs = access.store.claim_within_slots(other, {"licence"}, 2);
+  EXPECT_THAT(*theirs, SizeIs(2));
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, ElementsAre(id_of(job, 2)));
+  // One becomes free there, and nobody says so.
+  const store::Completion done{.attempt = theirs->front().attempt};
+  EXPECT_TRUE(access.store.complete(other, {&done, 1}, wall_now()));
+  advance(1100ms);
+  EXPECT_THAT(runner.started, ElementsAre(id_of(job, 2), id_of(job, 3)));
+  EXPECT_EQ(access.store.claims_in("licence")->at(session), 2U);
+}
+
+TEST_F(MemberDispatcherTest, OfSlotsOfAllNodesItKeepsNoneThatItCannotUse) {
+  EXPECT_TRUE(access.store.set_group({.name = "licence", .slots = 3}));
+  const auto dispatcher = start_member({0});
+  submit(9, "true", {.group = "licence"});
+  has_space = false;
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(*access.store.claims_in("licence"), IsEmpty());
+  // It finds out only when the claim is on its way.
+  has_space = true;
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  access.make_call();
+  settle();
+  has_space = false;
+  access.make_call();
+  settle();
+  EXPECT_EQ(access.store.claims_in("licence")->at(session), 3U);
+  access.is_slow = false;
+  access.make_call();
+  settle();
+  advance(1100ms);
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_THAT(*access.store.claims_in("licence"), IsEmpty());
+  has_space = true;
+  advance(1100ms);
+  EXPECT_THAT(runner.started, SizeIs(3));
+}
+
 TEST_F(MemberDispatcherTest, ClaimsFromSeveralShardsAtOnce) {
   const auto dispatcher = start_member({1, 3});
   const JobId a = submit_into({3});

@@ -15,6 +15,13 @@
 /// one that had nothing to do does not save up. Within a group it goes by
 /// priority and then by age.
 ///
+/// The slots of a group may be those of several nodes together (share()). The
+/// store sees to it that they are enough, so what such a group has claimed and
+/// does not start would keep others from it: nothing of it is claimed ahead,
+/// and what does not start at once is given back. Now and then a slot that
+/// becomes free is left to others for a moment, for they may have what this
+/// node cannot see or run.
+///
 /// A queue goes through: has work in the store -> claims_for() says how many to
 /// claim -> claimed() -> start_next() -> ended().
 #include <troupe/base/time.hpp>
@@ -96,13 +103,22 @@ class DispatchCore {
 
   explicit DispatchCore(Config config);
 
-  /// The groups that there are now.
+  /// The groups that there are now, each with slots of this node.
   void set_groups(const std::vector<store::Group>& groups, TimePoint now);
 
+  /// The slots of this one are for all nodes, which have `claimed` so many of
+  /// its tasks, this one included. To be told after set_groups(), each time.
+  void share(const std::string& group, std::uint64_t claimed);
+  [[nodiscard]] bool is_shared(const std::string& group) const;
+  /// Whether nothing more of a shared group may be claimed by anybody, as far
+  /// as it is known.
+  [[nodiscard]] bool is_full(const std::string& group) const;
+
   /// What waits in the store now, as Store::queues() tells it, and how much of
-  /// it to claim.
+  /// it to claim. `room` as in start_next().
   [[nodiscard]] std::vector<ClaimOrder> claims_for(
-      const std::vector<store::QueueHead>& heads, TimePoint now);
+      const std::vector<store::QueueHead>& heads, std::size_t room,
+      TimePoint now);
 
   /// So many were claimed and wait here.
   void claimed(const store::QueueId& queue, std::uint32_t count);
@@ -165,6 +181,12 @@ class DispatchCore {
     std::uint32_t starts = 0;
     std::uint32_t starts_before = 0;
     bool is_known = true;  ///< To the store.
+    /// Of those that all nodes share, as many as nobody has claimed; none if
+    /// the slots are this node's.
+    std::optional<std::uint64_t> shared_left;
+    /// Until then others come first; see share().
+    TimePoint yields_until{};
+    TimePoint yields_next{};
   };
 
   struct Queue {
@@ -175,7 +197,19 @@ class DispatchCore {
     std::optional<TimePoint> starving_since;
   };
 
+  /// What claims are counted against in one go.
+  struct Budget {
+    std::uint64_t startable = 0;  ///< Tasks, of whatever group.
+    flow_control::Resources free;
+
+    void spend(const flow_control::Resources& needs, std::uint64_t count);
+  };
+
   Queue& queue(const store::QueueId& id);
+  [[nodiscard]] Budget budget(std::size_t room) const;
+  [[nodiscard]] static std::uint64_t claims_of_shared(const Group& group,
+                                                      const Queue& queue,
+                                                      const Budget& budget);
   Group& group(const std::string& name, TimePoint now);
   [[nodiscard]] const Group* find_group(const std::string& name) const;
   [[nodiscard]] std::vector<std::map<store::QueueId, Queue>::iterator> ranked();
@@ -184,6 +218,8 @@ class DispatchCore {
   static void count_start(Group& group, TimePoint now);
   [[nodiscard]] Obstacle group_obstacle(const Group& group,
                                         TimePoint now) const;
+  [[nodiscard]] static Obstacle share_obstacle(const Group& group,
+                                               TimePoint now);
   [[nodiscard]] Obstacle resource_obstacle(const store::QueueId& id,
                                            const flow_control::Resources& needs,
                                            TimePoint now) const;

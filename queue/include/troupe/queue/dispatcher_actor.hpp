@@ -25,6 +25,8 @@ namespace troupe::queue {
 /// What is different if other nodes work on the same jobs: nothing is claimed
 /// or started before MayWork, or looked for in other shards than OwnShards, but
 /// for what has waited there for a while and nobody has taken.
+///
+/// The slots of a group are for all of them together (is_of_all_nodes()).
 struct MemberDeps {
   std::string node;         ///< Its name, for results.
   std::uint32_t slots = 1;  ///< Of the group "default", on this node.
@@ -82,6 +84,11 @@ struct DispatcherDeps {
   /// For one of several nodes that share the store.
   std::optional<MemberDeps> member{};
 };
+
+/// Whether the slots of this group are, in a cluster, those of all nodes
+/// together: of each but "default", which has on each node as many as that node
+/// can work on.
+[[nodiscard]] bool is_of_all_nodes(const std::string& group);
 
 /// Where the output of an attempt is recorded.
 [[nodiscard]] std::string record_path(const std::string& output_folder,
