@@ -4,22 +4,17 @@
 
 #include <troupe/base/text.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace troupe::node {
 namespace {
 
-using GroupDecision = workflow::ConcurrencyGroups::Decision;
 using store::RunId;
+using workflow::OnConflict;
 
 constexpr std::size_t longest_group_name = 60;
-
-std::vector<RunId> to_runs(const std::vector<std::uint64_t>& numbers) {
-  std::vector<RunId> runs;
-  for (const std::uint64_t number : numbers)
-    runs.push_back(RunId{number});
-  return runs;
-}
 
 }  // namespace
 
@@ -28,82 +23,164 @@ std::string group_text(const std::string& group) {
                      ellipsize(printable(group), longest_group_name));
 }
 
-std::vector<RunAdmission::Decision> RunAdmission::expect(
-    const std::vector<RunId>& runs) {
-  unknown_.emplace(runs.begin(), runs.end());
-  return decide();
+void RunAdmission::see(const std::map<RunId, bool>& open) {
+  has_seen_ = true;
+  std::erase_if(runs_, [&](const auto& entry) {
+    return !entry.second.run.is_ours && !open.contains(entry.first);
+  });
+  unknown_.clear();
+  for (const auto& [run, has_begun] : open) {
+    const auto found = runs_.find(run);
+    if (found == runs_.end())
+      unknown_.insert(run);
+    else if (!found->second.run.is_ours)
+      found->second.run.has_begun |= has_begun;
+  }
 }
 
-std::vector<RunAdmission::Decision> RunAdmission::on_known(RunId run) {
-  if (!unknown_ || unknown_->erase(run) == 0)
-    return {};
-  return decide();
+void RunAdmission::know(RunId run, Run what) {
+  unknown_.erase(run);
+  const auto found = runs_.find(run);
+  if (found == runs_.end())
+    runs_.emplace(run, Known{std::move(what)});
+  else if (!found->second.run.is_ours)
+    found->second = {std::move(what)};
+  else
+    found->second.run = std::move(what);
 }
 
-std::vector<RunAdmission::Decision> RunAdmission::ask(RunId run,
-                                                      const std::string& group,
-                                                      const Limits& limits) {
-  asked_.insert_or_assign(run, std::pair{group, limits});
-  return decide();
+void RunAdmission::forget(RunId run) {
+  unknown_.erase(run);
+  runs_.erase(run);
+}
+
+/// The limits of the newest run count.
+std::map<std::string, RunAdmission::Line> RunAdmission::lines() const {
+  std::map<std::string, Line> lines;
+  for (const auto& [id, known] : runs_) {
+    if (known.run.group.empty() || known.is_refused)
+      continue;
+    Line& line = lines[known.run.group];
+    line.limit = std::max<std::uint32_t>(1, known.run.limits.limit);
+    (known.run.has_begun ? line.in : line.waiting).push_back(id);
+  }
+  return lines;
 }
 
 std::vector<RunAdmission::Decision> RunAdmission::decide() {
-  if (!unknown_ || !unknown_->empty())
-    return {};
   std::vector<Decision> decisions;
-  for (const auto& [run, wish] : std::exchange(asked_, {})) {
-    const auto& [group, limits] = wish;
-    const auto answer = groups_.ask(group, run.value, limits);
-    decisions.push_back({run, answer.decision, to_runs(answer.cancel)});
-    if (answer.decision == GroupDecision::wait)
-      waiting_.insert(run);
-    if (answer.decision == GroupDecision::wait ||
-        answer.decision == GroupDecision::enter)
-      group_of_[run] = group;
-  }
+  if (!has_seen_ || !unknown_.empty())
+    return decisions;
+  for (const auto& [group, line] : lines())
+    decide(line, decisions);
   return decisions;
 }
 
-void RunAdmission::restore(RunId run, const std::string& group) {
-  if (group_of_.emplace(run, group).second)
-    groups_.restore(group, run.value);
+void RunAdmission::decide(const Line& line, std::vector<Decision>& decisions) {
+  std::size_t in = line.in.size();
+  std::size_t waiting = 0;
+  std::size_t wanted = 0;  // Places, by those who take them from others.
+  for (const RunId id : line.waiting) {
+    Known& known = runs_.at(id);
+    const bool is_ours = known.run.is_ours;
+    const auto refuse = [&](What what) {
+      known.is_refused = is_ours;
+      if (is_ours)
+        decisions.push_back({id, what});
+    };
+    if (in < line.limit && waiting == 0) {
+      ++in;
+      if (!is_ours)
+        continue;  // Its node lets it in.
+      known.run.has_begun = true;
+      known.is_waiting = false;
+      decisions.push_back({id, What::enter});
+    } else if (known.is_waiting) {
+      ++waiting;
+    } else if (known.run.limits.on_conflict == OnConflict::skip) {
+      refuse(What::skip);
+    } else if (known.run.limits.on_conflict == OnConflict::fail) {
+      refuse(What::fail);
+    } else if (waiting >= known.run.limits.queue) {
+      refuse(What::queue_full);
+    } else {
+      ++waiting;
+      known.is_waiting = true;
+    }
+    if (known.is_waiting &&
+        known.run.limits.on_conflict == OnConflict::cancel_running)
+      wanted = waiting;
+  }
+  for (std::size_t i = 0; i < std::min(wanted, line.in.size()); ++i) {
+    Known& known = runs_.at(line.in[i]);
+    if (known.run.is_ours && !std::exchange(known.is_cancelled, true))
+      decisions.push_back({line.in[i], What::cancel});
+  }
 }
 
 bool RunAdmission::enter_again(RunId run, const std::string& group,
-                               Limits limits) {
-  if (group_of_.contains(run))
+                               const Limits& limits) {
+  if (const auto found = runs_.find(run);
+      found != runs_.end() && found->second.run.has_begun)
     return true;
-  limits.on_conflict = workflow::OnConflict::fail;
-  if (groups_.ask(group, run.value, limits).decision != GroupDecision::enter)
-    return false;
-  group_of_[run] = group;
+  const auto all = lines();
+  if (const auto found = all.find(group); found != all.end()) {
+    const Line& line = found->second;
+    if (!line.waiting.empty() ||
+        line.in.size() >= std::max<std::uint32_t>(1, limits.limit))
+      return false;
+  }
+  know(run, {.group = group, .limits = limits, .has_begun = true});
   return true;
 }
 
-std::vector<RunId> RunAdmission::leave(RunId run) {
-  asked_.erase(run);
-  waiting_.erase(run);
-  const auto place = group_of_.extract(run);
-  if (!place)
+std::string RunAdmission::what_awaits(RunId run) const {
+  const auto found = runs_.find(run);
+  if (found == runs_.end() || !found->second.is_waiting)
     return {};
-  auto next = to_runs(groups_.leave(place.mapped(), run.value));
-  for (const RunId one : next)
-    waiting_.erase(one);
-  return next;
+  const std::string& group = found->second.run.group;
+  const auto all = lines();
+  const std::vector<RunId>& in = all.at(group).in;
+  std::string others;
+  for (const RunId other : in)
+    others += fmt::format("{}{}", others.empty() ? "" : ", ", run_name(other));
+  if (others.empty())
+    return fmt::format("waits for {}", group_text(group));
+  return fmt::format("waits for {}, which {} {} in", group_text(group), others,
+                     in.size() == 1 ? "is" : "are");
 }
 
-std::string RunAdmission::what_awaits(RunId run) const {
-  if (!waiting_.contains(run))
-    return {};
-  const std::string& group = group_of_.at(run);
-  std::string others;
-  std::size_t count = 0;
-  for (const auto& [other, its_group] : group_of_) {
-    if (its_group == group && !waiting_.contains(other))
-      others += fmt::format("{}{}", ++count == 1 ? "" : ", ", run_name(other));
+bool RunAdmission::has_ours() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& entry) {
+    return entry.second.run.is_ours && !entry.second.run.group.empty();
+  });
+}
+
+std::set<RunId> RunAdmission::runs_in(const std::string& group) const {
+  std::set<RunId> runs;
+  for (const auto& [id, known] : runs_) {
+    if (known.run.group == group)
+      runs.insert(id);
   }
-  return fmt::format("waits for {}, which {} {} in", group_text(group), others,
-                     count == 1 ? "is" : "are");
+  return runs;
+}
+
+std::set<RunId> RunAdmission::runs_outside(const std::string& group) const {
+  std::set<RunId> runs;
+  for (const auto& [id, known] : runs_) {
+    if (known.run.group != group)
+      runs.insert(id);
+  }
+  return runs;
+}
+
+std::set<RunId> RunAdmission::begun() const {
+  std::set<RunId> runs;
+  for (const auto& [id, known] : runs_) {
+    if (known.run.has_begun)
+      runs.insert(id);
+  }
+  return runs;
 }
 
 }  // namespace troupe::node

@@ -3,66 +3,101 @@
 #include <troupe/store/job.hpp>
 #include <troupe/workflow/concurrency.hpp>
 
+#include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace troupe::node {
 
-/// Which runs of a node may begin, by the concurrency groups of their
-/// workflows. Pure; owned by the driver of the runs.
+/// Which runs may begin, by the concurrency groups of their workflows. Pure;
+/// owned by the driver of the runs.
 ///
-/// Runs ask in the order of their numbers, and not before all that were there
-/// at the start are known: those that had begun are in their groups still.
+/// The runs of all nodes that share a store stand in one line for each group,
+/// in the order of their numbers: those that have begun are in, the others
+/// wait. From that follows, each time anew and at each node alike, what becomes
+/// of the runs that this node drives. What it knows of the others may be old,
+/// so whoever records that a run begins looks once more (RunPlace).
 class RunAdmission {
  public:
   using Limits = workflow::ConcurrencyLimits;
 
-  struct Decision {
-    store::RunId run;
-    workflow::ConcurrencyGroups::Decision what;
-    /// Who is to be cancelled so that there will be a place.
-    std::vector<store::RunId> cancel{};
+  /// What there is to know of a run that has not ended.
+  struct Run {
+    std::string group{};  ///< Empty if it is in none, or nobody can say.
+    Limits limits{};
+    bool is_ours = true;
+    bool has_begun = false;
   };
 
-  /// These were there at the start. Once, before anybody is let in.
-  std::vector<Decision> expect(const std::vector<store::RunId>& runs);
+  enum class What : std::uint8_t {
+    enter,
+    skip,        ///< There is no place, and that is no failure.
+    fail,        ///< Or one.
+    queue_full,  ///< There is none, and too many wait.
+    cancel,      ///< It is in, and another one is to have its place.
+  };
+  struct Decision {
+    store::RunId run;
+    What what = What::enter;
 
-  /// One of those is known now, or will never be. What is decided about those
-  /// that have asked meanwhile.
-  std::vector<Decision> on_known(store::RunId run);
+    friend bool operator==(const Decision&, const Decision&) = default;
+  };
 
-  /// A run that has not begun wants to. What is decided now; about this one
-  /// perhaps later.
-  std::vector<Decision> ask(store::RunId run, const std::string& group,
-                            const Limits& limits);
+  /// All runs that have not ended, and whether they have begun. Those of others
+  /// that are not among them have ended.
+  void see(const std::map<store::RunId, bool>& open);
 
-  /// One that has begun before the start. Repeating does nothing.
-  void restore(store::RunId run, const std::string& group);
+  /// Of which nobody has told what there is to know: before that nothing is
+  /// decided.
+  [[nodiscard]] const std::set<store::RunId>& unknown() const {
+    return unknown_;
+  }
+  void know(store::RunId run, Run what);
 
-  /// One that has ended wants to go on, if there is a place now.
+  /// It has ended, or is not ours any more.
+  void forget(store::RunId run);
+
+  /// What becomes of our runs now; each is said once.
+  [[nodiscard]] std::vector<Decision> decide();
+
+  /// Whether one of ours that has ended may go on at once; then it is in.
   [[nodiscard]] bool enter_again(store::RunId run, const std::string& group,
-                                 Limits limits);
-
-  /// It has ended. Who may begin then; nothing happens if it was in no group.
-  std::vector<store::RunId> leave(store::RunId run);
+                                 const Limits& limits);
 
   /// "waits for concurrency group "g", which r5 is in"; empty if it does not.
   [[nodiscard]] std::string what_awaits(store::RunId run) const;
 
- private:
-  std::vector<Decision> decide();
+  /// Whether what others do concerns one of our runs.
+  [[nodiscard]] bool has_ours() const;
 
-  workflow::ConcurrencyGroups groups_;            ///< By the numbers of runs.
-  std::map<store::RunId, std::string> group_of_;  ///< Of those in or waiting.
-  std::set<store::RunId> waiting_;
-  /// That have asked and have no decision yet.
-  std::map<store::RunId, std::pair<std::string, Limits>> asked_;
-  /// Of the start, those that are not known yet.
-  std::optional<std::set<store::RunId>> unknown_;
+  /// Runs that have not ended, for whoever looks once more: in this group, and
+  /// in none or another one.
+  [[nodiscard]] std::set<store::RunId> runs_in(const std::string& group) const;
+  [[nodiscard]] std::set<store::RunId> runs_outside(
+      const std::string& group) const;
+  [[nodiscard]] std::set<store::RunId> begun() const;
+
+ private:
+  struct Known {
+    Run run;
+    bool is_waiting = false;    ///< It was decided that it waits.
+    bool is_cancelled = false;  ///< That was decided.
+    bool is_refused = false;    ///< Likewise.
+  };
+  struct Line {
+    std::uint32_t limit = 1;
+    std::vector<store::RunId> in;
+    std::vector<store::RunId> waiting;
+  };
+
+  [[nodiscard]] std::map<std::string, Line> lines() const;
+  void decide(const Line& line, std::vector<Decision>& decisions);
+
+  std::map<store::RunId, Known> runs_;
+  std::set<store::RunId> unknown_;
+  bool has_seen_ = false;
 };
 
 /// "concurrency group "g"".

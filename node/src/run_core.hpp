@@ -155,6 +155,10 @@ class RunCore {
   /// and before a retry; empty if there is none.
   [[nodiscard]] const std::string& concurrency_group() const { return group_; }
 
+  /// Whether it has been let in, in any round, or was refused. One that has not
+  /// may have moved.
+  [[nodiscard]] bool has_begun() const { return has_begun_; }
+
   [[nodiscard]] const std::vector<StepSecret>& secrets() const {
     return secrets_;
   }

@@ -32,6 +32,10 @@ using store::RunId;
 using store::Store;
 
 constexpr Duration store_pause = 1s;
+/// Between looks at what runs of other nodes do.
+constexpr Duration places_pause = 1s;
+/// Of a run, until it has begun.
+constexpr std::uint32_t moves_at_once = 8;
 /// Jobs that are submitted in one transaction: others wait for the store.
 constexpr std::size_t most_submitted_at_once = 200;
 constexpr std::uint32_t runs_at_once = 1000;
@@ -42,6 +46,15 @@ constexpr std::uint32_t most_ended_runs = 200;
 constexpr std::uint32_t most_runs_to_expire = 2000;
 constexpr Duration longest_run_timer = 1h;
 constexpr std::size_t longest_run_name = 200;
+
+/// What the store must agree to before a run of one of several nodes begins.
+struct RunPlace {
+  std::string group;
+  std::uint32_t limit = 1;
+  std::set<RunId> rivals;     ///< Known to be of the same group.
+  std::set<RunId> strangers;  ///< Known not to be.
+  std::set<RunId> begun;      ///< Known to have begun.
+};
 
 /// One transaction of a run.
 struct Write {
@@ -59,6 +72,7 @@ struct Write {
   std::map<StepKey, std::vector<workflow::PrintedOutput>> printed;
   /// Of those who wait for the event to be recorded.
   std::vector<std::function<void(Result<void>)>> done;
+  std::optional<RunPlace> place;  ///< If it is to take one.
 };
 
 /// What has come of it.
@@ -71,6 +85,8 @@ struct WriteOutcome {
   bool has_notices = false;
   /// Somebody else has recorded another event in its place: nothing was done.
   bool is_overtaken = false;
+  /// Runs of other nodes have the places of its group: likewise.
+  bool has_no_place = false;
 };
 
 // What comes back to the actor.
@@ -102,9 +118,11 @@ struct EndSeen {
   JobId job;
   std::shared_ptr<Result<std::optional<RunStepEnded>>> end;
 };
-/// A run that waited for its concurrency group may begin.
-struct LetIn {
-  RunId run;
+/// Runs that wait for their concurrency group may be able to begin.
+struct Admit {};
+struct SeePlaces {};
+struct PlacesSeen {
+  Result<std::map<RunId, bool>> open;  ///< And whether they have begun.
 };
 struct TryAgain {};
 struct OpenRunsSeen {
@@ -124,7 +142,9 @@ TROUPE_LOCAL_MESSAGE(troupe::node::RunOpened)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunLoaded)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunWritten)
 TROUPE_LOCAL_MESSAGE(troupe::node::EndSeen)
-TROUPE_LOCAL_MESSAGE(troupe::node::LetIn)
+TROUPE_LOCAL_MESSAGE(troupe::node::Admit)
+TROUPE_LOCAL_MESSAGE(troupe::node::SeePlaces)
+TROUPE_LOCAL_MESSAGE(troupe::node::PlacesSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::TryAgain)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunTick)
 TROUPE_LOCAL_MESSAGE(troupe::node::OpenRunsSeen)
@@ -139,19 +159,86 @@ bool may_pass(const Error& error) {
 
 // -- In the store's thread ---------------------------------------------------
 
-Result<std::vector<RunId>> find_open_runs(Store& store) {
-  std::vector<RunId> all;
+Result<std::vector<store::RunInfo>> find_open(Store& store) {
+  std::vector<store::RunInfo> all;
   store::RunFilter filter{.set = store::RunSet::unended};
   while (true) {
     const auto some = store.runs(filter, runs_at_once);
     if (!some)
       return tl::unexpected(some.error());
-    for (const store::RunInfo& run : *some)
-      all.push_back(run.id);
+    all.insert(all.end(), some->begin(), some->end());
     if (some->size() < runs_at_once)
       return all;
     filter.before = some->back().id;
   }
+}
+
+Result<std::vector<RunId>> find_open_runs(Store& store) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  std::vector<RunId> all;
+  for (const store::RunInfo& run : *open)
+    all.push_back(run.id);
+  return all;
+}
+
+/// Whether more has happened to it than that it has moved.
+Result<bool> has_begun(Store& store, const store::RunInfo& run) {
+  for (std::uint64_t from = 0; from < run.events; from += moves_at_once) {
+    const auto some = store.events(run.id, from, moves_at_once);
+    if (!some)
+      return tl::unexpected(some.error());
+    for (const store::RunEvent& event : *some) {
+      const auto news = decode_run_news(event.what);
+      if (!news || !std::holds_alternative<RunMoved>(*news))
+        return true;
+    }
+  }
+  return false;
+}
+
+/// Runs that have not ended, and whether they have begun; of `begun` that is
+/// known.
+Result<std::map<RunId, bool>> find_places(Store& store,
+                                          const std::set<RunId>& begun) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  std::map<RunId, bool> all;
+  for (const store::RunInfo& run : *open) {
+    const auto is_in =
+        begun.contains(run.id) ? Result<bool>{true} : has_begun(store, run);
+    if (!is_in)
+      return tl::unexpected(is_in.error());
+    all.emplace(run.id, *is_in);
+  }
+  return all;
+}
+
+/// Whether there is a place for it at this moment. Whoever records that a run
+/// begins has the store alone, so of two that want the last one, one finds that
+/// it is taken. There is none as well as long as it is not known whether a run
+/// has it.
+Result<bool> is_free(Store& store, RunId self, const RunPlace& place) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  std::uint32_t in = 0;
+  for (const store::RunInfo& run : *open) {
+    if (run.id == self || place.strangers.contains(run.id))
+      continue;
+    const auto is_in = place.begun.contains(run.id) ? Result<bool>{true}
+                                                    : has_begun(store, run);
+    if (!is_in)
+      return is_in;
+    if (!*is_in)
+      continue;
+    if (!place.rivals.contains(run.id))
+      return false;
+    ++in;
+  }
+  return in < place.limit;
 }
 
 Result<KeptRun> load(Store& store, RunId run) {
@@ -364,6 +451,19 @@ Result<void> move_jobs(Store& store, const Write& write, WallTime now) {
 
 Result<WriteOutcome> perform(Store& store, const Write& write,
                              const std::string& output_folder, WallTime now) {
+  if (write.place) {
+    const auto there = store.run(write.run);
+    if (!there)
+      return tl::unexpected(there.error());
+    // Else it has been recorded, and the answer was lost.
+    if (there->events == write.event->number) {
+      const auto free = is_free(store, write.run, *write.place);
+      if (!free)
+        return tl::unexpected(free.error());
+      if (!*free)
+        return WriteOutcome{.has_no_place = true};
+    }
+  }
   if (write.event) {
     const auto added =
         store.add_event(write.run, *write.event, write.state, write.counts);
@@ -491,7 +591,12 @@ class RunDriverActor {
         [this](const OpenRunsSeen& m) { on_open_runs(m); },
         [this](const EndSeen& m) { on_end(m); },
         [this](RunTick m) { on_tick(m); },
-        [this](LetIn m) { tell(m.run, RunBegun{}); },
+        [this](Admit) { admit(); },
+        [this](SeePlaces) {
+          is_place_look_due_ = false;
+          see_places();
+        },
+        [this](const PlacesSeen& m) { on_places(m); },
         [this](TryAgain) { try_again(); },
     };
   }
@@ -535,6 +640,8 @@ class RunDriverActor {
       load_run(run);
     for (const JobId job : std::exchange(unseen_, {}))
       look_at(job);
+    if (sees_places_again_)
+      see_places();
   }
 
   // -- Runs that go on --------------------------------------------------------
@@ -552,7 +659,11 @@ class RunDriverActor {
       return;
     }
     has_found_ = true;
-    admit(admission_.expect(*m.runs));
+    std::map<RunId, bool> open;
+    for (const RunId run : *m.runs)
+      open.emplace(run, false);
+    admission_.see(open);
+    admit();
     for (const RunId run : *m.runs)
       with_core(run, [](const Result<RunCore*>&) {});
     note_runs();
@@ -609,7 +720,13 @@ class RunDriverActor {
       note_runs();
       for (const auto& then : waiting)
         then(tl::unexpected(core.error()));
-      admit(admission_.on_known(m.run));
+      // Its group, nobody can say.
+      if (core.error().code != Errc::not_found &&
+          admission_.unknown().contains(m.run))
+        admission_.know(m.run, {.is_ours = false});
+      else
+        admission_.forget(m.run);
+      admit();
       return;
     }
     entry.info = std::move((*m.kept)->info);
@@ -618,28 +735,41 @@ class RunDriverActor {
       away_.erase(m.run);
     else
       away_[m.run] = entry.core->home();
-    if (entry.core->state() == store::RunState::running &&
-        is_at_home(*entry.core))
-      go_on(entry);
+    if (entry.core->state() == store::RunState::running) {
+      know_place(*entry.core);
+      if (is_at_home(*entry.core))
+        go_on(entry);
+    } else {
+      admission_.forget(m.run);
+    }
     for (const auto& then : std::exchange(entry.waiting, {}))
       then(&*entry.core);
-    admit(admission_.on_known(m.run));
+    admit();
     let_go(m.run);
+  }
+
+  void know_place(const RunCore& core) {
+    const std::string& group = core.concurrency_group();
+    admission_.know(
+        core.run(),
+        {.group = group,
+         .limits = group.empty() ? RunAdmission::Limits{}
+                                 : core.workflow().concurrency->limits,
+         .is_ours = is_at_home(core),
+         .has_begun = core.has_begun()});
   }
 
   /// Begins a run, or does once more what was to be done.
   void go_on(Entry& entry) {
-    const std::string& group = entry.core->concurrency_group();
-    if (entry.core->events() == 0) {
-      if (group.empty())
+    if (!entry.core->has_begun()) {
+      if (entry.core->concurrency_group().empty())
         tell(entry, RunBegun{});
       else
-        admit(admission_.ask(entry.core->run(), group,
-                             entry.core->workflow().concurrency->limits));
+        ask_for_place();
       return;
     }
-    if (!group.empty())
-      admission_.restore(entry.core->run(), group);
+    if (is_shared() && !entry.core->concurrency_group().empty())
+      see_places_soon();
     RunCore::Decision again;
     for (const auto& [step, running] : entry.core->running()) {
       again.submit.push_back(step);
@@ -704,16 +834,72 @@ class RunDriverActor {
 
   // -- Concurrency groups -----------------------------------------------------
 
-  void admit(const std::vector<RunAdmission::Decision>& decisions) {
-    for (const RunAdmission::Decision& decision : decisions) {
-      admit(decision);
-      for (const RunId other : decision.cancel)
-        tell(other, RunCancelled{});
+  /// Whether other nodes drive runs as well.
+  [[nodiscard]] bool is_shared() const { return !deps_->home.empty(); }
+
+  /// One of ours wants a place.
+  void ask_for_place() {
+    if (is_shared())
+      see_places();
+    else
+      actors::send(self_, Admit{});
+  }
+
+  /// Looks at what runs of others do. Each look that is asked for is made after
+  /// that.
+  void see_places() {
+    if (is_seeing_places_ || has_trouble_) {
+      sees_places_again_ = true;
+      return;
     }
+    is_seeing_places_ = true;
+    sees_places_again_ = false;
+    ask([begun = admission_.begun()](
+            Store& store) { return find_places(store, begun); },
+        [](Result<std::map<RunId, bool>> open) {
+          return PlacesSeen{std::move(open)};
+        });
+  }
+
+  void on_places(const PlacesSeen& m) {
+    is_seeing_places_ = false;
+    if (m.open && !sees_places_again_) {
+      admission_.see(*m.open);
+      const std::set<RunId> unknown = admission_.unknown();
+      for (const RunId run : unknown)
+        with_core(run, [this](const Result<RunCore*>& core) {
+          if (core)
+            know_place(**core);
+        });
+      admit();
+    }
+    if (sees_places_again_)
+      see_places();
+    else
+      see_places_soon();
+  }
+
+  /// As long as it concerns one of ours.
+  void see_places_soon() {
+    if (is_shared() && (admission_.has_ours() || !retries_.empty()) &&
+        !std::exchange(is_place_look_due_, true))
+      actors::send_after(self_, places_pause, SeePlaces{});
+  }
+
+  void admit() {
+    // Of what others do more is about to be known.
+    if (is_seeing_places_ || sees_places_again_)
+      return;
+    for (const RunAdmission::Decision& decision : admission_.decide())
+      admit(decision);
+    if (!admission_.unknown().empty())
+      return;
+    for (const ChangeRun& retry : std::exchange(retries_, {}))
+      change_now(retry);
   }
 
   void admit(const RunAdmission::Decision& decision) {
-    using What = workflow::ConcurrencyGroups::Decision;
+    using What = RunAdmission::What;
     const auto found = runs_.find(decision.run);
     if (found == runs_.end() || !found->second.core)
       return;
@@ -723,7 +909,8 @@ class RunDriverActor {
       case What::enter:
         tell(found->second, RunBegun{});
         break;
-      case What::wait:
+      case What::cancel:
+        tell(found->second, RunCancelled{});
         break;
       case What::skip:
         tell(found->second, RunRefused{fmt::format("{} is in use", group)});
@@ -744,8 +931,37 @@ class RunDriverActor {
 
   /// Others may begin then.
   void leave_group(RunId run) {
-    for (const RunId next : admission_.leave(run))
-      actors::send(self_, LetIn{next});
+    admission_.forget(run);
+    actors::send(self_, Admit{});
+  }
+
+  /// What is to be so in the store before it begins, or goes on after its end.
+  [[nodiscard]] std::optional<RunPlace> place_for(const RunCore& core,
+                                                  const RunNews& news) const {
+    const std::string& group = core.concurrency_group();
+    if (!is_shared() || group.empty() ||
+        (!std::holds_alternative<RunBegun>(news) &&
+         !std::holds_alternative<RunRetried>(news)))
+      return std::nullopt;
+    return RunPlace{group,
+                    std::max(1U, core.workflow().concurrency->limits.limit),
+                    admission_.runs_in(group), admission_.runs_outside(group),
+                    admission_.begun()};
+  }
+
+  /// It has not begun, although we thought so: it is as the store has it.
+  void take_back(RunId run, const RunPlace& place) {
+    log(LogLevel::debug, fmt::format("run_place_taken run={}", run_name(run)));
+    const auto entry = runs_.extract(run);
+    for (const auto& write : entry.mapped().writes) {
+      for (const auto& done : write->done)
+        done(failure(Errc::invalid_argument,
+                     fmt::format("{} is in use", group_text(place.group))));
+    }
+    std::erase_if(steps_,
+                  [&](const auto& step) { return step.second.first == run; });
+    admission_.forget(run);
+    with_core(run, [](const Result<RunCore*>&) {});
   }
 
   /// A retry takes a place as a new run does, and does not wait for it.
@@ -774,14 +990,16 @@ class RunDriverActor {
     const Entry& entry = found->second;
     const bool is_idle =
         entry.core && entry.writes.empty() && entry.waiting.empty();
-    if (!is_idle || (entry.core->state() == store::RunState::running &&
-                     is_at_home(*entry.core)))
+    const bool has_ended =
+        entry.core && entry.core->state() != store::RunState::running;
+    if (!is_idle || (!has_ended && is_at_home(*entry.core)))
       return;
     // Its end is of no interest any more.
     if (const auto& services = entry.core->services())
       steps_.erase(services->job);
     runs_.erase(found);
-    leave_group(run);
+    if (has_ended)
+      leave_group(run);
     note_runs();
   }
 
@@ -816,7 +1034,7 @@ class RunDriverActor {
       return;
     }
     add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
-               **decision, std::move(done), home);
+               **decision, std::move(done), home, place_for(core, news));
     set_timer(entry);
   }
 
@@ -832,7 +1050,8 @@ class RunDriverActor {
   void add_writes(Entry& entry, std::optional<store::RunEvent> event,
                   const RunCore::Decision& decision,
                   std::function<void(Result<void>)> done,
-                  const std::string& home_before) {
+                  const std::string& home_before,
+                  std::optional<RunPlace> place = {}) {
     const RunCore& core = *entry.core;
     auto write = std::make_shared<Write>();
     const auto add = [&] {
@@ -851,6 +1070,7 @@ class RunDriverActor {
     }
     if (done)
       write->done.push_back(std::move(done));
+    write->place = std::move(place);
     for (const StepKey& step : decision.submit) {
       if (write->submit.size() == most_submitted_at_once)
         add();
@@ -932,10 +1152,16 @@ class RunDriverActor {
       give_up(run, {Errc::unavailable, "another node drives it now"});
       return;
     }
+    if (outcome->has_no_place) {
+      take_back(run, *m.write->place);
+      return;
+    }
     entry.writes.pop_front();
     if (!m.write->moved_to.empty() &&
-        entry.core->state() == store::RunState::running)
+        entry.core->state() == store::RunState::running) {
+      know_place(*entry.core);
       go_on(entry);
+    }
     for (const auto& done : m.write->done)
       done({});
     if (m.write->event && store::has_ended(m.write->state))
@@ -1149,6 +1375,16 @@ class RunDriverActor {
   }
 
   void change(const ChangeRun& m) {
+    // Whether there is a place for it, others know.
+    if (is_shared() && std::holds_alternative<RunRetried>(m.news)) {
+      retries_.push_back(m);
+      see_places();
+      return;
+    }
+    change_now(m);
+  }
+
+  void change_now(const ChangeRun& m) {
     with_core(m.run, [this, m](Result<RunCore*> core) {
       if (!core && core.error().code != Errc::not_found &&
           std::holds_alternative<RunCancelled>(m.news)) {
@@ -1240,6 +1476,10 @@ class RunDriverActor {
   /// Of jobs that have not ended, as far as is known here.
   std::map<JobId, std::pair<RunId, StepKey>> steps_;
   RunAdmission admission_;
+  bool is_seeing_places_ = false;
+  bool sees_places_again_ = false;
+  bool is_place_look_due_ = false;
+  std::vector<ChangeRun> retries_;  ///< That wait for such a look.
   /// Runs that other nodes drive, and whose they are, as far as it is known.
   std::map<RunId, std::string> away_;
   HomesSeen homes_;

@@ -276,6 +276,36 @@ class Slots(WithMembers, TroupeTest):
         self.ok("n1", "cancel", job)
 
 
+class Runs(WithMembers, TroupeTest):
+    def test_of_one_concurrency_group_begin_one_after_the_other(self):
+        self.await_members()
+        (self.cwd / "w.yaml").write_text(
+            "concurrency: { group: database }\n"
+            "jobs:\n"
+            "  a: { run: 'echo + >> log; sleep 2' }\n"
+            "  b: { needs: [a], run: 'echo - >> log' }\n")
+        runs = [self.ok(host, "submit", "-f", "w.yaml").out.strip()
+                for host in ("n1", "n2", "n3", "n2", "n1")]
+        wait_until(lambda: 'waits for concurrency group "database", which r1 is in'
+                   in self.ok("n2", "status", runs[1]).out, what="why r2 waits")
+        for run in runs:
+            self.ok("n1", "wait", run, within=2 * LONG)
+        self.assertEqual(self.lines("log"), ["+", "-"] * 5)
+
+    def test_take_the_place_of_one_at_another_node(self):
+        self.await_members()
+        (self.cwd / "w.yaml").write_text(
+            "concurrency: { group: deploy, on-conflict: cancel-running }\n"
+            "jobs: { a: { run: 'echo >> begun; test -e go || exec sleep 1000' } }\n")
+        old = self.ok("n1", "submit", "-f", "w.yaml").out.strip()
+        wait_until(lambda: len(self.lines("begun")) == 1, what="the first run")
+        (self.cwd / "go").touch()
+        new = self.ok("n3", "submit", "-f", "w.yaml").out.strip()
+        self.ok("n2", "wait", new, within=LONG)
+        self.assertEqual(self.at("n2", "wait", old).code, 1)
+        self.assertIn("cancelled", self.ok("n2", "status", old).out)
+
+
 class Gone(WithMembers, TroupeTest):
     def test_what_a_dead_host_had_runs_elsewhere_and_nothing_is_lost(self):
         self.await_members()

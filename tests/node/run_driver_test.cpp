@@ -138,10 +138,12 @@ class RunDriverTest : public actors::ActorTest {
     return answer;
   }
 
-  Json show(const actors::ActorRef& driver) {
+  Json show(const actors::ActorRef& driver) { return show(driver, run); }
+  Json show(const actors::ActorRef& driver, RunId which) {
     Result<Json> answer = failure(Errc::internal, "no answer");
-    tell(driver,
-         AskRun{run, {}, [&](Result<Json> json) { answer = std::move(json); }});
+    tell(driver, AskRun{which, {}, [&](Result<Json> json) {
+                          answer = std::move(json);
+                        }});
     EXPECT_TRUE(answer) << answer.error().what;
     return answer.value_or(Json());
   }
@@ -458,6 +460,9 @@ TEST_F(RunDriverTest, AMistakeIsToldAndNothingIsKept) {
   EXPECT_THAT(*access.store.runs({}, 9), IsEmpty());
 }
 
+constexpr const char* single =
+    "concurrency: { group: g }\njobs: { a: { run: make a } }";
+
 class SharedRunsTest : public RunDriverTest {
  protected:
   actors::ActorRef start_at(const std::string& node) {
@@ -530,6 +535,122 @@ TEST_F(SharedRunsTest, OneThatWasOvertakenLetsGo) {
   end(b, JobId{2}, store::Outcome::success);
   tell(a, RunJobChanged{JobId{2}});
   EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, AConcurrencyGroupHoldsOverAllNodes) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, alone, "r1"));
+  ASSERT_TRUE(submit(b, alone, "r2"));
+  ASSERT_TRUE(submit(a, alone, "r3"));
+  EXPECT_TRUE(has_begun(RunId{1}));
+  EXPECT_FALSE(has_begun(RunId{2}));
+  EXPECT_EQ(show(b, RunId{2})["awaits"],
+            "waits for concurrency group \"etl\", which r1 is in");
+  // The queue is full, wherever they wait.
+  ASSERT_TRUE(submit(b, alone, "r4"));
+  EXPECT_EQ(state(RunId{4}), RunState::failed);
+  end(a, JobId{1}, store::Outcome::success);
+  end(a, JobId{2}, store::Outcome::success);
+  EXPECT_EQ(state(RunId{1}), RunState::succeeded);
+  // It is not its turn, and the other node has not looked.
+  EXPECT_FALSE(has_begun(RunId{2}));
+  EXPECT_FALSE(has_begun(RunId{3}));
+  advance(2s);
+  EXPECT_TRUE(has_begun(RunId{2}));
+  EXPECT_FALSE(has_begun(RunId{3}));
+  const auto retried = change(a, RunRetried{"a"});
+  ASSERT_FALSE(retried);
+  EXPECT_EQ(retried.error().what,
+            "run r1: concurrency group \"etl\" is in use");
+  EXPECT_TRUE(change(a, RunCancelled{}, RunId{3}));
+  end(b, JobId{3}, store::Outcome::success);
+  end(b, JobId{4}, store::Outcome::success);
+  EXPECT_EQ(state(RunId{2}), RunState::succeeded);
+  // What was so long ago does not count.
+  EXPECT_TRUE(change(a, RunRetried{"a"}));
+}
+
+class PlaceTakenTest : public SharedRunsTest,
+                       public ::testing::WithParamInterface<int> {};
+
+/// Another node lets a run begin after any number of calls of this one.
+TEST_P(PlaceTakenTest, OneThatHasBegunMeanwhileKeepsItsPlace) {
+  const auto a = start_at("node-a");
+  access.is_slow = true;
+  auto submission = std::make_shared<RunSubmission>();
+  submission->run.request_id = "r1";
+  submission->spec.file = "/w.yaml";
+  submission->spec.text = single;
+  submission->spec.folder = "/";
+  tell(a, SubmitRun{submission, [](const Result<Json>&) {}});
+  const auto pass = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      access.make_calls();
+      settle();
+    }
+  };
+  pass(GetParam());
+  RunSpec theirs = submission->spec;
+  theirs.home = "node-b";
+  const RunId other =
+      access.store
+          .open_run({.request_id = "r2", .name = "w", .spec = encode(theirs)},
+                    wall_now())
+          ->run;
+  const RunId ours{3 - other.value};
+  const bool was_first = other != RunId{1} && has_begun(ours);
+  EXPECT_TRUE(*access.store.add_event(
+      other, {0, encode(RunNews{RunBegun{}}), wall_now()}, RunState::running,
+      {}));
+  pass(20);
+  access.is_slow = false;
+  advance(3s);
+  EXPECT_EQ(has_begun(ours), was_first);
+  if (was_first)
+    return;
+  EXPECT_EQ(show(a, ours)["awaits"],
+            fmt::format("waits for concurrency group \"g\", which r{} is in",
+                        other.value));
+  EXPECT_TRUE(*access.store.add_event(
+      other, {1, encode(RunNews{RunCancelled{}}), wall_now()},
+      RunState::cancelled, {}));
+  advance(2s);
+  EXPECT_TRUE(has_begun(ours));
+}
+INSTANTIATE_TEST_SUITE_P(Calls, PlaceTakenTest, ::testing::Range(0, 9));
+
+TEST_F(SharedRunsTest, ARunReplacesOneOfAnotherNode) {
+  constexpr const char* replacing =
+      "concurrency: { group: g, on-conflict: cancel-running }\n"
+      "jobs: { a: { run: make a } }";
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, replacing, "r1"));
+  ASSERT_TRUE(submit(b, replacing, "r2"));
+  EXPECT_FALSE(has_begun(RunId{2}));
+  advance(4s);
+  EXPECT_EQ(state(RunId{1}), RunState::cancelled);
+  EXPECT_TRUE(has_begun(RunId{2}));
+  EXPECT_EQ(state(RunId{2}), RunState::running);
+}
+
+TEST_F(SharedRunsTest, OneThatWaitsForItsGroupBeginsElsewhereIfItsNodeIsGone) {
+  auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(b, single, "r1"));
+  ASSERT_TRUE(submit(a, single, "r2"));
+  actors::kill(a);
+  settle();
+  see(b, {"node-a", "node-b"});
+  see(b, {"node-b"});
+  advance(2s);
+  EXPECT_EQ(show(b, RunId{2})["awaits"],
+            "waits for concurrency group \"g\", which r1 is in");
+  EXPECT_TRUE(change(b, RunCancelled{}, RunId{1}));
+  advance(2s);
+  EXPECT_EQ(access.store.run(RunId{2})->events, 2U);
+  EXPECT_EQ(show(b, RunId{2})["awaits"], "");
 }
 
 TEST_F(SharedRunsTest, ARunOfANodeThatIsGoneIsChangedAtAnyOther) {

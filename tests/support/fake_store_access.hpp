@@ -34,6 +34,12 @@ class FakeStoreAccess : public StoreAccess {
       done({});
   }
 
+  /// All that wait now, in order.
+  void make_calls() {
+    for (std::size_t i = calls_.size(); i > 0; --i)
+      make_call();
+  }
+
   store::ModelStore store;
   bool is_broken = false;
   bool is_slow = false;
