@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from crash import ROOT, UnixConnection, kill
+from crash import ROOT, UnixConnection, allow_root, kill
 
 REPEATS = 200
 
@@ -46,17 +46,19 @@ class Client:
 
 
 class Node:
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, settings=""):
         self.program = program
         self.folder = folder
         self.socket = str(folder / "node.sock")
+        self.config = folder / "troupe.yaml"
+        self.config.write_text(allow_root(program) + settings)
         self.start()
 
     def start(self):
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            [self.program, "node", "--folder", str(self.folder), "--socket",
-             self.socket], stdin=subprocess.DEVNULL)
+            [self.program, "node", "--config", str(self.config), "--folder",
+             str(self.folder), "--socket", self.socket], stdin=subprocess.DEVNULL)
         while True:
             try:
                 self.client = Client(self.socket)

@@ -49,9 +49,10 @@ import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "support"))
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
 
 import volatile_disk  # noqa: E402
+from node_as_root import allow_root  # noqa: E402
 
 # Whatever the node starts has it in its environment, with the folder.
 MARK = "TROUPE_CRASH_FOLDER"
@@ -116,7 +117,7 @@ class Node:
         self.log = log
         self.process = None
         self.config = folder / "troupe.yaml"
-        self.config.write_text("orphan-time: 2m\nslots: 4\n"
+        self.config.write_text(allow_root(program) + "orphan-time: 2m\nslots: 4\n"
                                "disk-reserve: 1MiB\n")
 
     def start(self, *options):

@@ -57,9 +57,7 @@ def client(path, until, results):
 
 
 def run(options, folder):
-    (folder / "troupe.yaml").write_text(f"queue-limit: {options.limit}\n")
-    os.environ["TROUPE_CONFIG"] = str(folder / "troupe.yaml")
-    node = Node(options.program, folder)
+    node = Node(options.program, folder, f"queue-limit: {options.limit}\n")
     try:
         node.client.ask("POST", "/v1/node/hold")
         first = node.client.ask("POST", "/v1/jobs", {

@@ -48,13 +48,12 @@ class MeasuredNode(Node):
 
     def __init__(self, program, folder, settings="", environment=None):
         folder.mkdir()
-        config = folder / "troupe.yaml"
-        config.write_text(f"disk-reserve: 1MiB\noutput-limit: 64GiB\n{settings}")
-        added = {"TROUPE_CONFIG": str(config), **(environment or {})}
+        settings = f"disk-reserve: 1MiB\noutput-limit: 64GiB\n{settings}"
+        added = environment or {}
         before = {name: os.environ.get(name) for name in added}
         os.environ.update(added)
         try:
-            super().__init__(program, folder)
+            super().__init__(program, folder, settings)
         finally:
             for name, value in before.items():
                 if value is None:

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from node_as_root import allow_root
+
 ROOT = Path(__file__).resolve().parent.parent
 STATE = "cluster.json"
 NETWORK = "10.200.0"  # Within namespaces only: the machine's networks may have it.
@@ -311,7 +313,7 @@ class Member:
             f"store: {self.cluster.store_of(self)}\n"
             + (f"store-password-file: {self.cluster.folder}/password\n"
                if self.namespace else "")
-            + f"listen: {listen}\ncluster-folder: {self.home}/troupe/cluster\n"
+            + allow_root(self.program) + f"listen: {listen}\ncluster-folder: {self.home}/troupe/cluster\n"
             f"lease-time: {self.cluster.lease_time}\nslots: {self.cluster.slots}\n"
             "orphan-time: 1h\nstop-time: 5s\n" + self.cluster.settings
             + self.settings)

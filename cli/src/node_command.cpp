@@ -292,6 +292,10 @@ int run_node(const Startup& startup, std::vector<std::string> words) {
     complain(config.error().what);
     return exit_bad_file;
   }
+  if (const auto checked = node::check_user(*config, ::geteuid()); !checked) {
+    complain(checked.error().what);
+    return exit_troupe_failed;
+  }
   if (const auto made = make_default_places(*config); !made) {
     complain(made.error().what);
     return exit_troupe_failed;

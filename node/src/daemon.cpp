@@ -461,6 +461,7 @@ Result<void> Daemon::Parts::open_store() {
 Result<void> Daemon::Parts::start_warden() {
   auto made = process::WardenRunner::create(
       io, {.signal_mask = options.signal_mask,
+           .no_new_privileges = config->no_new_privileges,
            .keep = process::KeepOptions{
                .folder = config->folder,
                .session = random_name(session_words),
@@ -469,6 +470,11 @@ Result<void> Daemon::Parts::start_warden() {
   if (!made)
     return tl::unexpected(std::move(made.error()));
   runner = std::move(*made);
+  if (config->no_new_privileges && !runner->has_no_new_privileges())
+    log(LogLevel::warn,
+        fmt::format("commands_may_gain_privileges reason={}",
+                    shell_quote("the warden of the node before goes on, and "
+                                "was started without no-new-privileges")));
   return {};
 }
 

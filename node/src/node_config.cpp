@@ -30,7 +30,7 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 31> keywords{{
+constexpr std::array<Keyword, 33> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
     {"store", Type::text, "A database that keeps the jobs instead of a file."},
@@ -39,6 +39,8 @@ constexpr std::array<Keyword, 31> keywords{{
     {"webhook-listen", Type::text, "Where webhooks are listened for."},
     {"socket-group", Type::text, "A group that may connect, too."},
     {"socket-group-role", Type::text, "What it may: read, operate or admin."},
+    {"allow-root", Type::boolean, "The node, and its commands, may be root."},
+    {"no-new-privileges", Type::boolean, "No command gets more rights."},
     {"listen", Type::text, "Where other nodes of the cluster may connect."},
     {"cluster-folder", Type::text, "What this host proves who it is by."},
     {"lease-time", Type::duration, "How long a node may not reach the store."},
@@ -185,6 +187,8 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
                         {"operate", api::Role::operate},
                         {"admin", api::Role::admin}},
                        decoded.socket_group_role);
+  fields.read("allow-root", decoded.allow_root);
+  fields.read("no-new-privileges", decoded.no_new_privileges);
   fields.read("listen", decoded.listen);
   fields.read("cluster-folder", decoded.cluster_folder);
   fields.read("lease-time", decoded.lease_time);
@@ -268,6 +272,8 @@ std::vector<std::string> values_of(const NodeConfig& c) {
           c.webhook_listen,
           c.socket_group,
           std::string{to_string(c.socket_group_role)},
+          number(c.allow_root),
+          number(c.no_new_privileges),
           c.listen,
           c.cluster_folder,
           format_duration(c.lease_time),
@@ -375,6 +381,15 @@ LoadedConfig default_config(const ConfigDefaults& defaults) {
   NodeConfig config = with(defaults);
   auto settings = settings_of(config, Node{}, "");
   return {std::move(config), std::move(settings)};
+}
+
+Result<void> check_user(const NodeConfig& config, uid_t user) {
+  if (user != 0 || config.allow_root)
+    return {};
+  return failure(Errc::permission_denied,
+                 "this node would be root, and so would each command that is "
+                 "submitted; start it as another user, or say allow-root: true "
+                 "in its configuration");
 }
 
 std::vector<std::string_view> need_restart(const NodeConfig& now,

@@ -90,6 +90,13 @@ std::optional<ProcessStat> stat_of(pid_t pid) {
   return parse_stat(read_file(fmt::format("/proc/{}/stat", pid), 4096));
 }
 
+bool has_no_new_privileges(pid_t pid) {
+  constexpr std::size_t largest_status = 64 << 10;
+  const std::string status =
+      read_file(fmt::format("/proc/{}/status", pid), largest_status);
+  return status.find("\nNoNewPrivs:\t1\n") != std::string::npos;
+}
+
 bool is_alive(const ProcessIdentity& process) {
   const auto stat = stat_of(process.first);
   return stat && stat->alive() && stat->identity() == process;

@@ -45,6 +45,10 @@ struct ProcessStat {
 /// None if there is no such process (any more).
 [[nodiscard]] std::optional<ProcessStat> stat_of(pid_t pid);
 
+/// Whether it, and what it executes, gets no rights by that
+/// (PR_SET_NO_NEW_PRIVS). False if that cannot be read.
+[[nodiscard]] bool has_no_new_privileges(pid_t pid);
+
 /// Whether it has not ended yet. One that was killed is there for a while after
 /// its memory, and with it its environment, is gone: it has files open still.
 [[nodiscard]] bool is_alive(const ProcessIdentity& process);

@@ -1,5 +1,5 @@
-/// troupe-warden SOCKET LANES NONCE
-/// troupe-warden SOCKET LANES SESSION FOLDER PATIENCE
+/// troupe-warden SOCKET LANES NONCE [no-new-privileges]
+/// troupe-warden SOCKET LANES SESSION FOLDER PATIENCE [no-new-privileges]
 ///
 /// The parent and subreaper of every command. It obeys frames (wire.hpp) and
 /// ignores every signal that can be ignored, so that a Ctrl-C meant for a
@@ -20,6 +20,7 @@
 #include "tree_sweeper.hpp"
 #include "warden_folder.hpp"
 #include "warden_lane.hpp"
+#include "warden_process.hpp"
 
 #include <troupe/base/assert.hpp>
 #include <troupe/base/quantity.hpp>
@@ -107,11 +108,16 @@ struct Arguments {
   std::string session;
   std::string folder;  ///< Empty for a warden that is not kept.
   Duration patience{0};
+  bool no_new_privileges = false;
 
   [[nodiscard]] bool is_kept() const { return !folder.empty(); }
 };
 
 std::optional<Arguments> parse(int argc, char** argv) {
+  const bool no_new_privileges =
+      argc > 1 && argv[argc - 1] == no_new_privileges_word;
+  if (no_new_privileges)
+    --argc;
   if (argc != 4 && argc != 6)
     return std::nullopt;
   const auto socket = parse_count(argv[1]);
@@ -122,7 +128,8 @@ std::optional<Arguments> parse(int argc, char** argv) {
   Arguments arguments{.first_socket = static_cast<int>(*socket),
                       .lanes = static_cast<int>(*lanes),
                       .session = argv[3],
-                      .folder = {}};
+                      .folder = {},
+                      .no_new_privileges = no_new_privileges};
   if (argc == 4)
     return arguments;
   const auto patience = parse_count(argv[5]);
@@ -232,6 +239,10 @@ class Warden {
 };
 
 int run(Arguments arguments) {
+  // Before there is a second thread: it is inherited, and never taken back.
+  if (arguments.no_new_privileges &&
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return EXIT_FAILURE;
   const int sockets = arguments.is_kept() ? 2 : arguments.lanes;
   for (int i = 0; i < sockets; ++i)
     ::fcntl(arguments.first_socket + i, F_SETFD, FD_CLOEXEC);

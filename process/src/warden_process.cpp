@@ -86,6 +86,8 @@ Result<WardenProcess> launch(const WardenOptions& options, Launch launch) {
   ::posix_spawnattr_setflags(
       &attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | launch.flags));
 
+  if (options.no_new_privileges)
+    launch.arguments.emplace_back(no_new_privileges_word);
   std::string name = "troupe-warden";
   std::vector<char*> argv{name.data()};
   for (std::string& argument : launch.arguments)

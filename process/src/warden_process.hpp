@@ -5,10 +5,15 @@
 #include <troupe/process/warden_runner.hpp>
 
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
 namespace troupe::process {
+
+/// Last on the command line of a warden that sets
+/// WardenOptions::no_new_privileges for itself.
+inline constexpr std::string_view no_new_privileges_word = "no-new-privileges";
 
 /// A running warden. The sockets are ours to close; closing any of them ends
 /// it. There are none of a warden that is kept.

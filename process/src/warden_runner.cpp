@@ -112,6 +112,10 @@ class Runner final : public WardenRunner,
 
   [[nodiscard]] const std::string& session() const override { return session_; }
 
+  [[nodiscard]] bool has_no_new_privileges() const override {
+    return has_no_new_privileges_.load();
+  }
+
   [[nodiscard]] std::vector<AttemptId> adopted() const override {
     return adopted_;
   }
@@ -400,6 +404,7 @@ class Runner final : public WardenRunner,
     if (!warden)
       return tl::unexpected(std::move(warden.error()));
     warden_ = std::move(*warden);
+    has_no_new_privileges_ = options_.no_new_privileges;
     for (const int fd : std::exchange(warden_.sockets, {}))
       lanes_.push_back(std::make_shared<Lane>(*this, LaneLink{OwnedFd{fd}, {}},
                                               generation_));
@@ -418,6 +423,7 @@ class Runner final : public WardenRunner,
       return tl::unexpected(std::move(link.error()));
     warden_ = std::move(link->warden);
     warden_is_ours_ = !link->is_adopted;
+    has_no_new_privileges_ = process::has_no_new_privileges(warden_.pid);
     takeover_ = link->takeover;
     session_ = std::move(link->session);
     for (LaneLink& lane : link->lanes)
@@ -961,6 +967,7 @@ class Runner final : public WardenRunner,
   TreeSweeper sweeper_;
   WardenProcess warden_;
   bool warden_is_ours_ = true;  ///< Our child, not adopted.
+  std::atomic<bool> has_no_new_privileges_{false};
   std::uint64_t takeover_ = 0;  ///< By which number a kept one knows us.
   std::optional<LeftoverSweep> leftovers_;
   asio::steady_timer sweep_timer_;

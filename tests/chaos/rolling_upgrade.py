@@ -31,6 +31,7 @@ from pathlib import Path
 from chaos import (NO_ANSWER, ROOT, Chaos, Refused, Trouble, boot_now,
                    run_to_verdict)
 from local_cluster import kill, server_programs, wait_until
+from node_as_root import allow_root
 
 WAYS = {"n1": "upgrade", "n2": "end", "n3": "keep"}
 LONGEST = 90   # Seconds of one upgrade: more than a node waits for the one before.
@@ -117,6 +118,9 @@ class RollingUpgrade(Chaos):
         begun = boot_now()
         running = len(member.commands())
         member.program = Path(self.options.new).resolve()
+        settings = member.config.read_text()
+        if "allow-root" not in settings:
+            member.config.write_text(allow_root(member.program) + settings)
         if way == "upgrade":
             member.start("--upgrade")
         else:

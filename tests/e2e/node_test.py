@@ -778,8 +778,8 @@ class BadStore(TroupeTest):
 
     def test_in_a_folder_that_cannot_be_made_is_told(self):
         (self.folder / "file").write_text("")
-        finished = self.troupe("node", "--folder", self.folder / "file" / "x",
-                               "--socket", self.node.socket)
+        finished = self.troupe("node", "--config", self.node.config, "--folder",
+                               self.folder / "file" / "x", "--socket", self.node.socket)
         self.assertEqual(finished.code, 125)
         self.assertIn(str(self.folder / "file" / "x"), finished.err)
 

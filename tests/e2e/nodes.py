@@ -70,6 +70,8 @@ class Node:
         test.addCleanup(self.end)
 
     def configure(self, text):
+        if os.geteuid() == 0 and "allow-root" not in text:
+            text = "allow-root: true\n" + text
         if "orphan-time" not in text:
             text = "orphan-time: 60s\nstop-time: 10s\n" + text
         # Of tests that are made for any store.

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -546,6 +547,76 @@ class Decoders(WithNode, TroupeTest):
         self.assertEqual(self.node.warden(), pid)
         self.assertEqual(self.node.job(job)["state"], "running")
         self.ok("cancel", job)
+
+
+class Privileges(TroupeTest):
+    """S8: a node is not root unless somebody wants that, and its commands get no
+    rights that it does not have if somebody wants that."""
+
+    def submitted(self, node, *words):
+        finished = self.troupe("submit", "--wait", "--follow", "--socket", node.socket,
+                               "--", *words)
+        self.assertEqual(finished.code, 0, finished)
+        return finished.out
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_root_is_refused_before_anything_is_made(self):
+        node = Node(self)
+        node.config.write_text("slots: 2\n")
+        for options in ((), ("--detach",), ("--upgrade",)):
+            finished = self.troupe(*node.argv(*options)[1:])
+            self.assert_ended(
+                finished, 125, "",
+                "troupe: this node would be root, and so would each command that is "
+                "submitted; start it as another user, or say allow-root: true in its "
+                "configuration\n")
+        self.assertFalse(node.folder.exists())
+        self.assertFalse(node.socket.exists())
+        node.config.write_text("slots: 2\nallow-root: true\n")
+        node.start()
+        self.assertEqual(self.submitted(node, "id -u"), "0\n")
+
+    @unittest.skipUnless(is_root_with_setpriv(), "needs root and setpriv")
+    def test_another_user_needs_no_word_for_it(self):
+        for folder in (self.folder, self.cwd):
+            folder.chmod(0o777)
+        node = Node(self)
+        node.config.write_text("slots: 2\n")
+        node.start(prefix=AS_NOBODY)
+        self.assertEqual(self.submitted(node, "id -u"), f"{NOBODY}\n")
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_a_program_of_another_user_gives_its_rights_or_does_not(self):
+        program = self.cwd / "id"
+        shutil.copy("/usr/bin/id", program)
+        os.chown(program, NOBODY, NOBODY)
+        program.chmod(0o4755)
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            self.skipTest("programs give no rights here")
+        for setting, user in (("false", NOBODY), ("true", 0)):
+            with self.subTest(no_new_privileges=setting):
+                node = Node(self, f"no-new-privileges: {setting}\n", name=setting)
+                node.start()
+                self.assertEqual(self.submitted(node, f"{program} -u"), f"{user}\n")
+
+    def test_what_is_kept_from_before_is_told(self):
+        node = Node(self).start()
+        self.env["TROUPE_SOCKET"] = str(node.socket)
+        job = self.troupe("submit", "--", "sleep", self.seconds).out.strip()
+        node.wait_for_pid(job)
+        node.process.kill()
+        node.process.wait()
+        node.configure("no-new-privileges: true\n")
+        node.start()
+        self.assertIn("commands_may_gain_privileges", node.log_text())
+        # Nothing is kept, so the next one has a warden of its own.
+        self.assertEqual(node.terminate(), 0)
+        before = len(node.log_text())
+        node.start()
+        self.assertNotIn("commands_may_gain", node.log_text()[before:])
+        self.assertEqual(
+            self.submitted(node, "grep NoNewPrivs /proc/self/status").split(),
+            ["NoNewPrivs:", "1"])
 
 
 class Binaries(TroupeTest):

@@ -58,6 +58,26 @@ TEST(NodeConfig, APasswordFileIsOfAStore) {
                         "with /"));
 }
 
+TEST(NodeConfig, ANodeIsRootOnlyIfThatIsWanted) {
+  const NodeConfig plain = load("slots: 2")->config;
+  EXPECT_TRUE(check_user(plain, 1000));
+  EXPECT_TRUE(check_user(load("allow-root: true")->config, 0));
+  const auto refused = check_user(plain, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::permission_denied);
+  EXPECT_EQ(refused.error().what,
+            "this node would be root, and so would each command that is "
+            "submitted; start it as another user, or say allow-root: true in "
+            "its configuration");
+}
+
+TEST(NodeConfig, CommandsMayGainPrivilegesUnlessTheFileSaysOtherwise) {
+  EXPECT_FALSE(load("slots: 2")->config.no_new_privileges);
+  EXPECT_TRUE(load("no-new-privileges: true")->config.no_new_privileges);
+  EXPECT_THAT(trouble("no-new-privileges: 1"),
+              HasSubstr("no-new-privileges: expected true or false"));
+}
+
 TEST(NodeConfig, AnotherStoreNeedsARestart) {
   NodeConfig next;
   next.store = "postgresql://localhost/troupe";

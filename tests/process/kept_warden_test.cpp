@@ -1047,6 +1047,27 @@ TEST_F(KeptWardenTest, AnotherUserIsRefused) {
   EXPECT_EQ(await(node.start(1, sh("exit 3"))).report().exit_code, 3);
 }
 
+TEST_F(KeptWardenTest, CommandsGetNoPrivilegesIfThatIsWanted) {
+  WardenOptions options = this->options();
+  options.no_new_privileges = true;
+  Node node{options};
+  EXPECT_TRUE(node.runner->has_no_new_privileges());
+  const auto spec = sh("exec grep -q '^NoNewPrivs:.1$' /proc/self/status");
+  EXPECT_EQ(await(node.start(1, spec)).report().exit_code, 0);
+}
+
+TEST_F(KeptWardenTest, AWardenThatIsTakenOverKeepsThePrivilegesThatItHas) {
+  if (has_no_new_privileges(::getpid()))
+    GTEST_SKIP() << "this process can give none";
+  start_and_leave(options(), sh("sleep 300"));
+  WardenOptions next = options();
+  next.no_new_privileges = true;
+  Node node{next};
+  EXPECT_FALSE(node.runner->has_no_new_privileges());
+  const auto spec = sh("exec grep -q '^NoNewPrivs:.0$' /proc/self/status");
+  EXPECT_EQ(await(node.start(2, spec)).report().exit_code, 0);
+}
+
 TEST_F(KeptWardenTest, SaysWhoItIsInItsFolder) {
   Node node{options()};
   const auto identity = folder().identity();

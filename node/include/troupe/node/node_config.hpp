@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 namespace troupe::node {
@@ -36,6 +37,8 @@ struct NodeConfig {
   std::string webhook_listen;  ///< As parse_loopback(), or empty for none.
   std::string socket_group;
   api::Role socket_group_role = api::Role::read;
+  bool allow_root = false;  ///< See check_user().
+  bool no_new_privileges = false;
   std::string listen;  ///< For other nodes; as check_listen(), or empty.
   std::string cluster_folder;  ///< Who this host is there; absolute.
   /// Of a member of a cluster: how long its session has its right without being
@@ -118,6 +121,12 @@ struct ConfigDefaults {
 
 /// As load_config() of an empty file.
 [[nodiscard]] LoadedConfig default_config(const ConfigDefaults& defaults);
+
+/// Whether a process of this (effective) user may be a node: its commands are
+/// that user's, so root has to be wanted.
+///
+/// Errors: permission_denied.
+[[nodiscard]] Result<void> check_user(const NodeConfig& config, uid_t user);
 
 /// The names of settings in `next` that differ from `now` and that a running
 /// node cannot change.

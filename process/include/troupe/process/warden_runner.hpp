@@ -49,11 +49,16 @@ struct WardenOptions {
   /// terminal need it. Otherwise it has one of its own, so that a SIGKILL to
   /// all of ours (timeout -s KILL, a CI runner) leaves it to end the commands.
   bool in_our_group = false;
+  /// The warden, and with it all commands, get no rights by what they execute:
+  /// set-user-ID programs and file capabilities do nothing
+  /// (PR_SET_NO_NEW_PRIVS). A warden that is taken over stays as it is; see
+  /// WardenRunner::has_no_new_privileges().
+  bool no_new_privileges = false;
   /// Without it, the warden and all commands end with this process. A kept
   /// warden has a session and process group of its own, and standard streams
   /// that lead nowhere; its environment, its working directory and what else
-  /// commands inherit are those of the process that started it. The two options
-  /// before are not for it.
+  /// commands inherit are those of the process that started it.
+  /// `inherit_descriptors` and `in_our_group` are not for it.
   std::optional<KeepOptions> keep = std::nullopt;
 };
 
@@ -85,6 +90,10 @@ class WardenRunner : public CommandRunner {
   /// What the markers of its commands begin with: of a warden that was taken
   /// over, its own session. From any thread.
   [[nodiscard]] virtual const std::string& session() const = 0;
+
+  /// WardenOptions::no_new_privileges; of a warden that was taken over, its
+  /// own. From any thread.
+  [[nodiscard]] virtual bool has_no_new_privileges() const = 0;
 
   /// What the warden knew when it was taken over, running or ended. Nothing is
   /// told about these attempts until start() is called for them, which then
