@@ -54,7 +54,7 @@ sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
 import volatile_disk  # noqa: E402
 from node_as_root import allow_root  # noqa: E402
 
-# Whatever the node starts has it in its environment, with the folder.
+# The node and its commands have it in their environment, with the folder.
 MARK = "TROUPE_CRASH_FOLDER"
 
 TRACER = ('printf "S %s.%s.%s\\n" "$TROUPE_JOB" "$TROUPE_TASK" '
@@ -110,7 +110,8 @@ class Node:
     def __init__(self, program, folder, log, disk=None):
         self.program = program
         self.disk = disk
-        self.environment = os.environ | {MARK: str(folder)} | (
+        self.mark = {MARK: str(folder)}
+        self.environment = os.environ | self.mark | (
             disk.environment() if disk else {})
         self.folder = folder
         self.socket = str(folder / "node.sock")
@@ -249,6 +250,7 @@ class Submitter(threading.Thread):
         body = {"request_id": name, "name": name,
                 "delivery": "at_most_once" if once else "at_least_once",
                 "command": {"words": ["sh", "-c", script],
+                            "env": {"PATH": "/usr/bin:/bin"} | self.node.mark,
                             "retries": self.random.choice([0, 1, 2]),
                             "retry_delay_ms": 50}}
         if tasks > 1:

@@ -1,3 +1,5 @@
+#include "basic_environment.hpp"
+
 #include <troupe/node/approvers.hpp>
 
 #include <algorithm>
@@ -104,6 +106,20 @@ std::optional<std::string> first_unknown(
       return name;
   }
   return std::nullopt;
+}
+
+Account account_of(uid_t user) {
+  Account account;
+  with_room([&](std::string& buffer) {
+    passwd entry{};
+    passwd* found = nullptr;
+    const int error =
+        ::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found);
+    if (error == 0 && found != nullptr)
+      account = {found->pw_name, found->pw_dir, found->pw_shell};
+    return error;
+  });
+  return account;
 }
 
 std::string user_name(uid_t uid) {

@@ -1,5 +1,6 @@
 #include "actor_host.hpp"
 #include "audit_log.hpp"
+#include "basic_environment.hpp"
 #include "cluster_links.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
@@ -174,25 +175,6 @@ Result<void> set_default_slots(store::Store& store, std::uint32_t slots,
   return {};
 }
 
-/// What commands of runs that nobody has submitted start with: our variables,
-/// without those by which our service manager knows us.
-std::map<std::string, std::string> own_environment() {
-  std::map<std::string, std::string> all;
-  for (char** one = environ; *one != nullptr; ++one) {
-    const std::string_view text{*one};
-    const std::size_t end = text.find('=');
-    if (end == std::string_view::npos || end == 0)
-      continue;
-    const std::string_view name = text.substr(0, end);
-    const bool is_of_manager = name == "NOTIFY_SOCKET" ||
-                               name.starts_with("WATCHDOG_") ||
-                               name.starts_with("LISTEN_") || name == "MAINPID";
-    if (!is_of_manager)
-      all.emplace(name, text.substr(end + 1));
-  }
-  return all;
-}
-
 std::string read_line(const std::string& path) {
   std::ifstream file{path};
   std::string line;
@@ -327,10 +309,14 @@ std::optional<distributed::NodeId> owner_of_run(const distributed::Ring* ring,
 struct Daemon::Parts {
   explicit Parts(DaemonOptions given)
       : options{std::move(given)},
-        config{std::make_shared<const NodeConfig>(options.config)} {}
+        config{std::make_shared<const NodeConfig>(options.config)},
+        environment{basic_environment(environ, account_of(::geteuid()),
+                                      config->socket)} {}
 
   DaemonOptions options;
   std::shared_ptr<const NodeConfig> config;
+  /// Of commands that come without one.
+  std::map<std::string, std::string> environment;
   process::SignalWatcher signals{SIGTERM, SIGINT, SIGHUP};
   OwnedFd lock;
   /// Who answers a request may outlive us, and tells it first.
@@ -626,6 +612,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .governor = governor(*config),
           .output_folder = output,
           .output_limit = config->output_limit,
+          .environment = {environment.begin(), environment.end()},
           .seed = std::random_device{}(),
           .adopted = {adopted.begin(), adopted.end()},
           .on_change = [this](store::JobId job) { watch->changed(job); },
@@ -731,7 +718,7 @@ Result<void> Daemon::Parts::start_triggers() {
                              .string(),
       .state_file = config->folder + "/triggers.json",
       .webhook_address = webhooks ? webhooks->address() : "",
-      .environment = own_environment(),
+      .environment = environment,
       .wall_now = std::chrono::system_clock::now,
       .check_space = [this] { return housekeeper->check_space(); },
       .on_change =
@@ -815,6 +802,7 @@ Result<void> Daemon::Parts::listen() {
                                         io, [this, how] { stop(how); });
                                   });
                                 }});
+  context->environment = environment;
   context->tell_owners = [this](std::vector<std::uint32_t> shards) {
     boost::asio::post(io, [this, shards = std::move(shards)] {
       if (member && links && member->ring())

@@ -1061,6 +1061,8 @@ void submit_run(const Ask& ask) {
     ask.responder.fail(submission.error());
     return;
   }
+  if (!ask.request.body.contains("env"))
+    submission->spec.environment = node.environment;
   submission->spec.today = local_day(wall_now());
   submission->spec.actor = to_utf8(user_name(ask.request.caller.uid));
   if (auto space = node.housekeeper.check_space(); !space) {

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +47,8 @@ struct NodeContext {
   /// I/O thread only; `done` on a thread of the store's.
   std::function<void(bool is_held, queue::StoreAccess::Done done)> hold;
   NodeCounters counters{};
+  /// Of runs that were submitted without one.
+  std::map<std::string, std::string> environment{};
   /// Where jobs are put if other nodes share the store.
   std::optional<distributed::RingParameters> ring{};
   std::shared_ptr<Member> member{};  ///< Likewise; I/O thread only.

@@ -62,6 +62,17 @@ struct KnownJob {
 };
 using KnownJobs = std::map<JobId, std::shared_ptr<const KnownJob>>;
 
+/// A command has the environment that its job came with, or that one: never
+/// ours, which may have what is not for commands.
+void set_environment(
+    JobSpec& spec,
+    const std::vector<std::pair<std::string, std::string>>& without) {
+  process::CommandSpec& command = spec.request.spec;
+  if (!command.clear_env)
+    command.env = without;
+  command.clear_env = true;
+}
+
 /// Gives the command what it is to get of our variables.
 void add_node_variables(JobSpec& spec) {
   for (const auto& [name, ours] : spec.node_variables) {
@@ -72,10 +83,14 @@ void add_node_variables(JobSpec& spec) {
   }
 }
 
-KnownJob to_known(const store::JobInfo& info) {
+KnownJob to_known(
+    const store::JobInfo& info,
+    const std::vector<std::pair<std::string, std::string>>& environment) {
   auto spec = decode(info.job.spec);
-  if (spec)
+  if (spec) {
+    set_environment(*spec, environment);
     add_node_variables(*spec);
+  }
   return {.queue = {info.job.group, info.job.resources},
           .delivery = info.job.delivery,
           .command = spec ? JobCommand::make(std::move(*spec))
@@ -487,7 +502,8 @@ class DispatcherActor {
         return entry.second.use_count() == 1;
       });
     for (const store::JobInfo& info : jobs)
-      known_[info.id] = std::make_shared<const KnownJob>(to_known(info));
+      known_[info.id] =
+          std::make_shared<const KnownJob>(to_known(info, deps_->environment));
   }
 
   // -- Taking over -----------------------------------------------------------

@@ -4,6 +4,7 @@ where each one is tested."""
 import hashlib
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -617,6 +618,89 @@ class Privileges(TroupeTest):
         self.assertEqual(
             self.submitted(node, "grep NoNewPrivs /proc/self/status").split(),
             ["NoNewPrivs:", "1"])
+
+
+class Environment(WithNode, TroupeTest):
+    """S14: a command has the environment of who submitted it; of a node it has a few
+    variables that are for all, if nobody said anything, and never the others."""
+
+    CANARY = "canary-environment-14142"
+    FOR_ALL = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LC_ALL", "XDG_RUNTIME_DIR",
+               "TROUPE_SOCKET"}
+    OF_THE_JOB = {"TROUPE_COMMAND", "TROUPE_JOB", "TROUPE_TASK", "TROUPE_ATTEMPT"}
+    COMMAND = ["/usr/bin/env", "-0"]
+
+    def setUp(self):
+        super().setUp()
+        self.node.terminate()
+        self.workflows = self.folder / "workflows"
+        self.workflows.mkdir()
+        self.node.configure(f"slots: 2\nworkflow-folder: {self.workflows}\n")
+        self.node.start(env={"PGPASSWORD": self.CANARY, "XDG_DATA_DIRS": self.CANARY,
+                             "NOTIFY_ME": self.CANARY})
+
+    def variables(self, job):
+        lines = self.output(job).split(b"\0")[:-1]
+        return dict(line.decode().split("=", 1) for line in lines)
+
+    def post_job(self, **command):
+        job = self.node.post("/v1/jobs", {
+            "request_id": self.id(), "command": {"words": self.COMMAND, **command}})["job"]
+        self.node.wait_for_end(job)
+        return self.variables(job)
+
+    def environment_of_run(self, run):
+        """The run has one job with one step, which has written it to a file."""
+        self.assertEqual(self.troupe("wait", f"r{run}").code, 0)
+        lines = (self.workflows / "seen").read_bytes().split(b"\0")[:-1]
+        return dict(line.decode().split("=", 1) for line in lines)
+
+    def test_without_one_it_is_the_documented_minimum(self):
+        seen = self.post_job()
+        self.assertEqual(seen.keys(), self.FOR_ALL | self.OF_THE_JOB)
+        self.assertEqual(
+            (seen["HOME"], seen["TROUPE_SOCKET"], seen["USER"]),
+            (self.env["HOME"], str(self.node.socket),
+             pwd.getpwuid(os.geteuid()).pw_name))
+        guide = (ROOT / "docs/guide/node.md").read_text()
+        [paragraph] = re.findall(r"\*\*Environment\.\*\*.*?\n\n", guide, re.DOTALL)
+        for name in self.FOR_ALL - {"LC_ALL"}:
+            self.assertIn(f"`{name}`", paragraph)
+
+    def test_with_one_it_is_that_and_no_more(self):
+        self.assertEqual(self.post_job(env={"A": "1"}).keys(), {"A"} | self.OF_THE_JOB)
+        job = self.submit("--clear-env", "--", *self.COMMAND)
+        self.node.wait_for_end(job)
+        self.assertEqual(self.variables(job).keys(), self.OF_THE_JOB)
+
+    def test_of_who_submits_it_is_all_and_of_the_node_nothing(self):
+        job = self.submit("--", *self.COMMAND, env={"OF_THE_SHELL": "a  b"})
+        self.node.wait_for_end(job)
+        seen = self.variables(job)
+        self.assertEqual(seen["OF_THE_SHELL"], "a  b")
+        self.assertNotIn(self.CANARY, seen.values())
+
+    def test_of_a_run_without_one_it_is_the_minimum_as_well(self):
+        text = "jobs: { a: { run: 'env -0 > seen' } }\n"
+        run = self.node.post("/v1/runs", {
+            "request_id": "a", "file": str(self.workflows / "x.yaml"), "text": text,
+            "cwd": str(self.workflows)})["run"]
+        seen = self.environment_of_run(run)
+        self.assertLessEqual(self.FOR_ALL, seen.keys())
+        self.assertNotIn(self.CANARY, seen.values())
+        run = self.node.post("/v1/runs", {
+            "request_id": "b", "file": str(self.workflows / "x.yaml"), "text": text,
+            "cwd": str(self.workflows), "env": {"PATH": "/usr/bin:/bin"}})["run"]
+        self.assertNotIn("HOME", self.environment_of_run(run))
+
+    def test_of_a_run_by_a_trigger_it_is_the_minimum_as_well(self):
+        (self.workflows / "tick.yaml").write_text(
+            'on: { schedule: { cron: "* * * * * *" } }\n'
+            "jobs: { a: { run: 'env -0 > seen' } }\n")
+        runs = wait_until(lambda: self.node.get("/v1/runs")["runs"], what="a run")
+        seen = self.environment_of_run(runs[-1]["run"])
+        self.assertLessEqual(self.FOR_ALL, seen.keys())
+        self.assertNotIn(self.CANARY, seen.values())
 
 
 class Binaries(TroupeTest):

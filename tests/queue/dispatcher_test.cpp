@@ -69,6 +69,7 @@ class DispatcherTest : public actors::ActorTest {
         .dispatch = {},
         .governor = {.max_running = 100},
         .output_folder = folder.path(),
+        .environment = {{"PATH", "/bin"}, {"HOME", "/home/ada"}},
         .store_pace = store_pace,
         .adopted = adopted,
         .has_taken_over = has_taken_over,
@@ -156,6 +157,27 @@ class DispatcherTest : public actors::ActorTest {
   actors::ActorRef nursery;
   int requests = 0;
 };
+
+TEST_F(DispatcherTest, CommandsHaveTheEnvironmentOfTheirJobOrThatForAll) {
+  const auto dispatcher = start();
+  const JobId silent =
+      submit_spec(*command_from_json(Json{{"words", {"true"}}}), 1);
+  const JobId own = submit_spec(
+      *command_from_json(Json{{"words", {"true"}}, {"env", {{"A", "1"}}}}), 1);
+  tell(dispatcher, WorkArrived{});
+  const auto names_of = [&](JobId job) {
+    const process::CommandSpec& spec = runner.spec_of(id_of(job, 0));
+    EXPECT_TRUE(spec.clear_env) << "it would have all of ours";
+    std::set<std::string> names;
+    for (const auto& [name, value] : spec.env) {
+      if (!name.starts_with("TROUPE_"))
+        names.insert(name);
+    }
+    return names;
+  };
+  EXPECT_THAT(names_of(silent), ElementsAre("HOME", "PATH"));
+  EXPECT_THAT(names_of(own), ElementsAre("A"));
+}
 
 TEST_F(DispatcherTest, StartsWhatWaitsAndRecordsHowItEnded) {
   const auto dispatcher = start();

@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace troupe::queue {
@@ -55,6 +56,8 @@ struct DispatcherDeps {
   flow_control::GovernorConfig governor;
   std::string output_folder;       ///< Is there; what is in it is ours.
   std::uint64_t output_limit = 0;  ///< Bytes kept per attempt; 0 for all.
+  /// Of commands whose jobs came without one.
+  std::vector<std::pair<std::string, std::string>> environment{};
   std::uint64_t seed = 0;
   /// Of results that come one after the other so many are recorded together,
   /// and so is what is claimed ahead: each transaction costs a sync of the
