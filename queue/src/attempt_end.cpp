@@ -1,5 +1,6 @@
 #include <troupe/actors/command_core.hpp>
 #include <troupe/actors/outcome.hpp>
+#include <troupe/base/exit_status.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/queue/attempt_end.hpp>
 
@@ -177,6 +178,24 @@ std::string node_in(const std::string& detail) {
   return json.is_object() && node != json.end() && node->is_string()
              ? node->get<std::string>()
              : "";
+}
+
+store::LateResult too_late(const Completion& completion) {
+  const std::string_view outcome = to_string(completion.outcome);
+  Json json =
+      Json::parse(completion.detail, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    json = Json::object();
+  json["late"] = {{"outcome", outcome},
+                  {"exit_status", completion.exit_status},
+                  {"cause", json.value("cause", Json{})}};
+  json["exit_status"] = status_troupe_failed;
+  json["cause"] = fmt::format(
+      "was lost with its node; its result came too late to count: {}, exit "
+      "status {}",
+      outcome, completion.exit_status);
+  json.erase("causes");
+  return {completion.attempt, json.dump()};
 }
 
 Completion refused(const store::AttemptRef& attempt, Outcome outcome,

@@ -115,6 +115,28 @@ Result<std::vector<store::JobInfo>> look_up(Store& store,
   return found;
 }
 
+/// Records results. What comes too late counts no more, but somebody may look
+/// for what has become of it.
+Result<std::vector<Recorded>> record_in(
+    Store& store, const SessionId& session,
+    const std::vector<Completion>& completions, WallTime now) {
+  auto recorded = store.complete(session, completions, now);
+  if (!recorded)
+    return recorded;
+  std::vector<store::LateResult> late;
+  for (std::size_t i = 0; i < completions.size(); ++i) {
+    if ((*recorded)[i] == Recorded::fenced)
+      late.push_back(too_late(completions[i]));
+  }
+  if (late.empty())
+    return recorded;
+  if (const auto kept = store.keep_late(session, late); !kept)
+    log(LogLevel::warn,
+        fmt::format("late_results_not_kept results={} reason={}", late.size(),
+                    shell_quote(kept.error().what)));
+  return recorded;
+}
+
 /// So many tasks, from the first of these queues that has them.
 struct Request {
   std::vector<QueueId> queues;
@@ -1094,7 +1116,7 @@ class DispatcherActor {
                       unrecorded_.begin() + static_cast<std::ptrdiff_t>(count));
     auto shared = std::make_shared<std::vector<Completion>>(std::move(batch));
     ask([session = deps_->session, shared, now = deps_->wall_now()](
-            Store& store) { return store.complete(session, *shared, now); },
+            Store& store) { return record_in(store, session, *shared, now); },
         [shared](Result<std::vector<Recorded>> recorded) {
           return ResultsRecorded{std::move(*shared), std::move(recorded)};
         });
@@ -1112,9 +1134,12 @@ class DispatcherActor {
     for (std::size_t i = 0; i < m.completions.size(); ++i) {
       const AttemptRef& attempt = m.completions[i].attempt;
       if ((*m.recorded)[i] == Recorded::fenced)
-        log(LogLevel::warn, fmt::format("result_fenced task={}.{} attempt={}",
-                                        attempt.task.job.value,
-                                        attempt.task.index, attempt.attempt));
+        log(LogLevel::warn,
+            fmt::format("result_too_late task={}.{} attempt={} outcome={} "
+                        "exit_status={}",
+                        attempt.task.job.value, attempt.task.index,
+                        attempt.attempt, to_string(m.completions[i].outcome),
+                        m.completions[i].exit_status));
       deps_->runner.forget(to_attempt_id(attempt));
       deps_->on_recorded(attempt);
       deps_->on_change(attempt.task.job);

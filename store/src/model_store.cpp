@@ -380,6 +380,29 @@ bool ModelStore::was_of(const SessionId& session,
          task.attempt == attempt.attempt;
 }
 
+Result<void> ModelStore::keep_late(const SessionId& session,
+                                   std::span<const LateResult> results) {
+  const auto known = sessions_.find(session);
+  if (known == sessions_.end() || known->second.is_open)
+    return {};
+  for (const LateResult& late : results) {
+    const TaskRef& ref = late.attempt.task;
+    const auto job = jobs_.find(ref.job);
+    if (job == jobs_.end() || ref.index >= job->second.tasks.size())
+      continue;
+    const auto say = [&late](TaskResult& result) {
+      if (result.attempt == late.attempt.attempt &&
+          result.outcome == Outcome::lost && result.detail.empty())
+        result.detail = late.detail;
+    };
+    Task& task = job->second.tasks[ref.index];
+    std::for_each(task.history.begin(), task.history.end(), say);
+    if (task.state == TaskState::ended)
+      say(task.result);
+  }
+  return {};
+}
+
 Result<void> ModelStore::release(const SessionId& session,
                                  std::span<const AttemptRef> attempts) {
   for (const AttemptRef& attempt : attempts) {

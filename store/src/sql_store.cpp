@@ -581,6 +581,23 @@ class SqlStore::Tables {
     return recorded;
   }
 
+  void keep_late(const SessionId& session,
+                 std::span<const LateResult> results) {
+    auto& ended = sql("SELECT 1 FROM session WHERE id=?1 AND open=0");
+    if (!ended.bind(session.value).step())
+      return;
+    for (const LateResult& late : results) {
+      const AttemptRef& attempt = late.attempt;
+      for (const char* const text :
+           {"UPDATE attempt SET detail=?4 WHERE job=?1 AND idx=?2 AND "
+            "attempt=?3 AND outcome=5 AND length(detail)=0",
+            "UPDATE result SET detail=?4 WHERE job=?1 AND idx=?2 AND "
+            "attempt=?3 AND outcome=5 AND length(detail)=0"})
+        sql(text).run(attempt.task.job.value, attempt.task.index,
+                      attempt.attempt, late.detail);
+    }
+  }
+
   void release(const SessionId& session, std::span<const AttemptRef> attempts) {
     const std::vector<bool> taken = take_running(session, attempts);
     std::size_t next = 0;
@@ -2385,6 +2402,10 @@ Result<std::vector<Recorded>> SqlStore::complete(
     WallTime now) {
   return tables_->act(
       [&] { return tables_->complete(session, completions, now); });
+}
+Result<void> SqlStore::keep_late(const SessionId& session,
+                                 std::span<const LateResult> results) {
+  return tables_->act([&] { tables_->keep_late(session, results); });
 }
 Result<void> SqlStore::release(const SessionId& session,
                                std::span<const AttemptRef> attempts) {

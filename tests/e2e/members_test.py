@@ -406,6 +406,30 @@ class Gone(WithMembers, TroupeTest):
         self.submit("n3", "--", "echo back >> ran")
         wait_until(lambda: "back" in self.lines("ran"), what="work")
 
+    def test_what_had_ended_and_was_told_too_late_is_kept_and_does_not_count(self):
+        self.await_members()
+        job = self.submit("n3", "--runs-on", "on-n3", "--at-most-once", "--",
+                          "echo x >> ran; until test -e go; do sleep 0.05; done")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        victim = self.nodes["n3"]
+        os.kill(victim.process.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, victim.process.pid, signal.SIGCONT)
+        (self.cwd / "go").touch()  # It ends well, and its node cannot tell.
+        before = self.nodes["n1"].wait_for_end(job, UNTIL_TAKEN_OVER)
+        self.assertEqual(before["counts"]["lost"], 1)
+        os.kill(victim.process.pid, signal.SIGCONT)
+        late = wait_until(
+            lambda: self.nodes["n1"].task(job)["attempts"][0].get("late"),
+            what="word of how it had ended")
+        self.assertEqual((late["outcome"], late["exit_status"]), ("success", 0))
+        self.assertIn("result_too_late task=", victim.log_text())
+        shown = self.ok("n1", "status", f"{job}.0").out
+        self.assertIn("lost with its node; its result came too late to count: success, "
+                      "exit status 0\n", shown)
+        self.assertEqual(self.nodes["n1"].job(job)["counts"], before["counts"])
+        self.assertEqual(self.nodes["n1"].task(job)["result"]["outcome"], "lost")
+        self.assertEqual(len(self.lines("ran")), 1)
+
     def test_a_run_of_a_workflow_goes_on_at_another_node(self):
         self.await_members()
         (self.cwd / "w.yaml").write_text(

@@ -117,6 +117,31 @@ TEST_F(AttemptEnd, SaysWhichOfSeveralNodesHasRunItAndWhatItWroteLast) {
   EXPECT_EQ(tail_in(end.completion.detail), tail);
 }
 
+TEST_F(AttemptEnd, WhatCameTooLateSaysHowItHadEnded) {
+  node = "n1";
+  const auto end = end_with(ExitReport{.exit_code = 1, .wall = 5ms});
+  const store::LateResult late = too_late(end.completion);
+  EXPECT_EQ(late.attempt, end.completion.attempt);
+  const auto json = Json::parse(late.detail);
+  EXPECT_EQ(json.at("cause"),
+            "was lost with its node; its result came too late to count: "
+            "failed, exit status 1");
+  EXPECT_EQ(json.at("exit_status"), 125);
+  EXPECT_EQ(json.at("late").at("outcome"), "failed");
+  EXPECT_EQ(json.at("late").at("exit_status"), 1);
+  EXPECT_EQ(json.at("late").at("cause"),
+            Json::parse(end.completion.detail).at("cause"));
+  EXPECT_EQ(json.at("node"), "n1");
+  EXPECT_EQ(json.at("wall_ms"), 5);
+}
+
+TEST_F(AttemptEnd, WhatCameTooLateWithoutADetailSaysTheSame) {
+  const store::LateResult late = too_late({.outcome = Outcome::success});
+  EXPECT_EQ(
+      Json::parse(late.detail).at("late"),
+      (Json{{"outcome", "success"}, {"exit_status", 0}, {"cause", nullptr}}));
+}
+
 TEST_F(AttemptEnd, WithoutOutputItHasNoTail) {
   node = "n1";
   const auto detail = end_with(ExitReport{}).completion.detail;

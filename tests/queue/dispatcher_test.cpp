@@ -297,6 +297,19 @@ TEST_F(DispatcherTest, WhatRunsAtMostOnceAndWasOnlyClaimedBeginsInTheStore) {
   EXPECT_EQ(access.store.job(JobId{1})->counts.lost, 2U);
 }
 
+TEST_F(DispatcherTest, AResultThatComesTooLateIsKeptAndDoesNotCount) {
+  submit_to(start(), 1);
+  const JobId job{1};
+  EXPECT_TRUE(access.store.end_session(session, wall_now()));
+  exit(id_of(job, 0), 0);
+  const auto attempts = access.store.attempts({job, 0});
+  ASSERT_THAT(*attempts, SizeIs(1));
+  EXPECT_EQ(attempts->front().outcome, Outcome::lost);
+  EXPECT_EQ(Json::parse(attempts->front().detail).at("late").at("outcome"),
+            "success");
+  EXPECT_EQ(task(job).state, TaskState::waiting);
+}
+
 TEST_F(DispatcherTest, WhatRunsAtMostOnceBeginsInTheStoreAfterACrashAsWell) {
   submit(2, "true", {.delivery = store::Delivery::at_most_once});
   *has_taken_over = true;

@@ -65,6 +65,34 @@ TEST_P(ClusterStoreTest, ALaterSessionOfANodeEndsTheOnesBefore) {
   EXPECT_EQ(begin("a1", "a", 1), Registered::ended);
 }
 
+TEST_P(ClusterStoreTest, WhatCameTooLateIsKeptWithTheAttemptThatWasLost) {
+  const JobId job = submit(1);
+  const JobId once = submit(1, {.delivery = Delivery::at_most_once});
+  EXPECT_EQ(begin("a1", "a", 1), Registered::yes);
+  const auto held = claim_as("a1");
+  ASSERT_EQ(held.size(), 2U);
+  EXPECT_TRUE(store->start({"a1"}, held)->at(1));
+  const std::vector<LateResult> early{{held[0], "too early"}};
+  EXPECT_TRUE(store->keep_late({"a1"}, early));
+  EXPECT_TRUE(store->end_session({"a1"}, now));
+  std::vector<TaskResult> before{store->attempts({job, 0})->at(0),
+                                 store->attempts({once, 0})->at(0)};
+  std::vector<LateResult> late{{held[0], "first"}, {held[1], "first"}};
+  EXPECT_TRUE(store->keep_late({"a1"}, late));
+  for (LateResult& one : late)
+    one.detail = "second";
+  EXPECT_TRUE(store->keep_late({"a1"}, late)) << "may be repeated";
+  for (TaskResult& one : before) {
+    EXPECT_EQ(one.outcome, Outcome::lost);
+    EXPECT_EQ(one.detail, "");
+    one.detail = "first";
+  }
+  EXPECT_EQ(store->attempts({job, 0})->at(0), before[0]);
+  EXPECT_EQ(store->attempts({once, 0})->at(0), before[1]);
+  EXPECT_EQ(store->job(once)->counts.lost, 1U);
+  EXPECT_EQ(store->task({job, 0})->state, TaskState::waiting);
+}
+
 TEST_P(ClusterStoreTest, ARegistrationThatComesLateEndsNobody) {
   EXPECT_EQ(begin("a2", "a", 2), Registered::yes);
   EXPECT_EQ(begin("a1", "a", 1), Registered::late);

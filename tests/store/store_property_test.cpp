@@ -403,6 +403,14 @@ class Pair {
     if (recorded && !is_open(session))
       RC_ASSERT(std::count(recorded->begin(), recorded->end(), Recorded::yes) ==
                 0);
+    if (!recorded)
+      return;
+    std::vector<LateResult> late;
+    for (std::size_t i = 0; i < completions.size(); ++i) {
+      if ((*recorded)[i] == Recorded::fenced)
+        late.push_back({completions[i].attempt, fmt::format("late {}", i)});
+    }
+    both([&](Store& s) { return s.keep_late(session, late); });
   }
 
   void release() {

@@ -62,6 +62,10 @@ struct JudgedEnd {
 [[nodiscard]] JudgedEnd judge(const EndedAttempt& attempt,
                               const process::AttemptEnd& end, Random& random);
 
+/// What is kept of an end that was recorded too late to count: it was given to
+/// somebody else meanwhile. With all that its detail says.
+[[nodiscard]] store::LateResult too_late(const store::Completion& completion);
+
 /// The end of one that could not be started for a reason of ours: `why` says
 /// for people which. It is not tried again.
 [[nodiscard]] store::Completion refused(const store::AttemptRef& attempt,

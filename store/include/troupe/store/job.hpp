@@ -244,6 +244,12 @@ enum class Recorded : std::uint8_t {
   fenced = 3,   ///< The attempt is not this session's any more.
 };
 
+/// What is known of an attempt whose result came too late to count.
+struct LateResult {
+  AttemptRef attempt;
+  std::string detail;  ///< Not empty.
+};
+
 /// Jobs that share slots and a pace. "default" is always there.
 struct Group {
   std::string name;

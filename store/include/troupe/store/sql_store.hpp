@@ -90,6 +90,8 @@ class SqlStore : public Store, public ClusterStore {
   Result<std::vector<Recorded>> complete(
       const SessionId& session, std::span<const Completion> completions,
       WallTime now) override;
+  Result<void> keep_late(const SessionId& session,
+                         std::span<const LateResult> results) override;
   Result<void> release(const SessionId& session,
                        std::span<const AttemptRef> attempts) override;
   Result<std::vector<Claim>> claimed_by(const SessionId& session) override;

@@ -185,6 +185,12 @@ class Store {
       const SessionId& session, std::span<const Completion> completions,
       WallTime now) = 0;
 
+  /// Keeps what a session that has ended says of attempts that were lost with
+  /// it: as their detail, of each what came first. Nothing else of them
+  /// changes; what is not there, or has a detail, stays as it is.
+  virtual Result<void> keep_late(const SessionId& session,
+                                 std::span<const LateResult> results) = 0;
+
   /// Gives back what was claimed, and was never executed or may be once more,
   /// whatever start() has said before. The attempt does not count.
   virtual Result<void> release(const SessionId& session,
