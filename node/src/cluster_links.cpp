@@ -24,6 +24,11 @@ constexpr std::uint64_t refusal_burst = 20;
 /// Submissions come in crowds: one hint is for all of them.
 constexpr Duration hint_pause = 5ms;
 
+/// Revocations: one is enough to have others look at all of the roster.
+constexpr std::size_t most_told = 16;
+/// Between two looks at the roster, whoever asks for one.
+constexpr Duration shortest_roster_pause = 100ms;
+
 /// Differs when the file was replaced or written to; empty without one.
 std::string stamp_of(const std::string& path) {
   struct stat info {};
@@ -83,17 +88,17 @@ Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
   all->logs_ =
       std::make_unique<LinkLogs>(io, *all->links_, all->deps_.serve_log);
   log(LogLevel::info, fmt::format("links_listen address={}", all->address()));
-  all->keep_looking();
+  all->look_again_after(roster_pause);
   return all;
 }
 
-void ClusterLinks::keep_looking() {
-  timer_.expires_after(roster_pause);
+void ClusterLinks::look_again_after(Duration pause) {
+  timer_.expires_after(pause);
   timer_.async_wait([this](const auto& cancelled) {
     if (cancelled)
       return;
     look_at_roster();
-    keep_looking();
+    look_again_after(roster_pause);
   });
 }
 
@@ -108,15 +113,36 @@ ClusterLinks::~ClusterLinks() {
 }
 
 void ClusterLinks::look_at_roster() {
+  looked_at_ = std::chrono::steady_clock::now();
   look_at_file();
   if (!ask_store_)
     return;
   ask_store_(roster_->number(), news_,
              [this](const std::optional<store::KnownRoster>& known) {
                news_.reset();
+               tell_revoked();
                if (known)
                  take_known(*known);
              });
+}
+
+/// Who has heard of it has it from the store at once; who has not, with its
+/// next look.
+void ClusterLinks::tell_revoked() {
+  for (const NodeId& node : std::exchange(revoked_, {})) {
+    for (const auto& [peer, listen] : peers_) {
+      if (links_->is_up(peer))
+        (void)links_->send(peer, link::Revocation{node});
+    }
+  }
+}
+
+void ClusterLinks::on_revocation(const NodeId& node) {
+  const link::RosterEntry* const entry = roster_->find(node);
+  if (entry == nullptr || entry->is_revoked)
+    return;
+  const Duration since = std::chrono::steady_clock::now() - looked_at_;
+  look_again_after(std::max(shortest_roster_pause - since, Duration{0}));
 }
 
 void ClusterLinks::take_known(const store::KnownRoster& known) {
@@ -148,8 +174,15 @@ void ClusterLinks::look_at_file() {
                                          : roster.error().what)));
     return;
   }
-  if ((*roster)->number() > roster_->number())
+  if ((*roster)->number() > roster_->number()) {
     news_ = {(*roster)->number(), to_json(**roster)};
+    for (const link::RosterEntry& entry : (*roster)->entries()) {
+      const link::RosterEntry* const before = roster_->find(entry.node);
+      if (entry.is_revoked && before != nullptr && !before->is_revoked &&
+          revoked_.size() < most_told)
+        revoked_.push_back(entry.node);
+    }
+  }
   take_roster(std::move(**roster));
 }
 
@@ -264,6 +297,12 @@ void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
             log(LogLevel::debug, fmt::format("steal_offered node={} shards={}",
                                              to_string(peer), m.shards.size()));
             deps_.on_hint(std::move(m.shards));
+          },
+          [&](const link::Revocation& m) {
+            log(LogLevel::debug,
+                fmt::format("revocation_heard node={} revoked={}",
+                            to_string(peer), to_string(m.node)));
+            on_revocation(m.node);
           },
           [&](const link::LogOpen& m) { logs_->on_open(peer, m); },
           [&](const link::LogChunk& m) { logs_->on_chunk(peer, m); },

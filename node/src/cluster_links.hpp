@@ -30,7 +30,8 @@
 namespace troupe::node {
 
 /// How often the roster is looked at, in the folder and in the store: whoever
-/// is revoked is out in less than three times that.
+/// is revoked is out in less than three times that, and sooner where there is a
+/// link to the node that saw it first.
 inline constexpr Duration roster_pause = 2s;
 
 /// What is done with what comes over links. On the I/O thread.
@@ -122,7 +123,9 @@ class ClusterLinks final : public link::LinksOwner {
   void look_at_file();
   void take_known(const store::KnownRoster& known);
   void take_roster(link::Roster roster);
-  void keep_looking();
+  void look_again_after(Duration pause);
+  void on_revocation(const distributed::NodeId& node);
+  void tell_revoked();
   void send_hints();
   void gossip();
 
@@ -133,6 +136,9 @@ class ClusterLinks final : public link::LinksOwner {
       std::make_shared<const link::Roster>();
   /// Of the folder, and the store may not have it yet.
   std::optional<store::KnownRoster> news_;
+  /// Others are told of these when the store has the news.
+  std::vector<distributed::NodeId> revoked_;
+  TimePoint looked_at_{};
   std::string seen_;  ///< Of the file: what changes when it does.
   AskStore ask_store_;
   std::map<distributed::NodeId, std::string> peers_;

@@ -157,6 +157,9 @@ class Sharing(WithMembers, TroupeTest):
                 one["is_linked"] for one in node.get("/v1/cluster")["nodes"]
                 if one["name"] == "n3"] == [False], what="no link to n3")
         self.assertLess(time.monotonic() - begun, 10)
+        # Who sees it first tells the other, which need not wait for its next look.
+        wait_until(lambda: any("revocation_heard" in node.log_text() for node in others),
+                   what="word of it over a link")
 
     def test_tasks_with_one_key_are_in_one_shard(self):
         for number in range(3):
