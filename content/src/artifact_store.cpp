@@ -70,6 +70,7 @@ std::string to_bytes(const Artifact& artifact) {
               {"instance", artifact.instance},
               {"name", artifact.name},
               {"version", artifact.version},
+              {"origin", artifact.origin},
               {"made", format_wall_time(artifact.made)},
               {"expires", format_wall_time(artifact.expires)},
               {"files", to_json(artifact.files)}}
@@ -84,25 +85,11 @@ Result<Artifact> read_artifact(const std::string& path) {
   });
   if (!read)
     return tl::unexpected{std::move(read.error())};
-  try {
-    const Json json = Json::parse(text);
-    auto files = files_from_json(json.at("files").get<std::string>());
-    const auto made = parse_wall_time(json.at("made").get<std::string>());
-    const auto expires = parse_wall_time(json.at("expires").get<std::string>());
-    if (files && made && expires)
-      return Artifact{.run = json.at("run").get<std::string>(),
-                      .job = json.at("job").get<std::string>(),
-                      .instance = json.at("instance").get<std::string>(),
-                      .name = json.at("name").get<std::string>(),
-                      .version = json.value("version", std::uint32_t{1}),
-                      .made = *made,
-                      .expires = *expires,
-                      .files = std::move(*files)};
-  } catch (const Json::exception&) {
-    // Told below.
-  }
-  return failure(Errc::corrupt,
-                 fmt::format("{} is not the entry of an artifact", path));
+  auto artifact = artifact_from_bytes(text);
+  if (!artifact)
+    return failure(Errc::corrupt,
+                   fmt::format("{} is not the entry of an artifact", path));
+  return artifact;
 }
 
 /// All files below `folder`, which need not be there.
@@ -157,7 +144,29 @@ struct OldResult {
 
 }  // namespace
 
-Result<std::uint32_t> ArtifactStore::save(const BlobStore::Lock&,
+Result<Artifact> artifact_from_bytes(const std::string& bytes) {
+  try {
+    const Json json = Json::parse(bytes);
+    auto files = files_from_json(json.at("files").get<std::string>());
+    const auto made = parse_wall_time(json.at("made").get<std::string>());
+    const auto expires = parse_wall_time(json.at("expires").get<std::string>());
+    if (files && made && expires)
+      return Artifact{.run = json.at("run").get<std::string>(),
+                      .job = json.at("job").get<std::string>(),
+                      .instance = json.at("instance").get<std::string>(),
+                      .name = json.at("name").get<std::string>(),
+                      .version = json.value("version", std::uint32_t{1}),
+                      .origin = json.value("origin", ""),
+                      .made = *made,
+                      .expires = *expires,
+                      .files = std::move(*files)};
+  } catch (const Json::exception&) {
+    // Told below.
+  }
+  return failure(Errc::corrupt, "this is not the entry of an artifact");
+}
+
+Result<std::uint32_t> ArtifactStore::save(const BlobStore::Lock& lock,
                                           Artifact artifact) const {
   const std::string folder =
       folder_of(blobs_, artifact.run, artifact.job, artifact.name);
@@ -166,14 +175,28 @@ Result<std::uint32_t> ArtifactStore::save(const BlobStore::Lock&,
   std::error_code error;
   while (fs::exists(entry_path(folder, artifact), error))
     ++artifact.version;
+  if (auto saved = save_as(lock, artifact); !saved)
+    return tl::unexpected{std::move(saved.error())};
+  return artifact.version;
+}
+
+Result<void> ArtifactStore::save_as(const BlobStore::Lock&,
+                                    const Artifact& artifact) const {
+  const std::string folder =
+      folder_of(blobs_, artifact.run, artifact.job, artifact.name);
   auto file = NewFile::make(entry_path(folder, artifact), artifact_entry_mode);
   if (!file)
     return tl::unexpected{std::move(file.error())};
   if (auto written = file->write(to_bytes(artifact)); !written)
-    return tl::unexpected{std::move(written.error())};
-  if (auto finished = file->finish(/*is_synced=*/true); !finished)
-    return tl::unexpected{std::move(finished.error())};
-  return artifact.version;
+    return written;
+  return file->finish(/*is_synced=*/true);
+}
+
+std::vector<std::string> ArtifactStore::entry_files(
+    const std::string& run, const std::string& job,
+    const std::string& name) const {
+  return files_below(folder_of(blobs_, run, job, name))
+      .value_or(std::vector<std::string>{});
 }
 
 Result<std::vector<Artifact>> ArtifactStore::find(

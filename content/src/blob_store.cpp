@@ -142,6 +142,10 @@ std::string BlobStore::path_of(std::string_view hash) const {
                      hash.substr(0, blob_prefix_digits), hash);
 }
 
+std::string BlobStore::file_of(std::string_view hash) const {
+  return is_sha256(hash) ? path_of(hash) : "";
+}
+
 bool BlobStore::has(std::string_view hash) const {
   return is_sha256(hash) && ::access(path_of(hash).c_str(), R_OK) == 0;
 }
@@ -181,6 +185,29 @@ Result<StoredFile> BlobStore::keep_file(const std::string& path,
   if (auto kept = copy->finish_as(place, sync == Sync::yes); !kept)
     return tl::unexpected{std::move(kept.error())};
   return file;
+}
+
+Result<void> BlobStore::receive(const Lock&, const std::string& hash,
+                                const Source& source) const {
+  if (!is_sha256(hash))
+    return failure(Errc::corrupt,
+                   fmt::format("{} is no hash", printable(hash)));
+  if (has(hash))
+    return {};
+  auto copy = NewFile::make(path_of(hash), blob_mode);
+  if (!copy)
+    return tl::unexpected{std::move(copy.error())};
+  Sha256 seen;
+  auto received = source([&](std::string_view piece) {
+    seen.add(piece);
+    return copy->write(piece);
+  });
+  if (!received)
+    return received;
+  if (seen.finish() != hash)
+    return damaged(hash);
+  // Whoever sent it has it, too, should a power cut damage ours.
+  return copy->finish(/*is_synced=*/false);
 }
 
 Result<std::vector<StoredFile>> BlobStore::keep(

@@ -35,8 +35,9 @@ std::string to_bytes(const CachedResult& result) {
   return bytes;
 }
 
-/// Nothing if this is not an entry.
-std::optional<CachedResult> from_bytes(const std::string& bytes) {
+}  // namespace
+
+std::optional<CachedResult> cached_result_from_bytes(const std::string& bytes) {
   try {
     const Json json = Json::from_cbor(bytes);
     auto files = files_from_json(json.at("files").get<std::string>());
@@ -55,7 +56,9 @@ std::optional<CachedResult> from_bytes(const std::string& bytes) {
   }
 }
 
-}  // namespace
+std::string ResultCache::file_of(const std::string& fingerprint) const {
+  return is_sha256(fingerprint) ? path_of(fingerprint) : "";
+}
 
 std::string ResultCache::path_of(const std::string& fingerprint) const {
   return fmt::format("{}/results/{}/{}", blobs_.folder(),
@@ -73,7 +76,7 @@ Result<std::optional<CachedResult>> ResultCache::read(
     return std::optional<CachedResult>{};
   if (!done)
     return tl::unexpected{std::move(done.error())};
-  auto result = from_bytes(bytes);
+  auto result = cached_result_from_bytes(bytes);
   const bool is_complete =
       result && blobs_.has(result->standard_output) &&
       std::all_of(

@@ -51,6 +51,31 @@ class Artifacts : public ::testing::Test {
   ArtifactStore store{blobs};
 };
 
+TEST_F(Artifacts, AreTheSameInAnotherStore) {
+  save("r1", "build", "eu-a", "report", "text");
+  save("r1", "build", "eu-a", "report", "newer");
+  const auto files = store.entry_files("r1", "build", "report");
+  ASSERT_EQ(files.size(), 2U);
+  const ArtifactStore other{BlobStore::open(folder.path() + "/other").value()};
+  const auto lock = other.blobs().lock_to_add();
+  for (const std::string& path : files) {
+    std::ifstream file{path};
+    auto copy = artifact_from_bytes({std::istreambuf_iterator<char>{file}, {}});
+    ASSERT_TRUE(copy) << copy.error().what;
+    copy->origin = "7.1";
+    EXPECT_TRUE(other.save_as(*lock, *copy));
+    EXPECT_TRUE(other.save_as(*lock, *copy));
+  }
+  const auto all = other.all("r1").value();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[1].version, 2U);
+  EXPECT_EQ(all[1].origin, "7.1");
+  EXPECT_EQ(all[1].files, store.all("r1")->at(1).files);
+  EXPECT_THAT(store.entry_files("r1", "../build", "report"),
+              ::testing::IsEmpty());
+  EXPECT_EQ(artifact_from_bytes("{}").error().code, Errc::corrupt);
+}
+
 TEST_F(Artifacts, AreFoundByRunJobAndName) {
   const Artifact saved = save("r1", "build", "", "report", "text");
   save("r1", "build", "", "other", "x");

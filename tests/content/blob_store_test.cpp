@@ -51,6 +51,48 @@ TEST_F(Blobs, ComeBackAsTheyWereWithTheirModes) {
             fs::perms{0750});
 }
 
+TEST_F(Blobs, FromElsewhereAreKeptIfTheyAreWhatTheirHashSays) {
+  const auto lock = store.lock_to_add();
+  const std::string hash = sha256_of("one two");
+  int asked = 0;
+  const auto receive = [&](const std::string& second) {
+    return store.receive(*lock, hash, [&](const BlobStore::Use& use) {
+      ++asked;
+      if (auto used = use("one "); !used)
+        return used;
+      return use(second);
+    });
+  };
+  const auto wrong = receive("three");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Errc::corrupt);
+  EXPECT_FALSE(store.has(hash));
+  ASSERT_TRUE(receive("two"));
+  EXPECT_EQ(store.read(hash), "one two");
+  // What is there is not asked for.
+  ASSERT_TRUE(receive("three"));
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(read("deep/content/blobs/" + hash.substr(0, 2) + "/" + hash),
+            "one two");
+  EXPECT_EQ(store.file_of(hash), place_of(hash));
+  EXPECT_EQ(store.file_of("../../etc/passwd"), "");
+}
+
+TEST_F(Blobs, WhoseSourceFailsAreNotKept) {
+  const auto lock = store.lock_to_add();
+  const std::string hash = sha256_of("one");
+  const auto received =
+      store.receive(*lock, hash, [](const BlobStore::Use& use) -> Result<void> {
+        (void)use("one");
+        return failure(Errc::unavailable, "the link broke");
+      });
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code, Errc::unavailable);
+  EXPECT_FALSE(store.has(hash));
+  EXPECT_EQ(store.receive(*lock, "no hash", nullptr).error().code,
+            Errc::corrupt);
+}
+
 TEST_F(Blobs, AreKeptOnce) {
   write("a", "same");
   write("b", "same");

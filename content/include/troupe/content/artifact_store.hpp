@@ -19,6 +19,9 @@ struct Artifact {
   std::string name;
   /// Counts those with the same run, job, instance and name from 1.
   std::uint32_t version = 1;
+  /// What has made it, so that of two that are known as this version one is the
+  /// right one; empty if it does not matter.
+  std::string origin{};
   WallTime made{};
   WallTime expires{};  ///< Is removed some time after that.
   std::vector<StoredFile> files;
@@ -33,6 +36,17 @@ class ArtifactStore {
   /// cut, too. Errors: those of the system.
   [[nodiscard]] Result<std::uint32_t> save(const BlobStore::Lock& lock,
                                            Artifact artifact) const;
+
+  /// Keeps a copy of what is in another store, or what is known to be this
+  /// version, in place of one that is there. Errors: those of the system.
+  [[nodiscard]] Result<void> save_as(const BlobStore::Lock& lock,
+                                     const Artifact& artifact) const;
+
+  /// The files that have the entries of this name, of all instances and
+  /// versions; none if there are none.
+  [[nodiscard]] std::vector<std::string> entry_files(
+      const std::string& run, const std::string& job,
+      const std::string& name) const;
 
   /// Those of one name, by instance: of each its newest version, or the one
   /// that is named. Errors: not_found (there is none), corrupt.
@@ -52,6 +66,9 @@ class ArtifactStore {
  private:
   BlobStore blobs_;
 };
+
+/// What is in the file of an entry. Errors: corrupt.
+[[nodiscard]] Result<Artifact> artifact_from_bytes(const std::string& bytes);
 
 /// What old content may take.
 struct ContentLimits {

@@ -4,6 +4,7 @@
 #include <troupe/base/owned_fd.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -63,7 +64,21 @@ class BlobStore {
                                          std::string_view bytes,
                                          Sync sync) const;
 
+  /// Gives all bytes of something to `use`, in pieces, until that fails.
+  using Use = std::function<Result<void>(std::string_view bytes)>;
+  using Source = std::function<Result<void>(const Use& use)>;
+
+  /// Keeps what comes from elsewhere as `hash`, if it is not there yet.
+  ///
+  /// Errors: corrupt (what came has another hash; it is not kept), those of
+  /// `source` and of the system.
+  [[nodiscard]] Result<void> receive(const Lock& lock, const std::string& hash,
+                                     const Source& source) const;
+
   [[nodiscard]] bool has(std::string_view hash) const;
+
+  /// The file that has the bytes, if they are there; empty if `hash` is none.
+  [[nodiscard]] std::string file_of(std::string_view hash) const;
 
   /// All bytes of a blob. Errors: not_found, corrupt (they are not those that
   /// were kept; they are removed).

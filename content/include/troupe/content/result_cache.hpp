@@ -41,6 +41,10 @@ class ResultCache {
                                   const std::string& fingerprint,
                                   const CachedResult& result) const;
 
+  /// The file that has the entry, if there is one; empty if `fingerprint` is
+  /// none.
+  [[nodiscard]] std::string file_of(const std::string& fingerprint) const;
+
   [[nodiscard]] const BlobStore& blobs() const { return blobs_; }
 
  private:
@@ -50,5 +54,9 @@ class ResultCache {
 
   BlobStore blobs_;
 };
+
+/// What is in the file of an entry; nothing if it is none.
+[[nodiscard]] std::optional<CachedResult> cached_result_from_bytes(
+    const std::string& bytes);
 
 }  // namespace troupe::content
