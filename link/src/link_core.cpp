@@ -197,7 +197,10 @@ void LinkCore::hear(Message message, TimePoint now) {
       hear_farewell(now);
       break;
     case Kind::log_open:
-      hear_log_open(std::get<LogOpen>(message), now);
+      hear_open(std::get<LogOpen>(message), now);
+      break;
+    case Kind::content_open:
+      hear_open(std::get<ContentOpen>(message), now);
       break;
     case Kind::log_credit:
       hear_log_credit(std::get<LogCredit>(message), now);
@@ -427,6 +430,12 @@ Result<void> LinkCore::admit(const Message& message, std::size_t most) {
   if (phase_ != LinkPhase::up)
     return failure(Errc::unavailable,
                    fmt::format("the link is {}, not up", to_string(phase_)));
+  if (rule_of(static_cast<std::uint16_t>(kind_of(message)), protocol_) ==
+      nullptr)
+    return failure(Errc::unsupported,
+                   fmt::format("the peer speaks protocol {}, which does not "
+                               "have it; upgrade it",
+                               protocol_));
   if (unsent_bytes_ + largest_frame + reserve_bytes <= most)
     return {};
   wants_room_ = true;
@@ -458,6 +467,7 @@ Result<LinkCore::Actions> LinkCore::send(const Message& message,
     case Kind::log_credit:
     case Kind::log_chunk:
     case Kind::log_close:
+    case Kind::content_open:
       return failure(Errc::invalid_argument,
                      "a message of this kind is sent by the link itself");
   }
@@ -468,11 +478,12 @@ Result<LinkCore::Actions> LinkCore::send(const Message& message,
   return take_actions();
 }
 
-// -- Output of commands -------------------------------------------------------
+// -- Output of commands, and files --------------------------------------------
 
-Result<LinkCore::OpenedLog> LinkCore::open_log(LogOpen what,
-                                               std::uint32_t window,
-                                               TimePoint now) {
+template <class Open>
+Result<LinkCore::OpenedLog> LinkCore::open_stream(Open what,
+                                                  std::uint32_t window,
+                                                  TimePoint now) {
   what.window = std::clamp(window, 1U, largest_window);
   what.stream = 1;  // A number that passes; the true one follows.
   if (auto admitted = admit(what, limits_.unsent_bytes); !admitted)
@@ -484,6 +495,18 @@ Result<LinkCore::OpenedLog> LinkCore::open_log(LogOpen what,
   push(what);
   write_next(now);
   return OpenedLog{what.stream, take_actions()};
+}
+
+Result<LinkCore::OpenedLog> LinkCore::open_log(LogOpen what,
+                                               std::uint32_t window,
+                                               TimePoint now) {
+  return open_stream(what, window, now);
+}
+
+Result<LinkCore::OpenedLog> LinkCore::open_content(ContentOpen what,
+                                                   std::uint32_t window,
+                                                   TimePoint now) {
+  return open_stream(std::move(what), window, now);
 }
 
 LinkCore::Actions LinkCore::log_taken(std::uint64_t stream, std::uint32_t bytes,
@@ -525,7 +548,8 @@ LinkCore::Actions LinkCore::close_log(std::uint64_t stream, LogSide side,
   return take_actions();
 }
 
-void LinkCore::hear_log_open(const LogOpen& open, TimePoint now) {
+template <class Open>
+void LinkCore::hear_open(const Open& open, TimePoint now) {
   const auto opened = sending_.open(open.stream, open.window);
   if (!opened && opened.error().code != Errc::overloaded)
     return end(LinkEnd::rules, opened.error().what, now);

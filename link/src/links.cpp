@@ -512,6 +512,19 @@ Result<std::uint64_t> Links::open_log(const NodeId& peer, const LogOpen& what,
   return opened->stream;
 }
 
+Result<std::uint64_t> Links::open_content(const NodeId& peer,
+                                          const ContentOpen& what,
+                                          std::uint32_t window) {
+  const auto link = set_->find(peer);
+  if (!link)
+    return not_up(peer);
+  auto opened = link->core().open_content(what, window, now());
+  if (!opened)
+    return tl::unexpected(std::move(opened.error()));
+  link->perform(std::move(opened->actions));
+  return opened->stream;
+}
+
 void Links::log_taken(const NodeId& peer, std::uint64_t stream,
                       std::uint32_t bytes) {
   if (const auto link = set_->find(peer))

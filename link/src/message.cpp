@@ -18,7 +18,7 @@ namespace {
 using Cbor = nlohmann::json;
 using distributed::NodeId;
 
-constexpr std::array<KindRule, 11> rules{{
+constexpr std::array<KindRule, 12> rules{{
     {Kind::hello, "hello", PeerRole::enrolled, 1},
     {Kind::farewell, "farewell", PeerRole::member, 1},
     {Kind::hint, "hint", PeerRole::member, 1},
@@ -30,6 +30,7 @@ constexpr std::array<KindRule, 11> rules{{
     {Kind::log_chunk, "log_chunk", PeerRole::member, 1},
     {Kind::log_close, "log_close", PeerRole::member, 1},
     {Kind::revocation, "revocation", PeerRole::member, 1},
+    {Kind::content_open, "content_open", PeerRole::member, 2},
 }};
 
 // -- Reading CBOR within bounds -----------------------------------------------
@@ -209,6 +210,17 @@ Result<Message> read_log_open(Body body) {
   return body.finish(m);
 }
 
+Result<Message> read_content_open(Body body) {
+  ContentOpen m;
+  std::uint8_t what = 0;
+  body.number("stream", m.stream);
+  body.number("what", what);
+  body.text("name", m.name);
+  body.number("window", m.window);
+  m.what = static_cast<ContentKind>(what);
+  return body.finish(std::move(m));
+}
+
 Result<Message> read_log_close(Body body) {
   LogClose m;
   std::uint8_t side = 0;
@@ -262,6 +274,8 @@ Result<Message> read_body(Kind kind, const Cbor& map) {
       body.node("node", m.node);
       return body.finish(m);
     }
+    case Kind::content_open:
+      return read_content_open(body);
   }
   return failure(Errc::unsupported, "a kind that is on no list");
 }
@@ -324,6 +338,12 @@ Cbor body_of(const Message& message) {
           [](const Revocation& m) {
             return Cbor{{"node", binary(m.node)}};
           },
+          [](const ContentOpen& m) {
+            return Cbor{{"stream", m.stream},
+                        {"what", static_cast<std::uint8_t>(m.what)},
+                        {"name", m.name},
+                        {"window", m.window}};
+          },
       },
       message);
 }
@@ -385,6 +405,15 @@ const char* mistake_in(const Message& message) {
                        : "no stream, or a reason that is no text";
           },
           [](const Revocation&) -> const char* { return nullptr; },
+          [](const ContentOpen& m) -> const char* {
+            if (m.what < ContentKind::artifact || m.what > ContentKind::blob)
+              return "content of a kind that there is not";
+            if (m.name.empty() || m.name.size() > longest_content_name ||
+                !is_utf8(m.name))
+              return "a name that content cannot have";
+            return m.stream != 0 && m.window != 0 ? nullptr
+                                                  : "no stream or no window";
+          },
       },
       message);
 }
@@ -425,6 +454,7 @@ Kind kind_of(const Message& message) {
                         [](const LogChunk&) { return Kind::log_chunk; },
                         [](const LogClose&) { return Kind::log_close; },
                         [](const Revocation&) { return Kind::revocation; },
+                        [](const ContentOpen&) { return Kind::content_open; },
                     },
                     message);
 }

@@ -85,8 +85,8 @@ Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
   if (!links)
     return tl::unexpected(std::move(links.error()).within("listen"));
   all->links_ = std::move(*links);
-  all->logs_ =
-      std::make_unique<LinkLogs>(io, *all->links_, all->deps_.serve_log);
+  all->logs_ = std::make_unique<LinkLogs>(
+      io, *all->links_, all->deps_.serve_log, all->deps_.serve_content);
   log(LogLevel::info, fmt::format("links_listen address={}", all->address()));
   all->look_again_after(roster_pause);
   return all;
@@ -305,6 +305,7 @@ void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
             on_revocation(m.node);
           },
           [&](const link::LogOpen& m) { logs_->on_open(peer, m); },
+          [&](const link::ContentOpen& m) { logs_->on_open(peer, m); },
           [&](const link::LogChunk& m) { logs_->on_chunk(peer, m); },
           [&](const link::LogClose& m) { logs_->on_close(peer, m); },
           [&](const auto&) {

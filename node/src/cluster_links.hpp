@@ -41,6 +41,7 @@ struct ClusterLinksDeps {
   /// Somebody knows this view.
   std::function<void(std::uint64_t number)> on_view;
   LinkLogs::Serve serve_log;
+  LinkLogs::ServeContent serve_content;
 };
 
 /// Lets nodes of the cluster in, and keeps in touch with them. On the I/O
@@ -94,6 +95,11 @@ class ClusterLinks final : public link::LinksOwner {
   [[nodiscard]] std::shared_ptr<RemoteLog> open_log(
       const distributed::NodeId& peer, const link::LogOpen& what) {
     return logs_->open(peer, what);
+  }
+  /// As LinkLogs::open_content().
+  [[nodiscard]] std::shared_ptr<RemoteLog> open_content(
+      const distributed::NodeId& peer, const link::ContentOpen& what) {
+    return logs_->open_content(peer, what);
   }
 
   [[nodiscard]] bool is_up(const distributed::NodeId& peer) const {

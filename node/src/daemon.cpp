@@ -2,6 +2,7 @@
 #include "audit_log.hpp"
 #include "basic_environment.hpp"
 #include "cluster_links.hpp"
+#include "content_stream.hpp"
 #include "housekeeper.hpp"
 #include "job_watch.hpp"
 #include "member.hpp"
@@ -822,6 +823,13 @@ Result<void> Daemon::Parts::listen() {
   auto group = socket_group(*config);
   if (!group)
     return tl::unexpected(std::move(group.error()));
+  context->content_folder = content_folder(*config);
+  context->ask_content = [this](const std::string& name,
+                                const link::ContentOpen& what) {
+    const auto node =
+        member && links ? member->find_node({.node = name}) : std::nullopt;
+    return node ? links->open_content(*node, what) : nullptr;
+  };
   auto listening =
       api::HttpServer::listen(io, socket_options(*group), operations(*context));
   if (!listening)
@@ -853,9 +861,16 @@ Result<void> Daemon::Parts::listen() {
          .format = LogFormat::frames},
         std::max(open.attempt, 1U), std::move(sink));
   };
-  auto linked = ClusterLinks::start(
-      io, *config, std::move(*identity), runner->session(), options.version,
-      {.on_hint = take_hint, .on_view = hear_of_view, .serve_log = serve_log});
+  const auto give_content = [this](const link::ContentOpen& open,
+                                   std::shared_ptr<LogSink> sink) {
+    serve_content(io, content_folder(*config), open, std::move(sink));
+  };
+  auto linked = ClusterLinks::start(io, *config, std::move(*identity),
+                                    runner->session(), options.version,
+                                    {.on_hint = take_hint,
+                                     .on_view = hear_of_view,
+                                     .serve_log = serve_log,
+                                     .serve_content = give_content});
   if (!linked)
     return tl::unexpected(std::move(linked.error()));
   links = std::move(*linked);

@@ -33,6 +33,14 @@ Result<std::optional<process::RecordFrame>> RemoteLog::next() {
   return std::optional{(*parsed)->frame};
 }
 
+std::string RemoteLog::take(std::size_t most) {
+  std::string bytes = pending_.substr(0, most);
+  pending_.erase(0, bytes.size());
+  if (!bytes.empty() && take_)
+    take_(static_cast<std::uint32_t>(bytes.size()));
+  return bytes;
+}
+
 void RemoteLog::receive(std::string_view bytes) {
   has_received_ = true;
   pending_ += bytes;
@@ -180,25 +188,42 @@ LinkLogs::~LinkLogs() {
 std::shared_ptr<RemoteLog> LinkLogs::open(const NodeId& peer,
                                           const link::LogOpen& what) {
   const auto stream = links_.open_log(peer, what, RemoteLog::window);
-  if (!stream)
-    return nullptr;
+  return stream ? hear(peer, *stream) : nullptr;
+}
+
+std::shared_ptr<RemoteLog> LinkLogs::open_content(
+    const NodeId& peer, const link::ContentOpen& what) {
+  const auto stream = links_.open_content(peer, what, RemoteLog::window);
+  return stream ? hear(peer, *stream) : nullptr;
+}
+
+std::shared_ptr<RemoteLog> LinkLogs::hear(const NodeId& peer,
+                                          std::uint64_t stream) {
   auto log = std::make_shared<RemoteLog>(io_);
-  log->take_ = [this, peer, number = *stream](std::uint32_t bytes) {
-    links_.log_taken(peer, number, bytes);
+  log->take_ = [this, peer, stream](std::uint32_t bytes) {
+    links_.log_taken(peer, stream, bytes);
   };
-  log->close_ = [this, peer, number = *stream] {
-    links_.close_log(peer, number, link::LogSide::asked, "");
-    asked_.erase({peer, number});
+  log->close_ = [this, peer, stream] {
+    links_.close_log(peer, stream, link::LogSide::asked, "");
+    asked_.erase({peer, stream});
   };
-  asked_[{peer, *stream}] = log;
+  asked_[{peer, stream}] = log;
   return log;
 }
 
 void LinkLogs::on_open(const NodeId& peer, const link::LogOpen& open) {
-  const auto sink =
-      std::make_shared<Sink>(*this, StreamName{peer, open.stream});
-  answered_[{peer, open.stream}] = sink;
-  serve_(open, sink);
+  serve_(open, sink_for(peer, open.stream));
+}
+
+void LinkLogs::on_open(const NodeId& peer, const link::ContentOpen& open) {
+  serve_content_(open, sink_for(peer, open.stream));
+}
+
+std::shared_ptr<LogSink> LinkLogs::sink_for(const NodeId& peer,
+                                            std::uint64_t stream) {
+  auto sink = std::make_shared<Sink>(*this, StreamName{peer, stream});
+  answered_[{peer, stream}] = sink;
+  return sink;
 }
 
 void LinkLogs::on_chunk(const NodeId& peer, const link::LogChunk& chunk) {

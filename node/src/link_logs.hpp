@@ -1,7 +1,7 @@
 #pragma once
 
-/// Output of commands that other nodes have, over the links to them: asks for
-/// it, and answers those who ask.
+/// Output of commands and files that other nodes have, over the links to them:
+/// asks for them, and answers those who ask.
 #include "log_sink.hpp"
 
 #include <troupe/link/links.hpp>
@@ -19,7 +19,8 @@
 
 namespace troupe::node {
 
-/// The frames of a record that another node reads for us, as they come. Holds
+/// What another node reads for us, as it comes: the frames of a record, or the
+/// bytes of files. Holds
 /// no more than its window: whoever does not read on stops that one stream. On
 /// the I/O thread; the stream ends with it.
 class RemoteLog {
@@ -36,6 +37,9 @@ class RemoteLog {
   ///
   /// Errors: corrupt, unsupported (what has come is no record).
   [[nodiscard]] Result<std::optional<process::RecordFrame>> next();
+  /// At most so many of the bytes that are there, for what is no record; not to
+  /// be mixed with next().
+  [[nodiscard]] std::string take(std::size_t most);
 
   /// Nothing more comes.
   [[nodiscard]] bool is_over() const { return is_over_; }
@@ -68,15 +72,23 @@ class RemoteLog {
   std::function<void()> close_;
 };
 
-/// All streams of output between this node and others. On the I/O thread.
+/// All streams of output and files between this node and others. On the I/O
+/// thread.
 class LinkLogs {
  public:
   /// Sends what `open` asks for to the sink, now and as it comes.
   using Serve =
       std::function<void(const link::LogOpen& open, std::shared_ptr<LogSink>)>;
+  /// The same for files.
+  using ServeContent = std::function<void(const link::ContentOpen& open,
+                                          std::shared_ptr<LogSink>)>;
 
-  LinkLogs(boost::asio::io_context& io, link::Links& links, Serve serve)
-      : io_{io}, links_{links}, serve_{std::move(serve)} {}
+  LinkLogs(boost::asio::io_context& io, link::Links& links, Serve serve,
+           ServeContent serve_content)
+      : io_{io},
+        links_{links},
+        serve_{std::move(serve)},
+        serve_content_{std::move(serve_content)} {}
   ~LinkLogs();
   LinkLogs(const LinkLogs&) = delete;
   LinkLogs& operator=(const LinkLogs&) = delete;
@@ -84,9 +96,13 @@ class LinkLogs {
   /// Null if there is no link to that node, or too much goes over it.
   [[nodiscard]] std::shared_ptr<RemoteLog> open(const distributed::NodeId& peer,
                                                 const link::LogOpen& what);
+  /// Likewise; and if that node does not know how.
+  [[nodiscard]] std::shared_ptr<RemoteLog> open_content(
+      const distributed::NodeId& peer, const link::ContentOpen& what);
 
   // Of LinksOwner.
   void on_open(const distributed::NodeId& peer, const link::LogOpen& open);
+  void on_open(const distributed::NodeId& peer, const link::ContentOpen& open);
   void on_chunk(const distributed::NodeId& peer, const link::LogChunk& chunk);
   void on_close(const distributed::NodeId& peer, const link::LogClose& close);
   void on_room(const distributed::NodeId& peer);
@@ -97,9 +113,15 @@ class LinkLogs {
   class Sink;
   using StreamName = std::pair<distributed::NodeId, std::uint64_t>;
 
+  [[nodiscard]] std::shared_ptr<RemoteLog> hear(const distributed::NodeId& peer,
+                                                std::uint64_t stream);
+  [[nodiscard]] std::shared_ptr<LogSink> sink_for(
+      const distributed::NodeId& peer, std::uint64_t stream);
+
   boost::asio::io_context& io_;
   link::Links& links_;
   Serve serve_;
+  ServeContent serve_content_;
   std::map<StreamName, std::weak_ptr<RemoteLog>> asked_;
   std::map<StreamName, std::shared_ptr<Sink>> answered_;
 };

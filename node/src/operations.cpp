@@ -1,5 +1,6 @@
 #include "operations.hpp"
 
+#include "content_stream.hpp"
 #include "job_json.hpp"
 #include "log_stream.hpp"
 #include "run_driver_actor.hpp"
@@ -850,6 +851,49 @@ void read_log(const Ask& ask) {
       });
 }
 
+// -- Content -----------------------------------------------------------------
+
+/// What is asked for, as one of three keys.
+Result<link::ContentOpen> content_in(const HttpRequest& request) {
+  std::vector<link::ContentOpen> all;
+  for (const auto& [key, kind] :
+       {std::pair{"artifact", link::ContentKind::artifact},
+        std::pair{"result", link::ContentKind::result},
+        std::pair{"blob", link::ContentKind::blob}}) {
+    if (auto name = request.text(key))
+      all.push_back({.stream = 1, .what = kind, .name = *name, .window = 1});
+  }
+  if (all.size() != 1)
+    return failure(Errc::invalid_argument,
+                   "expected one of artifact, result and blob");
+  if (auto checked = link::check(all.front()); !checked)
+    return tl::unexpected(std::move(checked.error()));
+  return std::move(all.front());
+}
+
+void get_content(const Ask& ask) {
+  const auto what = content_in(ask.request);
+  if (!what) {
+    ask.responder.fail(what.error());
+    return;
+  }
+  const std::string node = ask.request.text("node").value_or("");
+  if (node.empty() || (ask.node.member && ask.node.member->is_self(node))) {
+    serve_content(ask.node.io, ask.node.content_folder, *what,
+                  std::make_shared<HttpLogSink>(
+                      ask.responder.begin_stream("application/octet-stream")));
+    return;
+  }
+  auto remote =
+      ask.node.ask_content ? ask.node.ask_content(node, *what) : nullptr;
+  if (!remote) {
+    ask.responder.fail({Errc::unavailable, fmt::format("{} cannot be asked now",
+                                                       printable(node))});
+    return;
+  }
+  relay_content(std::move(remote), ask.responder);
+}
+
 // -- Why ---------------------------------------------------------------------
 
 Result<Circumstances> look_at(
@@ -1470,6 +1514,10 @@ std::vector<Operation> operations(NodeContext& context) {
       "What runs the services of a run needs to know", show_run_spec);
   add(post, "/v1/runs/{run}/services", operate,
       "Tell a run how its services are", note_services, large_body);
+
+  add(get, "/v1/content", operate,
+      "Files of caches and artifacts, of this node or of another one",
+      get_content, 0, {"node", "artifact", "result", "blob"});
 
   add(get, "/v1/triggers", read, "What starts runs by itself, and when",
       list_triggers, 0, {"next"});

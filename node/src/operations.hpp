@@ -59,6 +59,12 @@ struct NodeContext {
   std::function<std::shared_ptr<RemoteLog>(const LogOwner& owner,
                                            const link::LogOpen& what)>
       ask_owner{};
+  /// Files of the node with that name: null if it cannot be asked now. I/O
+  /// thread only; empty for a node by itself.
+  std::function<std::shared_ptr<RemoteLog>(const std::string& node,
+                                           const link::ContentOpen& what)>
+      ask_content{};
+  std::string content_folder{};
 };
 
 [[nodiscard]] std::vector<api::Operation> operations(NodeContext& context);

@@ -388,6 +388,32 @@ TEST(LinkCore, GivesCreditAsItsReaderTakesOutputOff) {
             Message(LogCredit{stream, 60'000}));
 }
 
+TEST(LinkCore, AsksForFilesAsForOutputIfThePeerKnowsHow) {
+  const ContentOpen what{.what = ContentKind::blob, .name = "f00"};
+  Core old = dialling();
+  bring_up(old);
+  EXPECT_EQ(old.open_content(what, 100, t0).error().code, Errc::unsupported);
+  Core core{LinkSide::dialling, {}, hello_of(1, {1, 2}), node_id(2), 7};
+  (void)core.on_start(t0);
+  (void)core.on_connected(t0);
+  (void)core.on_secured(node_id(2), t0);
+  (void)core.on_written(t0);
+  (void)core.on_frame(encode(hello_of(2, {1, 2}), 1), t0);
+  const auto opened = core.open_content(what, 100'000, t0);
+  ASSERT_TRUE(opened.has_value());
+  const std::uint64_t stream = opened->stream;
+  EXPECT_THAT(core.on_frame(encode(LogChunk{stream, 0, "bytes"}, 2), t0),
+              say({"deliver"}));
+  EXPECT_THAT(
+      core.on_frame(encode(LogClose{stream, LogSide::answered, ""}, 2), t0),
+      say({"deliver"}));
+  // And the other way.
+  const ContentOpen theirs{9, ContentKind::result, "f00", 5};
+  EXPECT_THAT(core.on_frame(encode(theirs, 2), t0), say({"deliver"}));
+  EXPECT_EQ(core.log_room(9), 5);
+  EXPECT_EQ(core.send(what, t0).error().code, Errc::invalid_argument);
+}
+
 TEST(LinkCore, CutsOffAPeerThatSendsMoreThanTheWindow) {
   Core core = dialling();
   bring_up(core);

@@ -14,7 +14,7 @@ inline distributed::NodeId node_id(std::uint8_t n) {
   return id;
 }
 
-inline Hello hello_of(std::uint8_t n, Protocols protocols = own_protocols) {
+inline Hello hello_of(std::uint8_t n, Protocols protocols = {1, 1}) {
   return {.protocols = protocols,
           .node = node_id(n),
           .session = "s",

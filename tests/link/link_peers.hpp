@@ -136,7 +136,7 @@ class LinksTest : public ::testing::Test {
   [[nodiscard]] LinksOptions options(Identity identity,
                                      bool listens = false) const {
     LinksOptions o{.identity = std::move(identity),
-                   .hello = hello_of(0),
+                   .hello = hello_of(0, own_protocols),
                    .limits = limits,
                    .idle_time = idle_time};
     if (listens)

@@ -272,12 +272,14 @@ RC_GTEST_PROP(LinkProperty, TwoThatKeepTheRulesComeUpWhenTheNetworkIsWell, ()) {
 /// What a core does with whatever somebody who is enrolled sends.
 RC_GTEST_PROP(LinkProperty, NoFrameMakesACoreBreakItsBounds,
               (const std::vector<std::pair<std::uint16_t, std::string>>& all)) {
-  LinkCore core{LinkSide::accepted, {}, hello_of(1), std::nullopt, 1};
+  LinkCore core{
+      LinkSide::accepted, {}, hello_of(1, own_protocols), std::nullopt, 1};
   (void)core.on_start(t0);
   (void)core.on_secured(node_id(2), t0);
-  (void)core.on_frame(encode(hello_of(2), 1), t0);
+  (void)core.on_frame(encode(hello_of(2, own_protocols), 1), t0);
   for (const auto& [kind, body] : all) {
-    std::string frame{'\0', '\1', '\0', static_cast<char>(kind % 13)};
+    std::string frame{'\0', static_cast<char>(own_protocols.newest), '\0',
+                      static_cast<char>(kind % 14)};
     (void)core.on_frame(frame + body, t0);
     RC_ASSERT(core.unsent_bytes() <= LinkLimits{}.unsent_bytes);
     RC_ASSERT(core.phase() == LinkPhase::up ||

@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::uint16_t newest = own_protocols.newest;
+
 /// One of each kind, at its bounds.
 std::vector<Message> one_of_each() {
   const std::vector<std::uint32_t> shards(most_shards, 4095);
@@ -27,11 +29,13 @@ std::vector<Message> one_of_each() {
           LogCredit{1, 512 << 10},
           LogChunk{1, 1000, std::string(largest_chunk, '\xff')},
           LogClose{1, LogSide::answered, "it is gone"},
-          Revocation{node_id(7)}};
+          Revocation{node_id(7)},
+          ContentOpen{1, ContentKind::artifact,
+                      std::string(longest_content_name, 'n'), 1 << 20}};
 }
 
 PeerRole role_for(const Message& message) {
-  return rule_of(static_cast<std::uint16_t>(kind_of(message)), 1)->role;
+  return rule_of(static_cast<std::uint16_t>(kind_of(message)), newest)->role;
 }
 
 std::string envelope(std::uint16_t protocol, std::uint16_t kind,
@@ -47,17 +51,18 @@ std::string envelope(std::uint16_t protocol, std::uint16_t kind,
 std::string envelope(Kind kind, const Json& body) {
   std::string bytes;
   Json::to_cbor(body, bytes);
-  return envelope(1, static_cast<std::uint16_t>(kind), bytes);
+  return envelope(newest, static_cast<std::uint16_t>(kind), bytes);
 }
 
 Errc refusal_of(std::string_view frame, PeerRole role = PeerRole::member) {
-  const auto decoded = decode(frame, 1, role);
+  const auto decoded = decode(frame, newest, role);
   return decoded ? Errc{} : decoded.error().code;
 }
 
 TEST(Message, ComesOutAsItWentIn) {
   for (const Message& message : one_of_each()) {
-    const auto decoded = decode(encode(message, 1), 1, role_for(message));
+    const auto decoded =
+        decode(encode(message, newest), newest, role_for(message));
     ASSERT_TRUE(decoded.has_value()) << decoded.error().what;
     EXPECT_EQ(*decoded, message);
   }
@@ -65,7 +70,7 @@ TEST(Message, ComesOutAsItWentIn) {
 
 TEST(Message, OfEachKindFitsIntoAFrame) {
   for (const Message& message : one_of_each())
-    EXPECT_LE(encode(message, 1).size(), largest_frame);
+    EXPECT_LE(encode(message, newest).size(), largest_frame);
 }
 
 // S5: what can be sent is a list, and each line says who may.
@@ -86,8 +91,8 @@ TEST(AllowList, RefusesEachNumberThatIsNotOnIt) {
   for (std::uint32_t kind = 0; kind <= UINT16_MAX; ++kind) {
     const auto number = static_cast<std::uint16_t>(kind);
     for (const PeerRole role : {PeerRole::enrolled, PeerRole::member}) {
-      const Errc refused = refusal_of(envelope(1, number, "\xa0"), role);
-      if (rule_of(number, 1) == nullptr)
+      const Errc refused = refusal_of(envelope(newest, number, "\xa0"), role);
+      if (rule_of(number, newest) == nullptr)
         ASSERT_EQ(refused, Errc::unsupported) << kind;
       else
         ++known;
@@ -99,11 +104,21 @@ TEST(AllowList, RefusesEachNumberThatIsNotOnIt) {
 TEST(AllowList, LetsAnEnrolledPeerSayHelloAndNothingElse) {
   for (const Message& message : one_of_each()) {
     const bool is_hello = std::holds_alternative<Hello>(message);
-    EXPECT_EQ(decode(encode(message, 1), 1, PeerRole::enrolled).has_value(),
-              is_hello);
-    EXPECT_EQ(decode(encode(message, 1), 1, PeerRole::member).has_value(),
-              !is_hello);
+    EXPECT_EQ(
+        decode(encode(message, newest), newest, PeerRole::enrolled).has_value(),
+        is_hello);
+    EXPECT_EQ(
+        decode(encode(message, newest), newest, PeerRole::member).has_value(),
+        !is_hello);
   }
+}
+
+TEST(AllowList, HasNothingThatThePeerCannotKnow) {
+  const ContentOpen asked{1, ContentKind::blob, "x", 1};
+  EXPECT_TRUE(decode(encode(asked, 2), 2, PeerRole::member));
+  const auto refused = decode(encode(asked, 1), 1, PeerRole::member);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
 }
 
 TEST(Envelope, HasTheProtocolAndTheKindInFourBytes) {
@@ -111,7 +126,7 @@ TEST(Envelope, HasTheProtocolAndTheKindInFourBytes) {
 }
 
 TEST(Envelope, OfAnotherProtocolIsRefused) {
-  EXPECT_EQ(refusal_of(encode(StealAsk{}, 2)), Errc::unsupported);
+  EXPECT_EQ(refusal_of(encode(StealAsk{}, newest - 1)), Errc::unsupported);
 }
 
 TEST(Envelope, OfAHelloMayHaveAnyProtocol) {
@@ -125,15 +140,15 @@ TEST(Envelope, ThatIsCutIsCorrupt) {
 
 TEST(Body, WithKeysOfALaterVersionIsRead) {
   const auto decoded =
-      decode(envelope(Kind::hint, {{"shards", {7}}, {"later", {{"x", 1}}}}), 1,
-             PeerRole::member);
+      decode(envelope(Kind::hint, {{"shards", {7}}, {"later", {{"x", 1}}}}),
+             newest, PeerRole::member);
   ASSERT_TRUE(decoded.has_value());
   EXPECT_EQ(*decoded, Message{Hint{{7}}});
 }
 
 TEST(Body, WithoutAKeyOrWithAWrongOneIsCorruptAndNamed) {
-  const auto decoded =
-      decode(envelope(Kind::log_credit, {{"stream", 1}}), 1, PeerRole::member);
+  const auto decoded = decode(envelope(Kind::log_credit, {{"stream", 1}}),
+                              newest, PeerRole::member);
   ASSERT_FALSE(decoded.has_value());
   EXPECT_EQ(decoded.error().what, "log_credit: \"bytes\" is missing or wrong");
   for (const Json& wrong : {Json(-1), Json("1"), Json(1ULL << 32U), Json(1.5)})
@@ -145,8 +160,8 @@ TEST(Body, WithoutAKeyOrWithAWrongOneIsCorruptAndNamed) {
 TEST(Body, ThatIsNoMapIsCorrupt) {
   EXPECT_EQ(refusal_of(envelope(Kind::steal_ask, Json::array())),
             Errc::corrupt);
-  EXPECT_EQ(refusal_of(envelope(1, 5, "")), Errc::corrupt);
-  EXPECT_EQ(refusal_of(envelope(1, 5, "\xa0\xa0")), Errc::corrupt);
+  EXPECT_EQ(refusal_of(envelope(newest, 5, "")), Errc::corrupt);
+  EXPECT_EQ(refusal_of(envelope(newest, 5, "\xa0\xa0")), Errc::corrupt);
 }
 
 TEST(Body, OutOfBoundsIsCorrupt) {
@@ -169,7 +184,7 @@ TEST(Body, OutOfBoundsIsCorrupt) {
 TEST(Bounds, RefuseABodyThatIsNestedDeeplyBeforeItIsBuilt) {
   const auto nested = [](std::size_t depth) {
     // {"x": [[..]]}
-    return envelope(1, 5,
+    return envelope(newest, 5,
                     "\xa1\x61x" + std::string(depth - 2, '\x81') + "\x80");
   };
   EXPECT_EQ(refusal_of(nested(deepest_body)), Errc{});
@@ -180,11 +195,11 @@ TEST(Bounds, RefuseABodyThatIsNestedDeeplyBeforeItIsBuilt) {
 TEST(Bounds, RefuseABodyOfManyTinyValues) {
   std::string body =
       "\xa1\x61x\x9f" + std::string(most_values, '\x80') + "\xff";
-  EXPECT_EQ(refusal_of(envelope(1, 5, body)), Errc::overloaded);
+  EXPECT_EQ(refusal_of(envelope(newest, 5, body)), Errc::overloaded);
 }
 
 TEST(Bounds, RefuseAFrameAboveAMebibyte) {
-  EXPECT_EQ(refusal_of(envelope(1, 5, std::string(largest_frame, '\x00'))),
+  EXPECT_EQ(refusal_of(envelope(newest, 5, std::string(largest_frame, '\x00'))),
             Errc::overloaded);
 }
 
@@ -193,7 +208,7 @@ TEST(Bounds, TakeNoMemoryForWhatIsOnlyAnnounced) {
   for (const char head : {'\x7b', '\x5b', '\x9b', '\xbb'}) {
     const std::string announced =
         std::string{head} + std::string("\x40\0\0\0\0\0\0\0", 8);
-    EXPECT_EQ(refusal_of(envelope(1, 5, "\xa1\x61x" + announced)),
+    EXPECT_EQ(refusal_of(envelope(newest, 5, "\xa1\x61x" + announced)),
               Errc::corrupt);
   }
 }
@@ -220,6 +235,18 @@ TEST(Message, ThatBreaksItsBoundsIsNotSent) {
   EXPECT_FALSE(check(LogChunk{1, 0, ""}));
   EXPECT_FALSE(check(LogClose{1, LogSide::asked, "\xff"}));
   EXPECT_FALSE(check(LogOpen{}));
+  const ContentOpen content{1, ContentKind::blob, "x", 1};
+  EXPECT_TRUE(check(content));
+  for (ContentOpen wrong :
+       {ContentOpen{0, content.what, "x", 1},
+        ContentOpen{1, ContentKind{4}, "x", 1},
+        ContentOpen{1, ContentKind{0}, "x", 1},
+        ContentOpen{1, content.what, "", 1},
+        ContentOpen{1, content.what, "\xff", 1},
+        ContentOpen{1, content.what, "x", 0},
+        ContentOpen{1, content.what, std::string(longest_content_name + 1, 'x'),
+                    1}})
+    EXPECT_FALSE(check(wrong));
   EXPECT_FALSE(check(Hello{{2, 1}}));
 }
 

@@ -1,11 +1,15 @@
 /// Output of one node that is read at another one, over real sockets.
 #include "link_logs.hpp"
 
+#include "content_stream.hpp"
 #include "link_peers.hpp"
+#include "temp_dir.hpp"
 
 #include <troupe/base/overload.hpp>
+#include <troupe/content/content.hpp>
 #include <troupe/process/output_record.hpp>
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
@@ -29,6 +33,7 @@ class End final : public link::LinksOwner {
   void on_message(const NodeId& peer, Message message) override {
     std::visit(
         Overload{[&](const LogOpen& m) { logs->on_open(peer, m); },
+                 [&](const link::ContentOpen& m) { logs->on_open(peer, m); },
                  [&](const link::LogChunk& m) {
                    received += m.bytes.size();
                    logs->on_chunk(peer, m);
@@ -95,10 +100,14 @@ class LinkLogsTest : public link::LinksTest {
         [this](const LogOpen& what, std::shared_ptr<LogSink> sink) {
           asked = what;
           serve(std::move(sink));
+        },
+        [this](const link::ContentOpen& what, std::shared_ptr<LogSink> sink) {
+          serve_content(io, folder.path() + "/content", what, std::move(sink));
         });
     reader.links = open(options(one), roster, reader);
     reader.logs = std::make_unique<LinkLogs>(
-        io, *reader.links, [](const LogOpen&, const auto&) {});
+        io, *reader.links, [](const LogOpen&, const auto&) {},
+        [](const link::ContentOpen&, const auto&) {});
     reader.links->want(node_id(2), *owner.links->address());
     ASSERT_TRUE(run_until([this] {
       return reader.links->is_up(node_id(2)) && owner.links->is_up(node_id(1));
@@ -137,6 +146,23 @@ class LinkLogsTest : public link::LinksTest {
 
   End owner;
   End reader;
+  /// Of the content of node 2.
+  std::string fetch(link::ContentKind what, const std::string& name) {
+    const auto remote =
+        reader.logs->open_content(node_id(2), {.what = what, .name = name});
+    EXPECT_NE(remote, nullptr);
+    std::string all;
+    EXPECT_TRUE(run_until([&] {
+      for (std::string piece = remote->take(70'000); !piece.empty();
+           piece = remote->take(70'000))
+        all += piece;
+      return remote->is_over();
+    }));
+    EXPECT_FALSE(remote->is_cut_off());
+    return all + remote->take(SIZE_MAX);
+  }
+
+  testing::TempDir folder;
   std::function<void(std::shared_ptr<LogSink>)> serve = [](const auto&) {};
   LogOpen asked;
 };
@@ -171,6 +197,32 @@ TEST_F(LinkLogsTest, WhoDoesNotReadOnHoldsAWindowAndGetsAllInTheEnd) {
   EXPECT_LE(reader.received - of_other,
             RemoteLog::window + frames * (process::record_frame_header_size));
   EXPECT_EQ(read(*log).size(), frames * Pourer::size);
+}
+
+TEST_F(LinkLogsTest, FilesComeAsTheyAreAndWhatIsNotThereIsEmpty) {
+  using link::ContentKind;
+  EXPECT_EQ(fetch(ContentKind::blob, content::sha256_of("x")), "");
+  const auto blobs = content::BlobStore::open(folder.path() + "/content");
+  ASSERT_TRUE(blobs);
+  const auto lock = blobs->lock_to_add();
+  // More than a window.
+  const std::string bytes(3 * RemoteLog::window + 17, 'x');
+  const auto hash = blobs->keep(*lock, bytes, content::Sync::no);
+  ASSERT_TRUE(hash);
+  EXPECT_TRUE(fetch(ContentKind::blob, *hash) == bytes);
+  const content::ArtifactStore artifacts{*blobs};
+  for (const char* const instance : {"eu", "us"})
+    ASSERT_TRUE(artifacts.save(
+        *lock, {.run = "r7", .job = "a/b", .instance = instance, .name = "c"}));
+  const std::string lines = fetch(ContentKind::artifact, "r7/a/b.c");
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2);
+  EXPECT_TRUE(content::artifact_from_bytes(lines.substr(0, lines.find('\n'))));
+  for (const char* const name :
+       {"r7/a/b.d", "r8/a/b.c", "r7", "../../etc/passwd", "/etc/passwd"}) {
+    EXPECT_EQ(fetch(ContentKind::artifact, name), "") << name;
+    EXPECT_EQ(fetch(ContentKind::blob, name), "") << name;
+    EXPECT_EQ(fetch(ContentKind::result, name), "") << name;
+  }
 }
 
 TEST_F(LinkLogsTest, WhatIsBrokenOffIsNotTakenForAll) {

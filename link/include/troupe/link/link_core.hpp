@@ -94,9 +94,9 @@ class LinkCore {
     Hello hello;  ///< Of the peer.
     std::uint16_t protocol = 0;
   };
-  /// For the owner: all kinds but hello, farewell and log_credit. A log_open
-  /// has been admitted, a log_chunk is within its window, a log_close ends a
-  /// stream that was open.
+  /// For the owner: all kinds but hello, farewell and log_credit. A log_open or
+  /// content_open has been admitted, a log_chunk is within its window, a
+  /// log_close ends a stream that was open.
   struct Deliver {
     Message message;
   };
@@ -163,6 +163,11 @@ class LinkCore {
   /// Errors: as send(), and overloaded (too many streams are open).
   [[nodiscard]] Result<OpenedLog> open_log(LogOpen what, std::uint32_t window,
                                            TimePoint now);
+  /// The same for files, which come as output does. Errors also: unsupported
+  /// (the peer speaks a protocol that does not have it).
+  [[nodiscard]] Result<OpenedLog> open_content(ContentOpen what,
+                                               std::uint32_t window,
+                                               TimePoint now);
   /// The owner has taken bytes of a stream that it has opened off our hands.
   Actions log_taken(std::uint64_t stream, std::uint32_t bytes, TimePoint now);
 
@@ -190,7 +195,8 @@ class LinkCore {
   void greet(TimePoint now);
   void hear_hello(const Hello& hello, TimePoint now);
   void hear(Message message, TimePoint now);
-  void hear_log_open(const LogOpen& open, TimePoint now);
+  template <class Open>
+  void hear_open(const Open& open, TimePoint now);
   void hear_log_credit(const LogCredit& credit, TimePoint now);
   void hear_log_chunk(LogChunk chunk, TimePoint now);
   void hear_log_close(LogClose close, TimePoint now);
@@ -203,6 +209,8 @@ class LinkCore {
   /// grow without reading is cut off.
   void post(const Message& message, TimePoint now);
   void push(const Message& message);
+  template <class Open>
+  Result<OpenedLog> open_stream(Open what, std::uint32_t window, TimePoint now);
   void write_next(TimePoint now);
   [[nodiscard]] Result<void> admit(const Message& message, std::size_t most);
   [[nodiscard]] Duration next_pause();

@@ -99,6 +99,10 @@ class Links {
   [[nodiscard]] Result<std::uint64_t> open_log(const distributed::NodeId& peer,
                                                const LogOpen& what,
                                                std::uint32_t window);
+  /// As LinkCore::open_content(), likewise.
+  [[nodiscard]] Result<std::uint64_t> open_content(
+      const distributed::NodeId& peer, const ContentOpen& what,
+      std::uint32_t window);
   void log_taken(const distributed::NodeId& peer, std::uint64_t stream,
                  std::uint32_t bytes);
   [[nodiscard]] std::uint32_t log_room(const distributed::NodeId& peer,

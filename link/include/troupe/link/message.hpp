@@ -34,6 +34,7 @@ inline constexpr std::size_t most_values = 1 << 14;
 inline constexpr std::size_t largest_chunk = 64 << 10;
 inline constexpr std::size_t longest_text = 256;
 inline constexpr std::size_t most_shards = 1024;
+inline constexpr std::size_t longest_content_name = 1024;
 
 /// The versions that a program understands, both ends included.
 struct Protocols {
@@ -44,8 +45,11 @@ struct Protocols {
 };
 
 /// Ours: the newest one and the one before, so that nodes can be upgraded one
-/// after the other. There is only one so far.
-inline constexpr Protocols own_protocols{1, 1};
+/// after the other.
+///
+///   1  all but what follows
+///   2  content_open
+inline constexpr Protocols own_protocols{1, 2};
 
 /// The newest that both understand.
 ///
@@ -66,6 +70,7 @@ enum class Kind : std::uint16_t {
   log_chunk = 9,
   log_close = 10,
   revocation = 11,
+  content_open = 12,
 };
 
 /// What the other end of a link has shown so far.
@@ -150,6 +155,24 @@ struct LogOpen {
   friend bool operator==(const LogOpen&, const LogOpen&) = default;
 };
 
+enum class ContentKind : std::uint8_t {
+  artifact = 1,  ///< All entries of one name: "r7/build.report".
+  result = 2,    ///< What a command has made, by its fingerprint.
+  blob = 3,      ///< Bytes, by their hash.
+};
+
+/// Asks for files of the receiver's, as they are kept: a stream like one of
+/// output, of the same numbers, with the same credit, chunks and end. What is
+/// not there is a stream without bytes.
+struct ContentOpen {
+  std::uint64_t stream = 0;
+  ContentKind what = ContentKind::blob;
+  std::string name{};  ///< Up to longest_content_name.
+  std::uint32_t window = 0;
+
+  friend bool operator==(const ContentOpen&, const ContentOpen&) = default;
+};
+
 /// So many bytes more may be sent on a stream that the sender has opened.
 struct LogCredit {
   std::uint64_t stream = 0;
@@ -190,7 +213,7 @@ struct Revocation {
 
 using Message =
     std::variant<Hello, Farewell, Hint, Load, StealAsk, StealOffer, LogOpen,
-                 LogCredit, LogChunk, LogClose, Revocation>;
+                 LogCredit, LogChunk, LogClose, Revocation, ContentOpen>;
 
 [[nodiscard]] Kind kind_of(const Message& message);
 
