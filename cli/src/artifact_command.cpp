@@ -1,6 +1,7 @@
 /// troupe artifact: files that a job hands on, to other jobs and to people.
 /// Steps that `artifacts` of a workflow stand for are run by it as well.
 #include "command_options.hpp"
+#include "content_fetch.hpp"
 #include "content_folder.hpp"
 #include "queue_context.hpp"
 #include "subcommand.hpp"
@@ -9,9 +10,11 @@
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 #include <troupe/content/content.hpp>
+#include <troupe/workflow/content_argv.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <numeric>
 #include <utility>
@@ -98,8 +101,18 @@ struct PutOptions {
   std::string reference;
   std::string instance;
   std::string retention;
+  std::uint32_t version = 0;  ///< Zero for the next one.
   std::vector<std::string> patterns;
 };
+
+/// Of a step of a run: its job in the queue, and the attempt.
+std::string origin() {
+  const char* const job = std::getenv("TROUPE_JOB");
+  const char* const attempt = std::getenv("TROUPE_ATTEMPT");
+  const auto number = parse_count(job == nullptr ? "" : job);
+  const auto times = parse_count(attempt == nullptr ? "" : attempt);
+  return number && times ? workflow::origin_of(*number, *times) : "";
+}
 
 Result<Artifact> keep_artifact(const PutOptions& o, Duration retention) {
   auto reference = parse_reference(o.reference);
@@ -128,9 +141,16 @@ Result<Artifact> keep_artifact(const PutOptions& o, Duration retention) {
                     .job = std::move(reference->first),
                     .instance = o.instance,
                     .name = std::move(reference->second),
+                    .version = std::max(o.version, 1U),
+                    .origin = origin(),
                     .made = now,
                     .expires = now + retention,
                     .files = std::move(*files)};
+  if (o.version != 0) {
+    if (auto saved = artifacts.save_as(*lock, artifact); !saved)
+      return tl::unexpected{std::move(saved.error())};
+    return artifact;
+  }
   const auto saved = artifacts.save(*lock, artifact);
   if (!saved)
     return tl::unexpected{saved.error()};
@@ -153,6 +173,8 @@ int put_artifact(std::vector<std::string> words) {
       ->type_name("TEXT");
   app.add_option("--retention", o.retention, "How long they are kept (30d)")
       ->type_name("DURATION");
+  // Of steps of runs on one of several nodes, which count for all of them.
+  app.add_option("--version", o.version)->group("");
   add_content_option(app, o.store);
   if (const auto code = parse(app, std::move(words)))
     return *code;
@@ -178,7 +200,55 @@ struct GetOptions {
   std::string reference;
   std::string folder = ".";
   std::optional<std::uint32_t> version;
+  std::vector<std::string> from;  ///< Of steps of runs: all that is wanted.
 };
+
+/// What is here, or else at other nodes.
+Result<std::vector<Artifact>> find_everywhere(const GetOptions& o,
+                                              const ArtifactStore& artifacts,
+                                              const std::string& job,
+                                              const std::string& name) {
+  std::vector<WantedArtifact> wanted;
+  for (const std::string& text : o.from) {
+    auto one = parse_wanted(text);
+    if (!one)
+      return tl::unexpected{std::move(one.error()).within("--from")};
+    wanted.push_back(std::move(*one));
+  }
+  if (wanted.empty()) {
+    auto here = artifacts.find(o.run, job, name, o.version);
+    if (here || here.error().code != Errc::not_found || !is_of_node(o.run) ||
+        o.version || !o.store.empty())
+      return here;
+  }
+  const QueueContext context = real_queue_context();
+  auto session = NodeSession::open(context, o.node);
+  if (!session)
+    return tl::unexpected{std::move(session.error())};
+  ContentFetch others{session->calls(), artifacts.blobs()};
+  if (wanted.empty())
+    wanted = others.find_elsewhere(o.run, job, name);
+  if (wanted.empty())
+    return artifacts.find(o.run, job, name);
+  return others.artifacts(o.run, job, name, wanted);
+}
+
+/// The files of all of them; how many there are.
+Result<std::size_t> make_files(const GetOptions& o,
+                               const content::BlobStore& blobs,
+                               const std::vector<Artifact>& found) {
+  std::size_t count = 0;
+  for (const Artifact& artifact : found) {
+    // Those of a matrix have the same names.
+    const std::string folder = found.size() == 1 || artifact.instance.empty()
+                                   ? o.folder
+                                   : o.folder + "/" + artifact.instance;
+    if (auto made = blobs.restore(artifact.files, folder); !made)
+      return tl::unexpected{std::move(made.error())};
+    count += artifact.files.size();
+  }
+  return count;
+}
 
 Result<std::size_t> fetch(const GetOptions& o) {
   const auto reference = parse_reference(o.reference);
@@ -188,21 +258,17 @@ Result<std::size_t> fetch(const GetOptions& o) {
   if (!blobs)
     return tl::unexpected{std::move(blobs.error())};
   const ArtifactStore artifacts{std::move(*blobs)};
-  const auto found =
-      artifacts.find(o.run, reference->first, reference->second, o.version);
-  if (!found)
-    return tl::unexpected{found.error()};
-  std::size_t count = 0;
-  for (const Artifact& artifact : *found) {
-    // Those of a matrix have the same names.
-    const std::string folder = found->size() == 1 || artifact.instance.empty()
-                                   ? o.folder
-                                   : o.folder + "/" + artifact.instance;
-    if (auto made = artifacts.blobs().restore(artifact.files, folder); !made)
-      return tl::unexpected{std::move(made.error())};
-    count += artifact.files.size();
+  for (bool is_first = true;; is_first = false) {
+    const auto found =
+        find_everywhere(o, artifacts, reference->first, reference->second);
+    if (!found)
+      return tl::unexpected{found.error()};
+    auto made = make_files(o, artifacts.blobs(), *found);
+    // Bytes that are damaged here are removed, and may be good elsewhere.
+    if (made || made.error().code != Errc::corrupt || o.from.empty() ||
+        !is_first)
+      return made;
   }
-  return count;
 }
 
 int get_artifact(std::vector<std::string> words) {
@@ -221,6 +287,7 @@ int get_artifact(std::vector<std::string> words) {
       ->check(CLI::Range(1U, UINT32_MAX));
   add_content_option(app, o.store);
   o.node.add_socket_to(app);
+  repeated(app.add_option("--from", o.from)->group(""));
   if (const auto code = parse(app, std::move(words)))
     return *code;
   const auto count = fetch(o);

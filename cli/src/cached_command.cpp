@@ -2,8 +2,10 @@
 /// matters has changed. Also what a step with `cache` is run by.
 #include "child_status.hpp"
 #include "command_options.hpp"
+#include "content_fetch.hpp"
 #include "content_folder.hpp"
 #include "file_io.hpp"
+#include "queue_context.hpp"
 #include "subcommand.hpp"
 
 #include <troupe/base/owned_fd.hpp>
@@ -38,6 +40,9 @@ struct CachedOptions {
   std::string max_age;
   std::vector<int> success_codes{0};
   bool refresh = false;
+  /// Of steps of runs: nodes that may have it, and who asks them.
+  std::vector<std::string> from;
+  NodeOptions node;
   std::vector<std::string> words;
 };
 
@@ -171,6 +176,21 @@ int run_and_keep(const Startup& startup, const content::ResultCache& cache,
   return end_as(ended->status);
 }
 
+/// That nobody has it, or that nobody can be asked, is no error: it is made
+/// once more.
+std::optional<CachedResult> find_elsewhere(const content::ResultCache& cache,
+                                           const std::string& fingerprint,
+                                           const CachedOptions& o) {
+  if (o.from.empty())
+    return std::nullopt;
+  const QueueContext context = real_queue_context();
+  auto session = NodeSession::open(context, o.node);
+  if (!session)
+    return std::nullopt;
+  return ContentFetch{session->calls(), cache.blobs()}.result(fingerprint,
+                                                              o.from);
+}
+
 int run_with_cache(const Startup& startup, const CachedOptions& o,
                    Duration max_age) {
   const auto failed = [](const Error& error) {
@@ -185,9 +205,11 @@ int run_with_cache(const Startup& startup, const CachedOptions& o,
     return failed(blobs.error());
   const content::ResultCache cache{std::move(*blobs)};
   if (!o.refresh) {
-    const auto found = cache.find(*fingerprint);
+    auto found = cache.find(*fingerprint);
     if (!found)
       return failed(found.error());
+    if (!*found)
+      *found = find_elsewhere(cache, *fingerprint, o);
     const bool is_fresh =
         *found &&
         (max_age == Duration{0} ||
@@ -230,6 +252,8 @@ int run_cached(const Startup& startup, std::vector<std::string> words) {
       ->delimiter(',')
       ->check(CLI::Range(0, 255));
   app.add_flag("--refresh", o.refresh, "Run it in any case");
+  repeated(app.add_option("--from", o.from)->group(""));
+  app.add_option("--socket", o.node.socket)->group("");
   add_content_option(app, o.store);
   if (const auto code = parse_with_command(app, std::move(words), o.words))
     return *code;

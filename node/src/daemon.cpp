@@ -620,6 +620,10 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .on_recorded =
               [this, output](const store::AttemptRef& attempt) {
                 housekeeper->take_record(queue::record_path(output, attempt));
+                // Of a member they are in its result.
+                if (member_options)
+                  housekeeper->remove_file(
+                      queue::outputs_path(output, attempt));
               },
           .find_texts =
               [this](const std::string& path, std::vector<std::string> texts,
@@ -631,10 +635,14 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .has_disk_space =
               [this] { return housekeeper->check_space().has_value(); },
           .wall_now = std::chrono::system_clock::now,
+          .words = {{"program", options.program},
+                    {"store", "--store=" + content_folder(*config)},
+                    {"socket", "--socket=" + config->socket}},
           .member =
               member_options
                   ? std::optional{queue::MemberDeps{
                         .node = member_options->detail.name,
+                        .home = home_resource(member_options->self),
                         .slots = member_options->detail.slots,
                         .on_begin =
                             [this] {
@@ -653,11 +661,10 @@ Result<void> Daemon::Parts::start_dispatcher() {
                                       links->on_look(look);
                                   });
                             },
-                        .read_tail =
-                            [this](
-                                const std::string& path,
-                                std::function<void(queue::OutputTail)> done) {
-                              housekeeper->read_tail(path, std::move(done));
+                        .read_end =
+                            [this](const queue::EndFiles& files,
+                                   std::function<void(queue::EndRead)> done) {
+                              housekeeper->read_end(files, std::move(done));
                             }}}
                   : std::nullopt});
   run_deps = std::make_shared<RunDriverDeps>(RunDriverDeps{
@@ -675,7 +682,8 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .wall_now = std::chrono::system_clock::now,
       .content = {.program = options.program,
                   .folder = content_folder(*config),
-                  .run = {}},
+                  .run = {},
+                  .socket = config->socket},
       .socket = config->socket,
       .services_folder = services_folder(*config),
       .durability = std::string{store->durability()},
@@ -815,6 +823,13 @@ Result<void> Daemon::Parts::listen() {
     const auto node = member && links ? member->find_node(owner) : std::nullopt;
     return node ? links->open_log(*node, what) : nullptr;
   };
+  context->content_folder = content_folder(*config);
+  context->ask_content = [this](const std::string& name,
+                                const link::ContentOpen& what) {
+    const auto node =
+        member && links ? member->find_node({.node = name}) : std::nullopt;
+    return node ? links->open_content(*node, what) : nullptr;
+  };
   context->hold = [this](bool is_held, queue::StoreAccess::Done done) {
     hold(is_held, std::move(done));
   };
@@ -823,13 +838,6 @@ Result<void> Daemon::Parts::listen() {
   auto group = socket_group(*config);
   if (!group)
     return tl::unexpected(std::move(group.error()));
-  context->content_folder = content_folder(*config);
-  context->ask_content = [this](const std::string& name,
-                                const link::ContentOpen& what) {
-    const auto node =
-        member && links ? member->find_node({.node = name}) : std::nullopt;
-    return node ? links->open_content(*node, what) : nullptr;
-  };
   auto listening =
       api::HttpServer::listen(io, socket_options(*group), operations(*context));
   if (!listening)

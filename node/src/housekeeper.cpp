@@ -1,6 +1,7 @@
 #include "housekeeper.hpp"
 
 #include "run_spec.hpp"
+#include "step_end.hpp"
 
 #include <troupe/base/log.hpp>
 #include <troupe/base/quantity.hpp>
@@ -189,10 +190,13 @@ void Housekeeper::remove_file(const std::string& path) {
   });
 }
 
-void Housekeeper::read_tail(const std::string& record_path,
-                            std::function<void(queue::OutputTail)> done) {
-  boost::asio::post(io_, [record_path, done = std::move(done)] {
-    done(tail_of_record(record_path));
+void Housekeeper::read_end(const queue::EndFiles& files,
+                           std::function<void(queue::EndRead)> done) {
+  boost::asio::post(io_, [files, done = std::move(done)] {
+    queue::EndRead read{.tail = tail_of_record(files.record)};
+    if (!files.outputs.empty())
+      read.handed_on = read_handed_on(files);
+    done(std::move(read));
   });
 }
 

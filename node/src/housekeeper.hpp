@@ -7,6 +7,7 @@
 #include <troupe/base/time.hpp>
 #include <troupe/node/node_config.hpp>
 #include <troupe/queue/attempt_end.hpp>
+#include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/store/job.hpp>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -54,8 +55,8 @@ class Housekeeper {
   void remove_file(const std::string& path);
 
   /// See queue::MemberDeps.
-  void read_tail(const std::string& record_path,
-                 std::function<void(queue::OutputTail)> done);
+  void read_end(const queue::EndFiles& files,
+                std::function<void(queue::EndRead)> done);
   /// See queue::DispatcherDeps.
   void find_texts(const std::string& record_path,
                   std::vector<std::string> texts,

@@ -676,7 +676,9 @@ Json to_json(const store::TaskResult& result) {
   Json detail = Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
   if (!detail.is_object())
     return json;
-  detail.erase("tail");  // Its log has that.
+  // Its log has that, or its run.
+  for (const char* const hidden : {"tail", "handed_on", "home"})
+    detail.erase(hidden);
   json.update(detail);
   return json;
 }

@@ -7,6 +7,7 @@
 #include <troupe/base/wall_time.hpp>
 #include <troupe/config/diagnostics.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -27,6 +28,8 @@ constexpr std::size_t longest_name = 200;
 /// Each service has a limit of its own for its end.
 constexpr Duration longest_end_of_services = 10min;
 constexpr std::size_t longest_command = 1 << 10;  ///< That is shown.
+/// For a result that was made before.
+constexpr std::size_t most_nodes_asked = 4;
 
 std::size_t index_of(InstanceId id) {
   return static_cast<std::size_t>(id.value - 1);
@@ -208,10 +211,12 @@ Result<std::optional<RunCore::Decision>> RunCore::apply(const RunNews& news,
             return begin();
           },
           [&](const RunStepEnded& ended) -> Answer {
-            if (running_.erase(ended.step) == 0)
+            const auto was = running_.extract(ended.step);
+            if (was.empty())
               return std::nullopt;
             if (ended.step.is_of_services())
               return lose_services(ended);
+            note_place(was.mapped().start, ended);
             const InstanceId instance{ended.step.instance};
             StepResult result{ended.kind, ended.exit_status, ended.outputs,
                               ended.causes};
@@ -323,6 +328,7 @@ Result<std::optional<RunCore::Decision>> RunCore::retry(
   for (std::size_t i = 0; i < instances_.size(); ++i)
     before_.insert_or_assign(place_of(i), std::move(instances_[i]));
   instances_.clear();
+  bound_.clear();
   places_.clear();
   restarts_.clear();
   results_.clear();
@@ -428,8 +434,10 @@ void RunCore::perform(const workflow::StartStep& start, Decision& decision,
                       Actions& more) {
   InstanceView& instance = view(start.instance);
   const std::size_t index = index_of(start.instance);
-  if (std::exchange(restarts_[index], start.restarts) != start.restarts)
+  if (std::exchange(restarts_[index], start.restarts) != start.restarts) {
     results_[index].clear();
+    bound_.erase(index);
+  }
   const auto step = static_cast<std::uint32_t>(start.step);
   if (is_kept(index)) {
     const Results& known = kept_.at(place_of(index));
@@ -686,6 +694,8 @@ store::NewJob RunCore::job_for(const StepKey& key,
   queue::JobSpec spec;
   content.run = run_name(run_);
   content.is_fresh = spec_.is_fresh;
+  if (!home_.empty())
+    add_places(start, content);
   std::map<std::string, std::string> variables = spec_.environment;
   for (const auto& [name, value] : start.env)
     variables[name] = value;
@@ -694,6 +704,12 @@ store::NewJob RunCore::job_for(const StepKey& key,
   workflow::StartStep step = start;
   add_secrets(step, content.program, spec, variables);
   spec.argv = workflow::content_argv(step, content);
+  if (step.transfer || step.cache)
+    spec.node_words = workflow::node_words(spec.argv);
+  if (step.argv.size() != start.argv.size())
+    spec.node_words.emplace_back(spec.argv.size() - step.argv.size(),
+                                 "program");
+  spec.printed = encode(start.printed);
   spec.words = {start.line.empty() ? shell_join(spec.argv) : start.line};
   spec.has_outputs = true;
   actors::CommandRequest& request = spec.request;
@@ -714,10 +730,94 @@ store::NewJob RunCore::job_for(const StepKey& key,
   job.name = ellipsize(printable(start.label), longest_name);
   job.group = spec_.group;
   job.priority = priority_of(definition(index_of(start.instance)));
-  job.resources = start.resources.text();
+  job.resources = resources_of(key);
   job.spec = queue::encode(spec);
   job.run = run_;
   return job;
+}
+
+// -- Several nodes -----------------------------------------------------------
+
+/// What a step leaves behind is on the node that has run it.
+void RunCore::note_place(const workflow::StartStep& start,
+                         const RunStepEnded& ended) {
+  if (!ended.node.empty()) {
+    std::erase(nodes_, ended.node);
+    nodes_.insert(nodes_.begin(), ended.node);
+    nodes_.resize(std::min(nodes_.size(), most_nodes_asked));
+  }
+  if (!ended.home.empty() && !start.labels.empty())
+    bound_.try_emplace(index_of(start.instance),
+                       Binding{ended.home, ended.node});
+  if (ended.kind != actors::OutcomeKind::success || !start.transfer ||
+      !start.transfer->is_upload)
+    return;
+  Upload& upload = uploads_[{start.transfer->job, start.transfer->name}]
+                           [start.transfer->instance];
+  ++upload.version;
+  upload.node = ended.node;
+  upload.origin = ended.node.empty()
+                      ? ""
+                      : workflow::origin_of(ended.job.value, ended.attempts);
+}
+
+void RunCore::add_places(const workflow::StartStep& start,
+                         workflow::ContentUse& content) const {
+  if (!start.transfer) {
+    content.from = nodes_;
+    return;
+  }
+  const auto known = uploads_.find({start.transfer->job, start.transfer->name});
+  if (start.transfer->is_upload) {
+    content.version = 1;
+    if (known == uploads_.end())
+      return;
+    const auto before = known->second.find(start.transfer->instance);
+    if (before != known->second.end())
+      content.version += before->second.version;
+    return;
+  }
+  if (known == uploads_.end())
+    return;
+  for (const auto& [instance, upload] : known->second)
+    content.from.push_back(workflow::where_it_is(upload.node, upload.version,
+                                                 upload.origin, instance));
+}
+
+bool RunCore::is_placed(const StepKey& step) const {
+  const auto running = running_.find(step);
+  return !home_.empty() && !step.is_of_services() &&
+         running != running_.end() && !running->second.start.labels.empty();
+}
+
+RunCore::Binding RunCore::bound_to(const StepKey& step) const {
+  const auto bound = bound_.find(index_of(InstanceId{step.instance}));
+  return is_placed(step) && bound != bound_.end() ? bound->second : Binding{};
+}
+
+std::string RunCore::refusal_of(const StepKey& step) const {
+  if (!is_placed(step))
+    return {};
+  for (const std::string& label : running_.at(step).start.labels) {
+    if (const auto checked = queue::check_label(label); !checked)
+      return fmt::format("runs-on: {}", checked.error().what);
+  }
+  return {};
+}
+
+/// What the step takes, and with it where it may run: at home, where most of a
+/// run is, or where its labels are, and once it has begun, there.
+std::string RunCore::resources_of(const StepKey& step) const {
+  const workflow::StartStep& start = running_.at(step).start;
+  std::string node = bound_to(step).home;
+  if (is_placed(step) && node.empty())
+    return queue::want_labels(start.resources, start.labels).text();
+  if (node.empty())
+    node = home_;
+  std::string resources = start.resources.text();
+  if (!node.empty())
+    resources += fmt::format("{}{}=1", resources.empty() ? "" : ",", node);
+  return resources;
 }
 
 void RunCore::add_secrets(workflow::StartStep& start,

@@ -133,10 +133,23 @@ class RunCore {
   }
   void on_submitted(const StepKey& step, store::JobId job);
 
-  /// The job of the queue for a step that runs.
+  /// The job of the queue for a step that runs, which says on which nodes.
   /// `content` is where the node keeps it; the run is this one.
   [[nodiscard]] store::NewJob job_for(const StepKey& step,
                                       workflow::ContentUse content) const;
+
+  /// Whether another node may run the step, which runs or is to: its job has
+  /// `runs-on`, and the run is on one of several nodes.
+  [[nodiscard]] bool is_placed(const StepKey& step) const;
+  /// The node on which its job has begun, by the resource that only that one
+  /// has, and by its name; empty as long as any node may run it.
+  struct Binding {
+    std::string home{};
+    std::string node{};
+  };
+  [[nodiscard]] Binding bound_to(const StepKey& step) const;
+  /// Why no node can ever run it; empty if one may.
+  [[nodiscard]] std::string refusal_of(const StepKey& step) const;
 
   /// The job of the queue that runs the services of this round, by `program`,
   /// which says how they are to the node at `socket` and keeps their logs in a
@@ -217,7 +230,19 @@ class RunCore {
           std::shared_ptr<const workflow::Workflow> workflow,
           workflow::Plan plan);
 
+  /// Of what an instance has uploaded.
+  struct Upload {
+    std::uint32_t version = 0;
+    std::string node{};    ///< By its name, if that is known.
+    std::string origin{};  ///< Job of the queue and attempt, likewise.
+  };
+
   [[nodiscard]] TimePoint plan_now() const;
+  void note_place(const workflow::StartStep& start, const RunStepEnded& ended);
+  /// For caches and artifacts of a step of a run on one of several nodes.
+  void add_places(const workflow::StartStep& start,
+                  workflow::ContentUse& content) const;
+  [[nodiscard]] std::string resources_of(const StepKey& step) const;
   void name_instances();
   void recall(std::size_t instance);
   [[nodiscard]] InstanceView& view(workflow::InstanceId id);
@@ -274,6 +299,12 @@ class RunCore {
   std::vector<std::uint32_t> restarts_;  ///< Of each instance.
   std::vector<Results> results_;         ///< Likewise.
   std::map<Place, Results> kept_;        ///< Of rounds before.
+  /// On which node an instance with `runs-on` has begun, by its index.
+  std::map<std::size_t, Binding> bound_;
+  /// By job and name, and then by instance; of all rounds.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, Upload>>
+      uploads_;
+  std::vector<std::string> nodes_;  ///< That have run steps, by their names.
   /// Of jobs that somebody has approved, in any round.
   std::map<std::string, workflow::ApprovalAnswer> approved_;
   /// As they were in rounds before, until this one has them, too.

@@ -9,7 +9,9 @@
 #include <troupe/base/text.hpp>
 #include <troupe/node/approvers.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/queue/labels.hpp>
 #include <troupe/service/free_ports.hpp>
+#include <troupe/workflow/placement.hpp>
 #include <troupe/workflow/services.hpp>
 
 #include <algorithm>
@@ -19,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace troupe::node {
@@ -45,6 +48,11 @@ constexpr std::uint32_t most_ended_runs = 200;
 /// Among which those are looked for that a workflow does not keep.
 constexpr std::uint32_t most_runs_to_expire = 2000;
 constexpr Duration longest_run_timer = 1h;
+/// At what other nodes run for runs of ours.
+constexpr Duration placed_look_interval = 1s;
+constexpr std::size_t most_placed_at_once = 500;
+/// Of a node on which a job has begun: it may have been started again.
+constexpr Duration longest_node_absence = 1min;
 constexpr std::size_t longest_run_name = 200;
 
 /// What the store must agree to before a run of one of several nodes begins.
@@ -64,10 +72,13 @@ struct Write {
   store::RunCounts counts;
   std::vector<std::pair<StepKey, store::NewJob>> submit;
   std::vector<StepKey> cancel;
+  std::vector<RunStepEnded> refused;  ///< No node could run them.
   /// Those that the event is to be told by.
   std::vector<RunCore::NoticeJob> notices;
   std::string moved_from;  ///< RunSpec::home before, if the event is a move.
   std::string moved_to;
+  /// Jobs, by their request ids, that do not move along.
+  std::set<std::string> staying{};
   /// Of these steps, what they hand on of what they print.
   std::map<StepKey, std::vector<workflow::PrintedOutput>> printed;
   /// Of those who wait for the event to be recorded.
@@ -128,6 +139,11 @@ struct TryAgain {};
 struct OpenRunsSeen {
   Result<std::vector<RunId>> runs;
 };
+/// What other nodes run is to be looked at.
+struct LookAtPlaced {};
+struct PlacedSeen {
+  std::shared_ptr<Result<std::vector<std::pair<RunId, RunStepEnded>>>> ends;
+};
 struct RunTick {
   RunId run;
   std::uint64_t token = 0;
@@ -147,6 +163,8 @@ TROUPE_LOCAL_MESSAGE(troupe::node::SeePlaces)
 TROUPE_LOCAL_MESSAGE(troupe::node::PlacesSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::TryAgain)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunTick)
+TROUPE_LOCAL_MESSAGE(troupe::node::LookAtPlaced)
+TROUPE_LOCAL_MESSAGE(troupe::node::PlacedSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::OpenRunsSeen)
 
 namespace troupe::node {
@@ -439,7 +457,8 @@ Result<void> move_jobs(Store& store, const Write& write, WallTime now) {
   for (const store::JobInfo& job : *jobs) {
     std::string resources = job.job.resources;
     const auto at = resources.find(write.moved_from);
-    if (write.moved_from.empty() || at == std::string::npos)
+    if (write.moved_from.empty() || at == std::string::npos ||
+        write.staying.contains(job.job.request_id))
       continue;
     resources.replace(at, write.moved_from.size(), write.moved_to);
     if (auto edited = store.edit(job.id, {.resources = resources}, now);
@@ -478,6 +497,7 @@ Result<WriteOutcome> perform(Store& store, const Write& write,
     }
   }
   WriteOutcome outcome;
+  outcome.ended = write.refused;
   if (!write.moved_to.empty()) {
     if (auto moved = move_jobs(store, write, now); !moved)
       return tl::unexpected(std::move(moved.error()));
@@ -597,6 +617,8 @@ class RunDriverActor {
           see_places();
         },
         [this](const PlacesSeen& m) { on_places(m); },
+        [this](LookAtPlaced) { look_at_placed(); },
+        [this](const PlacedSeen& m) { on_placed(m); },
         [this](TryAgain) { try_again(); },
     };
   }
@@ -785,6 +807,7 @@ class RunDriverActor {
   /// Takes over those whose node has no session any more, if they fall to us.
   void look_for_homeless(const HomesSeen& m) {
     homes_ = m;
+    look_for_lost();
     ask([](Store& store) { return find_open_runs(store); },
         [](Result<std::vector<RunId>> runs) {
           return OpenRunsSeen{std::move(runs)};
@@ -808,6 +831,48 @@ class RunDriverActor {
         take_over(run);
       }
     }
+  }
+
+  /// A job that has begun on a node that is gone cannot go on elsewhere: what
+  /// its steps have left behind is there.
+  void look_for_lost() {
+    std::set<std::string> missing;
+    std::vector<std::pair<RunId, StepKey>> lost;
+    for (const auto& [run, entry] : runs_) {
+      if (!entry.core || !is_at_home(*entry.core))
+        continue;
+      for (const auto& [step, running] : entry.core->running()) {
+        const std::string home = entry.core->bound_to(step).home;
+        if (home.empty() || homes_.live.contains(home))
+          continue;
+        missing.insert(home);
+        const auto since = missing_.try_emplace(home, deps_->wall_now()).first;
+        if (deps_->wall_now() - since->second >= longest_node_absence)
+          lost.emplace_back(run, step);
+      }
+    }
+    std::erase_if(missing_, [&](const auto& one) {
+      return !missing.contains(one.first);
+    });
+    for (const auto& [run, step] : lost)
+      lose_step(runs_.at(run), step);
+  }
+
+  void lose_step(Entry& entry, const StepKey& step) {
+    const auto running = entry.core->running().find(step);
+    if (running == entry.core->running().end())
+      return;  // What was lost before it has ended it.
+    RunStepEnded ended{.step = step,
+                       .job = running->second.job,
+                       .kind = actors::OutcomeKind::lost,
+                       .why = fmt::format("its job has begun on {}, which is "
+                                          "gone, with what it had made there",
+                                          entry.core->bound_to(step).node)};
+    log(LogLevel::warn, fmt::format("run_step_lost run={} job={} reason={}",
+                                    run_name(entry.core->run()),
+                                    ended.job.value, shell_quote(ended.why)));
+    steps_.erase(ended.job);
+    tell(entry, ended, {}, {step});
   }
 
   void take_over(RunId run) {
@@ -1023,7 +1088,8 @@ class RunDriverActor {
   /// Tells the run what has happened, and has it recorded; `done` is called
   /// then, or at once with what is wrong.
   void tell(Entry& entry, const RunNews& news,
-            std::function<void(Result<void>)> done = {}) {
+            std::function<void(Result<void>)> done = {},
+            const std::vector<StepKey>& cancel = {}) {
     RunCore& core = *entry.core;
     const std::uint64_t number = core.events();
     const std::string home = core.home();
@@ -1033,6 +1099,8 @@ class RunDriverActor {
         done(decision ? Result<void>{} : tl::unexpected(decision.error()));
       return;
     }
+    (*decision)->cancel.insert((*decision)->cancel.end(), cancel.begin(),
+                               cancel.end());
     add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
                **decision, std::move(done), home, place_for(core, news));
     set_timer(entry);
@@ -1067,6 +1135,10 @@ class RunDriverActor {
     if (core.home() != home_before) {
       write->moved_from = home_before;
       write->moved_to = core.home();
+      for (const auto& [step, running] : core.running()) {
+        if (core.is_placed(step))
+          write->staying.insert(request_id_of(core.run(), step));
+      }
     }
     if (done)
       write->done.push_back(std::move(done));
@@ -1074,6 +1146,13 @@ class RunDriverActor {
     for (const StepKey& step : decision.submit) {
       if (write->submit.size() == most_submitted_at_once)
         add();
+      if (std::string why = core.refusal_of(step); !why.empty()) {
+        write->refused.push_back({.step = step,
+                                  .kind = actors::OutcomeKind::failed,
+                                  .exit_status = 125,
+                                  .why = std::move(why)});
+        continue;
+      }
       write->submit.emplace_back(step, job_for(core, step));
       note_printed(core, step, *write);
     }
@@ -1086,11 +1165,10 @@ class RunDriverActor {
 
   [[nodiscard]] store::NewJob job_for(const RunCore& core,
                                       const StepKey& step) const {
-    return at_home(step.is_of_services()
-                       ? core.services_job(deps_->content.program,
-                                           deps_->socket,
-                                           deps_->services_folder)
-                       : core.job_for(step, deps_->content));
+    if (!step.is_of_services())
+      return core.job_for(step, deps_->content);
+    return at_home(core.services_job(deps_->content.program, deps_->socket,
+                                     deps_->services_folder));
   }
 
   /// What it hands on is in our folder.
@@ -1180,6 +1258,11 @@ class RunDriverActor {
       end_step(entry, ended);
     write_next(entry);
     let_go(run);
+    const bool is_any_placed =
+        std::any_of(outcome->submitted.begin(), outcome->submitted.end(),
+                    [&](const auto& one) { return is_placed(run, one.first); });
+    if (is_any_placed)
+      look_at_placed_later();
   }
 
   /// It cannot be recorded, and never will be.
@@ -1255,6 +1338,75 @@ class RunDriverActor {
     let_go(m.run);
   }
 
+  // -- Steps that other nodes run ---------------------------------------------
+
+  [[nodiscard]] bool is_placed(RunId run, const StepKey& step) const {
+    const auto entry = runs_.find(run);
+    return entry != runs_.end() && entry->second.core &&
+           entry->second.core->is_placed(step);
+  }
+
+  void look_at_placed_later() {
+    if (!std::exchange(is_look_due_, true))
+      actors::send_after(self_, placed_look_interval, LookAtPlaced{});
+  }
+
+  /// Nobody tells us when they end.
+  void look_at_placed() {
+    is_look_due_ = false;
+    std::vector<
+        std::tuple<JobId, RunId, StepKey, std::vector<workflow::PrintedOutput>>>
+        some;
+    auto at = steps_.upper_bound(last_looked_at_);
+    for (std::size_t i = 0;
+         i < steps_.size() && some.size() < most_placed_at_once; ++i, ++at) {
+      if (at == steps_.end())
+        at = steps_.begin();
+      const auto& [run, step] = at->second;
+      if (!is_placed(run, step))
+        continue;
+      some.emplace_back(at->first, run, step,
+                        runs_.at(run).core->running().at(step).start.printed);
+    }
+    if (some.empty())
+      return;
+    if (has_trouble_) {
+      look_at_placed_later();
+      return;
+    }
+    last_looked_at_ = std::get<JobId>(some.back());
+    using Ends = std::vector<std::pair<RunId, RunStepEnded>>;
+    ask(
+        [some = std::move(some),
+         folder = deps_->output_folder](Store& store) -> Result<Ends> {
+          Ends ends;
+          for (const auto& [job, run, step, printed] : some) {
+            auto end = look_at_end(store, job, step, printed, folder);
+            if (!end)
+              return tl::unexpected(std::move(end.error()));
+            if (*end)
+              ends.emplace_back(run, std::move(**end));
+          }
+          return ends;
+        },
+        [](Result<Ends> ends) {
+          return PlacedSeen{std::make_shared<Result<Ends>>(std::move(ends))};
+        });
+  }
+
+  void on_placed(const PlacedSeen& m) {
+    if (*m.ends) {
+      for (const auto& [run, ended] : **m.ends) {
+        const auto found = runs_.find(run);
+        if (found == runs_.end() || !found->second.core)
+          continue;
+        end_step(found->second, ended);
+        let_go(run);
+      }
+    }
+    look_at_placed_later();
+  }
+
   // -- Time -------------------------------------------------------------------
 
   void set_timer(Entry& entry) {
@@ -1293,6 +1445,10 @@ class RunDriverActor {
       m.done(tl::unexpected(core.error()));
       return;
     }
+    if (auto placed = check_places(core->workflow()); !placed) {
+      m.done(tl::unexpected(std::move(placed.error())));
+      return;
+    }
     if (auto chosen = choose_ports(core->workflow(), submission->spec);
         !chosen) {
       m.done(tl::unexpected(std::move(chosen.error())));
@@ -1319,6 +1475,20 @@ class RunDriverActor {
                               std::make_shared<Result<std::vector<KeptRun>>>(
                                   std::move(earlier))};
         });
+  }
+
+  /// On several nodes `runs-on` counts.
+  [[nodiscard]] Result<void> check_places(
+      const workflow::Workflow& workflow) const {
+    if (deps_->home.empty())
+      return {};
+    for (const workflow::Workflow* const file : workflow::files_of(workflow)) {
+      auto checked = workflow::check_placement(
+          *file, [](const auto& label) { return queue::check_label(label); });
+      if (!checked)
+        return checked;
+    }
+    return {};
   }
 
   /// A run goes on as well if nothing can be learned for it.
@@ -1483,6 +1653,11 @@ class RunDriverActor {
   /// Runs that other nodes drive, and whose they are, as far as it is known.
   std::map<RunId, std::string> away_;
   HomesSeen homes_;
+  /// Nodes that jobs of ours have begun on and that have no session any more,
+  /// and since when.
+  std::map<std::string, WallTime> missing_;
+  bool is_look_due_ = false;  ///< LookAtPlaced is on its way.
+  JobId last_looked_at_;
   // To be looked at when the store is well:
   std::set<RunId> unloaded_;
   std::set<JobId> unseen_;

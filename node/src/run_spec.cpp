@@ -136,6 +136,8 @@ RunNews news_from_json(const Json& json) {
     ended.causes = causes_from_json(json.at("causes"));
   if (json.contains("outputs"))
     ended.outputs = pairs_from_json(json.at("outputs"));
+  ended.node = json.value("node", "");
+  ended.home = json.value("home", "");
   return ended;
 }
 
@@ -158,6 +160,10 @@ Json ended_to_json(const RunStepEnded& ended) {
                               {"what", cause.what}});
   if (!ended.outputs.empty())
     json["outputs"] = pairs_to_json(ended.outputs);
+  if (!ended.node.empty())
+    json["node"] = ended.node;
+  if (!ended.home.empty())
+    json["home"] = ended.home;
   return json;
 }
 
@@ -423,6 +429,52 @@ std::string encode(const RunNews& news) {
 
 Result<RunNews> decode_run_news(const std::string& bytes) {
   return read(bytes, news_from_json);
+}
+
+std::string encode(const std::vector<workflow::PrintedOutput>& printed) {
+  if (printed.empty())
+    return "";
+  Json json = Json::array();
+  for (const workflow::PrintedOutput& one : printed) {
+    Json path;
+    if (one.json) {
+      path = Json::array();
+      for (const auto& part : *one.json)
+        std::visit([&path](const auto& key) { path.push_back(key); }, part);
+    }
+    json.push_back({{"name", one.name},
+                    {"is_last_line", one.is_last_line},
+                    {"json", std::move(path)}});
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<std::vector<workflow::PrintedOutput>> decode_printed(
+    const std::string& text) {
+  std::vector<workflow::PrintedOutput> printed;
+  if (text.empty())
+    return printed;
+  try {
+    for (const Json& json : Json::parse(text)) {
+      workflow::PrintedOutput one{
+          .name = json.at("name").get<std::string>(),
+          .is_last_line = json.at("is_last_line").get<bool>(),
+          .json = {}};
+      const Json& path = json.at("json");
+      if (!path.is_null())
+        one.json.emplace();
+      for (const Json& part : path) {
+        if (part.is_string())
+          one.json->emplace_back(part.get<std::string>());
+        else
+          one.json->emplace_back(part.get<std::size_t>());
+      }
+      printed.push_back(std::move(one));
+    }
+  } catch (const Json::exception& error) {
+    return failure(Errc::corrupt, error.what());
+  }
+  return printed;
 }
 
 }  // namespace troupe::node

@@ -136,6 +136,10 @@ struct RunStepEnded {
   std::string why{};                    ///< For people; empty for a success.
   std::vector<actors::Cause> causes{};  ///< The same for rules.
   workflow::Outputs outputs{};
+  /// Of one of several nodes, the one that ran it: its name, and the resource
+  /// that only it has.
+  std::string node{};
+  std::string home{};
 
   friend bool operator==(const RunStepEnded&, const RunStepEnded&) = default;
 };
@@ -183,6 +187,13 @@ struct RunMoved {
 using RunNews = std::variant<RunBegun, RunStepEnded, RunTimePassed,
                              RunCancelled, RunRetried, RunAnswered, RunRefused,
                              RunServicesTold, RunMoved>;
+
+/// queue::JobSpec::printed for these; empty for none.
+[[nodiscard]] std::string encode(
+    const std::vector<workflow::PrintedOutput>& printed);
+/// Errors: corrupt.
+[[nodiscard]] Result<std::vector<workflow::PrintedOutput>> decode_printed(
+    const std::string& text);
 
 /// Those of an attempt as the queue tells it; unknown kinds are left out.
 [[nodiscard]] std::vector<actors::Cause> causes_from_json(const Json& json);

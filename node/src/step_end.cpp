@@ -111,6 +111,48 @@ Result<void> add_recorded(const std::vector<workflow::PrintedOutput>& wanted,
   return {};
 }
 
+std::string read_handed_on(const queue::EndFiles& files) {
+  Json json = Json::object();
+  const auto outputs = read_outputs(files.outputs);
+  if (outputs)
+    json["outputs"] = *outputs;
+  else
+    json["error"] = outputs.error().what;
+  workflow::Outputs taken;
+  const auto printed = decode_printed(files.printed);
+  const auto added = printed ? add_recorded(*printed, files.record, taken)
+                             : tl::unexpected(printed.error());
+  if (!added)
+    json["printed_error"] = added.error().what;
+  else if (!taken.empty())
+    json["printed"] = taken;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<workflow::Outputs> outputs_in(const std::string& handed_on,
+                                     bool has_succeeded) {
+  try {
+    const Json json = Json::parse(handed_on);
+    const char* const wrong = json.contains("error") ? "error"
+                              : has_succeeded && json.contains("printed_error")
+                                  ? "printed_error"
+                                  : nullptr;
+    if (wrong != nullptr)
+      return failure(Errc::invalid_argument, json.at(wrong).get<std::string>());
+    auto outputs = json.at("outputs").get<workflow::Outputs>();
+    if (!has_succeeded)
+      return outputs;
+    for (auto& [name, value] : json.value("printed", workflow::Outputs{})) {
+      std::erase_if(outputs,
+                    [&](const auto& old) { return old.first == name; });
+      outputs.emplace_back(name, std::move(value));
+    }
+    return outputs;
+  } catch (const Json::exception& error) {
+    return failure(Errc::corrupt, error.what());
+  }
+}
+
 Result<std::optional<RunStepEnded>> look_at_end(
     store::Store& store, store::JobId job, const StepKey& step,
     const std::vector<workflow::PrintedOutput>& printed,
@@ -136,6 +178,8 @@ Result<std::optional<RunStepEnded>> look_at_end(
   const Json detail =
       Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
   if (detail.is_object()) {
+    ended.node = queue::node_in(result.detail);
+    ended.home = queue::home_in(result.detail);
     ended.why = detail.value("cause", "");
     ended.causes = causes_from_json(detail.value("causes", Json::array()));
     ended.took = std::chrono::duration_cast<Duration>(
@@ -145,8 +189,11 @@ Result<std::optional<RunStepEnded>> look_at_end(
   if (result.attempt == 0)
     return ended;
   const store::AttemptRef attempt{{job, 0}, result.attempt};
-  auto outputs = read_outputs(queue::outputs_path(output_folder, attempt));
-  if (outputs && ended.kind == OutcomeKind::success) {
+  const auto handed_on = queue::handed_on_in(result.detail);
+  auto outputs =
+      handed_on ? outputs_in(*handed_on, ended.kind == OutcomeKind::success)
+                : read_outputs(queue::outputs_path(output_folder, attempt));
+  if (!handed_on && outputs && ended.kind == OutcomeKind::success) {
     if (auto added = add_recorded(
             printed, queue::record_path(output_folder, attempt), *outputs);
         !added)

@@ -99,15 +99,30 @@ std::string with_place(std::string detail, const EndedAttempt& ended) {
   if (ended.node.empty())
     return detail;
   Json place{{"node", ended.node}};
-  if (!ended.tail.record.empty()) {
-    place["tail"] = fmt::format("{:02x}", fmt::join(bytes_of(ended.tail), ""));
-    place["tail_skipped"] = ended.tail.skipped;
+  if (!ended.home.empty())
+    place["home"] = ended.home;
+  const OutputTail& tail = ended.read.tail;
+  if (!tail.record.empty()) {
+    place["tail"] = fmt::format("{:02x}", fmt::join(bytes_of(tail), ""));
+    place["tail_skipped"] = tail.skipped;
   }
-  const std::string text = place.dump();
+  if (ended.read.handed_on)
+    place["handed_on"] = Json::parse(*ended.read.handed_on, nullptr,
+                                     /*allow_exceptions=*/false);
+  const std::string text =
+      place.dump(-1, ' ', false, Json::error_handler_t::replace);
   detail.pop_back();
   if (detail.size() > 1)
     detail += ',';
   return detail + text.substr(1);
+}
+
+std::string text_in(const std::string& detail, const char* key) {
+  const Json json = Json::parse(detail, nullptr, /*allow_exceptions=*/false);
+  const auto text = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && text != json.end() && text->is_string()
+             ? text->get<std::string>()
+             : "";
 }
 
 std::optional<unsigned> digit(char c) {
@@ -173,11 +188,18 @@ std::optional<OutputTail> tail_in(const std::string& detail) {
 }
 
 std::string node_in(const std::string& detail) {
+  return text_in(detail, "node");
+}
+
+std::string home_in(const std::string& detail) {
+  return text_in(detail, "home");
+}
+
+std::optional<std::string> handed_on_in(const std::string& detail) {
   const Json json = Json::parse(detail, nullptr, /*allow_exceptions=*/false);
-  const auto node = json.is_object() ? json.find("node") : json.end();
-  return json.is_object() && node != json.end() && node->is_string()
-             ? node->get<std::string>()
-             : "";
+  if (!json.is_object() || !json.contains("handed_on"))
+    return std::nullopt;
+  return json["handed_on"].dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 store::LateResult too_late(const Completion& completion) {

@@ -83,13 +83,25 @@ void add_node_variables(JobSpec& spec) {
   }
 }
 
+/// Puts our words where the command has those of another node.
+void add_node_words(JobSpec& spec,
+                    const std::map<std::string, std::string>& words) {
+  for (const auto& [place, name] : spec.node_words) {
+    const auto ours = words.find(name);
+    if (ours != words.end() && place < spec.argv.size())
+      spec.argv[place] = ours->second;
+  }
+}
+
 KnownJob to_known(
     const store::JobInfo& info,
-    const std::vector<std::pair<std::string, std::string>>& environment) {
+    const std::vector<std::pair<std::string, std::string>>& environment,
+    const std::map<std::string, std::string>& words) {
   auto spec = decode(info.job.spec);
   if (spec) {
     set_environment(*spec, environment);
     add_node_variables(*spec);
+    add_node_words(*spec, words);
   }
   return {.queue = {info.job.group, info.job.resources},
           .delivery = info.job.delivery,
@@ -256,11 +268,11 @@ struct TextsFound {
   std::shared_ptr<const AttemptEnded> ended;
   std::vector<bool> found;
 };
-struct TailRead {
+struct EndSeen {
   AttemptRef attempt;
   std::shared_ptr<const AttemptEnded> ended;
   std::vector<bool> found;
-  OutputTail tail;
+  EndRead read;
 };
 struct LookAgain {
   std::uint64_t token = 0;
@@ -286,7 +298,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::ResultsRecorded)
 TROUPE_LOCAL_MESSAGE(troupe::queue::GivenBack)
 TROUPE_LOCAL_MESSAGE(troupe::queue::News)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
-TROUPE_LOCAL_MESSAGE(troupe::queue::TailRead)
+TROUPE_LOCAL_MESSAGE(troupe::queue::EndSeen)
 TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::Reclaimed)
@@ -325,12 +337,12 @@ class DispatcherActor {
         [this](const TextsFound& m) {
           const auto found = tasks_.find(m.attempt);
           if (found != tasks_.end())
-            end_with_tail(found->second, m.ended, m.found);
+            end_with_files(found->second, m.ended, m.found);
         },
-        [this](const TailRead& m) {
+        [this](const EndSeen& m) {
           const auto found = tasks_.find(m.attempt);
           if (found != tasks_.end())
-            end(found->second, *m.ended, m.found, m.tail);
+            end(found->second, *m.ended, m.found, m.read);
         },
         [this](LookAgain m) {
           if (m.token == wake_token_)
@@ -524,8 +536,8 @@ class DispatcherActor {
         return entry.second.use_count() == 1;
       });
     for (const store::JobInfo& info : jobs)
-      known_[info.id] =
-          std::make_shared<const KnownJob>(to_known(info, deps_->environment));
+      known_[info.id] = std::make_shared<const KnownJob>(
+          to_known(info, deps_->environment, deps_->words));
   }
 
   // -- Taking over -----------------------------------------------------------
@@ -949,7 +961,7 @@ class DispatcherActor {
     auto shared = std::make_shared<const AttemptEnded>(ended);
     if (texts.empty() ||
         !std::holds_alternative<process::ExitReport>(ended.how)) {
-      end_with_tail(task, std::move(shared), std::vector<bool>(texts.size()));
+      end_with_files(task, std::move(shared), std::vector<bool>(texts.size()));
       return;
     }
     deps_->find_texts(
@@ -961,26 +973,32 @@ class DispatcherActor {
   }
 
   /// Of one of several nodes: the others do not see its files.
-  void end_with_tail(Task& task, std::shared_ptr<const AttemptEnded> ended,
-                     const std::vector<bool>& texts_found) {
+  void end_with_files(Task& task, std::shared_ptr<const AttemptEnded> ended,
+                      const std::vector<bool>& texts_found) {
     const auto* const report = std::get_if<process::ExitReport>(&ended->how);
+    const JobSpec& spec = task.job->command->spec();
     if (!deps_->member || report == nullptr ||
-        report->stdout_bytes + report->stderr_bytes == 0) {
+        (report->stdout_bytes + report->stderr_bytes == 0 &&
+         !spec.has_outputs)) {
       end(task, *ended, texts_found, {});
       return;
     }
     const AttemptRef attempt = task.claim.attempt;
-    deps_->member->read_tail(
-        record_path(deps_->output_folder, attempt),
+    deps_->member->read_end(
+        {.record = record_path(deps_->output_folder, attempt),
+         .outputs = spec.has_outputs
+                        ? outputs_path(deps_->output_folder, attempt)
+                        : "",
+         .printed = spec.printed},
         [self = actors::ref_of(self_), attempt, ended = std::move(ended),
-         texts_found](OutputTail tail) {
+         texts_found](EndRead read) {
           actors::send(self,
-                       TailRead{attempt, ended, texts_found, std::move(tail)});
+                       EndSeen{attempt, ended, texts_found, std::move(read)});
         });
   }
 
   void end(Task& task, const AttemptEnded& ended,
-           const std::vector<bool>& texts_found, OutputTail tail) {
+           const std::vector<bool>& texts_found, EndRead read) {
     if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
       governor_.on_finished(report->max_rss_bytes);
       const bool is_interrupted =
@@ -999,7 +1017,8 @@ class DispatcherActor {
                          .ended = deps_->wall_now(),
                          .texts_found = texts_found,
                          .node = deps_->member ? deps_->member->node : "",
-                         .tail = std::move(tail)},
+                         .home = deps_->member ? deps_->member->home : "",
+                         .read = std::move(read)},
                         ended.how, random_);
     const std::string group = task.slot.queue.group;
     finish(task, std::move(judged.completion), judged.for_group);

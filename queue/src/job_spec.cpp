@@ -123,6 +123,8 @@ Result<void> read_rest(const Json& json, JobSpec& spec) {
   spec.argv = json.value("argv", std::vector<std::string>{});
   spec.has_outputs = json.value("has_outputs", false);
   spec.node_variables = json.value("node_variables", spec.node_variables);
+  spec.node_words = json.value("node_words", spec.node_words);
+  spec.printed = json.value("printed", "");
   CommandRequest& request = spec.request;
   request.spec.ends_its_tree = json.value("ends_its_tree", false);
   request.retry.jitter = json.value("retry_jitter", request.retry.jitter);
@@ -240,6 +242,10 @@ std::string encode(const JobSpec& spec) {
     json["has_outputs"] = true;
   if (!spec.node_variables.empty())
     json["node_variables"] = spec.node_variables;
+  if (!spec.node_words.empty())
+    json["node_words"] = spec.node_words;
+  if (!spec.printed.empty())
+    json["printed"] = spec.printed;
   if (spec.request.spec.ends_its_tree)
     json["ends_its_tree"] = true;
   const CommandRequest& request = spec.request;

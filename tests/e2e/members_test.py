@@ -3,6 +3,7 @@
 import collections
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -479,6 +480,164 @@ class Gone(WithMembers, TroupeTest):
         except (OSError, AssertionError):
             return False
         return status["may_start"] and status["session"] != other_than
+
+
+class Runs(WithMembers, TroupeTest):
+    """Runs of workflows whose jobs, and what these hand on, are on several nodes."""
+
+    def setUp(self):
+        super().setUp()
+        self.await_members()
+        self.await_links()
+
+    def submit_run(self, host, text):
+        (self.cwd / "w.yaml").write_text(text)
+        return self.ok(host, "submit", "-f", "w.yaml").out.strip()
+
+    def where_it_ran(self, run):
+        """Of each step its name and the node, in their order."""
+        jobs = self.nodes["n1"].get(f"/v1/jobs?run={run.lstrip('r')}")["jobs"]
+        return [(job["name"], self.nodes["n1"].task(job["job"])["result"]["node"])
+                for job in sorted(jobs, key=lambda job: job["job"])]
+
+    def logs_of(self, host, run):
+        jobs = self.nodes[host].get(f"/v1/jobs?run={run.lstrip('r')}")["jobs"]
+        return "".join(self.at(host, "logs", str(job["job"])).out
+                       + self.at(host, "logs", str(job["job"])).err for job in jobs)
+
+    def await_move(self, *hosts):
+        wait_until(lambda: any("run_taken_over" in self.nodes[host].log_text()
+                               for host in hosts), UNTIL_TAKEN_OVER, "the move")
+
+    def test_a_job_runs_where_its_labels_are_with_all_that_belongs_to_it(self):
+        run = self.submit_run(
+            "n1",
+            "jobs:\n"
+            "  build:\n"
+            "    runs-on: [all, on-n2]\n"
+            "    env: { LEVEL: high }\n"
+            "    steps:\n"
+            "      - id: make\n"
+            "        run: |\n"
+            "          echo made on $LEVEL > part.txt\n"
+            "          echo name=first >> $TROUPE_OUTPUT\n"
+            "      - { id: said, run: echo loud, outputs: { word: { from: stdout } } }\n"
+            "    outputs:\n"
+            "      name: ${{ steps.make.outputs.name }}\n"
+            "      word: ${{ steps.said.outputs.word }}\n"
+            "    artifacts: { upload: { part: part.txt } }\n"
+            "  use:\n"
+            "    needs: [build]\n"
+            "    runs-on: on-n3\n"
+            "    working-directory: use\n"
+            "    artifacts: { download: build.part }\n"
+            "    run: |\n"
+            "      cat part.txt >> ../ran\n"
+            "      echo ${{ needs.build.outputs.name }} "
+            "${{ needs.build.outputs.word }} >> ../ran\n"
+            "  last: { needs: [use], run: echo last >> ran }\n")
+        (self.cwd / "use").mkdir()
+        self.ok("n1", "wait", run, within=3 * LONG)
+        self.assertEqual(self.lines("ran"), ["made on high", "first loud", "last"])
+        self.assertEqual([node for _, node in self.where_it_ran(run)],
+                         ["n2", "n2", "n2", "n3", "n3", "n1"])
+        # What was fetched is kept where it was needed, and nowhere else.
+        held = {host: len(list((node.folder / "content" / "artifacts").glob("*/*/*/*")))
+                for host, node in self.nodes.items()
+                if (node.folder / "content").exists()}
+        self.assertEqual(held, {"n2": 1, "n3": 1})
+        (self.cwd / "there").mkdir()
+        self.ok("n1", "artifact", "get", run, "build.part", "--into", "there")
+        self.assertEqual(self.lines("there/part.txt"), ["made on high"])
+
+    def test_a_job_that_is_cancelled_ends_where_it_runs(self):
+        run = self.submit_run(
+            "n1", "jobs: { a: { runs-on: on-n3, run: echo $$ >> ran; exec sleep 1000 } }\n")
+        wait_until(lambda: self.lines("ran"), what="the job")
+        self.ok("n1", "cancel", run)
+        wait_until(lambda: not is_alive(int(self.lines("ran")[0])), what="its end")
+        self.assertEqual(self.at("n1", "wait", run).code, 1)
+
+    def test_a_secret_is_that_of_the_node_that_runs_the_step(self):
+        for host in ("n1", "n2"):
+            self.nodes[host].terminate()
+            self.nodes[host].start(env={"TROUPE_LOG": "debug", "KEY": f"key-of-{host}"})
+        self.await_members()
+        run = self.submit_run(
+            "n1",
+            "secrets: { KEY: {} }\n"
+            "jobs:\n"
+            "  a:\n"
+            "    runs-on: on-n2\n"
+            "    env: { PASS: \"${{ secrets.KEY }}\" }\n"
+            "    run: echo $PASS; echo $PASS | tr a-z A-Z >> ran\n")
+        self.ok("n1", "wait", run, within=3 * LONG)
+        self.assertEqual(self.lines("ran"), ["KEY-OF-N2"])
+        self.assertEqual(self.logs_of("n1", run), "***\n")
+        self.assertNotIn("key-of-", self.dump_of_store())
+
+    def dump_of_store(self):
+        return subprocess.run(["pg_dump", self.store], check=True, timeout=LONG,
+                              capture_output=True, text=True).stdout
+
+    def test_what_needs_the_node_of_its_run_is_refused(self):
+        (self.cwd / "w.yaml").write_text(
+            "services: { children: { db: { run: sleep 1000 } } }\n"
+            "jobs:\n"
+            "  a: { needs: [services.db], runs-on: on-n2, run: \"true\" }\n")
+        ended = self.at("n1", "submit", "-f", "w.yaml")
+        self.assertEqual(ended.code, 1, ended)
+        self.assertRegex(ended.err, r'w\.yaml:3:\d+: the job "a" uses services, which '
+                         r'listen on the node that drives the run')
+        self.assertIn('leave "runs-on" out', ended.err)
+
+    RUN_THAT_MOVES = (
+        "jobs:\n"
+        "  build:\n"
+        "    run: echo made > part.txt; echo build >> ran\n"
+        "    artifacts: { upload: { part: part.txt } }\n"
+        "    cache: { key: one }\n"
+        "  pause:\n"
+        "    needs: [build]\n"
+        "    run: echo pause >> ran; until test -e go; do sleep 0.1; done\n"
+        "  use:\n"
+        "    needs: [build, pause]\n"
+        "    working-directory: use\n"
+        "    artifacts: { download: build.part }\n"
+        "    run: cat part.txt >> ../ran\n")
+
+    def move(self):
+        (self.cwd / "use").mkdir()
+        run = self.submit_run("n3", self.RUN_THAT_MOVES)
+        wait_until(lambda: "pause" in self.lines("ran"), what="the second job")
+        self.kill_host("n3")
+        self.await_move("n1", "n2")
+        return run
+
+    def test_a_run_that_moved_finds_what_a_node_has_that_is_back(self):
+        run = self.move()
+        self.nodes["n3"].start(env={"TROUPE_LOG": "debug"})
+        self.await_members(within=UNTIL_TAKEN_OVER)
+        self.await_links(within=UNTIL_TAKEN_OVER)
+        (self.cwd / "go").touch()
+        self.ok("n1", "wait", run, within=2 * LONG)
+        self.assertEqual(self.lines("ran"), ["build", "pause", "pause", "made"])
+        # The same of a result that was made there.
+        self.ok("n1", "retry", run, "--from", "build")
+        self.ok("n1", "wait", run, within=2 * LONG)
+        self.assertEqual(self.lines("ran")[4:], ["pause", "made"])
+
+    def test_a_run_that_moved_says_what_it_misses_and_where_that_was(self):
+        run = self.move()
+        (self.cwd / "go").touch()
+        self.assertEqual(self.at("n1", "wait", run, within=2 * LONG).code, 1)
+        self.assertIn(f"artifact build.part version 1 of {run} was on n3, which is not "
+                      f"there, and on no other node; run its job again: troupe retry "
+                      f"{run} --from build", self.logs_of("n1", run))
+        # A result that nobody has any more is made again.
+        self.ok("n1", "retry", run, "--from", "build")
+        self.ok("n1", "wait", run, within=2 * LONG)
+        self.assertEqual(self.lines("ran")[-3:], ["build", "pause", "made"])
 
 
 class Refused(WithMembers, TroupeTest):

@@ -305,6 +305,134 @@ TEST(RunCore, TheClockOfALimitIsTheCalendar) {
   EXPECT_THAT((*late)->cancel, ElementsAre(StepKey{0, 1, 0, 0}));
 }
 
+/// A run of one of several nodes.
+RunSpec shared_spec(std::string text) {
+  RunSpec spec = spec_of(std::move(text));
+  spec.home = "node-a";
+  return spec;
+}
+
+class Placed : public ::testing::Test {
+ protected:
+  /// The job of the one step that runs, as it is submitted.
+  store::NewJob job() {
+    EXPECT_EQ(run->core.running().size(), 1U);
+    return run->core.job_for(
+        run->core.running().begin()->first,
+        {.program = "/bin/troupe", .folder = "/c", .run = {}, .socket = "/s"});
+  }
+  queue::JobSpec spec() { return *queue::decode(job().spec); }
+  StepKey step() { return run->core.running().begin()->first; }
+  /// Ends it, at that node.
+  void end_at(const std::string& node,
+              OutcomeKind kind = OutcomeKind::success) {
+    RunStepEnded ended{.step = step(),
+                       .job = JobId{7},
+                       .kind = kind,
+                       .attempts = 2,
+                       .node = node,
+                       .home = "node-" + node};
+    run->tell(ended);
+  }
+  std::optional<Driven> run;
+};
+
+TEST_F(Placed, AJobGoesToItsLabelsAndStaysWhereItHasBegun) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a:\n"
+                  "    runs-on: [gpu, \"${{ 'ssd' }}\"]\n"
+                  "    resources: { cpu: 2 }\n"
+                  "    steps: [{ run: x }, { run: y }]\n"
+                  "  b: { needs: [a], run: z }\n"));
+  EXPECT_TRUE(run->core.is_placed(step()));
+  EXPECT_EQ(job().resources, "cpu=2,on-gpu=0.001,on-ssd=0.001");
+  EXPECT_EQ(run->core.bound_to(step()).home, "");
+  end_at("b");
+  EXPECT_EQ(job().resources, "cpu=2,node-b=1");
+  EXPECT_EQ(run->core.bound_to(step()).node, "b");
+  // The same after a restart.
+  EXPECT_EQ(run->again().bound_to(step()).home, "node-b");
+  end_at("b");
+  EXPECT_FALSE(run->core.is_placed(step()));
+  EXPECT_EQ(job().resources, "node-a=1");
+}
+
+TEST_F(Placed, ANodeByItselfHasAllLabels) {
+  run.emplace("jobs: { a: { runs-on: moon.base, run: x } }");
+  EXPECT_FALSE(run->core.is_placed(step()));
+  EXPECT_EQ(job().resources, "");
+  EXPECT_EQ(run->core.refusal_of(step()), "");
+}
+
+TEST_F(Placed, ALabelThatNoNodeCanHaveIsRefused) {
+  run.emplace(
+      shared_spec("jobs: { a: { runs-on: \"${{ 'moon.base' }}\", run: x } }"));
+  EXPECT_THAT(run->core.refusal_of(step()),
+              HasSubstr("runs-on: expected a label of up to 29 letters"));
+}
+
+TEST_F(Placed, AnotherStartOfAJobGoesWhereItCan) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a:\n"
+                  "    runs-on: gpu\n"
+                  "    retry: 1\n"
+                  "    steps: [{ run: x }, { run: y }]\n"));
+  end_at("b");
+  end_at("b", OutcomeKind::failed);
+  EXPECT_EQ(run->core.bound_to(step()).home, "");
+  EXPECT_EQ(job().resources, "on-gpu=0.001");
+}
+
+TEST_F(Placed, ADownloadKnowsWhereWhatWasUploadedIs) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a:\n"
+                  "    run: x\n"
+                  "    artifacts: { upload: { out: o.txt } }\n"
+                  "  b:\n"
+                  "    needs: [a]\n"
+                  "    artifacts: { download: a.out }\n"
+                  "    run: y\n"));
+  EXPECT_THAT(spec().node_words, IsEmpty());
+  end_at("n1");
+  EXPECT_THAT(
+      spec().argv,
+      ElementsAre("/bin/troupe", "artifact", "put", "--store=/c", "--version=1",
+                  "--retention=30d", "--", "r7", "a.out", "o.txt"));
+  EXPECT_THAT(spec().node_words,
+              ElementsAre(Pair(0, "program"), Pair(3, "store")));
+  end_at("n1");
+  EXPECT_THAT(
+      spec().argv,
+      ElementsAre("/bin/troupe", "artifact", "get", "--store=/c", "--socket=/s",
+                  "--from=n1:1:7.2:", "--", "r7", "a.out"));
+  EXPECT_THAT(
+      spec().node_words,
+      ElementsAre(Pair(0, "program"), Pair(3, "store"), Pair(4, "socket")));
+  // Another round makes another version, wherever it runs.
+  end_at("n2");
+  end_at("n2");
+  ASSERT_EQ(run->core.state(), RunState::succeeded);
+  run->tell(RunRetried{"a"});
+  end_at("n3");
+  EXPECT_THAT(spec().argv, ::testing::Contains("--version=2"));
+  end_at("n3");
+  EXPECT_THAT(spec().argv, ::testing::Contains("--from=n3:2:7.2:"));
+}
+
+TEST_F(Placed, AStepWithACacheKnowsWhoMayHaveItsResult) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a: { run: x }\n"
+                  "  b: { needs: [a], run: y, cache: { key: k } }\n"));
+  end_at("n2");
+  EXPECT_THAT(spec().argv,
+              ElementsAre("/bin/troupe", "cached", "--store=/c", "--socket=/s",
+                          "--from=n2", "--key=k", "--", "y"));
+}
+
 TEST(RunCore, ASecretIsAPlaceholderUntilItsStepStarts) {
   RunSpec spec = spec_of(
       "secrets: { K: {}, F: { from: file, key: f }, N: {} }\n"
@@ -331,6 +459,7 @@ TEST(RunCore, ASecretIsAPlaceholderUntilItsStepStarts) {
   };
   const queue::JobSpec a = spec_for(0);
   EXPECT_THAT(a.argv, ElementsAre("/bin/troupe", "with-secrets", "x"));
+  EXPECT_THAT(a.node_words, ElementsAre(Pair(0, "program")));
   EXPECT_EQ(variable(a, "U"), "me:\x02n:0\x03");
   EXPECT_THAT(a.node_variables,
               ElementsAre(::testing::Pair("TROUPE_SECRET_0", "K")));

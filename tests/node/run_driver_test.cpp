@@ -477,7 +477,121 @@ class SharedRunsTest : public RunDriverTest {
   std::string resources(JobId job) {
     return access.store.job(job)->job.resources;
   }
+  /// Ends the job at another node, which tells nobody.
+  void end_at(const std::string& node, JobId job,
+              const std::string& handed_on = R"({"outputs":[]})") {
+    const std::string wanted = resources(job);
+    const auto claims = access.store.claim(session, {"default", wanted}, 1);
+    ASSERT_THAT(*claims, SizeIs(1));
+    const store::Completion completion{
+        .attempt = claims->front().attempt,
+        .outcome = store::Outcome::success,
+        .detail =
+            fmt::format(R"({{"node":"{0}","home":"node-{0}","handed_on":{1}}})",
+                        node, handed_on)};
+    EXPECT_TRUE(access.store.complete(session, {&completion, 1}, wall_now()));
+  }
 };
+
+constexpr const char* placed = R"(
+jobs:
+  a:
+    runs-on: gpu
+    steps:
+      - { id: one, run: make a }
+      - { run: "make b ${{ steps.one.outputs.x }}" }
+)";
+
+TEST_F(SharedRunsTest, AJobWithLabelsRunsElsewhereAndHandsOnWhatItHas) {
+  const auto a = start_at("node-a");
+  ASSERT_TRUE(submit(a, placed));
+  EXPECT_EQ(resources(JobId{1}), "on-gpu=0.001");
+  end_at("b", JobId{1}, R"({"outputs":[["x","7"]]})");
+  EXPECT_THAT(jobs(), SizeIs(1));
+  advance(1s);
+  ASSERT_THAT(jobs(), SizeIs(2));
+  EXPECT_EQ(resources(JobId{2}), "node-b=1");
+  EXPECT_EQ(
+      queue::text_of(*queue::decode(access.store.job(JobId{2})->job.spec)),
+      "make b 7");
+  end_at("b", JobId{2});
+  advance(1s);
+  EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, WhatItHandsOnThatIsWrongFailsTheStep) {
+  const auto a = start_at("node-a");
+  ASSERT_TRUE(submit(a, placed));
+  end_at("b", JobId{1}, R"({"error":"line 1: expected name=value"})");
+  advance(1s);
+  EXPECT_EQ(state(), RunState::failed);
+  EXPECT_THAT(show(a).dump(),
+              ::testing::HasSubstr("its outputs: line 1: expected name=value"));
+}
+
+TEST_F(SharedRunsTest, AJobWhoseNodeIsGoneIsLostAfterAWhile) {
+  const auto a = start_at("node-a");
+  ASSERT_TRUE(submit(a, placed));
+  see(a, {"node-a", "node-b"});
+  end_at("b", JobId{1});
+  advance(1s);
+  ASSERT_EQ(resources(JobId{2}), "node-b=1");
+  see(a, {"node-a"});
+  advance(30s);
+  see(a, {"node-a", "node-b"});  // It was started again.
+  advance(50s);
+  see(a, {"node-a"});
+  advance(50s);
+  see(a, {"node-a"});
+  EXPECT_EQ(state(), RunState::running);
+  advance(10s);
+  see(a, {"node-a"});
+  EXPECT_EQ(state(), RunState::failed);
+  EXPECT_TRUE(access.store.job(JobId{2})->is_cancelled);
+  EXPECT_THAT(show(a).dump(),
+              ::testing::HasSubstr("its job has begun on b, which is gone"));
+}
+
+TEST_F(SharedRunsTest, AJobThatRunsElsewhereDoesNotMoveWithItsRun) {
+  auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, placed));
+  end_at("a", JobId{1});
+  advance(1s);
+  ASSERT_EQ(resources(JobId{2}), "node-a=1");
+  actors::kill(a);
+  settle();
+  for (int looks = 0; looks < 3; ++looks)
+    see(b, {"node-b"});
+  EXPECT_EQ(resources(JobId{2}), "node-a=1");
+  advance(1min);
+  see(b, {"node-b"});
+  EXPECT_EQ(state(), RunState::failed);
+}
+
+TEST_F(SharedRunsTest, WhatCannotRunElsewhereIsRefused) {
+  const char* const text =
+      "services: { children: { db: { run: x } } }\n"
+      "jobs:\n"
+      "  a: { needs: [services.db], runs-on: gpu, run: x }\n";
+  const auto a = start_at("node-a");
+  const auto refused = submit(a, text);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what,
+              ::testing::HasSubstr("w.yaml:3:39: the job \"a\" uses services"));
+  EXPECT_THAT(*access.store.runs({}, 9), IsEmpty());
+  const auto alone = start_at("");
+  EXPECT_TRUE(submit(alone, text));
+}
+
+TEST_F(SharedRunsTest, AComputedLabelThatIsNoneFailsItsJob) {
+  const auto a = start_at("node-a");
+  ASSERT_TRUE(
+      submit(a, "jobs: { a: { runs-on: \"${{ 'a b' }}\", run: make a } }"));
+  EXPECT_EQ(state(), RunState::failed);
+  EXPECT_THAT(show(a).dump(),
+              ::testing::HasSubstr("runs-on: expected a label"));
+}
 
 TEST_F(SharedRunsTest, ARunAndItsJobsStayWithTheNodeThatItWasSubmittedTo) {
   const auto a = start_at("node-a");

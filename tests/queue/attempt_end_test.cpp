@@ -26,7 +26,8 @@ class AttemptEnd : public ::testing::Test {
                   .started = now,
                   .ended = now,
                   .node = node,
-                  .tail = tail},
+                  .home = home,
+                  .read = {.tail = tail, .handed_on = handed_on}},
                  end, random);
   }
 
@@ -35,7 +36,9 @@ class AttemptEnd : public ::testing::Test {
   store::Delivery delivery = store::Delivery::at_least_once;
   bool is_cancelled = false;
   std::string node;
+  std::string home;
   OutputTail tail;
+  std::optional<std::string> handed_on;
   WallTime now{std::chrono::hours{1000}};
   Random random{1};
 };
@@ -140,6 +143,18 @@ TEST_F(AttemptEnd, WhatCameTooLateWithoutADetailSaysTheSame) {
   EXPECT_EQ(
       Json::parse(late.detail).at("late"),
       (Json{{"outcome", "success"}, {"exit_status", 0}, {"cause", nullptr}}));
+}
+
+TEST_F(AttemptEnd, HandsOnWithItsResultWhatOthersCannotRead) {
+  node = "n1";
+  home = "node-7";
+  handed_on = R"({"outputs":[["a","1"]]})";
+  const auto detail = end_with(ExitReport{}).completion.detail;
+  EXPECT_EQ(handed_on_in(detail), handed_on);
+  EXPECT_EQ(home_in(detail), "node-7");
+  handed_on.reset();
+  EXPECT_EQ(handed_on_in(end_with(ExitReport{}).completion.detail),
+            std::nullopt);
 }
 
 TEST_F(AttemptEnd, WithoutOutputItHasNoTail) {

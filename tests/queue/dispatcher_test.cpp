@@ -88,6 +88,7 @@ class DispatcherTest : public actors::ActorTest {
             },
         .has_disk_space = [this] { return has_space; },
         .wall_now = [this] { return wall_now(); },
+        .words = {{"program", "/here/troupe"}},
         .member = member});
     const Bear bear{[deps](actors::Actor* parent) {
       return spawn_dispatcher(parent, deps);
@@ -246,6 +247,17 @@ TEST_F(DispatcherTest, WhatRunsAtMostOnceBeginsInTheStoreFirst) {
   tell(dispatcher, WorkArrived{});
   EXPECT_THAT(runner.started, SizeIs(1));
   EXPECT_EQ(task(JobId{1}).state, TaskState::started);
+}
+
+TEST_F(DispatcherTest, ACommandGetsTheWordsOfTheNodeThatRunsIt) {
+  const auto dispatcher = start();
+  JobSpec spec = *command_from_json(Json{{"words", {"for people"}}});
+  spec.argv = {"/there/troupe", "artifact", "--store=/there"};
+  spec.node_words = {{0, "program"}, {2, "unknown"}, {7, "program"}};
+  const JobId job = submit_spec(spec, 1);
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.spec_of(id_of(job, 0)).argv,
+              ElementsAre("/here/troupe", "artifact", "--store=/there"));
 }
 
 TEST_F(DispatcherTest, OneThatComesAfterACrashTakesOverWhatRuns) {
@@ -688,16 +700,16 @@ TEST(AttemptIds, AreTheSameThereAndBack) {
 class MemberDispatcherTest : public DispatcherTest {
  protected:
   MemberDispatcherTest() {
-    member =
-        MemberDeps{.node = "n1",
-                   .slots = 2,
-                   .on_begin = [this] { ++begun; },
-                   .read_tail =
-                       [this](const std::string& path,
-                              const std::function<void(OutputTail)>& done) {
-                         tail_read = path;
-                         done({.record = "the end", .skipped = 3});
-                       }};
+    member = MemberDeps{.node = "n1",
+                        .slots = 2,
+                        .on_begin = [this] { ++begun; },
+                        .read_end =
+                            [this](const EndFiles& files,
+                                   const std::function<void(EndRead)>& done) {
+                              end_read = files;
+                              done({.tail = {.record = "the end", .skipped = 3},
+                                    .handed_on = handed_on});
+                            }};
   }
 
   actors::ActorRef start_member(std::vector<std::uint32_t> shards) {
@@ -715,7 +727,8 @@ class MemberDispatcherTest : public DispatcherTest {
   }
 
   int begun = 0;
-  std::string tail_read;
+  EndFiles end_read;
+  std::optional<std::string> handed_on;
 };
 
 TEST_F(MemberDispatcherTest, StartsNothingWithoutTheRight) {
@@ -899,15 +912,30 @@ TEST_F(MemberDispatcherTest, RecordsWhereItRanAndTheEndOfWhatItWrote) {
   report.stdout_bytes = 10;
   runner.end(id_of(job, 0), report);
   settle();
-  EXPECT_EQ(tail_read, record_path(folder.path(), {{job, 0}, 1}));
+  EXPECT_EQ(end_read.record, record_path(folder.path(), {{job, 0}, 1}));
+  EXPECT_EQ(end_read.outputs, "");
   EXPECT_EQ(tail_in(task(job, 0).result->detail),
             (OutputTail{.record = "the end", .skipped = 3}));
   EXPECT_EQ(Json::parse(task(job, 0).result->detail).at("node"), "n1");
   // One that has written nothing has no end of that.
-  tail_read.clear();
+  end_read.record.clear();
   exit(id_of(job, 1), 0);
-  EXPECT_EQ(tail_read, "");
+  EXPECT_EQ(end_read.record, "");
   EXPECT_FALSE(tail_in(task(job, 1).result->detail));
+}
+
+TEST_F(MemberDispatcherTest, RecordsWhatAStepHandsOnForWhomItRan) {
+  const auto dispatcher = start_member({3});
+  handed_on = R"({"outputs":[["a","1"]]})";
+  JobSpec spec = *command_from_json(Json{{"words", {"true"}}});
+  spec.has_outputs = true;
+  spec.printed = "[]";
+  const JobId job = submit_spec(spec, 1, {.shards = {3}});
+  tell(dispatcher, WorkArrived{});
+  exit(id_of(job, 0), 0);
+  EXPECT_EQ(end_read.outputs, outputs_path(folder.path(), {{job, 0}, 1}));
+  EXPECT_EQ(end_read.printed, "[]");
+  EXPECT_EQ(handed_on_in(task(job, 0).result->detail), handed_on);
 }
 
 TEST_F(MemberDispatcherTest, GivesBackWhatItsPredecessorHadNotStarted) {

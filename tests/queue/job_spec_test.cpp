@@ -34,6 +34,8 @@ TEST(JobSpec, IsTheSameAfterTheStore) {
   spec.argv = {"one word"};
   spec.has_outputs = true;
   spec.node_variables = {{"A", "B"}};
+  spec.node_words = {{0, "program"}};
+  spec.printed = "[]";
   spec.request.retry.jitter = 0.5;
   spec.request.retry.max_elapsed = 9s;
   spec.request.success.max_duration = 2s;

@@ -1,22 +1,26 @@
 #include "data_use.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace troupe::workflow {
 namespace {
 
 class Search {
  public:
-  explicit Search(const std::string& needed) : needed_{needed} {}
+  using Path = std::vector<std::string>;
+
+  /// For names such as `needs.build.result`; downloads are of what is needed.
+  Search(std::function<bool(const Path&)> is_meant, std::string needed)
+      : is_meant_{std::move(is_meant)}, needed_{std::move(needed)} {}
 
   [[nodiscard]] bool in(const Expression& expression) const {
     const auto& nodes = expression.nodes();
     return std::any_of(nodes.begin(), nodes.end(), [this](const auto& node) {
-      if (node.kind != Expression::Kind::path ||
-          (node.path.front() != "needs" && node.path.front() != "jobs"))
-        return false;
-      // Without a name it may be any of them.
-      return node.path.size() == 1 || node.path[1] == needed_;
+      return node.kind == Expression::Kind::path && is_meant_(node.path);
     });
   }
   [[nodiscard]] bool in(const Template& text) const {
@@ -75,7 +79,8 @@ class Search {
   }
 
  private:
-  const std::string& needed_;
+  std::function<bool(const Path&)> is_meant_;
+  std::string needed_;
 };
 
 }  // namespace
@@ -84,7 +89,19 @@ bool uses_what_is_handed_on(const Job& job, const Job& needed) {
   // always() and its kin are about how the jobs before have ended.
   if (job.condition && job.condition->expression.asks_for_status())
     return true;
-  return Search{needed.id}.in(job);
+  const auto is_of_needed = [&needed](const Search::Path& path) {
+    if (path.front() != "needs" && path.front() != "jobs")
+      return false;
+    // Without a name it may be any of them.
+    return path.size() == 1 || path[1] == needed.id;
+  };
+  return Search{is_of_needed, needed.id}.in(job);
+}
+
+bool uses_ports(const Job& job, const std::vector<NamedTemplate>& around) {
+  const Search search{
+      [](const Search::Path& path) { return path.front() == "port"; }, ""};
+  return search.in(job) || search.in(around);
 }
 
 }  // namespace troupe::workflow

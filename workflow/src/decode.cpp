@@ -151,6 +151,7 @@ class Decoder : TextDecoder {
     const Entry* const labels = fields.take("runs-on");
     out.labels =
         labels == nullptr ? around.labels : read_texts(labels, "runs-on");
+    out.is_of_job = labels != nullptr;
     const Entry* const entry = fields.take("placement");
     if (entry == nullptr)
       return;

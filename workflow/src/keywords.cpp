@@ -189,7 +189,8 @@ constexpr std::array<Keyword, 8> defaults_keywords{{
             "2s"),
     custom("retry", form::map, "When to try again.", "retry"),
     {"retries", Type::count, "Tries after the first."},
-    {"runs-on", Type::texts, "Labels of nodes; the one node has all."},
+    {"runs-on", Type::texts,
+     "Labels that its node has; a node by itself has all."},
 }};
 
 constexpr std::array<Keyword, 33> job_keywords{{
@@ -225,8 +226,10 @@ constexpr std::array<Keyword, 33> job_keywords{{
     {"with", Type::text_map, "Inputs of that file."},
     custom("secrets", form::text | form::named,
            "Secrets of that file by its names; or inherit."),
-    {"runs-on", Type::texts, "Labels of nodes; the one node has all."},
-    custom("placement", form::map, "Which node; there is one.", "placement"),
+    {"runs-on", Type::texts,
+     "Labels that its node has; a node by itself has all."},
+    custom("placement", form::map, "Which node; of no effect yet.",
+           "placement"),
     {"resources", Type::text_map,
      "What it takes of the machine: cpu, memory, and names of your own."},
     {"group", Type::text, "The supervisor over it, from \"groups\"."},

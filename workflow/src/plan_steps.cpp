@@ -233,6 +233,12 @@ Result<StartStep> Plan::Machine::command_of(std::size_t i, std::size_t number) {
   out.success = step.success;
   out.resources = job_of(i).resources;
   out.printed = step.outputs;
+  for (const Template& text : job_of(i).placement.labels) {
+    auto label = resolve(text, names);
+    if (!label)
+      return tl::unexpected{std::move(label.error()).within("runs-on")};
+    out.labels.push_back(std::move(*label));
+  }
   if (auto added = add_content(out, step, names, i); !added)
     return tl::unexpected{std::move(added.error())};
   return out;

@@ -28,6 +28,14 @@ struct OutputTail {
   friend bool operator==(const OutputTail&, const OutputTail&) = default;
 };
 
+/// What others are to have of an attempt of one of several nodes, besides how
+/// it ended.
+struct EndRead {
+  OutputTail tail{};
+  /// What it hands on, as JSON; none if it has no file for that.
+  std::optional<std::string> handed_on{};
+};
+
 /// Bytes of output that are kept so.
 inline constexpr std::size_t most_tail_bytes = 4 << 10;
 
@@ -36,6 +44,12 @@ inline constexpr std::size_t most_tail_bytes = 4 << 10;
 
 /// The name of the node that ran it, likewise; empty if it says nothing.
 [[nodiscard]] std::string node_in(const std::string& detail);
+
+/// The resource that only that node has, and what the attempt hands on,
+/// likewise.
+[[nodiscard]] std::string home_in(const std::string& detail);
+[[nodiscard]] std::optional<std::string> handed_on_in(
+    const std::string& detail);
 
 /// An attempt that has ended, and how.
 struct EndedAttempt {
@@ -47,9 +61,11 @@ struct EndedAttempt {
   WallTime ended;
   /// See actors::AttemptSeen; if the spec has such texts.
   std::vector<bool> texts_found{};
-  /// Of one of several nodes: its name, and what others are to see.
+  /// Of one of several nodes: its name, the resource that only it has, and what
+  /// others are to see.
   std::string node{};
-  OutputTail tail{};
+  std::string home{};
+  EndRead read{};
 };
 
 struct JudgedEnd {

@@ -23,6 +23,13 @@
 
 namespace troupe::queue {
 
+/// What an attempt has left behind.
+struct EndFiles {
+  std::string record;   ///< Where its output was recorded.
+  std::string outputs;  ///< JobSpec::has_outputs: where; empty without.
+  std::string printed;  ///< JobSpec::printed.
+};
+
 /// What is different if other nodes work on the same jobs: nothing is claimed
 /// or started before MayWork, or looked for in other shards than OwnShards, but
 /// for what has waited there for a while and nobody has taken.
@@ -30,6 +37,7 @@ namespace troupe::queue {
 /// The slots of a group are for all of them together (is_of_all_nodes()).
 struct MemberDeps {
   std::string node;         ///< Its name, for results.
+  std::string home{};       ///< The resource that only it has, likewise.
   std::uint32_t slots = 1;  ///< Of the group "default", on this node.
   /// How often to look for what others have submitted, or cancelled.
   Duration look_every = 1s;
@@ -40,11 +48,10 @@ struct MemberDeps {
   /// and else in which shards something waits that it has no room for. On any
   /// thread, must not block.
   std::function<void(bool is_hungry, std::vector<std::uint32_t> spare)> on_look;
-  /// Reads the end of what was recorded there. Must not block; `done` is called
-  /// on any thread.
-  std::function<void(const std::string& record_path,
-                     std::function<void(OutputTail)> done)>
-      read_tail;
+  /// Reads the end of what was recorded, and what the attempt hands on. Must
+  /// not block; `done` is called on any thread.
+  std::function<void(const EndFiles& files, std::function<void(EndRead)> done)>
+      read_end;
 };
 
 /// What a dispatcher is given. Outlives it and those that replace it.
@@ -84,6 +91,8 @@ struct DispatcherDeps {
   std::function<flow_control::MachineSample()> sample;
   std::function<bool()> has_disk_space;  ///< To start something new.
   std::function<WallTime()> wall_now;
+  /// Of this node, by the names that JobSpec::node_words has.
+  std::map<std::string, std::string> words{};
   /// For one of several nodes that share the store.
   std::optional<MemberDeps> member{};
 };

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -43,6 +44,11 @@ struct JobSpec {
   /// More variables, each with the name of the one of the node that has its
   /// value, which is not kept.
   std::vector<std::pair<std::string, std::string>> node_variables{};
+  /// Words of argv, by their place, that are another one on each node; each
+  /// with the name of it in DispatcherDeps::words.
+  std::vector<std::pair<std::size_t, std::string>> node_words{};
+  /// What MemberDeps::read_end is to look for in what it prints, if anything.
+  std::string printed{};
 
   friend bool operator==(const JobSpec&, const JobSpec&) = default;
 };

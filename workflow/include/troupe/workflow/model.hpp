@@ -121,10 +121,10 @@ struct Secret {
   bool is_used = false;
 };
 
-/// On which node a job runs, and what it takes of it. There is one node, which
-/// all labels stand for.
+/// On which node a job runs. A node by itself has all labels.
 struct Placement {
   std::vector<Template> labels;  ///< `runs-on`
+  bool is_of_job = false;        ///< They stand on the job, not around it.
   Template key;
   bool spread = false;
 };

@@ -109,6 +109,8 @@ struct StartStep {
   /// To be added to its outputs from what it prints, as by add_printed().
   std::vector<PrintedOutput> printed;
   flow_control::Resources resources{};  ///< Of its job.
+  /// `runs-on` of its job. All steps of an instance run on one node.
+  std::vector<std::string> labels{};
 };
 
 /// Stop this command politely, with all its attempts; its end is reported by
