@@ -5,8 +5,8 @@
 /// redirect, and a failed exec is known when `launch` returns, without a pipe.
 ///
 /// Works with the initializers of Boost.Process v2 (on_setup in the parent,
-/// on_exec_setup in the child), but not with its launchers; docs/adr/0004 says
-/// why.
+/// on_exec_setup in the child; the path that they are given is empty), but not
+/// with its launchers; docs/adr/0004 says why.
 // NOLINTNEXTLINE(readability-identifier-naming): Boost asks for it.
 #define BOOST_PROCESS_USE_STD_FS 1
 #include <troupe/base/error.hpp>
@@ -41,7 +41,8 @@ class CloneLauncher : public boost::process::v2::posix::default_launcher {
                                    const char* const* environment,
                                    Initializers&... initializers) {
     namespace v2 = boost::process::v2::posix::detail;
-    const std::filesystem::path path{executable};
+    // Of no use to ours, and to take one apart for each launch is not for free.
+    const std::filesystem::path path;
     env = environment;
     if (auto error = v2::on_setup(*this, path, argv, initializers...))
       return error;

@@ -37,10 +37,31 @@ Result<void> check(const CommandSpec& spec) {
   return {};
 }
 
+constexpr std::string_view path_name = "PATH";
+
+std::string_view value_of(std::string_view entry) {
+  return entry.substr(std::min(name_of(entry).size() + 1, entry.size()));
+}
+
 }  // namespace
 
+InheritedEnvironment::InheritedEnvironment(const char* const* entries)
+    : search_path_{default_path}, mark_{std::string{marker_name} + '='} {
+  for (; *entries != nullptr; ++entries) {
+    const std::string_view name = name_of(*entries);
+    if (name == marker_name) {
+      mark_ += value_of(*entries);
+      mark_ += '/';
+      continue;
+    }
+    variables_.push_back({*entries, name});
+    if (name == path_name)
+      search_path_ = value_of(*entries);
+  }
+}
+
 Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
-                                         const char* const* inherited,
+                                         const InheritedEnvironment& inherited,
                                          std::string_view marker) {
   if (auto checked = check(spec); !checked)
     return tl::unexpected(std::move(checked.error()));
@@ -51,33 +72,23 @@ Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
     image.argv_.push_back(argument.c_str());
   image.argv_.push_back(nullptr);
 
-  const auto replaced = [&](std::string_view name) {
-    return name == marker_name ||
-           std::any_of(spec.env.begin(), spec.env.end(),
-                       [&](const auto& e) { return e.first == name; });
+  const auto is_kept = [&](std::string_view name) {
+    return std::none_of(spec.env.begin(), spec.env.end(),
+                        [&](const auto& e) { return e.first == name; }) &&
+           std::find(spec.unset_env.begin(), spec.unset_env.end(), name) ==
+               spec.unset_env.end();
   };
-  const auto removed = [&](std::string_view name) {
-    return std::find(spec.unset_env.begin(), spec.unset_env.end(), name) !=
-           spec.unset_env.end();
-  };
+  const bool keeps_all = spec.env.empty() && spec.unset_env.empty();
+  image.env_.reserve(inherited.variables_.size() + spec.env.size() + 2);
   image.search_path_ = default_path;
-  const auto note_path = [&](std::string_view entry) {
-    if (entry.starts_with("PATH="))
-      image.search_path_ = entry.substr(5);
-  };
-
-  std::string mark = fmt::format("{}=", marker_name);
-  for (const char* const* entry = inherited; *entry != nullptr; ++entry) {
-    const std::string_view text{*entry};
-    const std::string_view name = name_of(text);
-    if (name == marker_name)
-      mark += fmt::format("{}/", text.substr(name.size() + 1));
-    if (spec.clear_env || replaced(name) || removed(name))
-      continue;
-    image.env_.push_back(*entry);
-    note_path(text);
+  if (!spec.clear_env) {
+    for (const auto& [entry, name] : inherited.variables_) {
+      if (keeps_all || is_kept(name))
+        image.env_.push_back(entry);
+    }
+    if (is_kept(path_name))
+      image.search_path_ = inherited.search_path_;
   }
-  mark += marker;
 
   image.texts_.reserve(spec.env.size() + 1);
   for (std::size_t i = 0; i < spec.env.size(); ++i) {
@@ -87,11 +98,14 @@ Result<ProgramImage> ProgramImage::build(const CommandSpec& spec,
         [&, &n = name](const auto& e) { return e.first == n; });
     if (overridden || name == marker_name)
       continue;
-    image.texts_.push_back(fmt::format("{}={}", name, value));
-    image.env_.push_back(image.texts_.back().c_str());
-    note_path(image.texts_.back());
+    std::string& text = image.texts_.emplace_back(name);
+    text += '=';
+    text += value;
+    image.env_.push_back(text.c_str());
+    if (name == path_name)
+      image.search_path_ = value;
   }
-  image.texts_.push_back(std::move(mark));
+  image.texts_.emplace_back(inherited.mark_) += marker;
   image.env_.push_back(image.texts_.back().c_str());
   image.env_.push_back(nullptr);
   return image;

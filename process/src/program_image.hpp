@@ -10,18 +10,36 @@
 
 namespace troupe::process {
 
+/// Our environment, taken apart once and not for each command.
+class InheritedEnvironment {
+ public:
+  /// `entries` is null-terminated and outlives us.
+  explicit InheritedEnvironment(const char* const* entries);
+
+ private:
+  friend class ProgramImage;
+
+  struct Variable {
+    const char* entry;
+    std::string_view name;
+  };
+
+  std::vector<Variable> variables_;  ///< But for TROUPE_COMMAND.
+  std::string_view search_path_;
+  std::string mark_;  ///< "TROUPE_COMMAND=", and "OUTER/" for each outer one.
+};
+
 /// Null-terminated arrays for execve, and the texts they point to. Points into
-/// the CommandSpec it was built from, which must outlive it.
+/// what it was built from, which must outlive it.
 class ProgramImage {
  public:
-  /// `inherited` is our environment (null-terminated). `marker` is added as
-  /// TROUPE_COMMAND, after an inherited one and a '/', so that troupe inside of
-  /// troupe is found by both.
+  /// `marker` is added as TROUPE_COMMAND, after an inherited one and a '/', so
+  /// that troupe inside of troupe is found by both.
   ///
   /// Errors: invalid_argument (no argv, NUL in a text, '=' in a name).
-  [[nodiscard]] static Result<ProgramImage> build(const CommandSpec& spec,
-                                                  const char* const* inherited,
-                                                  std::string_view marker);
+  [[nodiscard]] static Result<ProgramImage> build(
+      const CommandSpec& spec, const InheritedEnvironment& inherited,
+      std::string_view marker);
 
   /// PATH of the command's environment; the system's default without one.
   [[nodiscard]] std::string_view search_path() const { return search_path_; }

@@ -172,7 +172,7 @@ class Warden {
                  .original_nofile = raise_open_files(),
                  .ignored_child = ignored_child,
                  .null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC),
-                 .environment = environ} {}
+                 .environment = InheritedEnvironment{environ}} {}
 
   int run() {
     start_lanes();

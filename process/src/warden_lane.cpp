@@ -6,7 +6,6 @@
 #include "lane_connection.hpp"
 #include "launcher.hpp"
 #include "program_finder.hpp"
-#include "program_image.hpp"
 #include "record_writer.hpp"
 #include "wire.hpp"
 
@@ -209,7 +208,7 @@ struct ReadStream {
 /// pending handlers and by the lane's table.
 class Attempt : public std::enable_shared_from_this<Attempt> {
  public:
-  Attempt(Lane& lane, AttemptId id, CommandSpec spec);
+  Attempt(Lane& lane, AttemptId id, CommandSpec&& spec);
 
   [[nodiscard]] std::optional<SpawnFailure> launch();
   void begin();
@@ -290,7 +289,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
 /// A command that the system has had no room for yet, or whose predecessor has
 /// not ended.
 struct Postponed {
-  Postponed(const Executor& executor, CommandSpec command)
+  Postponed(const Executor& executor, CommandSpec&& command)
       : spec{std::move(command)}, timer{executor} {}
 
   CommandSpec spec;
@@ -311,7 +310,8 @@ class Lane final : public WardenLane, private ConnectionOwner {
  public:
   explicit Lane(const LaneContext& context)
       : context_{context},
-        io_{1},
+        // Others post here; its descriptors are its thread's alone.
+        io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO},
         work_{io_.get_executor()},
         guard_timer_{io_.get_executor()} {}
 
@@ -380,7 +380,7 @@ class Lane final : public WardenLane, private ConnectionOwner {
     return attempts_.contains(id) || postponed_.contains(id) ||
            ended_.contains(id);
   }
-  void start(AttemptId id, wire::Start start);
+  void start(AttemptId id, wire::Start&& start);
   void start_postponed(AttemptId id);
   [[nodiscard]] std::vector<AttemptId> take_successors(AttemptId ended);
   /// Leaves `spec` as it was if that fails.
@@ -427,7 +427,7 @@ int read_streams(const CommandSpec& spec) {
          (is_read(spec.standard_error) ? 1 : 0);
 }
 
-Attempt::Attempt(Lane& lane, AttemptId id, CommandSpec spec)
+Attempt::Attempt(Lane& lane, AttemptId id, CommandSpec&& spec)
     : lane_{lane},
       id_{id},
       spec_{std::move(spec)},
@@ -436,8 +436,9 @@ Attempt::Attempt(Lane& lane, AttemptId id, CommandSpec spec)
       timer_{lane.executor()},
       record_{spec_.record} {
   tree_.own_group = !spec_.foreground;
-  tree_.marker = fmt::format("{}.{}.{}", lane.context().session,
-                             id.command.value, id.attempt);
+  tree_.marker = lane.context().session + '.' +
+                 std::to_string(id.command.value) + '.' +
+                 std::to_string(id.attempt);
 }
 
 TimePoint Attempt::now() const { return clock_.at(lane_.now()); }
@@ -1107,7 +1108,7 @@ void Lane::pause(AttemptId id, bool is_paused) {
   }
 }
 
-void Lane::start(AttemptId id, wire::Start start) {
+void Lane::start(AttemptId id, wire::Start&& start) {
   const bool has_to_wait = start.after && (attempts_.contains(*start.after) ||
                                            postponed_.contains(*start.after));
   if (has_to_wait) {

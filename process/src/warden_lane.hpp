@@ -4,6 +4,7 @@
 /// to the runner and the attempts that came through it. Lanes share nothing but
 /// the sweeper, which is reached by posting to the main thread.
 #include "procfs.hpp"
+#include "program_image.hpp"
 #include "tree_sweeper.hpp"
 #include "wire.hpp"
 
@@ -36,7 +37,7 @@ struct LaneContext {
   rlimit original_nofile;  ///< Likewise its limit of open files.
   bool ignored_child;      ///< Likewise whether it ignored SIGCHLD.
   int null_fd;             ///< /dev/null, for reading and writing.
-  const char* const* environment;
+  InheritedEnvironment environment;
 };
 
 /// What the main thread may ask of a lane, from any thread. Calls take effect

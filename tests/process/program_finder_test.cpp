@@ -29,7 +29,8 @@ class ProgramFinderTest : public ::testing::Test {
     spec.working_directory = working_directory;
     spec.env = {{"PATH", path}};
     const std::array<const char*, 1> nothing{nullptr};
-    const auto image = ProgramImage::build(spec, nothing.data(), "marker");
+    const InheritedEnvironment inherited{nothing.data()};
+    const auto image = ProgramImage::build(spec, inherited, "marker");
     return finder.find(spec, *image, now);
   }
 
