@@ -280,7 +280,7 @@ class Slots(WithMembers, TroupeTest):
         self.ok("n1", "cancel", job)
 
 
-class Runs(WithMembers, TroupeTest):
+class Concurrency(WithMembers, TroupeTest):
     def test_of_one_concurrency_group_begin_one_after_the_other(self):
         self.await_members()
         (self.cwd / "w.yaml").write_text(
