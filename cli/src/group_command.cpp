@@ -31,8 +31,9 @@ struct GroupOptions {
 void add_options(CLI::App& app, GroupOptions& o) {
   app.add_option("ACTION", o.words,
                  "list, add NAME, set NAME, limit NAME SLOTS or remove NAME");
-  app.add_option("--slots", o.slots,
-                 "Tasks that run at a time; in a cluster, on all nodes together")
+  app.add_option(
+         "--slots", o.slots,
+         "Tasks that run at a time; in a cluster, on all nodes together")
       ->type_name("N");
   app.add_option("--weight", o.weight,
                  "Share of the node, compared with other groups")
