@@ -416,6 +416,7 @@ class Gone(WithMembers, TroupeTest):
                           "echo x >> ran; until test -e go; do sleep 0.05; done")
         wait_until(lambda: self.lines("ran"), what="the task")
         victim = self.nodes["n3"]
+        session = victim.get("/v1/cluster")["session"]
         os.kill(victim.process.pid, signal.SIGSTOP)
         self.addCleanup(os.kill, victim.process.pid, signal.SIGCONT)
         (self.cwd / "go").touch()  # It ends well, and its node cannot tell.
@@ -433,6 +434,7 @@ class Gone(WithMembers, TroupeTest):
         self.assertEqual(self.nodes["n1"].job(job)["counts"], before["counts"])
         self.assertEqual(self.nodes["n1"].task(job)["result"]["outcome"], "lost")
         self.assertEqual(len(self.lines("ran")), 1)
+        wait_until(lambda: self.is_member("n3", other_than=session), what="it is back")
 
     def test_a_run_of_a_workflow_goes_on_at_another_node(self):
         self.await_members()

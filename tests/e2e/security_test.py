@@ -579,9 +579,12 @@ class Privileges(TroupeTest):
 
     @unittest.skipUnless(is_root_with_setpriv(), "needs root and setpriv")
     def test_another_user_needs_no_word_for_it(self):
-        for folder in (self.folder, self.cwd):
-            folder.chmod(0o777)
+        self.folder.chmod(0o755)
+        home = self.folder / "nobody"
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
         node = Node(self)
+        node.folder, node.socket = home / "node", home / "node.sock"
         node.config.write_text("slots: 2\n")
         node.start(prefix=AS_NOBODY)
         self.assertEqual(self.submitted(node, "id -u"), f"{NOBODY}\n")
@@ -645,7 +648,7 @@ class Environment(WithNode, TroupeTest):
 
     def post_job(self, **command):
         job = self.node.post("/v1/jobs", {
-            "request_id": self.id(), "command": {"words": self.COMMAND, **command}})["job"]
+            "request_id": "a", "command": {"words": self.COMMAND, **command}})["job"]
         self.node.wait_for_end(job)
         return self.variables(job)
 

@@ -138,8 +138,9 @@ def run(block, program):
         for name in ("TROUPE_SOCKET", "TROUPE_CONFIG", "XDG_CONFIG_HOME"):
             environment.pop(name, None)
         if os.geteuid() == 0:  # The texts are for people who are not.
-            (Path(folder) / ".config").mkdir()
-            (Path(folder) / ".config/troupe.yaml").write_text("allow-root: true\n")
+            settings = Path(folder) / ".config/troupe/troupe.yaml"
+            settings.parent.mkdir(parents=True)
+            settings.write_text("allow-root: true\n")
         where = {"cwd": folder, "env": environment, "timeout": LIMIT_SECONDS,
                  "stdin": subprocess.DEVNULL}
         try:
