@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <fcntl.h>
+#include <filesystem>
 #include <string>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <system_error>
 #include <unistd.h>
 
 namespace troupe::process {
@@ -49,10 +52,19 @@ std::uint64_t RecordWriter::room() const {
 bool RecordWriter::open() {
   if (file_.is_open())
     return true;
-  // Not to be held up by a FIFO that nobody reads.
-  file_.reset(::open(record_.path.c_str(),
-                     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
-                     0600));
+  const auto try_to_open = [this] {
+    // Not to be held up by a FIFO that nobody reads.
+    file_.reset(::open(record_.path.c_str(),
+                       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK,
+                       0600));
+    return file_.is_open();
+  };
+  if (!try_to_open() && errno == ENOENT) {
+    std::error_code ignored;  // Then it cannot be opened, either.
+    std::filesystem::create_directories(
+        std::filesystem::path{record_.path}.parent_path(), ignored);
+    (void)try_to_open();
+  }
   struct stat found {};
   is_new_ = file_.is_open() && ::fstat(file_.get(), &found) == 0 &&
             found.st_size == 0;

@@ -17,8 +17,8 @@ class RecordWriter {
   explicit RecordWriter(OutputRecord record) : record_{std::move(record)} {}
 
   /// Appends one frame of at most `most_record_bytes`; the first one makes the
-  /// file. What there is no room for, or what comes after a write that failed,
-  /// is counted only.
+  /// file and its folder. What there is no room for, or what comes after a
+  /// write that failed, is counted only.
   void write(RecordKind stream, std::string_view bytes, WallTime now);
 
   /// Notes at the end of the file what has not been kept, if that can be

@@ -891,10 +891,11 @@ class DispatcherActor {
     const std::uint64_t limit = task.job->command->spec().output_limit;
     command->record = {.path = record_path(deps_->output_folder, attempt),
                        .most_bytes = limit != 0 ? limit : deps_->output_limit};
-    make_folder(command->record.path);
-    if (task.job->command->spec().has_outputs)
-      command->env.emplace_back("TROUPE_OUTPUT",
-                                outputs_path(deps_->output_folder, attempt));
+    if (task.job->command->spec().has_outputs) {
+      const std::string outputs = outputs_path(deps_->output_folder, attempt);
+      make_folder_of(outputs);
+      command->env.emplace_back("TROUPE_OUTPUT", outputs);
+    }
     // Nobody else may start it, whatever becomes of our right.
     if (task.job->delivery == store::Delivery::at_most_once)
       command->outlives_right = true;
@@ -910,15 +911,11 @@ class DispatcherActor {
       deps_->runner.pause(id);
   }
 
-  /// That of a file.
-  void make_folder(std::string_view path) {
-    const std::string_view folder = path.substr(0, path.rfind('/'));
-    if (folder == made_folder_)
-      return;
-    // If it cannot be made, the output is not kept, and the result says so.
+  /// The warden makes that of a record, when there is something to record.
+  static void make_folder_of(const std::filesystem::path& file) {
+    // If it cannot be made, the command cannot write there, and says so.
     std::error_code ignored;
-    std::filesystem::create_directories(folder, ignored);
-    made_folder_ = folder;
+    std::filesystem::create_directories(file.parent_path(), ignored);
   }
 
   // -- Ends ------------------------------------------------------------------
@@ -1376,7 +1373,6 @@ class DispatcherActor {
   std::vector<AttemptRef> to_begin_;  ///< Of them, that run at most once.
   std::deque<Completion> unrecorded_;
   std::vector<AttemptRef> returned_;
-  std::string made_folder_;
 
   bool is_ready_ = false;  ///< What was claimed before has been taken over.
   bool is_sampling_ = false;

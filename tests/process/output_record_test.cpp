@@ -53,6 +53,26 @@ TEST_F(OutputRecordTest, FollowsAFileThatGrows) {
   EXPECT_EQ(reader.next().value(), std::nullopt);
 }
 
+TEST_F(OutputRecordTest, ItsFolderIsMadeWithTheFirstByte) {
+  const std::string folder = dir.path("thousand");
+  const std::string file = folder + "/job/0.1";
+  RecordWriter silent{{.path = file}};
+  silent.finish(noon);
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  RecordWriter talkative{{.path = file}};
+  talkative.write(RecordKind::out, "one", noon);
+  RecordReader reader = std::move(RecordReader::open(file).value());
+  EXPECT_EQ(rest_of(reader), "one");
+}
+
+TEST_F(OutputRecordTest, CountsWhatHasNoFolderAndCannotHaveOne) {
+  writer.write(RecordKind::out, "one", noon);
+  RecordWriter lost{{.path = path + "/0.1"}};  // Below a file.
+  lost.write(RecordKind::out, "two", noon);
+  lost.finish(noon);
+  EXPECT_EQ(lost.unrecorded_bytes(), 3U);
+}
+
 TEST_F(OutputRecordTest, GoesOnWhereItWas) {
   writer.write(RecordKind::out, "one", noon);
   RecordReader reader = open();

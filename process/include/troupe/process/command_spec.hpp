@@ -42,8 +42,8 @@ enum class Output : std::uint8_t {
 
 /// A file that gets output without its passing through troupe, so that it is
 /// complete whatever becomes of troupe (output_record.hpp). It is made at the
-/// first byte, readable for its owner only; the folder has to be there. Each
-/// attempt needs a file of its own.
+/// first byte, readable for its owner only; its folder, too, if it is not
+/// there. Each attempt needs a file of its own.
 struct OutputRecord {
   std::string path;  ///< Relative to the folder the warden was started in.
   /// Of both streams; what comes after is counted but not kept. Zero for no
