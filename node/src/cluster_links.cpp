@@ -117,13 +117,16 @@ void ClusterLinks::look_at_roster() {
   look_at_file();
   if (!ask_store_)
     return;
-  ask_store_(roster_->number(), news_,
-             [this](const std::optional<store::KnownRoster>& known) {
-               news_.reset();
-               tell_revoked();
-               if (known)
-                 take_known(*known);
-             });
+  ask_store_(
+      roster_->number(), news_,
+      [this, told = news_](const std::optional<store::KnownRoster>& known) {
+        // There may be others meanwhile, which it does not have.
+        if (news_ == told)
+          news_.reset();
+        tell_revoked();
+        if (known)
+          take_known(*known);
+      });
 }
 
 /// Who has heard of it has it from the store at once; who has not, with its

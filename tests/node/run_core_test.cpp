@@ -377,10 +377,12 @@ TEST_F(Placed, AnotherStartOfAJobGoesWhereItCan) {
       shared_spec("jobs:\n"
                   "  a:\n"
                   "    runs-on: gpu\n"
-                  "    retry: 1\n"
+                  "    retry: { attempts: 2, delay: 1s }\n"
                   "    steps: [{ run: x }, { run: y }]\n"));
   end_at("b");
   end_at("b", OutcomeKind::failed);
+  for (int seconds = 0; seconds < 9 && run->core.running().empty(); ++seconds)
+    run->tell(RunTimePassed{});
   EXPECT_EQ(run->core.bound_to(step()).home, "");
   EXPECT_EQ(job().resources, "on-gpu=0.001");
 }

@@ -98,10 +98,10 @@ bool uses_what_is_handed_on(const Job& job, const Job& needed) {
   return Search{is_of_needed, needed.id}.in(job);
 }
 
-bool uses_ports(const Job& job, const std::vector<NamedTemplate>& around) {
+bool uses_ports(const Job& job) {
   const Search search{
       [](const Search::Path& path) { return path.front() == "port"; }, ""};
-  return search.in(job) || search.in(around);
+  return search.in(job);
 }
 
 }  // namespace troupe::workflow

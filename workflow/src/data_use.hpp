@@ -8,8 +8,7 @@ namespace troupe::workflow {
 /// output, a result, or how it ended. What it reads of files is not known.
 [[nodiscard]] bool uses_what_is_handed_on(const Job& job, const Job& needed);
 
-/// Whether `job`, or what it gets from `around`, names a port of a service.
-[[nodiscard]] bool uses_ports(const Job& job,
-                              const std::vector<NamedTemplate>& around);
+/// Whether `job` names a port of a service.
+[[nodiscard]] bool uses_ports(const Job& job);
 
 }  // namespace troupe::workflow

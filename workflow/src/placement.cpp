@@ -33,7 +33,7 @@ Result<void> check_placement(
                         "called");
       continue;
     }
-    if (!job.services.empty() || uses_ports(job, file.env))
+    if (!job.services.empty() || uses_ports(job))
       diagnostics.add(
           labels.front().where,
           fmt::format("the job {} uses services, which listen on the node that "
