@@ -51,6 +51,7 @@ std::vector<NodeId> StealCore::ask(TimePoint now) {
   std::sort(loaded.rbegin(), loaded.rend());
   loaded.resize(std::min(loaded.size(), most_asked));
   std::vector<NodeId> asked;
+  asked.reserve(loaded.size());
   for (const auto& [waiting, node] : loaded)
     asked.push_back(node);
   if (!asked.empty()) {
