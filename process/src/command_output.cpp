@@ -9,6 +9,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <optional>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -115,10 +116,31 @@ extern "C" void pass_on(int signal) {
     ::kill(running_child, signal);
 }
 
+constexpr std::array passed_signals{SIGTERM, SIGINT,  SIGHUP,
+                                    SIGQUIT, SIGUSR1, SIGUSR2};
+
+/// While it exists, they wait: one that came after the command has begun and
+/// before it can be passed on would end us and leave the command behind.
+class SignalsWait {
+ public:
+  SignalsWait() {
+    sigset_t all;
+    sigemptyset(&all);
+    for (const int signal : passed_signals)
+      sigaddset(&all, signal);
+    ::sigprocmask(SIG_BLOCK, &all, &before_);
+  }
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+  ~SignalsWait() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
+
 /// Whoever ends us means the command.
 void pass_signals_on() {
-  for (const int signal :
-       {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+  for (const int signal : passed_signals) {
     struct sigaction now {};
     if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN)
       continue;
@@ -242,6 +264,7 @@ Result<CopiedRun> run_and_copy(const std::vector<std::string>& argv,
   for (const std::string& word : argv)
     words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
+  std::optional<SignalsWait> wait{std::in_place};
   const pid_t child = ::fork();
   if (child < 0)
     return tl::unexpected{system_error("fork", errno)};
@@ -250,6 +273,7 @@ Result<CopiedRun> run_and_copy(const std::vector<std::string>& argv,
                    standard_error, failed->write_end.get());
   running_child = child;
   pass_signals_on();
+  wait.reset();
   output->write_end.reset();
   errors.write_end.reset();
   failed->write_end.reset();

@@ -100,6 +100,13 @@ class Cached(TroupeTest):
         ended = running.finish()
         self.assertEqual((ended.code, ended.out), (7, "bye\n"))
 
+    def test_a_signal_that_comes_at_once_means_the_command(self):
+        for key in range(20):
+            ended = self.cached("--key", str(key), "--", "sh", "-c",
+                                "trap 'exit 7' TERM; kill -TERM $PPID; "
+                                "while :; do sleep 0.02; done")
+            self.assertEqual(ended.code, 7)
+
     def test_it_ends_by_the_signal_that_ended_the_command(self):
         ended = self.cached("--key", "k", "--", "sh", "-c", "kill -9 $$")
         self.assertEqual(ended.code, -9)
