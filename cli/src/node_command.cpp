@@ -60,14 +60,17 @@ Result<void> make_default_places(const node::NodeConfig& config) {
   return {};
 }
 
-/// The file that was given, or the one that everybody's nodes look for.
+/// The one that everybody's nodes look for.
+std::string usual_config_file() { return config_home_path() + "/troupe.yaml"; }
+
+/// The file that was given, or the usual one, if it is there.
 std::string config_file(const std::string& given) {
   if (!given.empty())
     return given;
   const char* const from_environment = std::getenv("TROUPE_CONFIG");
   if (from_environment != nullptr && from_environment[0] != '\0')
     return from_environment;
-  const std::string path = config_home_path() + "/troupe.yaml";
+  const std::string path = usual_config_file();
   return fs::exists(path) ? path : std::string{};
 }
 
@@ -293,7 +296,9 @@ int run_node(const Startup& startup, std::vector<std::string> words) {
     return exit_bad_file;
   }
   if (const auto checked = node::check_user(*config, ::geteuid()); !checked) {
-    complain(checked.error().what);
+    const std::string file = config_file(o.file);
+    complain(fmt::format("{} ({})", checked.error().what,
+                         file.empty() ? usual_config_file() : file));
     return exit_troupe_failed;
   }
   if (const auto made = make_default_places(*config); !made) {

@@ -570,7 +570,7 @@ class Privileges(TroupeTest):
                 finished, 125, "",
                 "troupe: this node would be root, and so would each command that is "
                 "submitted; start it as another user, or say allow-root: true in its "
-                "configuration\n")
+                f"configuration ({node.config})\n")
         self.assertFalse(node.folder.exists())
         self.assertFalse(node.socket.exists())
         node.config.write_text("slots: 2\nallow-root: true\n")
