@@ -371,7 +371,8 @@ class Together(RunTest, TroupeTest):
                       self.ok("status", second).out)
         self.node.kill()
         self.node.start()
-        self.assertIn('which r1 is in', self.ok("status", second).out)
+        wait_until(lambda: 'which r1 is in' in self.ok("status", second).out,
+                   what="why the second one waits")
         self.assertEqual(self.states(second), {"a": "pending"})
         (self.cwd / "gate").touch()
         self.ok("wait", first, second)
