@@ -75,13 +75,14 @@ Result<std::unique_ptr<ClusterLinks>> ClusterLinks::start(
       io, config.cluster_folder, identity.node,
       config.slots != 0 ? config.slots : processors(), std::move(deps)}};
   all->look_at_file();
-  auto links = link::Links::open(
-      io,
-      {.identity = std::move(identity),
-       .hello = {.session = std::move(session), .version = std::move(version)},
-       .listen = std::move(*address),
-       .seed = std::random_device{}()},
-      all->roster_, *all);
+  auto links = link::Links::open(io,
+                                 {.identity = std::move(identity),
+                                  .hello = {.protocols = link::own_protocols,
+                                            .session = std::move(session),
+                                            .version = std::move(version)},
+                                  .listen = std::move(*address),
+                                  .seed = std::random_device{}()},
+                                 all->roster_, *all);
   if (!links)
     return tl::unexpected(std::move(links.error()).within("listen"));
   all->links_ = std::move(*links);

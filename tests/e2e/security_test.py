@@ -89,6 +89,7 @@ class Audit(WithNode, TroupeTest):
         self.assertEqual(self.verify().code, 0)
 
     def test_what_only_looks_is_not_there(self):
+        wait_until(self.lines, what="the start of the node")
         before = len(self.lines())
         self.ok("list")
         self.ok("stats")
