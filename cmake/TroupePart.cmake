@@ -68,13 +68,6 @@ function(troupe_part name)
   troupe_header_check(${name})
 endfunction()
 
-# How many of CTest's jobs (-j) a test takes that computes all the time. There are
-# two jobs for each processor, since most tests wait; with a sanitizer one.
-set(TROUPE_PROCESSOR 2)
-if(TROUPE_SANITIZE)
-  set(TROUPE_PROCESSOR 1)
-endif()
-
 function(troupe_test name)
   cmake_parse_arguments(PARSE_ARGV 1 TEST "WHOLE" "LABEL;TIMEOUT" "SOURCES;LINKS")
   if(NOT TEST_LABEL)
@@ -100,9 +93,9 @@ function(troupe_test name)
   endif()
   # Histories of chance compute, those of `sim` for longest, which so begin first.
   if(TEST_LABEL STREQUAL "sim")
-    list(APPEND properties PROCESSORS ${TROUPE_PROCESSOR} COST 30)
+    list(APPEND properties COST 30)
   elseif(TEST_LABEL STREQUAL "model")
-    list(APPEND properties PROCESSORS ${TROUPE_PROCESSOR} COST 20)
+    list(APPEND properties COST 20)
   endif()
   if(TEST_WHOLE)
     add_test(NAME ${name} COMMAND ${name})

@@ -23,9 +23,6 @@ if [ -t 0 ]; then
   limited+=(--foreground)
 fi
 
-# Most tests wait, and those that compute take two (PROCESSORS).
-test_jobs=$((2 * $(nproc)))
-
 cmake --preset ci
 "${limited[@]}" "$build_limit" \
   cmake --build --preset ci -- -j "$jobs" </dev/null
@@ -33,7 +30,7 @@ cmake --preset ci
 log=build/ci/test.log
 status=0
 "${limited[@]}" "$tests_limit" \
-  ctest --preset ci -j "$test_jobs" --no-tests=error "$@" </dev/null |
+  ctest --preset ci -j "$jobs" --no-tests=error "$@" </dev/null |
   tee "$log" || status=$?
 if [ "$status" -eq 124 ]; then
   echo "the tests did not end within $tests_limit and were stopped"

@@ -97,7 +97,7 @@ class Order(WithNode, TroupeTest):
         self.assertEqual(self.node.job(late)["state"], "delayed")
         self.node.wait_for_end(late)
         self.assertGreater(time.monotonic() - begun, 0.7)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 30)
 
     def test_a_time_that_is_over_holds_nothing_back(self):
         job = self.submit("--at", "2020-01-01T00:00:00Z", "--", "true")

@@ -136,7 +136,7 @@ class AttemptsAndLimits(Traced, TroupeTest):
         ended = self.run_flow(f"""
             jobs:
               a:
-                timeout: 1s
+                timeout: 3s
                 grace: 20s
                 run: |
                   setsid sh -c '{hears % "alone"}' &
