@@ -83,10 +83,14 @@ class HttpClient::Wire {
       socket_.close();
       tried = ask(text, limit, on_body);
     }
+    // We were connected a moment ago: it was there, and may come back.
+    if (!tried && !was_answered_ && tried.error().code == Errc::not_found)
+      tried.error().code = Errc::unavailable;
     if (!tried)
       return tl::unexpected{std::move(tried.error())};
     if (*tried != Try::answered)
       return closed_early();
+    was_answered_ = true;
     return {};
   }
 
@@ -162,6 +166,7 @@ class HttpClient::Wire {
   std::string inbox_;
   std::string body_;
   bool has_answer_ = false;  ///< At least a byte of it.
+  bool was_answered_ = false;
   std::optional<Duration> retry_after_;
 };
 

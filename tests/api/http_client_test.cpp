@@ -229,6 +229,17 @@ TEST_F(HttpClientTest, ConnectsAgainToAServerThatWasStartedAgain) {
   EXPECT_TRUE(ask(client, "/echo/x"));
 }
 
+TEST_F(HttpClientTest, TellsOfAServerThatEndsBeforeTheFirstAnswer) {
+  listen();
+  HttpClient client = connect();
+  on_io_thread([&] { server.reset(); });
+  EXPECT_EQ(ask(client, "/echo/x").error(),
+            (Error{Errc::unavailable,
+                   "nobody listens on " + path +
+                       ": not started yet, ended, or started with another "
+                       "path"}));
+}
+
 TEST_F(HttpClientTest, MayBeMoved) {
   listen();
   HttpClient first = connect();
