@@ -30,16 +30,24 @@ struct User {
   gid_t group = 0;
 };
 
-std::optional<User> user_of(uid_t uid) {
-  std::optional<User> user;
+/// Calls `use` with what is known of the user, if there is one.
+template <class F>
+void look_up(uid_t uid, F use) {
   with_room([&](std::string& buffer) {
     passwd entry{};
     passwd* found = nullptr;
     const int error =
         ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
     if (error == 0 && found != nullptr)
-      user = User{found->pw_name, found->pw_gid};
+      use(*found);
     return error;
+  });
+}
+
+std::optional<User> user_of(uid_t uid) {
+  std::optional<User> user;
+  look_up(uid, [&](const passwd& found) {
+    user = User{found.pw_name, found.pw_gid};
   });
   return user;
 }
@@ -110,14 +118,8 @@ std::optional<std::string> first_unknown(
 
 Account account_of(uid_t user) {
   Account account;
-  with_room([&](std::string& buffer) {
-    passwd entry{};
-    passwd* found = nullptr;
-    const int error =
-        ::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found);
-    if (error == 0 && found != nullptr)
-      account = {found->pw_name, found->pw_dir, found->pw_shell};
-    return error;
+  look_up(user, [&](const passwd& found) {
+    account = {found.pw_name, found.pw_dir, found.pw_shell};
   });
   return account;
 }

@@ -767,7 +767,7 @@ void PgDatabase::begin_one_row() {
 void PgDatabase::commit() {
   commit_->run();
   is_committing_ = true;
-  // Until then there is no lock any more.
+  // By then there is no lock any more.
   if (has_lock_)
     sync_->run();
   send_sync();
