@@ -11,8 +11,9 @@
 // In PostgreSQL, TASKS (50000) tasks are claimed and completed by NODES (1) at
 // once, 100 at a time: of one array, and of single jobs; through the store, and
 // by two bare statements on tables that have a row for each task, of which
-// nodes skip what others have locked. The schemas troupe_bench and
-// troupe_bare are dropped.
+// nodes skip what others have locked. Single jobs are compared also with two
+// that keep what became of each job in a row of its own, as the store has to.
+// The schemas troupe_bench and troupe_bare are dropped.
 #include <troupe/store/postgres_store.hpp>
 #include <troupe/store/sqlite_store.hpp>
 
@@ -166,8 +167,8 @@ class Bare {
   int run(const std::string& sql) {
     return rows_of(PQexec(connection_.get(), sql.c_str()));
   }
-  void prepare(const char* name, const char* sql) {
-    rows_of(PQprepare(connection_.get(), name, sql, 0, nullptr));
+  void prepare(const char* name, const std::string& sql) {
+    rows_of(PQprepare(connection_.get(), name, sql.c_str(), 0, nullptr));
   }
   /// Answers the rows that come back: numbers.
   std::vector<std::string> run(const char* name,
@@ -209,18 +210,24 @@ class PostgresBench {
       : uri_{std::move(uri)}, tasks_{tasks}, nodes_{nodes} {}
 
   void run() {
-    const double bare = rate_of_bare();
-    for (const bool is_array : {true, false}) {
-      const double store = rate_of_store(is_array);
-      std::printf(
-          "claim and complete, %s, %d at once: %9.0f tasks/s, bare %9.0f: "
-          "%.2f\n",
-          is_array ? "an array   " : "single jobs", nodes_, store, bare,
-          store / bare);
-    }
+    const double bare = rate_of_bare(/*has_jobs=*/false);
+    compare("an array   ", rate_of_store(/*is_array=*/true), "bare", bare);
+    const double single = rate_of_store(/*is_array=*/false);
+    compare("single jobs", single, "bare", bare);
+    compare("single jobs", single, "bare with a row of each job",
+            rate_of_bare(/*has_jobs=*/true));
   }
 
  private:
+  void compare(const char* what, double store, const char* with,
+               double other) const {
+    std::printf(
+        "claim and complete, %s, %d at once: %9.0f tasks/s, %s %9.0f: "
+        "%.2f\n",
+        what, nodes_, store, with, other, store / other);
+    std::fflush(stdout);
+  }
+
   double rate(const std::function<void(int)>& work_off) const {
     return static_cast<double>(tasks_) / seconds([&] {
              std::vector<std::thread> threads;
@@ -231,7 +238,7 @@ class PostgresBench {
            });
   }
 
-  double rate_of_bare() const {
+  double rate_of_bare(bool has_jobs) const {
     Bare first{uri_};
     first.run(
         "DROP SCHEMA IF EXISTS troupe_bare CASCADE; CREATE SCHEMA troupe_bare;"
@@ -246,7 +253,27 @@ class PostgresBench {
     first.run("INSERT INTO session SELECT i, 1 FROM generate_series(0, 99) i");
     first.run("INSERT INTO ready SELECT 0, 0, i, 0 FROM generate_series(1, " +
               std::to_string(tasks_) + ") i");
+    if (has_jobs)
+      first.run(
+          "CREATE TABLE job(id bigint PRIMARY KEY, request_id text UNIQUE, "
+          "spec text, state int, ended timestamptz); "
+          "CREATE INDEX job_open ON job(id) WHERE ended IS NULL; "
+          "INSERT INTO job SELECT task_id, task_id::text, "
+          "'{\"argv\":[\"true\"]}', 0 FROM ready; ANALYZE job");
     first.run("ANALYZE ready");
+    // How both statements end: what is left of the ones that went before is the
+    // rows `d`, and the last rows name the tasks.
+    const std::string claims =
+        "INSERT INTO running SELECT task_id, shard, attempt+1, $1 FROM d "
+        "RETURNING task_id";
+    const std::string results =
+        "INSERT INTO result SELECT task_id, attempt, $1, 1, now() FROM d "
+        "RETURNING task_id";
+    const auto ending = [&](const std::string& insert, const char* change) {
+      return has_jobs ? ", m AS (" + insert + ") UPDATE job j SET " + change +
+                            " FROM m WHERE j.id=m.task_id RETURNING j.id"
+                      : " " + insert;
+    };
     return rate([&](int node) {
       Bare mine{uri_};
       mine.run("SET search_path TO troupe_bare");
@@ -257,14 +284,14 @@ class PostgresBench {
           "shard=0 AND (prio, task_id)>(0, $3::bigint) ORDER BY prio, task_id "
           "LIMIT $2 FOR UPDATE SKIP LOCKED), d AS (DELETE FROM ready r USING k "
           "WHERE (r.shard, r.prio, r.task_id)=(k.shard, k.prio, k.task_id) AND "
-          "EXISTS(SELECT 1 FROM f) RETURNING r.*) INSERT INTO running SELECT "
-          "task_id, shard, attempt+1, $1 FROM d RETURNING task_id");
+          "EXISTS(SELECT 1 FROM f) RETURNING r.*)" +
+              ending(claims, "state=1"));
       mine.prepare(
           "complete",
           "WITH d AS (DELETE FROM running r USING unnest($2::bigint[]) u(t) "
           "WHERE r.task_id=u.t AND r.attempt=1 AND r.session=$1 RETURNING "
-          "r.task_id, r.attempt) INSERT INTO result SELECT task_id, attempt, "
-          "$1, 1, now() FROM d RETURNING task_id");
+          "r.task_id, r.attempt)" +
+              ending(results, "state=2, ended=now()"));
       const std::string session = std::to_string(node);
       std::string last = "0";
       for (;;) {

@@ -34,6 +34,12 @@ std::optional<std::int64_t> to_stored(const std::optional<WallTime>& time) {
   return to_stored(*time);
 }
 
+std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
+  if (!outcome)
+    return std::nullopt;
+  return static_cast<std::int64_t>(*outcome);
+}
+
 [[noreturn]] void refuse(Errc code, std::string what) {
   throw Error{code, std::move(what)};
 }
@@ -67,6 +73,20 @@ std::vector<std::uint32_t> read_shards(const std::string& text) {
   return shards;
 }
 
+/// The columns of a row that change, in this order: what a claim or an end
+/// changes comes first, since all that is written costs.
+constexpr std::array<std::string_view, 24> changing_columns{
+    "id",         "next",         "again",       "n_waiting",   "n_retrying",
+    "n_running",  "n_success",    "ended",       "tasks",       "chunks",
+    "needs_left", "sealed",       "due",         "held",        "cancelled",
+    "doomed",     "n_failed",     "n_timed_out", "n_cancelled", "n_lost",
+    "n_skipped",  "rest_outcome", "rest_from",   "rest_at"};
+/// How many of them are written together: those without an end, with one, all.
+constexpr std::array<std::size_t, 3> writable_columns{7, 8, 24};
+
+using ChangingColumns =
+    std::array<std::optional<std::int64_t>, changing_columns.size()>;
+
 /// What changes of a job.
 struct Row {
   JobId id;
@@ -93,6 +113,7 @@ struct Row {
   std::vector<std::uint32_t> shards;
   GroupCounts in_group;  ///< What its group counts of it.
   bool in_queue = false;
+  ChangingColumns stored{};  ///< What its columns are in the table.
 
   [[nodiscard]] bool may_be_claimed() const {
     return sealed && !ended && due && !held && needs_left == 0 &&
@@ -147,6 +168,48 @@ constexpr std::string_view row_columns =
     "n_retrying, n_running, n_success, n_failed, n_timed_out, n_cancelled, "
     "n_lost, n_skipped, rest_outcome, rest_from, rest_at, run, shards";
 
+ChangingColumns columns_of(const Row& r) {
+  const auto number = [](auto value) {
+    return std::optional{static_cast<std::int64_t>(value)};
+  };
+  const JobCounts& counts = r.counts;
+  return {number(r.id.value),
+          number(r.next),
+          number(r.again),
+          number(counts.waiting),
+          number(counts.retrying),
+          number(counts.running),
+          number(counts.success),
+          to_stored(r.ended),
+          number(counts.tasks),
+          number(r.chunks),
+          number(r.needs_left),
+          number(r.sealed),
+          number(r.due),
+          number(r.held),
+          number(r.cancelled),
+          number(r.doomed),
+          number(counts.failed),
+          number(counts.timed_out),
+          number(counts.cancelled),
+          number(counts.lost),
+          number(counts.skipped),
+          to_stored(r.rest_outcome),
+          number(r.rest_from),
+          number(to_stored(r.rest_at))};
+}
+
+/// How many columns have to be written so that the table has all of `now`.
+std::size_t columns_to_write(const ChangingColumns& stored,
+                             const ChangingColumns& now) {
+  for (const std::size_t count : writable_columns) {
+    if (std::equal(now.begin() + static_cast<std::ptrdiff_t>(count), now.end(),
+                   stored.begin() + static_cast<std::ptrdiff_t>(count)))
+      return count;
+  }
+  return now.size();
+}
+
 Row read_row(const SqlStatement& s) {
   int column = 0;
   const auto number = [&] { return s.number(column++); };
@@ -190,13 +253,8 @@ Row read_row(const SqlStatement& s) {
     row.shards = read_shards(s.bytes(column));
   row.in_group = row.for_group();
   row.in_queue = row.may_be_claimed();
+  row.stored = columns_of(row);
   return row;
-}
-
-std::optional<std::int64_t> to_stored(const std::optional<Outcome>& outcome) {
-  if (!outcome)
-    return std::nullopt;
-  return static_cast<std::int64_t>(*outcome);
 }
 
 }  // namespace
@@ -1567,19 +1625,36 @@ class SqlStore::Tables {
     keep_place(r);
   }
 
-  void keep_columns(const Row& r) {
-    sql("UPDATE job SET ended=?2, tasks=?3, chunks=?4, next=?5, again=?6, "
-        "needs_left=?7, sealed=?8, due=?9, held=?10, cancelled=?11, "
-        "doomed=?12, n_waiting=?13, n_retrying=?14, n_running=?15, "
-        "n_success=?16, n_failed=?17, n_timed_out=?18, n_cancelled=?19, "
-        "n_lost=?20, n_skipped=?21, rest_outcome=?22, rest_from=?23, "
-        "rest_at=?24 WHERE id=?1")
-        .run(r.id.value, to_stored(r.ended), r.counts.tasks, r.chunks, r.next,
-             r.again, r.needs_left, r.sealed, r.due, r.held, r.cancelled,
-             r.doomed, r.counts.waiting, r.counts.retrying, r.counts.running,
-             r.counts.success, r.counts.failed, r.counts.timed_out,
-             r.counts.cancelled, r.counts.lost, r.counts.skipped,
-             to_stored(r.rest_outcome), r.rest_from, to_stored(r.rest_at));
+  void keep_columns(Row& r) {
+    const ChangingColumns now = columns_of(r);
+    if (now == r.stored)
+      return;
+    std::array<SqlValue, changing_columns.size()> values;
+    std::transform(now.begin(), now.end(), values.begin(),
+                   [](const auto& column) { return SqlValue::of(column); });
+    const std::size_t count = columns_to_write(r.stored, now);
+    update_of_one(count).run_all(std::span{values}.first(count));
+    r.stored = now;
+  }
+
+  SqlStatement& update_of_one(std::size_t columns) {
+    static const auto texts = texts_for([](std::size_t count) {
+      std::vector<std::string> changes;
+      for (std::size_t i = 1; i < count; ++i)
+        changes.push_back(fmt::format("{}=?{}", changing_columns[i], i + 1));
+      return fmt::format("UPDATE job SET {} WHERE id=?1",
+                         fmt::join(changes, ", "));
+    });
+    return sql(texts.at(columns).c_str());
+  }
+
+  /// The text of a statement, by how many columns it writes.
+  template <class F>
+  static std::map<std::size_t, std::string> texts_for(F text_of) {
+    std::map<std::size_t, std::string> texts;
+    for (const std::size_t count : writable_columns)
+      texts.emplace(count, text_of(count));
+    return texts;
   }
 
   /// In its group and in its queue.
@@ -1651,55 +1726,42 @@ class SqlStore::Tables {
 
   /// The columns of many jobs.
   void keep_set() {
-    constexpr std::size_t columns = 24;
-    std::array<std::vector<std::optional<std::int64_t>>, columns> all;
-    for (const auto& [id, r] : touched_) {
-      std::size_t column = 0;
-      const auto add = [&](std::optional<std::int64_t> value) {
-        all[column++].push_back(value);
-      };
-      const auto count = [&](std::uint64_t value) {
-        add(static_cast<std::int64_t>(value));
-      };
-      count(id.value);
-      add(to_stored(r.ended));
-      for (const std::uint64_t value :
-           {r.counts.tasks, r.chunks, r.next, r.again, r.needs_left})
-        count(value);
-      for (const bool value : {r.sealed, r.due, r.held, r.cancelled, r.doomed})
-        add(value ? 1 : 0);
-      for (const std::uint64_t value :
-           {r.counts.waiting, r.counts.retrying, r.counts.running,
-            r.counts.success, r.counts.failed, r.counts.timed_out,
-            r.counts.cancelled, r.counts.lost, r.counts.skipped})
-        count(value);
-      add(to_stored(r.rest_outcome));
-      count(r.rest_from);
-      add(to_stored(r.rest_at));
+    using Columns = std::array<std::vector<std::optional<std::int64_t>>,
+                               changing_columns.size()>;
+    std::map<std::size_t, Columns> sets;  // By how many are to be written.
+    for (auto& [id, r] : touched_) {
+      const ChangingColumns now = columns_of(r);
+      if (now == r.stored)
+        continue;
+      const std::size_t count = columns_to_write(r.stored, now);
+      Columns& set = sets[count];
+      for (std::size_t i = 0; i < count; ++i)
+        set[i].push_back(now[i]);
+      r.stored = now;
     }
-    std::array<SqlValue, columns> values;
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = SqlValue::of(all[i]);
-    sql("UPDATE job SET ended=u.ended, tasks=u.tasks, chunks=u.chunks, "
-        "next=u.next, again=u.again, needs_left=u.needs_left, "
-        "sealed=u.sealed, due=u.due, held=u.held, cancelled=u.cancelled, "
-        "doomed=u.doomed, n_waiting=u.n_waiting, n_retrying=u.n_retrying, "
-        "n_running=u.n_running, n_success=u.n_success, n_failed=u.n_failed, "
-        "n_timed_out=u.n_timed_out, n_cancelled=u.n_cancelled, "
-        "n_lost=u.n_lost, n_skipped=u.n_skipped, "
-        "rest_outcome=u.rest_outcome, rest_from=u.rest_from, "
-        "rest_at=u.rest_at FROM unnest(?1::bigint[], ?2::bigint[], "
-        "?3::bigint[], ?4::bigint[], ?5::bigint[], ?6::bigint[], "
-        "?7::bigint[], ?8::bigint[], ?9::bigint[], ?10::bigint[], "
-        "?11::bigint[], ?12::bigint[], ?13::bigint[], ?14::bigint[], "
-        "?15::bigint[], ?16::bigint[], ?17::bigint[], ?18::bigint[], "
-        "?19::bigint[], ?20::bigint[], ?21::bigint[], ?22::bigint[], "
-        "?23::bigint[], ?24::bigint[]) u(id, ended, tasks, chunks, next, "
-        "again, needs_left, sealed, due, held, cancelled, doomed, n_waiting, "
-        "n_retrying, n_running, n_success, n_failed, n_timed_out, "
-        "n_cancelled, n_lost, n_skipped, rest_outcome, rest_from, rest_at) "
-        "WHERE job.id=u.id")
-        .run_all(values);
+    for (const auto& [count, set] : sets) {
+      std::array<SqlValue, changing_columns.size()> values;
+      std::transform(set.begin(), set.end(), values.begin(),
+                     [](const auto& column) { return SqlValue::of(column); });
+      update_of_many(count).run_all(std::span{values}.first(count));
+    }
+  }
+
+  SqlStatement& update_of_many(std::size_t columns) {
+    static const auto texts = texts_for([](std::size_t count) {
+      std::vector<std::string> changes;
+      std::vector<std::string> arrays;
+      for (std::size_t i = 0; i < count; ++i) {
+        arrays.push_back(fmt::format("?{}::bigint[]", i + 1));
+        if (i > 0)
+          changes.push_back(fmt::format("{0}=u.{0}", changing_columns[i]));
+      }
+      return fmt::format(
+          "UPDATE job SET {} FROM unnest({}) u({}) WHERE job.id=u.id",
+          fmt::join(changes, ", "), fmt::join(arrays, ", "),
+          fmt::join(std::span{changing_columns}.first(count), ", "));
+    });
+    return sql(texts.at(columns).c_str());
   }
 
   /// A job of the group counts as `now` instead of as `before`; written at the
