@@ -211,20 +211,19 @@ class PostgresBench {
 
   void run() {
     const double bare = rate_of_bare(/*has_jobs=*/false);
-    compare("an array   ", rate_of_store(/*is_array=*/true), "bare", bare);
+    compare("an array", rate_of_store(/*is_array=*/true), bare);
     const double single = rate_of_store(/*is_array=*/false);
-    compare("single jobs", single, "bare", bare);
-    compare("single jobs", single, "bare with a row of each job",
+    compare("single jobs", single, bare);
+    compare("single jobs, bare ones with rows of jobs", single,
             rate_of_bare(/*has_jobs=*/true));
   }
 
  private:
-  void compare(const char* what, double store, const char* with,
-               double other) const {
+  void compare(const char* what, double store, double bare) const {
     std::printf(
-        "claim and complete, %s, %d at once: %9.0f tasks/s, %s %9.0f: "
+        "claim and complete, %s, %d at once: %9.0f tasks/s, bare %9.0f: "
         "%.2f\n",
-        what, nodes_, store, with, other, store / other);
+        what, nodes_, store, bare, store / bare);
     std::fflush(stdout);
   }
 

