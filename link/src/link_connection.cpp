@@ -266,7 +266,6 @@ class Connection final : public LinkConnection,
   }
 
   void on_read(error_code error) {
-    is_reading_ = false;
     if (owner_ == nullptr)
       return;
     if (error)
@@ -277,11 +276,14 @@ class Connection final : public LinkConnection,
       return read();
     if (!stream_.got_binary())
       return tell_lost(LinkEnd::rules, "a text instead of a frame");
+    // The buffer is the frame's until it was consumed: whoever is told of it
+    // and has us go on does not begin the next read.
     owner_->on_frame(
         {static_cast<const char*>(buffer_.data().data()), buffer_.size()});
     buffer_.consume(buffer_.size());
     if (buffer_.capacity() > kept_buffer)
       buffer_.shrink_to_fit();
+    is_reading_ = false;
     if (owner_ != nullptr && !is_paused_)
       read();
   }

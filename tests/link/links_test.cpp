@@ -333,6 +333,24 @@ TEST_F(PairTest, ASenderIsToldWhenThereIsNoRoomAndWhenThereIsAgain) {
   EXPECT_TRUE(run_until([this] { return heard2.rooms != 0; }));
 }
 
+TEST_F(PairTest, AReceiverThatPausesAndGoesOnWithinAMessageHearsTheRest) {
+  bring_up();
+  std::vector<std::uint32_t> received;
+  heard1.then = [&](const distributed::NodeId& peer, const Message& message) {
+    if (const auto* hint = std::get_if<Hint>(&message))
+      received.push_back(hint->shards.at(0));
+    dialler->pause(peer, true);
+    dialler->pause(peer, false);
+  };
+  std::vector<std::uint32_t> sent;
+  for (std::uint32_t n = 0; n < 20; ++n) {
+    ASSERT_TRUE(listener->send(node_id(1), Hint{{n}}));
+    sent.push_back(n);
+  }
+  ASSERT_TRUE(run_until([&] { return received.size() == sent.size(); }));
+  EXPECT_EQ(received, sent);
+}
+
 // -- A hundred ----------------------------------------------------------------
 
 TEST_F(LinksTest, AHundredNodesAreUpAtOnceAndGoneAtOnce) {
