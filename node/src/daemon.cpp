@@ -533,6 +533,8 @@ Result<void> Daemon::Parts::join() {
         std::map<distributed::NodeId, std::string> peers;
         for (const auto& [node, detail] : nodes) {
           seen.live.insert(home_resource(node));
+          if (!detail.sees_runs)
+            seen.unaware.emplace(home_resource(node), detail.name);
           if (node != member->self())
             peers.emplace(node, detail.listen);
         }

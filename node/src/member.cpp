@@ -70,7 +70,8 @@ std::string to_text(const SessionDetail& detail) {
   return Json{{"name", to_utf8(detail.name)}, {"place", detail.place},
               {"version", detail.version},    {"listen", detail.listen},
               {"lease_ms", detail.lease_ms},  {"slots", detail.slots},
-              {"weight", detail.weight},      {"resources", detail.resources}}
+              {"weight", detail.weight},      {"resources", detail.resources},
+              {"sees_runs", detail.sees_runs}}
       .dump();
 }
 
@@ -85,6 +86,9 @@ SessionDetail parse_session_detail(const std::string& text) {
     if constexpr (std::is_same_v<Value, std::string>) {
       if (found->is_string())
         out = found->template get<std::string>();
+    } else if constexpr (std::is_same_v<Value, bool>) {
+      if (found->is_boolean())
+        out = found->template get<bool>();
     } else if (found->is_number_unsigned()) {
       out = static_cast<Value>(
           std::min<std::uint64_t>(found->template get<std::uint64_t>(),
@@ -99,6 +103,7 @@ SessionDetail parse_session_detail(const std::string& text) {
   read("slots", detail.slots);
   read("weight", detail.weight);
   read("resources", detail.resources);
+  read("sees_runs", detail.sees_runs);
   return detail;
 }
 

@@ -43,6 +43,8 @@ struct SessionDetail {
   std::uint32_t weight = distributed::full_weight;
   /// All that tasks can take there, with labels; empty if it does not say.
   std::string resources{};
+  /// Whether it looks for what others record of runs that it drives.
+  bool sees_runs = false;
 };
 
 [[nodiscard]] std::string to_text(const SessionDetail& detail);

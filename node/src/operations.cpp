@@ -1141,24 +1141,34 @@ void list_runs(const Ask& ask) {
     return;
   }
   const store::RunFilter filter{*set, RunId{*before}};
-  actors::send(
-      ask.node.run_driver,
-      AskAwaiting{[ask, filter, most = static_cast<std::uint32_t>(*limit)](
-                      const std::map<RunId, std::size_t>& awaiting) {
-        ask.by_store([filter, most, awaiting](Store& store) -> Result<Json> {
-          auto runs = store.runs(filter, most);
-          if (!runs)
-            return error_of(std::move(runs));
+  queue::call(
+      ask.node.store,
+      [filter, most = static_cast<std::uint32_t>(*limit)](Store& store) {
+        return store.runs(filter, most);
+      },
+      [ask](Result<std::vector<store::RunInfo>> runs) {
+        if (!runs) {
+          ask.responder.fail(runs.error());
+          return;
+        }
+        AskAwaiting awaiting;
+        for (const store::RunInfo& run : *runs) {
+          if (!store::has_ended(run.state))
+            awaiting.runs.emplace(run.id, run.events);
+        }
+        awaiting.done = [responder = ask.responder, runs = std::move(*runs)](
+                            const std::map<RunId, std::size_t>& counts) {
           Json list = Json::array();
-          for (const store::RunInfo& run : *runs) {
+          for (const store::RunInfo& run : runs) {
             list.push_back(to_json(run));
-            const auto waits = awaiting.find(run.id);
+            const auto waits = counts.find(run.id);
             list.back()["awaiting_jobs"] =
-                waits == awaiting.end() ? 0 : waits->second;
+                waits == counts.end() ? 0 : waits->second;
           }
-          return Json{{"runs", std::move(list)}};
-        });
-      }});
+          responder.succeed(Json{{"runs", std::move(list)}});
+        };
+        actors::send(ask.node.run_driver, std::move(awaiting));
+      });
 }
 
 void list_triggers(const Ask& ask) {

@@ -69,6 +69,8 @@ struct ChangeRun {
   /// Whether whoever asks may do so, and who that is; null if there is nothing
   /// to ask. May block.
   std::function<Result<void>(const RunCore&, RunNews&)> check{};
+  /// How often something else has happened to the run first.
+  std::uint32_t tries = 0;
 };
 
 /// All that there is to show of a run.
@@ -78,9 +80,10 @@ struct AskRun {
   std::function<void(Result<Json>)> done;
 };
 
-/// Of the runs that go on, how many of their jobs wait for approval; those with
-/// none are left out.
+/// How many jobs of these runs wait for approval. Each comes with the number of
+/// its events, as the store has it.
 struct AskAwaiting {
+  std::map<store::RunId, std::uint64_t> runs;
   std::function<void(const std::map<store::RunId, std::size_t>&)> done;
 };
 
@@ -94,6 +97,9 @@ struct RunJobChanged {
 struct HomesSeen {
   std::set<std::string> live{};
   std::function<bool(store::RunId)> falls_to_us{};
+  /// Those among them, with their names, that do not look for what others have
+  /// recorded of their runs.
+  std::map<std::string, std::string> unaware{};
 };
 
 /// Starts the driver. It begins with the runs that have not ended: each is made

@@ -470,9 +470,19 @@ class SharedRunsTest : public RunDriverTest {
     return start();
   }
   void see(const actors::ActorRef& driver, std::set<std::string> live,
-           bool falls_to_it = true) {
+           bool falls_to_it = true,
+           std::map<std::string, std::string> unaware = {}) {
     tell(driver, HomesSeen{std::move(live),
-                           [falls_to_it](RunId) { return falls_to_it; }});
+                           [falls_to_it](RunId) { return falls_to_it; },
+                           std::move(unaware)});
+  }
+  std::size_t awaiting(const actors::ActorRef& driver) {
+    std::size_t count = 0;
+    tell(driver, AskAwaiting{{{run, access.store.run(run)->events}},
+                             [&](const std::map<RunId, std::size_t>& counts) {
+                               count = counts.at(run);
+                             }});
+    return count;
   }
   std::string resources(JobId job) {
     return access.store.job(job)->job.resources;
@@ -603,9 +613,6 @@ TEST_F(SharedRunsTest, ARunAndItsJobsStayWithTheNodeThatItWasSubmittedTo) {
   tell(b, RunJobChanged{JobId{1}});
   EXPECT_THAT(jobs(), ElementsAre("a"));
   EXPECT_EQ(show(b)["state"], "running");
-  const auto refused = change(b, RunCancelled{});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::invalid_argument);
   tell(a, RunJobChanged{JobId{1}});
   EXPECT_THAT(jobs(), ElementsAre("a", "b"));
   EXPECT_EQ(show(b)["state"], "running");
@@ -765,6 +772,171 @@ TEST_F(SharedRunsTest, OneThatWaitsForItsGroupBeginsElsewhereIfItsNodeIsGone) {
   advance(2s);
   EXPECT_EQ(access.store.run(RunId{2})->events, 2U);
   EXPECT_EQ(show(b, RunId{2})["awaits"], "");
+}
+
+TEST_F(SharedRunsTest, ARunIsCancelledAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { run: make a }
+  b: { needs: [a], if: always(), run: make b }
+)"));
+  const auto claims =
+      access.store.claim(session, {"default", resources(JobId{1})}, 1);
+  claimed[JobId{1}] = claims->front().attempt;
+  ASSERT_TRUE(change(b, RunCancelled{}));
+  // It is recorded, and who drives it has not looked.
+  EXPECT_EQ(access.store.run(run)->events, 2U);
+  EXPECT_THAT(told.stopped, IsEmpty());
+  advance(1s);
+  EXPECT_THAT(told.stopped, ElementsAre(claims->front().attempt));
+  end(a, JobId{1}, store::Outcome::cancelled);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  EXPECT_EQ(resources(JobId{2}), "node-a=1");
+  ASSERT_TRUE(change(b, RunCancelled{}));
+  advance(1s);
+  EXPECT_EQ(state(), RunState::cancelled);
+  EXPECT_EQ(change(b, RunCancelled{}).error().what, "run r1: it has ended");
+}
+
+TEST_F(SharedRunsTest, ARunThatIsCancelledElsewhereBeforeItBeginsIsOver) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, single, "r1"));
+  ASSERT_TRUE(submit(a, single, "r2"));
+  ASSERT_TRUE(submit(a, single, "r3"));
+  ASSERT_TRUE(change(b, RunCancelled{}, RunId{2}));
+  EXPECT_EQ(state(RunId{2}), RunState::cancelled);
+  ASSERT_TRUE(change(b, RunCancelled{}, RunId{1}));
+  // Its job waits, and is ended by the node that drives it.
+  EXPECT_EQ(state(RunId{1}), RunState::running);
+  advance(2s);
+  EXPECT_EQ(state(RunId{1}), RunState::cancelled);
+  EXPECT_TRUE(has_begun(RunId{3}));
+}
+
+TEST_F(SharedRunsTest, ARunIsRetriedAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  end(a, JobId{1}, store::Outcome::success);
+  end(a, JobId{2}, store::Outcome::failed);
+  ASSERT_EQ(state(), RunState::failed);
+  advance(2s);
+  ASSERT_TRUE(change(b, RunRetried{}));
+  EXPECT_EQ(state(), RunState::running);
+  EXPECT_EQ(change(b, RunRetried{}).error().what, "run r1: it has not ended");
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  advance(1s);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b", "b"));
+  EXPECT_EQ(resources(JobId{3}), "node-a=1");
+  end(a, JobId{3}, store::Outcome::success);
+  EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, ARetryAtAnotherNodeTakesAPlaceInItsGroup) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, single, "r1"));
+  end(a, JobId{1}, store::Outcome::failed);
+  ASSERT_TRUE(change(b, RunRetried{}));
+  advance(1s);
+  EXPECT_EQ(state(), RunState::running);
+  ASSERT_TRUE(submit(b, single, "r2"));
+  EXPECT_FALSE(has_begun(RunId{2}));
+  end(a, JobId{2}, store::Outcome::failed);
+  EXPECT_EQ(state(), RunState::failed);
+  advance(2s);
+  ASSERT_TRUE(has_begun(RunId{2}));
+  EXPECT_EQ(change(b, RunRetried{}).error().what,
+            "run r1: concurrency group \"g\" is in use");
+  advance(2s);
+  EXPECT_EQ(state(), RunState::failed);
+}
+
+constexpr const char* asking = R"(
+jobs:
+  a: { approval: { prompt: sure }, run: make a }
+)";
+
+TEST_F(SharedRunsTest, ARunIsApprovedAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, asking));
+  EXPECT_EQ(awaiting(a), 1U);
+  EXPECT_EQ(awaiting(b), 1U);
+  const RunAnswered yes{"a", {.approved = true, .who = "ann"}};
+  Result<void> answer = failure(Errc::internal, "no answer");
+  const auto ask_b = [&](bool is_allowed) {
+    tell(b, ChangeRun{run, RunAnswered{"a", {.approved = true}},
+                      [&](Result<void> did) { answer = std::move(did); },
+                      [=](const RunCore& core, RunNews& news) -> Result<void> {
+                        EXPECT_EQ(core.workflow().jobs.size(), 1U);
+                        std::get<RunAnswered>(news).answer.who = "ann";
+                        if (is_allowed)
+                          return {};
+                        return failure(Errc::permission_denied, "not she");
+                      }});
+  };
+  ask_b(false);
+  EXPECT_EQ(answer.error().what, "not she");
+  ask_b(true);
+  ASSERT_TRUE(answer) << answer.error().what;
+  // Nobody can say anything else any more, wherever.
+  EXPECT_FALSE(change(b, RunAnswered{"a", {.approved = false, .who = "bob"}}));
+  EXPECT_FALSE(change(a, RunAnswered{"a", {.approved = false, .who = "bob"}}));
+  advance(1s);
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  EXPECT_EQ(resources(JobId{1}), "node-a=1");
+  EXPECT_EQ(awaiting(a), 0U);
+  EXPECT_EQ(awaiting(b), 0U);
+  EXPECT_EQ(show(a)["instances"][0]["approval"]["answer"]["who"], "ann");
+}
+
+TEST_F(SharedRunsTest, WhatIsAskedAtTwoNodesAtOnceIsBothDone) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { approval: { prompt: sure }, run: make a }
+  b: { approval: { prompt: sure }, run: make b }
+)"));
+  advance(1s);
+  access.is_slow = true;
+  int done = 0;
+  const auto answer = [&](const actors::ActorRef& driver, const char* job) {
+    tell(driver,
+         ChangeRun{run, RunAnswered{job, {.approved = true, .who = "ann"}},
+                   [&](const Result<void>& did) {
+                     ++done;
+                     EXPECT_TRUE(did) << did.error().what;
+                   }});
+  };
+  answer(b, "b");  // Is loaded there, and
+  access.make_calls();
+  settle();
+  answer(a, "a");  // here it is at hand: whose event is first has its number.
+  for (int i = 0; i < 10; ++i) {
+    access.make_calls();
+    settle();
+  }
+  access.is_slow = false;
+  advance(2s);
+  EXPECT_EQ(done, 2);
+  EXPECT_THAT(jobs(), ::testing::UnorderedElementsAre("a", "b"));
+  EXPECT_EQ(access.store.run(run)->events, 3U);
+}
+
+TEST_F(SharedRunsTest, WhoseNodeDoesNotLookIsToBeAskedThere) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  see(b, {"node-a", "node-b"}, true, {{"node-a", "n1"}});
+  EXPECT_EQ(change(b, RunCancelled{}).error().what,
+            "run r1: n1 drives it, whose version does not see what is asked at "
+            "other nodes; ask that one, or upgrade it");
+  EXPECT_EQ(access.store.run(run)->events, 1U);
 }
 
 TEST_F(SharedRunsTest, ARunOfANodeThatIsGoneIsChangedAtAnyOther) {
