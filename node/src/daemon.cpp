@@ -61,6 +61,9 @@ constexpr Duration longest_death = 1s;
 constexpr Duration look_at_others = 1s;
 constexpr Duration longest_end_of_evicted = 5s;
 constexpr Duration longest_actor_end = 5s;
+/// Between two looks at what a node that drains waits for, and of one look.
+constexpr Duration drain_pause = 1s;
+constexpr Duration longest_answer = 15s;
 /// Of one that may be gone.
 constexpr Duration longest_store_call = 5s;
 /// Of each user, in the audit log: its space is not for those who may do
@@ -326,6 +329,9 @@ struct Daemon::Parts {
   boost::asio::io_context& io = host.io();
   actors::ActorSystem& system = host.system();
   boost::asio::steady_timer stop_timer{io};
+  boost::asio::steady_timer drain_timer{io};
+  bool is_drained = false;       ///< But for what still runs.
+  std::size_t awaited_jobs = 0;  ///< Before that.
   boost::asio::steady_timer watchdog{io};
   std::unique_ptr<process::WardenRunner> runner;
   std::unique_ptr<Housekeeper> housekeeper;
@@ -372,6 +378,8 @@ struct Daemon::Parts {
   void stop(OnStop how);
   void stop(OnStop how, Duration within);
   void drain();
+  void await_begun();
+  void end_drain();
   void leave(std::size_t left);
   void on_event();
   void reload();
@@ -507,8 +515,8 @@ Result<void> Daemon::Parts::join() {
   auto connection = connect_to_store(*config, store::Presence::unnoticed);
   if (!connection)
     return tl::unexpected(std::move(connection.error()));
-  member_options->on_right = [this](bool may) {
-    actors::send(dispatcher, queue::MayWork{may});
+  member_options->on_right = [this](bool may, bool may_go_on) {
+    actors::send(dispatcher, queue::MayWork{may, may_go_on});
   };
   member_options->on_ring =
       [this](const std::shared_ptr<const distributed::Ring>& ring) {
@@ -548,6 +556,7 @@ Result<void> Daemon::Parts::join() {
     if (!stopping)
       drain();
   };
+  member_options->on_drain_over = [this] { end_drain(); };
   member_options->on_evicted = [this] {
     end_reason = DaemonEnd::evicted;
     stop(OnStop::end, longest_end_of_evicted);
@@ -690,6 +699,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .services_folder = services_folder(*config),
       .durability = std::string{store->durability()},
       .home = member_options ? home_resource(member_options->self) : "",
+      .session = {runner->session()},
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;
@@ -937,14 +947,54 @@ void Daemon::Parts::record_signal(const signalfd_siginfo& signal) {
 }
 
 /// Somebody has told it to leave its cluster: it still answers, and ends when
-/// what runs has ended.
+/// what runs has ended, with all steps of jobs that have begun here.
 void Daemon::Parts::drain() {
   log(LogLevel::info, "node_drains");
-  actors::send(dispatcher,
-               queue::EndWork{.waits = true, .done = [this](std::size_t left) {
-                                boost::asio::post(
-                                    io, [this, left] { leave(left); });
-                              }});
+  await_begun();
+}
+
+void Daemon::Parts::await_begun() {
+  if (stopping || is_drained)
+    return;
+  const auto ask_again_after = [this](Duration pause) {
+    drain_timer.expires_after(pause);
+    drain_timer.async_wait([this](const auto& cancelled) {
+      if (!cancelled)
+        await_begun();
+    });
+  };
+  // Whoever is to answer may be started anew.
+  ask_again_after(longest_answer);
+  actors::send(run_driver,
+               AskBegun{[this, ask_again_after](Result<std::size_t> jobs) {
+                 boost::asio::post(io, [this, ask_again_after, jobs] {
+                   if (jobs && *jobs == 0) {
+                     end_drain();
+                     return;
+                   }
+                   if (jobs && std::exchange(awaited_jobs, *jobs) != *jobs)
+                     log(LogLevel::info,
+                         fmt::format("drain_waits jobs={} reason='they have "
+                                     "begun here'",
+                                     *jobs));
+                   ask_again_after(drain_pause);
+                 });
+               }});
+}
+
+/// Nothing more is started. What runs services of runs ends only with these; it
+/// starts again where they go on.
+void Daemon::Parts::end_drain() {
+  drain_timer.cancel();
+  if (stopping || std::exchange(is_drained, true))
+    return;
+  actors::send(dispatcher, queue::EndWork{.waits = true,
+                                          .ended_group = services_group,
+                                          .done = [this](std::size_t left) {
+                                            boost::asio::post(io, [this, left] {
+                                              leave(left);
+                                            });
+                                          }});
 }
 
 void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {

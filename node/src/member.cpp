@@ -278,6 +278,9 @@ void Member::run(F event) {
   event();
   if (is_over_)
     return;
+  const bool may_go_on = lease_.phase() == distributed::LeasePhase::draining;
+  if (std::exchange(may_go_on_, may_go_on) != may_go_on)
+    options_.on_right(has_right_, may_go_on_);
   if (lease_.is_draining() && !std::exchange(has_told_drain_, true))
     options_.on_drain();
   plan();
@@ -329,8 +332,11 @@ void Member::obey(const LeaseCore::Actions& actions) {
             [&](const LeaseCore::StopStarting&) { set_right(false); },
             [&](const LeaseCore::KillBy& a) {
               // The warden does the other by itself, at the same moment.
-              if (a.which == LeaseCore::Kill::all)
-                runner_.stop_all(a.gone_by);
+              if (a.which != LeaseCore::Kill::all)
+                return;
+              if (lease_.is_draining())
+                options_.on_drain_over();
+              runner_.stop_all(a.gone_by);
             },
             [&](const LeaseCore::SelfFence& a) { fence(a.loss); },
             [&](const LeaseCore::Retire&) { retire(); },
@@ -397,7 +403,7 @@ void Member::set_right(bool is_held) {
                               : fmt::format("session_starts_nothing phase={}",
                                             to_string(lease_.phase())));
   janitor_.on_right(is_held);
-  options_.on_right(is_held);
+  options_.on_right(is_held, may_go_on_);
 }
 
 void Member::fence(LeaseCore::Loss loss) {
@@ -611,7 +617,7 @@ void Member::plan() {
 }
 
 void Member::repeat() const {
-  options_.on_right(has_right_);
+  options_.on_right(has_right_, may_go_on_);
   if (ring_)
     options_.on_ring(ring_);
 }

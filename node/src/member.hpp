@@ -67,8 +67,9 @@ struct MemberOptions {
 
   // On the I/O thread.
 
-  /// Whether commands may be claimed and started.
-  std::function<void(bool)> on_right;
+  /// Whether commands may be claimed and started; if not, whether those may
+  /// that go on with what has begun here, for it is to leave.
+  std::function<void(bool may, bool may_go_on)> on_right;
   std::function<void(std::shared_ptr<const distributed::Ring>)> on_ring;
   /// Who has a session, each time that this was read.
   std::function<void(const std::map<distributed::NodeId, SessionDetail>&)>
@@ -77,6 +78,8 @@ struct MemberOptions {
   std::function<bool(const distributed::NodeId&)> is_linked;
   /// It is to leave when what runs has ended; once.
   std::function<void()> on_drain;
+  /// That takes too long: what runs is about to be ended.
+  std::function<void()> on_drain_over;
   /// Others may have started its commands again: all of them are to end, and a
   /// session of another warden may begin then.
   std::function<void()> on_evicted;
@@ -204,6 +207,7 @@ class Member : public std::enable_shared_from_this<Member> {
   std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
   std::shared_ptr<const distributed::Ring> ring_;
   bool has_right_ = false;
+  bool may_go_on_ = false;
   bool is_reading_view_ = false;
   bool is_over_ = false;
   bool has_told_drain_ = false;

@@ -15,6 +15,7 @@
 #include <troupe/workflow/services.hpp>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <fmt/format.h>
 #include <limits>
@@ -162,6 +163,19 @@ struct LookAtPlaced {};
 struct PlacedSeen {
   std::shared_ptr<Result<std::vector<std::pair<RunId, RunStepEnded>>>> ends;
 };
+/// What of all runs has begun here.
+struct Beginnings {
+  std::vector<std::pair<RunId, StepKey>> maybe{};
+  std::size_t jobs = 0;
+};
+struct OpenToLeave {
+  struct Runs {
+    std::map<RunId, std::uint64_t> open{};  ///< With the number of events.
+    std::size_t waiting = 0;                ///< Tasks that go on here.
+  };
+  std::shared_ptr<Result<Runs>> runs;
+  std::function<void(Result<std::size_t>)> done;
+};
 struct RunTick {
   RunId run;
   std::uint64_t token = 0;
@@ -186,6 +200,7 @@ TROUPE_LOCAL_MESSAGE(troupe::node::PlacedSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::OpenRunsSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::LookForNews)
 TROUPE_LOCAL_MESSAGE(troupe::node::NewsSeen)
+TROUPE_LOCAL_MESSAGE(troupe::node::OpenToLeave)
 
 namespace troupe::node {
 namespace {
@@ -234,6 +249,51 @@ Result<NewsSeen::Runs> find_news(Store& store) {
   if (!newest->empty())
     seen.newest = newest->front().id;
   return seen;
+}
+
+Result<OpenToLeave::Runs> find_what_stays(Store& store,
+                                          const std::string& home) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  // What only one node may run waits there.
+  constexpr std::array<std::uint32_t, 1> shard{0};
+  const auto heads = store.queues_of(shard);
+  if (!heads)
+    return tl::unexpected(heads.error());
+  OpenToLeave::Runs seen;
+  for (const store::RunInfo& run : *open)
+    seen.open.emplace(run.id, run.events);
+  for (const store::QueueHead& head : *heads) {
+    if (queue::goes_on_at(head.queue.resources, home))
+      ++seen.waiting;
+  }
+  return seen;
+}
+
+/// How many of these are at hand in this session, or have ended here.
+Result<std::size_t> count_begun(
+    Store& store, const std::vector<std::pair<RunId, StepKey>>& steps,
+    const store::SessionId& session, const std::string& home) {
+  std::size_t count = 0;
+  for (const auto& [run, step] : steps) {
+    const auto known = store.known(request_id_of(run, step));
+    if (!known)
+      return tl::unexpected(known.error());
+    if (!*known)
+      continue;
+    const auto task = store.task({(*known)->job, 0});
+    if (!task && task.error().code == Errc::not_found)
+      continue;
+    if (!task)
+      return tl::unexpected(task.error());
+    const bool is_here = task->result
+                             ? queue::home_in(task->result->detail) == home
+                             : task->session == session;
+    if (is_here)
+      ++count;
+  }
+  return count;
 }
 
 /// Whether more has happened to it than that it has moved.
@@ -648,6 +708,8 @@ class RunDriverActor {
         [this](const OpenRunsSeen& m) { on_open_runs(m); },
         [this](LookForNews) { look_for_news(); },
         [this](const NewsSeen& m) { on_news(m); },
+        [this](const AskBegun& m) { look_for_begun(m); },
+        [this](const OpenToLeave& m) { count_begun_of(m); },
         [this](const EndSeen& m) { on_end(m); },
         [this](RunTick m) { on_tick(m); },
         [this](Admit) { admit(); },
@@ -796,7 +858,8 @@ class RunDriverActor {
       away_.erase(m.run);
     else
       away_[m.run] = {entry.core->home(), entry.core->events(),
-                      entry.core->awaiting()};
+                      entry.core->awaiting(),
+                      entry.core->begun_at(deps_->home)};
     if (entry.core->state() == store::RunState::running) {
       know_place(*entry.core);
       if (is_at_home(*entry.core))
@@ -1007,6 +1070,66 @@ class RunDriverActor {
                 fmt::format("run {}: something else has happened to it, {} "
                             "times; try again",
                             run_name(asked.run), most_tries)));
+  }
+
+  // -- Leaving ----------------------------------------------------------------
+
+  void look_for_begun(const AskBegun& m) {
+    ask([home = deps_->home](
+            Store& store) { return find_what_stays(store, home); },
+        [done = m.done](Result<OpenToLeave::Runs> runs) {
+          return OpenToLeave{
+              std::make_shared<Result<OpenToLeave::Runs>>(std::move(runs)),
+              done};
+        });
+  }
+
+  void count_begun_of(const OpenToLeave& m) {
+    if (!*m.runs) {
+      m.done(tl::unexpected(m.runs->error()));
+      return;
+    }
+    // The rest is looked up when all runs are known.
+    const std::shared_ptr<Beginnings> all{
+        new Beginnings{.jobs = (*m.runs)->waiting},
+        [deps = deps_, done = m.done](const Beginnings* found) {
+          queue::call(
+              deps->store,
+              [maybe = found->maybe, session = deps->session,
+               home = deps->home](Store& store) {
+                return count_begun(store, maybe, session, home);
+              },
+              [done, jobs = found->jobs](Result<std::size_t> more) {
+                if (more)
+                  *more += jobs;
+                done(std::move(more));
+              });
+          delete found;
+        }};
+    const auto add = [all](RunId run, const RunCore::Begun& begun) {
+      all->jobs += begun.jobs;
+      for (const StepKey& step : begun.maybe)
+        all->maybe.emplace_back(run, step);
+    };
+    for (const auto& [run, events] : (*m.runs)->open) {
+      const auto away = away_.find(run);
+      if (away != away_.end() && homes_.unaware.contains(away->second.home))
+        continue;  // It does not tell what goes on from what begins.
+      if (away != away_.end() && away->second.events == events) {
+        add(run, away->second.begun);
+        continue;
+      }
+      with_core(run, [this, run = run, all, add](const Result<RunCore*>& core) {
+        if (!core)
+          return;
+        add(run, (*core)->begun_at(deps_->home));
+        // What is to be recorded may be the end of such a job.
+        const auto entry = runs_.find(run);
+        if (entry != runs_.end() && !entry->second.writes.empty())
+          ++all->jobs;
+      });
+      let_go(run);
+    }
   }
 
   // -- Concurrency groups -----------------------------------------------------
@@ -1300,13 +1423,15 @@ class RunDriverActor {
   [[nodiscard]] static store::NewJob at_home(const RunCore& core,
                                              store::NewJob job) {
     if (!core.home().empty())
-      job.resources +=
-          fmt::format("{}{}=1", job.resources.empty() ? "" : ",", core.home());
+      job.resources =
+          queue::at_home(job.resources, core.home(), /*goes_on=*/false);
     return job;
   }
   [[nodiscard]] static RunCore::NoticeJob at_home(const RunCore& core,
                                                   RunCore::NoticeJob notice) {
-    notice.job = at_home(core, std::move(notice.job));
+    if (!core.home().empty())
+      notice.job.resources =
+          queue::at_home(notice.job.resources, core.home(), /*goes_on=*/true);
     return notice;
   }
 
@@ -1802,6 +1927,7 @@ class RunDriverActor {
     std::string home{};
     std::uint64_t events = 0;
     std::size_t awaiting = 0;
+    RunCore::Begun begun{};  ///< On this node.
   };
   std::map<RunId, Away> away_;
   HomesSeen homes_;

@@ -44,6 +44,7 @@ struct RunDriverDeps {
   /// If other nodes share the store: the resource that only this one has. Runs
   /// that are submitted here are driven here, and their jobs run here.
   std::string home{};
+  store::SessionId session{};  ///< Of this node, likewise.
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;
@@ -87,6 +88,13 @@ struct AskAwaiting {
   std::function<void(const std::map<store::RunId, std::size_t>&)> done;
 };
 
+/// How many jobs of runs have begun on this node, of several, and go on: other
+/// steps of theirs run nowhere else. With what tells people of runs.
+struct AskBegun {
+  /// Errors: those of the store.
+  std::function<void(Result<std::size_t>)> done;
+};
+
 /// Something of a job has changed.
 struct RunJobChanged {
   store::JobId job;
@@ -114,5 +122,6 @@ TROUPE_LOCAL_MESSAGE(troupe::node::SubmitRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::ChangeRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskAwaiting)
+TROUPE_LOCAL_MESSAGE(troupe::node::AskBegun)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunJobChanged)
 TROUPE_LOCAL_MESSAGE(troupe::node::HomesSeen)

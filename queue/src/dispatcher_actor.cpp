@@ -6,6 +6,7 @@
 #include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/labels.hpp>
 #include <troupe/queue/shard_look_core.hpp>
 
 #include <algorithm>
@@ -364,6 +365,9 @@ class DispatcherActor {
         },
         [this](MayWork m) {
           may_work_ = m.may;
+          may_go_on_ = m.may_go_on;
+          if (is_leaving())
+            give_back_what_would_begin();
           start_all();
           look();
         },
@@ -615,8 +619,15 @@ class DispatcherActor {
   /// Whether it may claim and start anything.
   [[nodiscard]] bool may_work() const { return !deps_->member || may_work_; }
 
+  /// Whether it only ends what has begun here.
+  [[nodiscard]] bool is_leaving() const { return !may_work() && may_go_on_; }
+  [[nodiscard]] bool may_take(const QueueId& queue) const {
+    return !is_leaving() || goes_on_at(queue.resources, deps_->member->home);
+  }
+
   void look() {
-    if (!is_ready_ || is_ending_ || has_store_trouble_ || !may_work())
+    if (!is_ready_ || is_ending_ || has_store_trouble_ ||
+        (!may_work() && !is_leaving()))
       return;
     if (is_looking_) {
       look_again_ = true;
@@ -658,10 +669,11 @@ class DispatcherActor {
       }
     }
     next_wake_ = m.look->next_wake;
-    if (!is_ending_ && unrecorded_.size() <= most_unrecorded && may_work())
+    if (!is_ending_ && unrecorded_.size() <= most_unrecorded &&
+        (may_work() || is_leaving()))
       orders_ = core_.claims_for(
-          shards_ ? shards_->offer(m.look->heads, m.look->abroad)
-                  : m.look->heads,
+          takeable(shards_ ? shards_->offer(m.look->heads, m.look->abroad)
+                           : m.look->heads),
           room(), now);
     if (deps_->member && deps_->member->on_look)
       tell_of_look(m.look->heads);
@@ -672,6 +684,14 @@ class DispatcherActor {
       claim();
   }
 
+  [[nodiscard]] std::vector<store::QueueHead> takeable(
+      std::vector<store::QueueHead> heads) const {
+    std::erase_if(heads, [this](const store::QueueHead& head) {
+      return !may_take(head.queue);
+    });
+    return heads;
+  }
+
   /// `near` is what waits in its own shards.
   void tell_of_look(const std::vector<store::QueueHead>& near) {
     std::set<std::uint32_t> waiting;
@@ -680,8 +700,8 @@ class DispatcherActor {
       if (!core_.is_full(head.queue.group))
         waiting.insert(head.queue.shard);
     }
-    const bool is_hungry =
-        waiting.empty() && orders_.empty() && core_.waiting_here() == 0;
+    const bool is_hungry = may_work() && waiting.empty() && orders_.empty() &&
+                           core_.waiting_here() == 0;
     if (!orders_.empty())
       waiting.clear();
     deps_->member->on_look(is_hungry, {waiting.begin(), waiting.end()});
@@ -741,7 +761,7 @@ class DispatcherActor {
     for (const Claim& claim : claims) {
       // It may have been looked up before it was dropped for being edited.
       const auto job = known_.find(claim.attempt.task.job);
-      if (job == known_.end() || is_ending_) {
+      if (job == known_.end() || is_ending_ || !may_take(job->second->queue)) {
         returned_.push_back(claim.attempt);
         continue;
       }
@@ -787,7 +807,7 @@ class DispatcherActor {
   }
 
   void start_all() {
-    if (is_ending_ || has_store_trouble_ || !may_work())
+    if (is_ending_ || has_store_trouble_ || (!may_work() && !is_leaving()))
       return;
     while (unrecorded_.size() <= most_unrecorded) {
       const auto start = core_.start_next(room(), actors::now(self_));
@@ -996,28 +1016,35 @@ class DispatcherActor {
 
   void end(Task& task, const AttemptEnded& ended,
            const std::vector<bool>& texts_found, EndRead read) {
+    const std::string group = task.slot.queue.group;
+    bool is_ended_by_us = false;
     if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
       governor_.on_finished(report->max_rss_bytes);
       const bool is_interrupted =
           report->right_ended || (is_ending_ && report->stopped);
       if (is_interrupted && !task.is_cancelled &&
           task.job->delivery == store::Delivery::at_least_once) {
-        interrupt(task);
-        return;
+        is_ended_by_us = group == ended_group_;
+        if (!is_ended_by_us) {
+          interrupt(task);
+          return;
+        }
       }
     }
-    auto judged = judge({.spec = task.job->command->spec(),
-                         .claim = task.claim,
-                         .delivery = task.job->delivery,
-                         .is_cancelled = task.is_cancelled,
-                         .started = task.started,
-                         .ended = deps_->wall_now(),
-                         .texts_found = texts_found,
-                         .node = deps_->member ? deps_->member->node : "",
-                         .home = deps_->member ? deps_->member->home : "",
-                         .read = std::move(read)},
-                        ended.how, random_);
-    const std::string group = task.slot.queue.group;
+    auto judged = judge(
+        {.spec = task.job->command->spec(),
+         .claim = task.claim,
+         .delivery = task.job->delivery,
+         .is_cancelled = task.is_cancelled,
+         .started = task.started,
+         .ended = deps_->wall_now(),
+         .texts_found = texts_found,
+         .node = deps_->member ? deps_->member->node : "",
+         .home = deps_->member ? deps_->member->home : "",
+         .read = std::move(read)},
+        // Another attempt has to begin elsewhere.
+        is_ended_by_us ? process::AttemptEnd{process::RunnerLost{}} : ended.how,
+        random_);
     finish(task, std::move(judged.completion), judged.for_group);
     // What the breaker keeps here would look as if it ran.
     if (core_.breaker(group) == flow_control::BreakerState::open)
@@ -1189,6 +1216,14 @@ class DispatcherActor {
     give_back();
   }
 
+  void give_back_what_would_begin() {
+    for (auto& [queue, claims] : ready_) {
+      if (!may_take(queue))
+        give_back_all(queue, claims);
+    }
+    give_back();
+  }
+
   /// What has not started at once, of slots that others wait for.
   void give_back_shared() {
     for (auto& [queue, claims] : ready_) {
@@ -1238,6 +1273,7 @@ class DispatcherActor {
   void end_work(const EndWork& m) {
     is_ending_ = true;
     keeps_ = m.keep;
+    ended_group_ = m.ended_group;
     on_end_ = m.done;
     for (auto& [queue, claims] : ready_)
       give_back_all(queue, claims);
@@ -1245,11 +1281,11 @@ class DispatcherActor {
     if (!is_beginning_)
       give_back_unbegun();
     give_back();
-    if (!keeps_ && !m.waits) {
-      for (auto& [attempt, task] : tasks_) {
-        if (task.is_launched)
-          stop(task);
-      }
+    for (auto& [attempt, task] : tasks_) {
+      const bool may_stay =
+          keeps_ || (m.waits && task.slot.queue.group != m.ended_group);
+      if (!may_stay && task.is_launched)
+        stop(task);
     }
     check_end();
   }
@@ -1364,6 +1400,7 @@ class DispatcherActor {
   Random random_;
   std::optional<ShardLookCore> shards_;  ///< Of a member.
   bool may_work_ = false;                ///< Likewise.
+  bool may_go_on_ = false;               ///< Likewise.
   bool is_looking_at_jobs_ = false;
 
   KnownJobs known_;
@@ -1395,6 +1432,7 @@ class DispatcherActor {
 
   bool is_ending_ = false;
   bool keeps_ = false;
+  std::string ended_group_;
   int failures_at_end_ = 0;  ///< Of the store.
   std::function<void(std::size_t)> on_end_;
 };

@@ -594,6 +594,87 @@ class Runs(WithMembers, TroupeTest):
     def audit_of(self, node):
         return "".join(path.read_text() for path in node.folder.glob("audit*"))
 
+    def drain(self, host, *options):
+        self.ok(host, "cluster", "drain", *options)
+
+    def await_end(self, host):
+        self.assertEqual(self.nodes[host].process.wait(2 * LONG), 0)
+        self.nodes[host].process = None
+
+    def test_a_node_that_drains_ends_the_jobs_that_have_begun_there(self):
+        run = self.submit_run(
+            "n1",
+            "jobs:\n"
+            "  a:\n"
+            "    runs-on: on-n2\n"
+            "    steps:\n"
+            "      - run: echo one >> ran; until test -e go; do sleep 0.1; done\n"
+            "      - run: echo two >> ran\n"
+            "      - run: echo three >> ran\n"
+            "  b: { runs-on: on-n2, needs: [a], run: echo never >> ran }\n")
+        wait_until(lambda: self.lines("ran"), what="the first step")
+        self.ok("n3", "cluster", "drain", "n2")
+        wait_until(lambda: "drain_waits" in self.nodes["n2"].log_text(), what="the drain")
+        (self.cwd / "go").touch()
+        self.await_end("n2")
+        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+        steps = self.nodes["n1"].get(f"/v1/runs/{run[1:]}")["instances"]
+        self.assertEqual([job["state"] for job in steps], ["succeeded", "running"])
+        self.ok("n1", "cancel", run)
+
+    def test_a_home_that_drains_ends_its_jobs_and_another_one_goes_on(self):
+        run = self.submit_run(
+            "n2",
+            "jobs:\n"
+            "  a:\n"
+            "    steps:\n"
+            "      - run: echo one >> ran; until test -e go; do sleep 0.1; done\n"
+            "      - run: echo two >> ran\n"
+            "  b: { needs: [a], run: echo three >> ran }\n")
+        wait_until(lambda: self.lines("ran"), what="the first step")
+        self.drain("n2")
+        (self.cwd / "go").touch()
+        self.await_end("n2")
+        self.ok("n1", "wait", run, within=3 * LONG)
+        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+        ran = [node for _, node in self.where_it_ran(run)]
+        self.assertEqual(ran[:2], ["n2", "n2"])
+        self.assertIn(ran[2], ("n1", "n3"))
+
+    def test_services_of_a_home_that_drains_start_where_its_run_goes_on(self):
+        run = self.submit_run(
+            "n2",
+            "services: { children: { db: { run: echo db >> services; exec sleep 1000 } } }\n"
+            "jobs:\n"
+            "  a:\n"
+            "    needs: [services.db]\n"
+            "    steps:\n"
+            "      - run: echo one >> ran; until test -e go; do sleep 0.1; done\n"
+            "      - run: echo two >> ran\n"
+            "  b:\n"
+            "    needs: [a, services.db]\n"
+            "    run: |\n"
+            "      until test $(wc -l < services) = 2; do sleep 0.1; done\n"
+            "      echo three >> ran\n")
+        wait_until(lambda: self.lines("ran"), what="the first step")
+        self.drain("n2")
+        (self.cwd / "go").touch()
+        self.await_end("n2")
+        self.ok("n1", "wait", run, within=3 * LONG)
+        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+
+    def test_a_drain_that_takes_too_long_leaves_what_has_begun(self):
+        run = self.submit_run(
+            "n1",
+            "jobs:\n"
+            "  a:\n"
+            "    runs-on: on-n2\n"
+            "    steps: [{ run: echo one >> ran }, { run: echo two >> ran; sleep 1000 }]\n")
+        wait_until(lambda: len(self.lines("ran")) == 2, what="the second step")
+        self.drain("n2", "--within", "2s")
+        self.await_end("n2")
+        self.ok("n1", "cancel", run)
+
     def test_a_secret_is_that_of_the_node_that_runs_the_step(self):
         for host in ("n1", "n2"):
             self.nodes[host].terminate()

@@ -109,6 +109,7 @@ class RunDriverTest : public actors::ActorTest {
             },
         .wall_now = [this] { return wall_now(); },
         .home = home,
+        .session = session,
         .has_own_thread = false});
     const Bear bear{[deps](actors::Actor* parent) {
       return spawn_run_driver(parent, deps);
@@ -520,7 +521,7 @@ TEST_F(SharedRunsTest, AJobWithLabelsRunsElsewhereAndHandsOnWhatItHas) {
   EXPECT_THAT(jobs(), SizeIs(1));
   advance(1s);
   ASSERT_THAT(jobs(), SizeIs(2));
-  EXPECT_EQ(resources(JobId{2}), "node-b=1");
+  EXPECT_EQ(resources(JobId{2}), "node-b=0.001");
   EXPECT_EQ(
       queue::text_of(*queue::decode(access.store.job(JobId{2})->job.spec)),
       "make b 7");
@@ -539,13 +540,71 @@ TEST_F(SharedRunsTest, WhatItHandsOnThatIsWrongFailsTheStep) {
               ::testing::HasSubstr("its outputs: line 1: expected name=value"));
 }
 
+TEST_F(SharedRunsTest, ANodeKnowsWhatHasBegunThere) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  const auto c = start_at("node-c");
+  const auto begun = [this](const actors::ActorRef& driver) {
+    Result<std::size_t> jobs = failure(Errc::internal, "no answer");
+    tell(driver, AskBegun{[&](Result<std::size_t> n) { jobs = std::move(n); }});
+    EXPECT_TRUE(jobs) << jobs.error().what;
+    return jobs.value_or(99);
+  };
+  ASSERT_TRUE(submit(a, placed));
+  EXPECT_EQ(begun(b), 0U);
+  // It has ended there, and the home has not looked.
+  end_at("b", JobId{1});
+  EXPECT_EQ(begun(a), 0U);
+  EXPECT_EQ(begun(b), 1U);
+  EXPECT_EQ(begun(c), 0U);
+  advance(1s);
+  ASSERT_EQ(resources(JobId{2}), "node-b=0.001");
+  // With what waits for it.
+  EXPECT_EQ(begun(b), 2U);
+  EXPECT_EQ(begun(a), 0U);
+  see(b, {"node-a", "node-b"}, true, {{"node-a", "n1"}});
+  EXPECT_EQ(begun(b), 1U) << "it cannot say what goes on";
+  see(b, {"node-a", "node-b"});
+  end_at("b", JobId{2});
+  advance(1s);
+  EXPECT_EQ(state(), RunState::succeeded);
+  EXPECT_EQ(begun(b), 0U);
+}
+
+TEST_F(SharedRunsTest, AHomeKnowsWhatHasBegunThere) {
+  const auto a = start_at("node-a");
+  const auto begun = [&] {
+    std::size_t jobs = 99;
+    tell(a, AskBegun{[&](const Result<std::size_t>& n) { jobs = *n; }});
+    return jobs;
+  };
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { steps: [{ run: x }, { run: y }] }
+  b: { needs: [a], run: z }
+)"));
+  EXPECT_EQ(begun(), 0U);
+  const auto claims = access.store.claim(session, {"default", "node-a=1"}, 1);
+  EXPECT_EQ(begun(), 1U);
+  const store::Completion done{.attempt = claims->front().attempt,
+                               .detail = R"({"home":"node-a"})"};
+  EXPECT_TRUE(access.store.complete(session, {&done, 1}, wall_now()));
+  EXPECT_EQ(begun(), 1U);
+  tell(a, RunJobChanged{JobId{1}});
+  EXPECT_EQ(begun(), 2U);
+  end(a, JobId{2}, store::Outcome::success);
+  // The next one has not begun, and may do so elsewhere.
+  EXPECT_EQ(resources(JobId{3}), "node-a=1");
+  EXPECT_EQ(begun(), 0U);
+}
+
 TEST_F(SharedRunsTest, AJobWhoseNodeIsGoneIsLostAfterAWhile) {
   const auto a = start_at("node-a");
   ASSERT_TRUE(submit(a, placed));
   see(a, {"node-a", "node-b"});
   end_at("b", JobId{1});
   advance(1s);
-  ASSERT_EQ(resources(JobId{2}), "node-b=1");
+  ASSERT_EQ(resources(JobId{2}), "node-b=0.001");
   see(a, {"node-a"});
   advance(30s);
   see(a, {"node-a", "node-b"});  // It was started again.
@@ -568,12 +627,12 @@ TEST_F(SharedRunsTest, AJobThatRunsElsewhereDoesNotMoveWithItsRun) {
   ASSERT_TRUE(submit(a, placed));
   end_at("a", JobId{1});
   advance(1s);
-  ASSERT_EQ(resources(JobId{2}), "node-a=1");
+  ASSERT_EQ(resources(JobId{2}), "node-a=0.001");
   actors::kill(a);
   settle();
   for (int looks = 0; looks < 3; ++looks)
     see(b, {"node-b"});
-  EXPECT_EQ(resources(JobId{2}), "node-a=1");
+  EXPECT_EQ(resources(JobId{2}), "node-a=0.001");
   advance(1min);
   see(b, {"node-b"});
   EXPECT_EQ(state(), RunState::failed);

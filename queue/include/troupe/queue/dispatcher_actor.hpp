@@ -129,6 +129,9 @@ struct WorkArrived {
 /// has none at first.
 struct MayWork {
   bool may = false;
+  /// If not, whether it may still run what goes on with a job that has begun
+  /// here (goes_on_at()): it leaves the cluster.
+  bool may_go_on = false;
 };
 
 /// To that of a member: which shards it is to look at, ascending.
@@ -202,13 +205,15 @@ struct AskSnapshot {
 };
 
 /// Start nothing more. With `keep` what runs goes on; with `waits` it may end
-/// by itself; without either it is ended and waits again. `done` is called when
-/// all that is to be recorded is, or when the store has failed several times:
-/// what it was not told stays known to the runner, and the next dispatcher of
-/// this session tells it.
+/// by itself, but for what is of the group `ended_group`, which is lost, to be
+/// tried again; without either it is ended and waits again. `done` is called
+/// when all that is to be recorded is, or when the store has failed several
+/// times: what it was not told stays known to the runner, and the next
+/// dispatcher of this session tells it.
 struct EndWork {
   bool keep = false;
   bool waits = false;
+  std::string ended_group{};
   /// On any thread; with how many tasks are left to the next one.
   std::function<void(std::size_t left)> done;
 };
