@@ -552,6 +552,9 @@ Result<void> Daemon::Parts::join() {
   member_options->is_linked = [this](const distributed::NodeId& node) {
     return links && links->is_up(node);
   };
+  member_options->backlog_of = [this](const distributed::NodeId& node) {
+    return links ? links->backlog_of(node) : std::nullopt;
+  };
   member_options->on_drain = [this] {
     if (!stopping)
       drain();
@@ -662,12 +665,18 @@ Result<void> Daemon::Parts::start_dispatcher() {
                                   member->repeat();
                               });
                             },
+                        // Its turns are on the thread of the member.
+                        .owner_of =
+                            [this](std::uint32_t shard) {
+                              return member ? member->owner_name(shard) : "";
+                            },
                         .on_look =
-                            [this](bool is_hungry,
-                                   std::vector<std::uint32_t> spare) {
+                            [this](queue::MemberDeps::Look look) {
                               boost::asio::post(
                                   io, [this, look = StealCore::Look{
-                                                 is_hungry, std::move(spare)}] {
+                                                 look.is_hungry,
+                                                 std::move(look.spare),
+                                                 look.is_held}] {
                                     if (links)
                                       links->on_look(look);
                                   });
@@ -868,7 +877,12 @@ Result<void> Daemon::Parts::listen() {
       member->hear_of_view(number);
   };
   const auto take_hint = [this](std::vector<std::uint32_t> shards) {
-    actors::send(dispatcher, queue::WorkArrived{std::move(shards)});
+    actors::send(dispatcher,
+                 queue::WorkArrived{std::move(shards), queue::Found::hinted});
+  };
+  const auto take_offer = [this](std::vector<std::uint32_t> shards) {
+    actors::send(dispatcher,
+                 queue::WorkArrived{std::move(shards), queue::Found::offered});
   };
   const auto serve_log = [this](const link::LogOpen& open,
                                 std::shared_ptr<LogSink> sink) {
@@ -888,6 +902,7 @@ Result<void> Daemon::Parts::listen() {
   auto linked = ClusterLinks::start(io, *config, std::move(*identity),
                                     runner->session(), options.version,
                                     {.on_hint = take_hint,
+                                     .on_offer = take_offer,
                                      .on_view = hear_of_view,
                                      .serve_log = serve_log,
                                      .serve_content = give_content});

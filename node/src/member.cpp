@@ -193,21 +193,47 @@ Placement Member::placement(const std::vector<std::uint32_t>& shards,
                       .first_shard = shards.empty() ? 0 : shards.front(),
                       .owners = {},
                       .fitting = {},
-                      .slot_holders = {}};
+                      .slot_holders = {},
+                      .standings = {}};
   std::set<NodeId> owners;
   for (const std::uint32_t shard : shards) {
     if (const auto owner = ring_ ? ring_->owner(shard) : std::nullopt)
       owners.insert(*owner);
   }
   for (const auto& [node, peer] : peers_) {
-    if (owners.contains(node))
+    if (owners.contains(node)) {
       placement.owners.push_back(peer.name);
+      placement.standings[peer.name] = standing_of(node, peer, takes);
+    }
     if (peer.is_known && !peer.capacity.lacks(takes))
       placement.fitting.push_back(peer.name);
   }
   std::sort(placement.owners.begin(), placement.owners.end());
   std::sort(placement.fitting.begin(), placement.fitting.end());
   return placement;
+}
+
+/// As far as this node has heard.
+Placement::Standing Member::standing_of(
+    const NodeId& node, const Peer& peer,
+    const flow_control::Resources& takes) const {
+  using Standing = Placement::Standing;
+  if (peer.is_known && peer.capacity.lacks(takes))
+    return Standing::unfit;
+  if (node == options_.self)
+    return Standing::unsaid;
+  if (!options_.is_linked(node))
+    return Standing::unlinked;
+  const auto backlog = options_.backlog_of(node);
+  return !backlog           ? Standing::unsaid
+         : backlog->is_held ? Standing::held
+                            : Standing::full;
+}
+
+std::string Member::owner_name(std::uint32_t shard) const {
+  const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
+  const auto peer = owner ? peers_.find(*owner) : peers_.end();
+  return peer == peers_.end() ? "" : peer->second.name;
 }
 
 std::string Member::name_of(const store::SessionId& session) const {

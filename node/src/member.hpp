@@ -5,6 +5,7 @@
 #include "job_json.hpp"
 #include "log_stream.hpp"
 #include "member_store.hpp"
+#include "steal_core.hpp"
 #include "store_writer.hpp"
 
 #include <troupe/api/json.hpp>
@@ -76,6 +77,9 @@ struct MemberOptions {
       on_sessions;
   /// Whether there is a link to that node.
   std::function<bool(const distributed::NodeId&)> is_linked;
+  /// Whether it has said that something waits that it has no room for.
+  std::function<std::optional<StealCore::Backlog>(const distributed::NodeId&)>
+      backlog_of;
   /// It is to leave when what runs has ended; once.
   std::function<void()> on_drain;
   /// That takes too long: what runs is about to be ended.
@@ -126,6 +130,8 @@ class Member : public std::enable_shared_from_this<Member> {
   /// How a job of these shards is placed.
   [[nodiscard]] Placement placement(const std::vector<std::uint32_t>& shards,
                                     const flow_control::Resources& takes) const;
+  /// Who looks first into a shard; empty if nobody knows.
+  [[nodiscard]] std::string owner_name(std::uint32_t shard) const;
   /// Of a session that is there; else empty.
   [[nodiscard]] std::string name_of(const store::SessionId& session) const;
 
@@ -160,6 +166,12 @@ class Member : public std::enable_shared_from_this<Member> {
   using LeaseCore = distributed::LeaseCore;
   using EvictionCore = distributed::EvictionCore;
 
+  struct Peer {
+    std::string name;
+    flow_control::Resources capacity;
+    bool is_known = false;  ///< What it has.
+  };
+
   /// All that happens does so through here.
   template <class F>
   void run(F event);
@@ -186,6 +198,9 @@ class Member : public std::enable_shared_from_this<Member> {
   void propose();
   void set_right(bool is_held);
   void plan();
+  [[nodiscard]] Placement::Standing standing_of(
+      const distributed::NodeId& node, const Peer& peer,
+      const flow_control::Resources& takes) const;
   [[nodiscard]] const store::SessionInfo* find_session(
       const std::string& node) const;
 
@@ -198,11 +213,6 @@ class Member : public std::enable_shared_from_this<Member> {
   EvictionCore janitor_;
   distributed::ViewCore views_;
   boost::asio::steady_timer timer_;
-  struct Peer {
-    std::string name;
-    flow_control::Resources capacity;
-    bool is_known = false;  ///< What it has.
-  };
   std::vector<store::SessionInfo> sessions_;   ///< At the last read.
   std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
   std::shared_ptr<const distributed::Ring> ring_;

@@ -157,29 +157,33 @@ struct Request {
   bool is_shared = false;  ///< The slots of the group are for all nodes.
 };
 
-Result<std::vector<Claim>> claim_from(Store& store, const SessionId& session,
-                                      const Request& request) {
-  std::vector<Claim> all;
+/// Work, with what is to be known of its jobs.
+struct Work {
+  std::vector<Claim> claims;
+  std::vector<store::JobInfo> jobs;
+  /// Where each of `claims` has waited, if that is known.
+  std::vector<std::uint32_t> shards{};
+};
+
+Result<void> claim_from(Store& store, const SessionId& session,
+                        const Request& request, Work& work) {
+  std::uint32_t left = request.count;
   for (const QueueId& queue : request.queues) {
-    const auto left = request.count - static_cast<std::uint32_t>(all.size());
     if (left == 0)
       break;
     auto claims = request.is_shared
                       ? store.claim_within_slots(session, queue, left)
                       : store.claim(session, queue, left);
     if (!claims)
-      return claims;
-    all.insert(all.end(), std::make_move_iterator(claims->begin()),
-               std::make_move_iterator(claims->end()));
+      return tl::unexpected(std::move(claims.error()));
+    left -= static_cast<std::uint32_t>(claims->size());
+    work.shards.insert(work.shards.end(), claims->size(), queue.shard);
+    work.claims.insert(work.claims.end(),
+                       std::make_move_iterator(claims->begin()),
+                       std::make_move_iterator(claims->end()));
   }
-  return all;
+  return {};
 }
-
-/// Work, with what is to be known of its jobs.
-struct Work {
-  std::vector<Claim> claims;
-  std::vector<store::JobInfo> jobs;
-};
 
 /// All that the session has claimed.
 Result<Work> held_by(Store& store, const SessionId& session) {
@@ -360,7 +364,7 @@ class DispatcherActor {
         [this](SampleMachine) { sample(); },
         [this](const WorkArrived& m) {
           if (shards_)
-            shards_->tell(m.shards);
+            shards_->tell(m.shards, m.found);
           look();
         },
         [this](MayWork m) {
@@ -416,10 +420,18 @@ class DispatcherActor {
   }
 
  private:
+  /// What has been claimed and has not started.
+  struct Ready {
+    Claim claim;
+    std::shared_ptr<const KnownJob> job;
+    std::optional<FromAbroad> from;
+  };
+
   /// A task at hand that has left `ready_`.
   struct Task {
     Claim claim;
     std::shared_ptr<const KnownJob> job;
+    std::optional<FromAbroad> from;
     DispatchCore::Start slot;
     WallTime started{};
     int pid = 0;
@@ -501,8 +513,8 @@ class DispatcherActor {
     for (const auto& [attempt, task] : tasks_)
       ours.insert(attempt);
     for (const auto& [queue, claims] : ready_) {
-      for (const auto& [claim, job] : claims)
-        ours.insert(claim.attempt);
+      for (const Ready& ready : claims)
+        ours.insert(ready.claim.attempt);
     }
     for (const Completion& completion : unrecorded_)
       ours.insert(completion.attempt);
@@ -603,6 +615,7 @@ class DispatcherActor {
     Task& task = tasks_[attempt];
     task = {.claim = claim,
             .job = job,
+            .from = {},
             .slot = core_.adopted(job->queue, actors::now(self_)),
             .started = deps_->wall_now()};
     // It was claimed, and whoever did that had no time to begin it.
@@ -704,7 +717,8 @@ class DispatcherActor {
                            core_.waiting_here() == 0;
     if (!orders_.empty())
       waiting.clear();
-    deps_->member->on_look(is_hungry, {waiting.begin(), waiting.end()});
+    deps_->member->on_look(
+        {is_hungry, {waiting.begin(), waiting.end()}, core_.is_held()});
   }
 
   void claim() {
@@ -720,11 +734,9 @@ class DispatcherActor {
          known = known_jobs()](Store& store) -> Result<Work> {
           Work work;
           for (const Request& request : requests) {
-            auto claims = claim_from(store, session, request);
-            if (!claims)
-              return tl::unexpected(std::move(claims.error()));
-            work.claims.insert(work.claims.end(), claims->begin(),
-                               claims->end());
+            if (auto claimed = claim_from(store, session, request, work);
+                !claimed)
+              return tl::unexpected(std::move(claimed.error()));
           }
           auto jobs = look_up(store, work.claims, known);
           if (!jobs)
@@ -743,7 +755,7 @@ class DispatcherActor {
       return;
     }
     know(m.work->jobs);
-    take(m.work->claims);
+    take(m.work->claims, m.work->shards);
     start_or_sample();
     give_back_shared();
     end_look();
@@ -757,8 +769,10 @@ class DispatcherActor {
   }
 
   /// What has been claimed waits here to be started.
-  void take(const std::vector<Claim>& claims) {
-    for (const Claim& claim : claims) {
+  void take(const std::vector<Claim>& claims,
+            const std::vector<std::uint32_t>& shards = {}) {
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+      const Claim& claim = claims[i];
       // It may have been looked up before it was dropped for being edited.
       const auto job = known_.find(claim.attempt.task.job);
       if (job == known_.end() || is_ending_ || !may_take(job->second->queue)) {
@@ -767,8 +781,20 @@ class DispatcherActor {
       }
       const QueueId& queue = job->second->queue;
       core_.claimed(queue, 1);
-      ready_[queue].push_back({claim, job->second});
+      ready_[queue].push_back(
+          {claim, job->second,
+           i < shards.size() ? from_abroad(shards[i]) : std::nullopt});
     }
+  }
+
+  [[nodiscard]] std::optional<FromAbroad> from_abroad(
+      std::uint32_t shard) const {
+    const Found found = shards_ ? shards_->found_in(shard) : Found::own;
+    if (found == Found::own)
+      return std::nullopt;
+    return FromAbroad{
+        shard, found,
+        deps_->member->owner_of ? deps_->member->owner_of(shard) : ""};
   }
 
   void end_look() {
@@ -814,21 +840,21 @@ class DispatcherActor {
       if (!start)
         break;
       auto& waiting = ready_[start->queue];
-      auto [claim, job] = std::move(waiting.front());
+      Ready ready = std::move(waiting.front());
       waiting.pop_front();
-      begin(std::move(claim), std::move(job), *start);
+      begin(std::move(ready), *start);
     }
     begin_at_most_once();
     // What could not be started has ended.
     record();
   }
 
-  void begin(Claim claim, std::shared_ptr<const KnownJob> job,
-             const DispatchCore::Start& slot) {
-    const AttemptRef attempt = claim.attempt;
+  void begin(Ready ready, const DispatchCore::Start& slot) {
+    const AttemptRef attempt = ready.claim.attempt;
     Task& task = tasks_[attempt];
-    task = {.claim = std::move(claim),
-            .job = std::move(job),
+    task = {.claim = std::move(ready.claim),
+            .job = std::move(ready.job),
+            .from = std::move(ready.from),
             .slot = slot,
             .started = deps_->wall_now()};
     deps_->on_change(attempt.task.job);
@@ -1041,6 +1067,7 @@ class DispatcherActor {
          .texts_found = texts_found,
          .node = deps_->member ? deps_->member->node : "",
          .home = deps_->member ? deps_->member->home : "",
+         .from = task.from,
          .read = std::move(read)},
         // Another attempt has to begin elsewhere.
         is_ended_by_us ? process::AttemptEnd{process::RunnerLost{}} : ended.how,
@@ -1099,7 +1126,7 @@ class DispatcherActor {
     for (auto& [queue, claims] : ready_) {
       const auto waiting = std::find_if(
           claims.begin(), claims.end(),
-          [&](const auto& entry) { return entry.first.attempt == attempt; });
+          [&](const Ready& ready) { return ready.claim.attempt == attempt; });
       if (waiting == claims.end())
         continue;
       claims.erase(waiting);
@@ -1196,11 +1223,11 @@ class DispatcherActor {
   void give_back_if(const std::function<bool(const Claim&)>& matches) {
     for (auto& [queue, claims] : ready_) {
       for (auto it = claims.begin(); it != claims.end();) {
-        if (!matches(it->first)) {
+        if (!matches(it->claim)) {
           ++it;
           continue;
         }
-        returned_.push_back(it->first.attempt);
+        returned_.push_back(it->claim.attempt);
         core_.given_back(queue, 1);
         it = claims.erase(it);
       }
@@ -1235,8 +1262,8 @@ class DispatcherActor {
 
   template <class Claims>
   void give_back_all(const QueueId& queue, Claims& claims) {
-    for (const auto& [claim, job] : claims)
-      returned_.push_back(claim.attempt);
+    for (const Ready& ready : claims)
+      returned_.push_back(ready.claim.attempt);
     core_.given_back(queue, static_cast<std::uint32_t>(claims.size()));
     claims.clear();
   }
@@ -1377,15 +1404,16 @@ class DispatcherActor {
         ++seen.jobs[attempt.task.job].paused;
       if (seen.running.size() < most_listed)
         seen.running.push_back(
-            {attempt, task.pid, task.started, task.is_paused});
+            {attempt, task.pid, task.started, task.is_paused, task.from});
     }
     for (const std::string& group : core_.groups())
       seen.breakers[group] = core_.breaker(group);
     for (const auto& [queue, claims] : ready_) {
-      for (const auto& [claim, job] : claims) {
-        const auto before = claim.attempt.attempt == 1 ? &TasksAtHand::waiting
-                                                       : &TasksAtHand::retrying;
-        ++(seen.jobs[claim.attempt.task.job].*before);
+      for (const Ready& ready : claims) {
+        const AttemptRef& attempt = ready.claim.attempt;
+        const auto before = attempt.attempt == 1 ? &TasksAtHand::waiting
+                                                 : &TasksAtHand::retrying;
+        ++(seen.jobs[attempt.task.job].*before);
         ++(seen.groups[queue.group].*before);
       }
     }
@@ -1404,8 +1432,7 @@ class DispatcherActor {
   bool is_looking_at_jobs_ = false;
 
   KnownJobs known_;
-  using Waiting = std::deque<std::pair<Claim, std::shared_ptr<const KnownJob>>>;
-  std::map<QueueId, Waiting> ready_;
+  std::map<QueueId, std::deque<Ready>> ready_;
   std::map<AttemptRef, Task> tasks_;
   std::vector<AttemptRef> to_begin_;  ///< Of them, that run at most once.
   std::deque<Completion> unrecorded_;

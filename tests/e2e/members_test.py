@@ -119,21 +119,75 @@ class Sharing(WithMembers, TroupeTest):
         self.ok("n2", "pause", "--all")
         job = self.submit("n1", "--runs-on", "on-n2", "--key", "west", "--", "true")
         owner = self.nodes["n1"].get("/v1/cluster/owner?key=west")
-        self.assertEqual(
-            self.ok("n1", "why", job).out,
+        stands = ("n2 is held" if owner["name"] == "n2" else
+                  f"{owner['name']} does not have what each task takes")
+        self.await_why(
+            "n1", job,
             f"job {job} is queued: each task takes the label on-n2, which n2 has\n"
             f"  also: with the key west it waits in shard {owner['shard']}, at which "
-            f"{owner['name']} looks first\n")
+            f"{owner['name']} looks first; {stands}\n")
         nowhere = self.submit("n1", "--runs-on", "moon", "--", "true")
         self.assertIn("each task takes the label moon, which no node of the cluster has",
                       self.ok("n3", "why", nowhere).out)
         self.ok("n2", "resume", "--all")
         self.ok("n1", "wait", job)
 
+    def await_why(self, host, job, wanted):
+        wait_until(lambda: self.ok(host, "why", job).out == wanted,
+                   what=f"{wanted!r}, which is {self.ok(host, 'why', job).out!r}")
+
+    def key_of(self, host):
+        """One whose shard this node looks at first, and that shard."""
+        for number in range(1000):
+            owner = self.nodes["n1"].get(f"/v1/cluster/owner?key=k{number}")
+            if owner["name"] == host:
+                return f"k{number}", owner["shard"]
+        return self.fail(f"no key of {host}")
+
+    def test_why_says_that_the_owner_of_a_shard_has_no_room(self):
+        self.await_members()
+        self.await_links()
+        busy = self.submit("n1", "--array", "1-6", "--", "sleep", self.seconds)
+        wait_until(lambda: sum(self.nodes[host].get("/v1/stats")["running"]
+                               for host in self.nodes) == 6, what="six tasks")
+        key, shard = self.key_of("n3")
+        job = self.submit("n1", "--key", key, "--", "true")
+        where = f"with the key {key} it waits in shard {shard}, at which n3 looks first"
+        wait_until(lambda: f"{where}; n3 has no room for more now\n"
+                   in self.ok("n2", "why", job).out, what="n3 is full")
+        self.ok("n3", "pause", "--all")
+        wait_until(lambda: f"{where}; n3 is held\n" in self.ok("n2", "why", job).out,
+                   what="n3 is held")
+        self.ok("n1", "cancel", busy)
+        self.ok("n1", "wait", job)
+
+    def test_why_says_how_a_task_came_to_the_node_that_ran_it(self):
+        self.await_members()
+        self.await_links()
+        key, shard = self.key_of("n2")
+        job = self.submit("n1", "--key", key, "--", "true")
+        self.ok("n1", "wait", job)
+        if self.nodes["n1"].task(job)["result"]["node"] == "n2":
+            self.assertIn(f"n2 ran it; with the key {key} it was in shard {shard}, at "
+                          f"which n2 looks first\n", self.ok("n3", "why", job).out)
+        self.ok("n2", "pause", "--all")
+        job = self.submit("n1", "--key", key, "--", "true")
+        self.ok("n1", "wait", job)
+        result = self.nodes["n3"].task(job)["result"]
+        self.assertEqual((result["from"]["shard"], result["from"]["owner"]), (shard, "n2"))
+        self.assertIn(result["from"]["found"], ("offered", "abroad"))
+        self.assertRegex(
+            self.ok("n3", "why", job).out,
+            rf"n[13] ran it; it waited in shard {shard}, at which n2 looked first; "
+            rf"(n2 could not start what waited there, and n[13] had nothing to do|"
+            rf"n[13] had nothing to do and saw work there twice, a second or more apart)\n")
+        self.ok("n2", "resume", "--all")
+
     def test_a_task_that_runs_says_where(self):
         self.await_members()
         job = self.submit("n1", "--runs-on", "on-n3", "--", "sleep", self.seconds)
         wait_until(lambda: self.nodes["n1"].task(job)["node"] == "n3", what="n3")
+        self.assertRegex(self.ok("n1", "why", job).out, r"\bn3 runs it; it ")
         self.ok("n1", "cancel", job)
 
     def test_who_has_nothing_to_do_takes_what_another_has_no_room_for(self):

@@ -776,6 +776,26 @@ TEST_F(MemberDispatcherTest, TakesWhatWasSubmittedHereWhoeverOwnsItsShard) {
   EXPECT_THAT(runner.started, SizeIs(1));
 }
 
+TEST_F(MemberDispatcherTest, NotesHowItCameToWhatWaitedAtAnotherNode) {
+  member->owner_of = [](std::uint32_t shard) {
+    return "n" + std::to_string(shard);
+  };
+  const auto dispatcher = start_member({3});
+  const JobId own = submit_into({3});
+  const JobId offered = submit_into({4});
+  tell(dispatcher, WorkArrived{{3, 4}, Found::offered});
+  const auto from = [this](JobId job) {
+    exit(id_of(job, 0), 0);
+    return from_abroad_in(task(job).result->detail);
+  };
+  EXPECT_EQ(from(own), std::nullopt);
+  EXPECT_EQ(from(offered), (FromAbroad{4, Found::offered, "n4"}));
+  const JobId abroad = submit_into({7});
+  for (int i = 0; i < 50; ++i)
+    advance(100ms);
+  EXPECT_EQ(from(abroad), (FromAbroad{7, Found::abroad, "n7"}));
+}
+
 TEST_F(MemberDispatcherTest, TakesWhatNobodyElseHasTakenForAWhile) {
   start_member({});
   // Wherever it looks first.
