@@ -60,7 +60,8 @@ std::string standing(const Json& status) {
   if (phase == "held")
     return fmt::format("it may start commands, for {} at least", until);
   if (phase == "draining")
-    return "it is leaving: it starts nothing more, and waits for what runs";
+    return "it is leaving: it begins nothing more, and waits for what has "
+           "begun";
   if (phase == "ending")
     return fmt::format(
         "it does not reach the store: what runs ends, in {} at most", until);

@@ -280,11 +280,14 @@ std::string describe_task(std::uint64_t job, const QueueTask& task,
 std::string describe_why(std::uint64_t job, const WhyAnswer& why,
                          WallTime now) {
   // That it has ended is what its state says already.
-  if (why.reasons.empty() || why.reasons.front().kind == "ended")
+  std::size_t first = 0;
+  if (!why.reasons.empty() && why.reasons.front().kind == "ended")
+    first = 1;
+  if (first == why.reasons.size())
     return fmt::format("job {} is {}\n", job, printable(why.state));
   std::string out = fmt::format("job {} is {}: {}\n", job, printable(why.state),
-                                describe_reason(why.reasons.front(), now));
-  for (std::size_t i = 1; i < why.reasons.size(); ++i)
+                                describe_reason(why.reasons[first], now));
+  for (std::size_t i = first + 1; i < why.reasons.size(); ++i)
     out += fmt::format("  also: {}\n", describe_reason(why.reasons[i], now));
   return out;
 }

@@ -122,6 +122,11 @@ class Body {
     out = found->get<bool>();
   }
 
+  void flag_if_there(const char* key, bool& out) {
+    if (find(key) != nullptr)
+      flag(key, out);
+  }
+
   void text(const char* key, std::string& out) {
     const Cbor* const found = find(key);
     if (found == nullptr || !found->is_string())
@@ -195,6 +200,7 @@ Result<Message> read_load(Body body) {
   body.number("waiting", m.waiting);
   body.flag("backlog", m.has_backlog);
   body.number("view", m.view);
+  body.flag_if_there("held", m.is_held);
   return body.finish(m);
 }
 
@@ -308,7 +314,8 @@ Cbor body_of(const Message& message) {
             return Cbor{{"slots", m.slots},
                         {"waiting", m.waiting},
                         {"backlog", m.has_backlog},
-                        {"view", m.view}};
+                        {"view", m.view},
+                        {"held", m.is_held}};
           },
           [](const StealAsk&) { return Cbor::object(); },
           [](const StealOffer& m) {

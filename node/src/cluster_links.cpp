@@ -252,6 +252,11 @@ void ClusterLinks::on_look(StealCore::Look look) {
   gossip();
 }
 
+std::optional<StealCore::Backlog> ClusterLinks::backlog_of(
+    const NodeId& peer) const {
+  return steal_.backlog_of(peer, std::chrono::steady_clock::now());
+}
+
 void ClusterLinks::on_view(std::uint64_t number) {
   steal_.on_view(number);
   gossip();
@@ -300,7 +305,7 @@ void ClusterLinks::on_message(const NodeId& peer, link::Message message) {
           [&](link::StealOffer& m) {
             log(LogLevel::debug, fmt::format("steal_offered node={} shards={}",
                                              to_string(peer), m.shards.size()));
-            deps_.on_hint(std::move(m.shards));
+            deps_.on_offer(std::move(m.shards));
           },
           [&](const link::Revocation& m) {
             log(LogLevel::debug,

@@ -38,6 +38,8 @@ inline constexpr Duration roster_pause = 2s;
 struct ClusterLinksDeps {
   /// Others say that there may be something to start in these shards.
   std::function<void(std::vector<std::uint32_t> shards)> on_hint;
+  /// And that they have no room for it.
+  std::function<void(std::vector<std::uint32_t> shards)> on_offer;
   /// Somebody knows this view.
   std::function<void(std::uint64_t number)> on_view;
   LinkLogs::Serve serve_log;
@@ -88,6 +90,9 @@ class ClusterLinks final : public link::LinksOwner {
 
   /// The dispatcher has looked for work.
   void on_look(StealCore::Look look);
+  /// As StealCore::backlog_of().
+  [[nodiscard]] std::optional<StealCore::Backlog> backlog_of(
+      const distributed::NodeId& peer) const;
   /// The newest view that this node knows.
   void on_view(std::uint64_t number);
 

@@ -61,6 +61,9 @@ constexpr Duration longest_death = 1s;
 constexpr Duration look_at_others = 1s;
 constexpr Duration longest_end_of_evicted = 5s;
 constexpr Duration longest_actor_end = 5s;
+/// Between two looks at what a node that drains waits for, and of one look.
+constexpr Duration drain_pause = 1s;
+constexpr Duration longest_answer = 15s;
 /// Of one that may be gone.
 constexpr Duration longest_store_call = 5s;
 /// Of each user, in the audit log: its space is not for those who may do
@@ -326,6 +329,9 @@ struct Daemon::Parts {
   boost::asio::io_context& io = host.io();
   actors::ActorSystem& system = host.system();
   boost::asio::steady_timer stop_timer{io};
+  boost::asio::steady_timer drain_timer{io};
+  bool is_drained = false;       ///< But for what still runs.
+  std::size_t awaited_jobs = 0;  ///< Before that.
   boost::asio::steady_timer watchdog{io};
   std::unique_ptr<process::WardenRunner> runner;
   std::unique_ptr<Housekeeper> housekeeper;
@@ -372,6 +378,8 @@ struct Daemon::Parts {
   void stop(OnStop how);
   void stop(OnStop how, Duration within);
   void drain();
+  void await_begun();
+  void end_drain();
   void leave(std::size_t left);
   void on_event();
   void reload();
@@ -507,8 +515,8 @@ Result<void> Daemon::Parts::join() {
   auto connection = connect_to_store(*config, store::Presence::unnoticed);
   if (!connection)
     return tl::unexpected(std::move(connection.error()));
-  member_options->on_right = [this](bool may) {
-    actors::send(dispatcher, queue::MayWork{may});
+  member_options->on_right = [this](bool may, bool may_go_on) {
+    actors::send(dispatcher, queue::MayWork{may, may_go_on});
   };
   member_options->on_ring =
       [this](const std::shared_ptr<const distributed::Ring>& ring) {
@@ -533,6 +541,8 @@ Result<void> Daemon::Parts::join() {
         std::map<distributed::NodeId, std::string> peers;
         for (const auto& [node, detail] : nodes) {
           seen.live.insert(home_resource(node));
+          if (!detail.sees_runs)
+            seen.unaware.emplace(home_resource(node), detail.name);
           if (node != member->self())
             peers.emplace(node, detail.listen);
         }
@@ -542,10 +552,14 @@ Result<void> Daemon::Parts::join() {
   member_options->is_linked = [this](const distributed::NodeId& node) {
     return links && links->is_up(node);
   };
+  member_options->backlog_of = [this](const distributed::NodeId& node) {
+    return links ? links->backlog_of(node) : std::nullopt;
+  };
   member_options->on_drain = [this] {
     if (!stopping)
       drain();
   };
+  member_options->on_drain_over = [this] { end_drain(); };
   member_options->on_evicted = [this] {
     end_reason = DaemonEnd::evicted;
     stop(OnStop::end, longest_end_of_evicted);
@@ -651,12 +665,18 @@ Result<void> Daemon::Parts::start_dispatcher() {
                                   member->repeat();
                               });
                             },
+                        // Its turns are on the thread of the member.
+                        .owner_of =
+                            [this](std::uint32_t shard) {
+                              return member ? member->owner_name(shard) : "";
+                            },
                         .on_look =
-                            [this](bool is_hungry,
-                                   std::vector<std::uint32_t> spare) {
+                            [this](queue::MemberDeps::Look look) {
                               boost::asio::post(
                                   io, [this, look = StealCore::Look{
-                                                 is_hungry, std::move(spare)}] {
+                                                 look.is_hungry,
+                                                 std::move(look.spare),
+                                                 look.is_held}] {
                                     if (links)
                                       links->on_look(look);
                                   });
@@ -688,6 +708,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .services_folder = services_folder(*config),
       .durability = std::string{store->durability()},
       .home = member_options ? home_resource(member_options->self) : "",
+      .session = {runner->session()},
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;
@@ -856,7 +877,12 @@ Result<void> Daemon::Parts::listen() {
       member->hear_of_view(number);
   };
   const auto take_hint = [this](std::vector<std::uint32_t> shards) {
-    actors::send(dispatcher, queue::WorkArrived{std::move(shards)});
+    actors::send(dispatcher,
+                 queue::WorkArrived{std::move(shards), queue::Found::hinted});
+  };
+  const auto take_offer = [this](std::vector<std::uint32_t> shards) {
+    actors::send(dispatcher,
+                 queue::WorkArrived{std::move(shards), queue::Found::offered});
   };
   const auto serve_log = [this](const link::LogOpen& open,
                                 std::shared_ptr<LogSink> sink) {
@@ -876,6 +902,7 @@ Result<void> Daemon::Parts::listen() {
   auto linked = ClusterLinks::start(io, *config, std::move(*identity),
                                     runner->session(), options.version,
                                     {.on_hint = take_hint,
+                                     .on_offer = take_offer,
                                      .on_view = hear_of_view,
                                      .serve_log = serve_log,
                                      .serve_content = give_content});
@@ -935,14 +962,54 @@ void Daemon::Parts::record_signal(const signalfd_siginfo& signal) {
 }
 
 /// Somebody has told it to leave its cluster: it still answers, and ends when
-/// what runs has ended.
+/// what runs has ended, with all steps of jobs that have begun here.
 void Daemon::Parts::drain() {
   log(LogLevel::info, "node_drains");
-  actors::send(dispatcher,
-               queue::EndWork{.waits = true, .done = [this](std::size_t left) {
-                                boost::asio::post(
-                                    io, [this, left] { leave(left); });
-                              }});
+  await_begun();
+}
+
+void Daemon::Parts::await_begun() {
+  if (stopping || is_drained)
+    return;
+  const auto ask_again_after = [this](Duration pause) {
+    drain_timer.expires_after(pause);
+    drain_timer.async_wait([this](const auto& cancelled) {
+      if (!cancelled)
+        await_begun();
+    });
+  };
+  // Whoever is to answer may be started anew.
+  ask_again_after(longest_answer);
+  actors::send(run_driver,
+               AskBegun{[this, ask_again_after](Result<std::size_t> jobs) {
+                 boost::asio::post(io, [this, ask_again_after, jobs] {
+                   if (jobs && *jobs == 0) {
+                     end_drain();
+                     return;
+                   }
+                   if (jobs && std::exchange(awaited_jobs, *jobs) != *jobs)
+                     log(LogLevel::info,
+                         fmt::format("drain_waits jobs={} reason='they have "
+                                     "begun here'",
+                                     *jobs));
+                   ask_again_after(drain_pause);
+                 });
+               }});
+}
+
+/// Nothing more is started. What runs services of runs ends only with these; it
+/// starts again where they go on.
+void Daemon::Parts::end_drain() {
+  drain_timer.cancel();
+  if (stopping || std::exchange(is_drained, true))
+    return;
+  actors::send(dispatcher, queue::EndWork{.waits = true,
+                                          .ended_group = services_group,
+                                          .done = [this](std::size_t left) {
+                                            boost::asio::post(io, [this, left] {
+                                              leave(left);
+                                            });
+                                          }});
 }
 
 void Daemon::Parts::hold(bool is_held, queue::StoreAccess::Done done) {

@@ -382,18 +382,178 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
   return reason("starting", "starts as soon as it is its turn");
 }
 
-/// At which nodes it waits.
-std::string where_it_waits(const Placement& places) {
+/// What is known of the owners of its shards that have not taken it.
+std::string how_they_stand(const Placement& places) {
+  using Standing = Placement::Standing;
+  std::map<Standing, std::vector<std::string>> by_standing;
+  for (const auto& [name, standing] : places.standings)
+    by_standing[standing].push_back(name);
+  std::string text;
+  for (const auto& [standing, names] : by_standing) {
+    const bool is_one = names.size() == 1;
+    const std::string who = in_words(names);
+    switch (standing) {
+      case Standing::unsaid:
+        break;
+      case Standing::unlinked:
+        text += fmt::format("; how {} {} is not known here, without a link",
+                            who, is_one ? "stands" : "stand");
+        break;
+      case Standing::full:
+        text += fmt::format("; {} {} no room for more now", who,
+                            is_one ? "has" : "have");
+        break;
+      case Standing::held:
+        text += fmt::format("; {} {} held", who, is_one ? "is" : "are");
+        break;
+      case Standing::unfit:
+        text += fmt::format("; {} {} not have what each task takes", who,
+                            is_one ? "does" : "do");
+        break;
+    }
+  }
+  return text;
+}
+
+/// "in shard 7", with its key.
+std::string in_shards(const Placement& places, std::string_view does) {
   std::string text =
       places.shards == 1
-          ? fmt::format("it waits in shard {}", places.first_shard)
-          : fmt::format("it waits in {} shards", places.shards);
+          ? fmt::format("it {} in shard {}", does, places.first_shard)
+          : fmt::format("it {} in {} shards", does, places.shards);
   if (!places.key.empty())
     text = fmt::format("with the key {} {}", to_utf8(places.key), text);
+  return text;
+}
+
+/// Whether it is where all nodes look, whoever owns that.
+bool is_for_all(const Placement& places) {
+  return places.shards == 1 && places.first_shard == 0;
+}
+
+/// At which nodes it waits.
+std::string where_it_waits(const Placement& places) {
+  const std::string text = in_shards(places, "waits");
+  if (is_for_all(places))
+    return text + ", at which all nodes look";
   if (places.owners.empty())
     return text + ", which no node owns yet";
-  return fmt::format("{}, at which {} {} first", text, in_words(places.owners),
-                     places.owners.size() == 1 ? "looks" : "look");
+  return fmt::format(
+      "{}, at which {} {} first{}", text, in_words(places.owners),
+      places.owners.size() == 1 ? "looks" : "look", how_they_stand(places));
+}
+
+/// Why it did not stay with the owner of its shard, as far as it was noted.
+std::string how_it_came(const std::string& node,
+                        const queue::FromAbroad& from) {
+  const std::string who = printable(node);
+  const std::string owner = printable(from.owner);
+  const std::string first =
+      owner.empty() ? fmt::format("it waited in shard {}", from.shard)
+                    : fmt::format(
+                          "it waited in shard {}, at which {} looked "
+                          "first",
+                          from.shard, owner);
+  switch (from.found) {
+    case queue::Found::own:
+      break;
+    case queue::Found::submitted:
+      return fmt::format(
+          "{}; {} looked there, too, as something was submitted "
+          "to it, and had room",
+          first, who);
+    case queue::Found::hinted:
+      return fmt::format(
+          "{}; {} was told by the node that has submitted "
+          "something there, and had room",
+          first, who);
+    case queue::Found::offered:
+      return fmt::format(
+          "{}; {} could not start what waited there, and {} had "
+          "nothing to do",
+          first, owner.empty() ? "that node" : owner, who);
+    case queue::Found::abroad:
+      return fmt::format(
+          "{}; {} had nothing to do and saw work there twice, a "
+          "second or more apart",
+          first, who);
+  }
+  return first;
+}
+
+std::string where_it_was(const std::string& node, const Placement& places) {
+  const std::string text = in_shards(places, "was");
+  if (is_for_all(places))
+    return text + ", at which all nodes look";
+  if (places.owners.empty())
+    return text;
+  const bool is_owner = std::find(places.owners.begin(), places.owners.end(),
+                                  node) != places.owners.end();
+  return fmt::format(
+      "{}, at which {} {} first{}", text, in_words(places.owners),
+      places.owners.size() == 1 ? "looks" : "look", is_owner ? "" : " now");
+}
+
+std::string of_one_task(const Ran& ran, bool has_ended,
+                        const Placement& places) {
+  return fmt::format("{} {} it; {}", printable(ran.node),
+                     has_ended ? "ran" : "runs",
+                     ran.from ? how_it_came(ran.node, *ran.from)
+                              : where_it_was(ran.node, places));
+}
+
+/// "n1 ran 7 and n2 3 of the tasks; n2 took 2 that others could not start".
+std::string of_tasks(const std::vector<Ran>& all, std::uint64_t tasks) {
+  std::map<std::string, std::uint64_t> by_node;
+  std::map<std::pair<std::string, queue::Found>, std::uint64_t> taken;
+  std::uint64_t known = 0;
+  for (const Ran& ran : all) {
+    by_node[ran.node] += ran.tasks;
+    known += ran.tasks;
+    if (ran.from)
+      taken[{ran.node, ran.from->found}] += ran.tasks;
+  }
+  std::vector<std::string> shares;
+  for (const auto& [node, count] : by_node)
+    shares.push_back(shares.empty() ? fmt::format("{} ran {}", node, count)
+                                    : fmt::format("{} {}", node, count));
+  std::string text = known < tasks
+                         ? fmt::format("of {} tasks that have ended {}", known,
+                                       in_words(shares))
+                         : fmt::format("{} of its tasks", in_words(shares));
+  for (const auto& [who, count] : taken) {
+    const auto& [node, found] = who;
+    text += fmt::format("; {} took {} ", printable(node), count);
+    switch (found) {
+      case queue::Found::own:
+      case queue::Found::submitted:
+      case queue::Found::hinted:
+        text += "from shards of others, as something was submitted there";
+        break;
+      case queue::Found::offered:
+        text += "that others could not start";
+        break;
+      case queue::Found::abroad:
+        text += "that had waited at others for a second or more";
+        break;
+    }
+  }
+  return text;
+}
+
+/// Which nodes had its tasks, and why these.
+void explain_where(const Circumstances& seen, Json& reasons) {
+  if (!seen.places)
+    return;
+  if (seen.job.counts.tasks == 1 && seen.runs)
+    reasons.push_back(
+        reason("ran", of_one_task(*seen.runs, false, *seen.places)));
+  if (seen.ran.empty())
+    return;
+  reasons.push_back(
+      reason("ran", seen.job.counts.tasks == 1
+                        ? of_one_task(seen.ran.front(), true, *seen.places)
+                        : of_tasks(seen.ran, seen.job.counts.tasks)));
 }
 
 void explain_waiting(const Circumstances& seen, WallTime now,
@@ -717,6 +877,19 @@ Json to_json(const store::GroupInfo& info, flow_control::BreakerState breaker) {
       {"running", info.counts.running}};
 }
 
+void add_to(std::vector<Ran>& ran, const std::string& detail) {
+  Ran one{queue::node_in(detail), queue::from_abroad_in(detail), 1};
+  if (one.node.empty())
+    return;
+  const auto same = std::find_if(ran.begin(), ran.end(), [&](const Ran& other) {
+    return other.node == one.node && other.from == one.from;
+  });
+  if (same == ran.end())
+    ran.push_back(std::move(one));
+  else
+    ++same->tasks;
+}
+
 Json explain(const Circumstances& seen, WallTime now, TimePoint steady_now) {
   const store::JobInfo& job = seen.job;
   Json reasons = Json::array();
@@ -744,6 +917,7 @@ Json explain(const Circumstances& seen, WallTime now, TimePoint steady_now) {
     for (Json& one : waiting)
       reasons.push_back(std::move(one));
   }
+  explain_where(seen, reasons);
   return {{"job", job.id.value},
           {"state", to_string(job.state)},
           {"reasons", reasons}};

@@ -3,6 +3,7 @@
 /// Jobs as docs/openapi.yaml has them, to and from JSON. Pure.
 #include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
+#include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatch_core.hpp>
 #include <troupe/queue/job_spec.hpp>
 #include <troupe/queue/json_fields.hpp>
@@ -91,6 +92,24 @@ struct Placement {
   std::vector<std::string> fitting;  ///< Nodes that have what it takes.
   /// Those with slots of its group, if all share these.
   std::vector<std::string> slot_holders;
+  /// What the node that was asked has heard of an owner.
+  enum class Standing : std::uint8_t {
+    unsaid,    ///< Nothing, or it is that node itself.
+    unlinked,  ///< It cannot hear anything.
+    full,      ///< Something waits there that it has no room for.
+    held,      ///< Likewise, since it is to start nothing.
+    unfit,     ///< It does not have what a task takes.
+  };
+  std::map<std::string, Standing> standings;
+};
+
+/// Where tasks of a job have run, or do.
+struct Ran {
+  std::string node;  ///< By its name.
+  std::optional<queue::FromAbroad> from;
+  std::uint64_t tasks = 0;
+
+  friend bool operator==(const Ran&, const Ran&) = default;
 };
 
 struct Circumstances {
@@ -108,7 +127,16 @@ struct Circumstances {
   std::optional<Placement> places;  ///< If other nodes share the store.
   /// Who has how many slots of its group, if all nodes share these.
   std::map<store::SessionId, std::uint64_t> claims;
+  /// Of the first tasks that have ended, which may not be all.
+  std::vector<Ran> ran{};
+  /// Who has its only task, which runs.
+  store::SessionId runs_in{};
+  std::optional<Ran> runs{};  ///< The same, for people.
 };
+
+/// Adds one more task, from the detail of its result; nothing if that does not
+/// say where it has run.
+void add_to(std::vector<Ran>& ran, const std::string& detail);
 
 /// The answer of /v1/jobs/{job}/why. `now` and `steady_now` are one moment.
 [[nodiscard]] Json explain(const Circumstances& seen, WallTime now,

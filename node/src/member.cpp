@@ -70,7 +70,8 @@ std::string to_text(const SessionDetail& detail) {
   return Json{{"name", to_utf8(detail.name)}, {"place", detail.place},
               {"version", detail.version},    {"listen", detail.listen},
               {"lease_ms", detail.lease_ms},  {"slots", detail.slots},
-              {"weight", detail.weight},      {"resources", detail.resources}}
+              {"weight", detail.weight},      {"resources", detail.resources},
+              {"sees_runs", detail.sees_runs}}
       .dump();
 }
 
@@ -85,6 +86,9 @@ SessionDetail parse_session_detail(const std::string& text) {
     if constexpr (std::is_same_v<Value, std::string>) {
       if (found->is_string())
         out = found->template get<std::string>();
+    } else if constexpr (std::is_same_v<Value, bool>) {
+      if (found->is_boolean())
+        out = found->template get<bool>();
     } else if (found->is_number_unsigned()) {
       out = static_cast<Value>(
           std::min<std::uint64_t>(found->template get<std::uint64_t>(),
@@ -99,6 +103,7 @@ SessionDetail parse_session_detail(const std::string& text) {
   read("slots", detail.slots);
   read("weight", detail.weight);
   read("resources", detail.resources);
+  read("sees_runs", detail.sees_runs);
   return detail;
 }
 
@@ -188,21 +193,47 @@ Placement Member::placement(const std::vector<std::uint32_t>& shards,
                       .first_shard = shards.empty() ? 0 : shards.front(),
                       .owners = {},
                       .fitting = {},
-                      .slot_holders = {}};
+                      .slot_holders = {},
+                      .standings = {}};
   std::set<NodeId> owners;
   for (const std::uint32_t shard : shards) {
     if (const auto owner = ring_ ? ring_->owner(shard) : std::nullopt)
       owners.insert(*owner);
   }
   for (const auto& [node, peer] : peers_) {
-    if (owners.contains(node))
+    if (owners.contains(node)) {
       placement.owners.push_back(peer.name);
+      placement.standings[peer.name] = standing_of(node, peer, takes);
+    }
     if (peer.is_known && !peer.capacity.lacks(takes))
       placement.fitting.push_back(peer.name);
   }
   std::sort(placement.owners.begin(), placement.owners.end());
   std::sort(placement.fitting.begin(), placement.fitting.end());
   return placement;
+}
+
+/// As far as this node has heard.
+Placement::Standing Member::standing_of(
+    const NodeId& node, const Peer& peer,
+    const flow_control::Resources& takes) const {
+  using Standing = Placement::Standing;
+  if (peer.is_known && peer.capacity.lacks(takes))
+    return Standing::unfit;
+  if (node == options_.self)
+    return Standing::unsaid;
+  if (!options_.is_linked(node))
+    return Standing::unlinked;
+  const auto backlog = options_.backlog_of(node);
+  return !backlog           ? Standing::unsaid
+         : backlog->is_held ? Standing::held
+                            : Standing::full;
+}
+
+std::string Member::owner_name(std::uint32_t shard) const {
+  const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
+  const auto peer = owner ? peers_.find(*owner) : peers_.end();
+  return peer == peers_.end() ? "" : peer->second.name;
 }
 
 std::string Member::name_of(const store::SessionId& session) const {
@@ -273,6 +304,9 @@ void Member::run(F event) {
   event();
   if (is_over_)
     return;
+  const bool may_go_on = lease_.phase() == distributed::LeasePhase::draining;
+  if (std::exchange(may_go_on_, may_go_on) != may_go_on)
+    options_.on_right(has_right_, may_go_on_);
   if (lease_.is_draining() && !std::exchange(has_told_drain_, true))
     options_.on_drain();
   plan();
@@ -324,8 +358,11 @@ void Member::obey(const LeaseCore::Actions& actions) {
             [&](const LeaseCore::StopStarting&) { set_right(false); },
             [&](const LeaseCore::KillBy& a) {
               // The warden does the other by itself, at the same moment.
-              if (a.which == LeaseCore::Kill::all)
-                runner_.stop_all(a.gone_by);
+              if (a.which != LeaseCore::Kill::all)
+                return;
+              if (lease_.is_draining())
+                options_.on_drain_over();
+              runner_.stop_all(a.gone_by);
             },
             [&](const LeaseCore::SelfFence& a) { fence(a.loss); },
             [&](const LeaseCore::Retire&) { retire(); },
@@ -392,7 +429,7 @@ void Member::set_right(bool is_held) {
                               : fmt::format("session_starts_nothing phase={}",
                                             to_string(lease_.phase())));
   janitor_.on_right(is_held);
-  options_.on_right(is_held);
+  options_.on_right(is_held, may_go_on_);
 }
 
 void Member::fence(LeaseCore::Loss loss) {
@@ -606,7 +643,7 @@ void Member::plan() {
 }
 
 void Member::repeat() const {
-  options_.on_right(has_right_);
+  options_.on_right(has_right_, may_go_on_);
   if (ring_)
     options_.on_ring(ring_);
 }

@@ -5,6 +5,7 @@
 #include "job_json.hpp"
 #include "log_stream.hpp"
 #include "member_store.hpp"
+#include "steal_core.hpp"
 #include "store_writer.hpp"
 
 #include <troupe/api/json.hpp>
@@ -43,6 +44,8 @@ struct SessionDetail {
   std::uint32_t weight = distributed::full_weight;
   /// All that tasks can take there, with labels; empty if it does not say.
   std::string resources{};
+  /// Whether it looks for what others record of runs that it drives.
+  bool sees_runs = false;
 };
 
 [[nodiscard]] std::string to_text(const SessionDetail& detail);
@@ -65,16 +68,22 @@ struct MemberOptions {
 
   // On the I/O thread.
 
-  /// Whether commands may be claimed and started.
-  std::function<void(bool)> on_right;
+  /// Whether commands may be claimed and started; if not, whether those may
+  /// that go on with what has begun here, for it is to leave.
+  std::function<void(bool may, bool may_go_on)> on_right;
   std::function<void(std::shared_ptr<const distributed::Ring>)> on_ring;
   /// Who has a session, each time that this was read.
   std::function<void(const std::map<distributed::NodeId, SessionDetail>&)>
       on_sessions;
   /// Whether there is a link to that node.
   std::function<bool(const distributed::NodeId&)> is_linked;
+  /// Whether it has said that something waits that it has no room for.
+  std::function<std::optional<StealCore::Backlog>(const distributed::NodeId&)>
+      backlog_of;
   /// It is to leave when what runs has ended; once.
   std::function<void()> on_drain;
+  /// That takes too long: what runs is about to be ended.
+  std::function<void()> on_drain_over;
   /// Others may have started its commands again: all of them are to end, and a
   /// session of another warden may begin then.
   std::function<void()> on_evicted;
@@ -121,6 +130,8 @@ class Member : public std::enable_shared_from_this<Member> {
   /// How a job of these shards is placed.
   [[nodiscard]] Placement placement(const std::vector<std::uint32_t>& shards,
                                     const flow_control::Resources& takes) const;
+  /// Who looks first into a shard; empty if nobody knows.
+  [[nodiscard]] std::string owner_name(std::uint32_t shard) const;
   /// Of a session that is there; else empty.
   [[nodiscard]] std::string name_of(const store::SessionId& session) const;
 
@@ -155,6 +166,12 @@ class Member : public std::enable_shared_from_this<Member> {
   using LeaseCore = distributed::LeaseCore;
   using EvictionCore = distributed::EvictionCore;
 
+  struct Peer {
+    std::string name;
+    flow_control::Resources capacity;
+    bool is_known = false;  ///< What it has.
+  };
+
   /// All that happens does so through here.
   template <class F>
   void run(F event);
@@ -181,6 +198,9 @@ class Member : public std::enable_shared_from_this<Member> {
   void propose();
   void set_right(bool is_held);
   void plan();
+  [[nodiscard]] Placement::Standing standing_of(
+      const distributed::NodeId& node, const Peer& peer,
+      const flow_control::Resources& takes) const;
   [[nodiscard]] const store::SessionInfo* find_session(
       const std::string& node) const;
 
@@ -193,15 +213,11 @@ class Member : public std::enable_shared_from_this<Member> {
   EvictionCore janitor_;
   distributed::ViewCore views_;
   boost::asio::steady_timer timer_;
-  struct Peer {
-    std::string name;
-    flow_control::Resources capacity;
-    bool is_known = false;  ///< What it has.
-  };
   std::vector<store::SessionInfo> sessions_;   ///< At the last read.
   std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
   std::shared_ptr<const distributed::Ring> ring_;
   bool has_right_ = false;
+  bool may_go_on_ = false;
   bool is_reading_view_ = false;
   bool is_over_ = false;
   bool has_told_drain_ = false;

@@ -190,7 +190,8 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
       .lease_ms = static_cast<std::uint64_t>(config.lease_time / 1ms),
       .slots = config.slots != 0 ? config.slots : processors(),
       .weight = distributed::full_weight,
-      .resources = capacity_of(config).text()};
+      .resources = capacity_of(config).text(),
+      .sees_runs = true};
   member.session = {.session = {session},
                     .node = to_string(identity.node),
                     .detail = to_text(member.detail)};

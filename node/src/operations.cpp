@@ -896,6 +896,24 @@ void get_content(const Ask& ask) {
 
 // -- Why ---------------------------------------------------------------------
 
+/// Where its tasks have run, and its only one does.
+Result<void> look_where(Store& store, Circumstances& seen) {
+  constexpr std::uint32_t most = 200;
+  const JobId id = seen.job.id;
+  auto results = store.results(id, 0, most);
+  if (!results)
+    return tl::unexpected(std::move(results.error()));
+  for (const store::TaskResult& result : *results)
+    add_to(seen.ran, result.detail);
+  if (seen.job.counts.tasks != 1 || seen.job.counts.running != 1)
+    return {};
+  const auto task = store.task({id, 0});
+  if (!task)
+    return tl::unexpected(task.error());
+  seen.runs_in = task->session;
+  return {};
+}
+
 Result<Circumstances> look_at(
     Store& store, JobId id, const std::map<JobId, queue::TasksAtHand>& at_hand,
     bool is_member) {
@@ -929,6 +947,10 @@ Result<Circumstances> look_at(
       return tl::unexpected(std::move(claims.error()));
     seen.claims = std::move(*claims);
   }
+  if (is_member) {
+    if (auto placed = look_where(store, seen); !placed)
+      return tl::unexpected(std::move(placed.error()));
+  }
   const store::QueueId queue{seen.job.job.group, seen.job.job.resources};
   for (const store::QueueHead& head : *queues) {
     if (head.queue == queue && head.job != id)
@@ -946,6 +968,13 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
       job.shards, Resources::parse(job.resources).value_or(Resources{}));
   if (const auto spec = queue::decode(job.spec))
     seen.places->key = spec->key;
+  std::string running = node.member->name_of(seen.runs_in);
+  if (running.empty())
+    seen.runs.reset();
+  else
+    seen.runs = Ran{.node = std::move(running),
+                    .from = seen.runs ? seen.runs->from : std::nullopt,
+                    .tasks = 1};
   std::uint64_t taken = 0;
   for (const auto& [session, count] : seen.claims) {
     taken += count;
@@ -981,6 +1010,16 @@ void explain_with_obstacle(const Ask& ask, Result<Circumstances> seen) {
           }});
 }
 
+/// The first task of a job that runs here.
+std::optional<queue::RunningTask> running_of(
+    const queue::DispatcherSnapshot& seen, JobId job) {
+  for (const queue::RunningTask& running : seen.running) {
+    if (running.attempt.task.job == job)
+      return running;
+  }
+  return std::nullopt;
+}
+
 void explain_job(const Ask& ask) {
   const auto id = ask.job();
   if (!id) {
@@ -992,7 +1031,9 @@ void explain_job(const Ask& ask) {
         ask.node.store,
         [id, at_hand = now.jobs, is_member = ask.node.ring.has_value()](
             Store& store) { return look_at(store, id, at_hand, is_member); },
-        [ask](Result<Circumstances> seen) {
+        [ask, running = running_of(now, id)](Result<Circumstances> seen) {
+          if (seen && running)
+            seen->runs = Ran{.node = "", .from = running->from, .tasks = 1};
           explain_with_obstacle(ask, std::move(seen));
         });
   });
@@ -1141,24 +1182,34 @@ void list_runs(const Ask& ask) {
     return;
   }
   const store::RunFilter filter{*set, RunId{*before}};
-  actors::send(
-      ask.node.run_driver,
-      AskAwaiting{[ask, filter, most = static_cast<std::uint32_t>(*limit)](
-                      const std::map<RunId, std::size_t>& awaiting) {
-        ask.by_store([filter, most, awaiting](Store& store) -> Result<Json> {
-          auto runs = store.runs(filter, most);
-          if (!runs)
-            return error_of(std::move(runs));
+  queue::call(
+      ask.node.store,
+      [filter, most = static_cast<std::uint32_t>(*limit)](Store& store) {
+        return store.runs(filter, most);
+      },
+      [ask](Result<std::vector<store::RunInfo>> runs) {
+        if (!runs) {
+          ask.responder.fail(runs.error());
+          return;
+        }
+        AskAwaiting awaiting;
+        for (const store::RunInfo& run : *runs) {
+          if (!store::has_ended(run.state))
+            awaiting.runs.emplace(run.id, run.events);
+        }
+        awaiting.done = [responder = ask.responder, runs = std::move(*runs)](
+                            const std::map<RunId, std::size_t>& counts) {
           Json list = Json::array();
-          for (const store::RunInfo& run : *runs) {
+          for (const store::RunInfo& run : runs) {
             list.push_back(to_json(run));
-            const auto waits = awaiting.find(run.id);
+            const auto waits = counts.find(run.id);
             list.back()["awaiting_jobs"] =
-                waits == awaiting.end() ? 0 : waits->second;
+                waits == counts.end() ? 0 : waits->second;
           }
-          return Json{{"runs", std::move(list)}};
-        });
-      }});
+          responder.succeed(Json{{"runs", std::move(list)}});
+        };
+        actors::send(ask.node.run_driver, std::move(awaiting));
+      });
 }
 
 void list_triggers(const Ask& ask) {

@@ -119,7 +119,7 @@ void RunAdmission::decide(const Line& line, std::vector<Decision>& decisions) {
 }
 
 bool RunAdmission::enter_again(RunId run, const std::string& group,
-                               const Limits& limits) {
+                               const Limits& limits, bool is_ours) {
   if (const auto found = runs_.find(run);
       found != runs_.end() && found->second.run.has_begun)
     return true;
@@ -130,7 +130,10 @@ bool RunAdmission::enter_again(RunId run, const std::string& group,
         line.in.size() >= std::max<std::uint32_t>(1, limits.limit))
       return false;
   }
-  know(run, {.group = group, .limits = limits, .has_begun = true});
+  know(run, {.group = group,
+             .limits = limits,
+             .is_ours = is_ours,
+             .has_begun = true});
   return true;
 }
 

@@ -62,9 +62,9 @@ class RunAdmission {
   /// What becomes of our runs now; each is said once.
   [[nodiscard]] std::vector<Decision> decide();
 
-  /// Whether one of ours that has ended may go on at once; then it is in.
+  /// Whether one that has ended may go on at once; then it is in.
   [[nodiscard]] bool enter_again(store::RunId run, const std::string& group,
-                                 const Limits& limits);
+                                 const Limits& limits, bool is_ours = true);
 
   /// "waits for concurrency group "g", which r5 is in"; empty if it does not.
   [[nodiscard]] std::string what_awaits(store::RunId run) const;

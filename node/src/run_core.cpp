@@ -795,6 +795,28 @@ RunCore::Binding RunCore::bound_to(const StepKey& step) const {
   return is_placed(step) && bound != bound_.end() ? bound->second : Binding{};
 }
 
+RunCore::Begun RunCore::begun_at(const std::string& home) const {
+  Begun begun;
+  std::set<std::size_t> jobs;
+  for (const auto& [step, running] : running_) {
+    if (step.is_of_services())
+      continue;
+    const std::size_t index = index_of(InstanceId{step.instance});
+    const auto bound = bound_.find(index);
+    // Labels say where, and have not yet.
+    const bool is_free = is_placed(step) && bound == bound_.end();
+    const bool is_first = results_[index].empty();
+    const std::string& where =
+        bound != bound_.end() ? bound->second.home : home_;
+    if (is_first && (is_free || where == home))
+      begun.maybe.push_back(step);
+    else if (!is_first && !is_free && where == home)
+      jobs.insert(index);
+  }
+  begun.jobs = jobs.size();
+  return begun;
+}
+
 std::string RunCore::refusal_of(const StepKey& step) const {
   if (!is_placed(step))
     return {};
@@ -814,10 +836,10 @@ std::string RunCore::resources_of(const StepKey& step) const {
     return queue::want_labels(start.resources, start.labels).text();
   if (node.empty())
     node = home_;
-  std::string resources = start.resources.text();
-  if (!node.empty())
-    resources += fmt::format("{}{}=1", resources.empty() ? "" : ",", node);
-  return resources;
+  if (node.empty())
+    return start.resources.text();
+  const bool goes_on = !results_[index_of(InstanceId{step.instance})].empty();
+  return queue::at_home(start.resources.text(), node, goes_on);
 }
 
 void RunCore::add_secrets(workflow::StartStep& start,

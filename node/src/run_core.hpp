@@ -148,6 +148,15 @@ class RunCore {
     std::string node{};
   };
   [[nodiscard]] Binding bound_to(const StepKey& step) const;
+  /// What of the run a node has begun, by the resource that only it has, and
+  /// has to end before it can leave.
+  struct Begun {
+    std::size_t jobs = 0;  ///< That have begun there, and not ended.
+    /// First steps of jobs, which may be about to begin there, or may have
+    /// ended there without the run knowing.
+    std::vector<StepKey> maybe{};
+  };
+  [[nodiscard]] Begun begun_at(const std::string& home) const;
   /// Why no node can ever run it; empty if one may.
   [[nodiscard]] std::string refusal_of(const StepKey& step) const;
 

@@ -15,6 +15,7 @@
 #include <troupe/workflow/services.hpp>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <fmt/format.h>
 #include <limits>
@@ -37,6 +38,12 @@ using store::Store;
 constexpr Duration store_pause = 1s;
 /// Between looks at what runs of other nodes do.
 constexpr Duration places_pause = 1s;
+/// Between looks at what others have recorded of runs of ours; so much longer
+/// for each so many runs that have not ended.
+constexpr Duration news_pause = 1s;
+constexpr std::size_t runs_per_news_pause = 500;
+/// Of a change that others come before.
+constexpr std::uint32_t most_tries = 20;
 /// Of a run, until it has begun.
 constexpr std::uint32_t moves_at_once = 8;
 /// Jobs that are submitted in one transaction: others wait for the store.
@@ -83,6 +90,9 @@ struct Write {
   std::map<StepKey, std::vector<workflow::PrintedOutput>> printed;
   /// Of those who wait for the event to be recorded.
   std::vector<std::function<void(Result<void>)>> done;
+  /// What the event comes of, if somebody has asked for it. It is told once
+  /// more if another event was there first.
+  std::optional<ChangeRun> asked{};
   std::optional<RunPlace> place;  ///< If it is to take one.
 };
 
@@ -94,7 +104,7 @@ struct WriteOutcome {
   /// Steps that had ended, or cannot be submitted.
   std::vector<RunStepEnded> ended;
   bool has_notices = false;
-  /// Somebody else has recorded another event in its place: nothing was done.
+  /// Another node has recorded another event in its place: nothing was done.
   bool is_overtaken = false;
   /// Runs of other nodes have the places of its group: likewise.
   bool has_no_place = false;
@@ -139,10 +149,32 @@ struct TryAgain {};
 struct OpenRunsSeen {
   Result<std::vector<RunId>> runs;
 };
+/// Others may have recorded something of runs of ours.
+struct LookForNews {};
+struct NewsSeen {
+  struct Runs {
+    std::map<RunId, std::uint64_t> open{};  ///< With the number of events.
+    RunId newest{};                         ///< Of all.
+  };
+  std::shared_ptr<Result<Runs>> runs;
+};
 /// What other nodes run is to be looked at.
 struct LookAtPlaced {};
 struct PlacedSeen {
   std::shared_ptr<Result<std::vector<std::pair<RunId, RunStepEnded>>>> ends;
+};
+/// What of all runs has begun here.
+struct Beginnings {
+  std::vector<std::pair<RunId, StepKey>> maybe{};
+  std::size_t jobs = 0;
+};
+struct OpenToLeave {
+  struct Runs {
+    std::map<RunId, std::uint64_t> open{};  ///< With the number of events.
+    std::size_t waiting = 0;                ///< Tasks that go on here.
+  };
+  std::shared_ptr<Result<Runs>> runs;
+  std::function<void(Result<std::size_t>)> done;
 };
 struct RunTick {
   RunId run;
@@ -166,6 +198,9 @@ TROUPE_LOCAL_MESSAGE(troupe::node::RunTick)
 TROUPE_LOCAL_MESSAGE(troupe::node::LookAtPlaced)
 TROUPE_LOCAL_MESSAGE(troupe::node::PlacedSeen)
 TROUPE_LOCAL_MESSAGE(troupe::node::OpenRunsSeen)
+TROUPE_LOCAL_MESSAGE(troupe::node::LookForNews)
+TROUPE_LOCAL_MESSAGE(troupe::node::NewsSeen)
+TROUPE_LOCAL_MESSAGE(troupe::node::OpenToLeave)
 
 namespace troupe::node {
 namespace {
@@ -199,6 +234,66 @@ Result<std::vector<RunId>> find_open_runs(Store& store) {
   for (const store::RunInfo& run : *open)
     all.push_back(run.id);
   return all;
+}
+
+Result<NewsSeen::Runs> find_news(Store& store) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  const auto newest = store.runs({}, 1);
+  if (!newest)
+    return tl::unexpected(newest.error());
+  NewsSeen::Runs seen;
+  for (const store::RunInfo& run : *open)
+    seen.open.emplace(run.id, run.events);
+  if (!newest->empty())
+    seen.newest = newest->front().id;
+  return seen;
+}
+
+Result<OpenToLeave::Runs> find_what_stays(Store& store,
+                                          const std::string& home) {
+  const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  // What only one node may run waits there.
+  constexpr std::array<std::uint32_t, 1> shard{0};
+  const auto heads = store.queues_of(shard);
+  if (!heads)
+    return tl::unexpected(heads.error());
+  OpenToLeave::Runs seen;
+  for (const store::RunInfo& run : *open)
+    seen.open.emplace(run.id, run.events);
+  for (const store::QueueHead& head : *heads) {
+    if (queue::goes_on_at(head.queue.resources, home))
+      ++seen.waiting;
+  }
+  return seen;
+}
+
+/// How many of these are at hand in this session, or have ended here.
+Result<std::size_t> count_begun(
+    Store& store, const std::vector<std::pair<RunId, StepKey>>& steps,
+    const store::SessionId& session, const std::string& home) {
+  std::size_t count = 0;
+  for (const auto& [run, step] : steps) {
+    const auto known = store.known(request_id_of(run, step));
+    if (!known)
+      return tl::unexpected(known.error());
+    if (!*known)
+      continue;
+    const auto task = store.task({(*known)->job, 0});
+    if (!task && task.error().code == Errc::not_found)
+      continue;
+    if (!task)
+      return tl::unexpected(task.error());
+    const bool is_here = task->result
+                             ? queue::home_in(task->result->detail) == home
+                             : task->session == session;
+    if (is_here)
+      ++count;
+  }
+  return count;
 }
 
 /// Whether more has happened to it than that it has moved.
@@ -596,6 +691,8 @@ class RunDriverActor {
   Behavior make_behavior() {
     *deps_->has_runs = true;
     find_runs();
+    if (is_shared())
+      look_for_news();
     return {
         [this](const RunsFound& m) { on_found(m); },
         [this](const SubmitRun& m) { submit_run(m); },
@@ -609,6 +706,10 @@ class RunDriverActor {
         [this](RunJobChanged m) { look_at(m.job); },
         [this](const HomesSeen& m) { look_for_homeless(m); },
         [this](const OpenRunsSeen& m) { on_open_runs(m); },
+        [this](LookForNews) { look_for_news(); },
+        [this](const NewsSeen& m) { on_news(m); },
+        [this](const AskBegun& m) { look_for_begun(m); },
+        [this](const OpenToLeave& m) { count_begun_of(m); },
         [this](const EndSeen& m) { on_end(m); },
         [this](RunTick m) { on_tick(m); },
         [this](Admit) { admit(); },
@@ -756,7 +857,9 @@ class RunDriverActor {
     if (is_at_home(*entry.core))
       away_.erase(m.run);
     else
-      away_[m.run] = entry.core->home();
+      away_[m.run] = {entry.core->home(), entry.core->events(),
+                      entry.core->awaiting(),
+                      entry.core->begun_at(deps_->home)};
     if (entry.core->state() == store::RunState::running) {
       know_place(*entry.core);
       if (is_at_home(*entry.core))
@@ -826,7 +929,7 @@ class RunDriverActor {
         // Whose it is, nobody has looked up yet.
         if (!runs_.contains(run))
           with_core(run, [](const Result<RunCore*>&) {});
-      } else if (!homes_.live.contains(away->second) &&
+      } else if (!homes_.live.contains(away->second.home) &&
                  homes_.falls_to_us(run)) {
         take_over(run);
       }
@@ -895,6 +998,138 @@ class RunDriverActor {
                                     run_name(run), entry.core->home()));
     tell(entry, RunMoved{deps_->home});
     away_.erase(run);
+  }
+
+  // -- What others record of runs of ours -------------------------------------
+
+  /// Whatever is asked of a run can be asked at any node, which records it as
+  /// the next event. We drive the run, and find that.
+  void look_for_news() {
+    ask([](Store& store) { return find_news(store); },
+        [](Result<NewsSeen::Runs> runs) {
+          return NewsSeen{
+              std::make_shared<Result<NewsSeen::Runs>>(std::move(runs))};
+        });
+  }
+
+  void on_news(const NewsSeen& m) {
+    const Result<NewsSeen::Runs>& seen = *m.runs;
+    const std::size_t open = seen ? seen->open.size() : 0;
+    actors::send_after(
+        self_,
+        news_pause * static_cast<Duration::rep>(1 + open / runs_per_news_pause),
+        LookForNews{});
+    if (!seen)
+      return;
+    std::vector<RunId> changed;
+    for (const auto& [run, entry] : runs_) {
+      // What we are about to record finds it by itself.
+      if (!entry.core || !entry.writes.empty() || !is_at_home(*entry.core))
+        continue;
+      const auto found = seen->open.find(run);
+      if (found == seen->open.end() || found->second > entry.core->events())
+        changed.push_back(run);
+    }
+    for (const RunId run : changed)
+      load_again(run);
+    // It had ended, and somebody has retried it: it may be one of ours.
+    for (const auto& [run, events] : seen->open) {
+      if (last_news_ && run <= last_news_->newest &&
+          !last_news_->open.contains(run) && !runs_.contains(run))
+        with_core(run, [](const Result<RunCore*>&) {});
+    }
+    last_news_ = *seen;
+  }
+
+  /// The store has it otherwise than we thought: it is as the store has it.
+  void load_again(RunId run) {
+    log(LogLevel::debug,
+        fmt::format("run_changed_elsewhere run={}", run_name(run)));
+    const auto entry = runs_.extract(run);
+    std::erase_if(steps_,
+                  [&](const auto& step) { return step.second.first == run; });
+    with_core(run, [](const Result<RunCore*>&) {});
+    for (const auto& write : entry.mapped().writes) {
+      if (write->asked) {
+        ask_again(*write->asked);
+        continue;
+      }
+      // An end of a step, say, which is found once more.
+      for (const auto& done : write->done)
+        done(failure(Errc::unavailable, "something else has happened"));
+    }
+  }
+
+  void ask_again(ChangeRun asked) {
+    if (++asked.tries < most_tries) {
+      change(asked);
+      return;
+    }
+    asked.done(
+        failure(Errc::unavailable,
+                fmt::format("run {}: something else has happened to it, {} "
+                            "times; try again",
+                            run_name(asked.run), most_tries)));
+  }
+
+  // -- Leaving ----------------------------------------------------------------
+
+  void look_for_begun(const AskBegun& m) {
+    ask([home = deps_->home](
+            Store& store) { return find_what_stays(store, home); },
+        [done = m.done](Result<OpenToLeave::Runs> runs) {
+          return OpenToLeave{
+              std::make_shared<Result<OpenToLeave::Runs>>(std::move(runs)),
+              done};
+        });
+  }
+
+  void count_begun_of(const OpenToLeave& m) {
+    if (!*m.runs) {
+      m.done(tl::unexpected(m.runs->error()));
+      return;
+    }
+    // The rest is looked up when all runs are known.
+    const std::shared_ptr<Beginnings> all{
+        new Beginnings{.jobs = (*m.runs)->waiting},
+        [deps = deps_, done = m.done](const Beginnings* found) {
+          queue::call(
+              deps->store,
+              [maybe = found->maybe, session = deps->session,
+               home = deps->home](Store& store) {
+                return count_begun(store, maybe, session, home);
+              },
+              [done, jobs = found->jobs](Result<std::size_t> more) {
+                if (more)
+                  *more += jobs;
+                done(std::move(more));
+              });
+          delete found;
+        }};
+    const auto add = [all](RunId run, const RunCore::Begun& begun) {
+      all->jobs += begun.jobs;
+      for (const StepKey& step : begun.maybe)
+        all->maybe.emplace_back(run, step);
+    };
+    for (const auto& [run, events] : (*m.runs)->open) {
+      const auto away = away_.find(run);
+      if (away != away_.end() && homes_.unaware.contains(away->second.home))
+        continue;  // It does not tell what goes on from what begins.
+      if (away != away_.end() && away->second.events == events) {
+        add(run, away->second.begun);
+        continue;
+      }
+      with_core(run, [this, run = run, all, add](const Result<RunCore*>& core) {
+        if (!core)
+          return;
+        add(run, (*core)->begun_at(deps_->home));
+        // What is to be recorded may be the end of such a job.
+        const auto entry = runs_.find(run);
+        if (entry != runs_.end() && !entry->second.writes.empty())
+          ++all->jobs;
+      });
+      let_go(run);
+    }
   }
 
   // -- Concurrency groups -----------------------------------------------------
@@ -1034,7 +1269,8 @@ class RunDriverActor {
     const std::string& group = core.concurrency_group();
     if (group.empty() ||
         admission_.enter_again(core.run(), group,
-                               core.workflow().concurrency->limits))
+                               core.workflow().concurrency->limits,
+                               is_at_home(core)))
       return {};
     return failure(Errc::invalid_argument,
                    fmt::format("{} is in use", group_text(group)));
@@ -1089,7 +1325,8 @@ class RunDriverActor {
   /// then, or at once with what is wrong.
   void tell(Entry& entry, const RunNews& news,
             std::function<void(Result<void>)> done = {},
-            const std::vector<StepKey>& cancel = {}) {
+            const std::vector<StepKey>& cancel = {},
+            std::optional<ChangeRun> asked = {}) {
     RunCore& core = *entry.core;
     const std::uint64_t number = core.events();
     const std::string home = core.home();
@@ -1102,7 +1339,8 @@ class RunDriverActor {
     (*decision)->cancel.insert((*decision)->cancel.end(), cancel.begin(),
                                cancel.end());
     add_writes(entry, store::RunEvent{number, encode(news), core.last_event()},
-               **decision, std::move(done), home, place_for(core, news));
+               **decision, std::move(done), home, place_for(core, news),
+               std::move(asked));
     set_timer(entry);
   }
 
@@ -1119,7 +1357,8 @@ class RunDriverActor {
                   const RunCore::Decision& decision,
                   std::function<void(Result<void>)> done,
                   const std::string& home_before,
-                  std::optional<RunPlace> place = {}) {
+                  std::optional<RunPlace> place = {},
+                  std::optional<ChangeRun> asked = {}) {
     const RunCore& core = *entry.core;
     auto write = std::make_shared<Write>();
     const auto add = [&] {
@@ -1129,8 +1368,9 @@ class RunDriverActor {
       entry.writes.push_back(std::exchange(write, std::make_shared<Write>()));
     };
     for (std::size_t i = 0; event && i < decision.notices.size(); ++i)
-      write->notices.push_back(at_home(core.notice_job(
-          decision.notices[i], event->number, i, deps_->content.program)));
+      write->notices.push_back(
+          at_home(core, core.notice_job(decision.notices[i], event->number, i,
+                                        deps_->content.program)));
     write->event = std::move(event);
     if (core.home() != home_before) {
       write->moved_from = home_before;
@@ -1143,6 +1383,13 @@ class RunDriverActor {
     if (done)
       write->done.push_back(std::move(done));
     write->place = std::move(place);
+    write->asked = std::move(asked);
+    if (!is_at_home(core)) {
+      // The node that drives it does the rest.
+      add();
+      write_next(entry);
+      return;
+    }
     for (const StepKey& step : decision.submit) {
       if (write->submit.size() == most_submitted_at_once)
         add();
@@ -1167,19 +1414,24 @@ class RunDriverActor {
                                       const StepKey& step) const {
     if (!step.is_of_services())
       return core.job_for(step, deps_->content);
-    return at_home(core.services_job(deps_->content.program, deps_->socket,
+    return at_home(core,
+                   core.services_job(deps_->content.program, deps_->socket,
                                      deps_->services_folder));
   }
 
-  /// What it hands on is in our folder.
-  [[nodiscard]] store::NewJob at_home(store::NewJob job) const {
-    if (!deps_->home.empty())
-      job.resources +=
-          fmt::format("{}{}=1", job.resources.empty() ? "" : ",", deps_->home);
+  /// What it hands on is in the folder of the node that drives the run.
+  [[nodiscard]] static store::NewJob at_home(const RunCore& core,
+                                             store::NewJob job) {
+    if (!core.home().empty())
+      job.resources =
+          queue::at_home(job.resources, core.home(), /*goes_on=*/false);
     return job;
   }
-  [[nodiscard]] RunCore::NoticeJob at_home(RunCore::NoticeJob notice) const {
-    notice.job = at_home(std::move(notice.job));
+  [[nodiscard]] static RunCore::NoticeJob at_home(const RunCore& core,
+                                                  RunCore::NoticeJob notice) {
+    if (!core.home().empty())
+      notice.job.resources =
+          queue::at_home(notice.job.resources, core.home(), /*goes_on=*/true);
     return notice;
   }
 
@@ -1227,7 +1479,7 @@ class RunDriverActor {
       return;
     }
     if (outcome->is_overtaken) {
-      give_up(run, {Errc::unavailable, "another node drives it now"});
+      load_again(run);
       return;
     }
     if (outcome->has_no_place) {
@@ -1413,7 +1665,7 @@ class RunDriverActor {
     const auto deadline = entry.core->next_deadline();
     const std::uint64_t token = ++last_timer_;
     entry.timer = token;
-    if (!deadline)
+    if (!deadline || !is_at_home(*entry.core))
       return;
     const Duration wait = std::clamp<Duration>(*deadline - deps_->wall_now(),
                                                1ms, longest_run_timer);
@@ -1567,11 +1819,13 @@ class RunDriverActor {
       }
       if (is_homeless(**core))
         move_here(runs_.at(m.run));
-      if (!is_at_home(**core)) {
-        m.done(failure(Errc::invalid_argument,
-                       fmt::format("run {}: another node drives it, which is "
-                                   "there; ask that one",
-                                   run_name(m.run))));
+      if (const auto unaware = homes_.unaware.find((*core)->home());
+          !is_at_home(**core) && unaware != homes_.unaware.end()) {
+        m.done(failure(
+            Errc::unsupported,
+            fmt::format("run {}: {} drives it, whose version does not see what "
+                        "is asked at other nodes; ask that one, or upgrade it",
+                        run_name(m.run), printable(unaware->second))));
         return;
       }
       RunNews news = m.news;
@@ -1590,13 +1844,15 @@ class RunDriverActor {
           return;
         }
       }
-      tell(runs_.at(m.run), news,
-           [run = m.run, done = m.done](Result<void> told) {
-             if (!told && told.error().code == Errc::invalid_argument)
-               told = tl::unexpected(Error{told.error()}.within(
-                   fmt::format("run {}", run_name(run))));
-             done(std::move(told));
-           });
+      tell(
+          runs_.at(m.run), news,
+          [run = m.run, done = m.done](Result<void> told) {
+            if (!told && told.error().code == Errc::invalid_argument)
+              told = tl::unexpected(Error{told.error()}.within(
+                  fmt::format("run {}", run_name(run))));
+            done(std::move(told));
+          },
+          {}, m);
     });
     let_go(m.run);
   }
@@ -1630,14 +1886,30 @@ class RunDriverActor {
     let_go(m.run);
   }
 
+  /// Those of other nodes are loaded if something has happened to them since
+  /// the last time.
   void count_awaiting(const AskAwaiting& m) {
-    std::map<RunId, std::size_t> counts;
-    for (const auto& [run, entry] : runs_) {
-      const std::size_t count = entry.core ? entry.core->awaiting() : 0;
-      if (count > 0)
-        counts.emplace(run, count);
+    struct Counting {
+      std::map<RunId, std::size_t> counts{};
+      std::function<void(const std::map<RunId, std::size_t>&)> done{};
+      ~Counting() { done(counts); }
+      Counting() = default;
+      Counting(const Counting&) = delete;
+      Counting& operator=(const Counting&) = delete;
+    };
+    const auto counting = std::make_shared<Counting>();
+    counting->done = m.done;
+    for (const auto& [run, events] : m.runs) {
+      if (const auto away = away_.find(run);
+          away != away_.end() && away->second.events == events) {
+        counting->counts.emplace(run, away->second.awaiting);
+        continue;
+      }
+      with_core(run, [counting, run = run](const Result<RunCore*>& core) {
+        counting->counts.emplace(run, core ? (*core)->awaiting() : 0);
+      });
+      let_go(run);
     }
-    m.done(counts);
   }
 
   Actor* self_;
@@ -1650,9 +1922,16 @@ class RunDriverActor {
   bool sees_places_again_ = false;
   bool is_place_look_due_ = false;
   std::vector<ChangeRun> retries_;  ///< That wait for such a look.
-  /// Runs that other nodes drive, and whose they are, as far as it is known.
-  std::map<RunId, std::string> away_;
+  /// A run that another node drives, as it was when it was loaded.
+  struct Away {
+    std::string home{};
+    std::uint64_t events = 0;
+    std::size_t awaiting = 0;
+    RunCore::Begun begun{};  ///< On this node.
+  };
+  std::map<RunId, Away> away_;
   HomesSeen homes_;
+  std::optional<NewsSeen::Runs> last_news_;
   /// Nodes that jobs of ours have begun on and that have no session any more,
   /// and since when.
   std::map<std::string, WallTime> missing_;

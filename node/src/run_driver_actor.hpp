@@ -44,6 +44,7 @@ struct RunDriverDeps {
   /// If other nodes share the store: the resource that only this one has. Runs
   /// that are submitted here are driven here, and their jobs run here.
   std::string home{};
+  store::SessionId session{};  ///< Of this node, likewise.
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;
@@ -69,6 +70,8 @@ struct ChangeRun {
   /// Whether whoever asks may do so, and who that is; null if there is nothing
   /// to ask. May block.
   std::function<Result<void>(const RunCore&, RunNews&)> check{};
+  /// How often something else has happened to the run first.
+  std::uint32_t tries = 0;
 };
 
 /// All that there is to show of a run.
@@ -78,10 +81,18 @@ struct AskRun {
   std::function<void(Result<Json>)> done;
 };
 
-/// Of the runs that go on, how many of their jobs wait for approval; those with
-/// none are left out.
+/// How many jobs of these runs wait for approval. Each comes with the number of
+/// its events, as the store has it.
 struct AskAwaiting {
+  std::map<store::RunId, std::uint64_t> runs;
   std::function<void(const std::map<store::RunId, std::size_t>&)> done;
+};
+
+/// How many jobs of runs have begun on this node, of several, and go on: other
+/// steps of theirs run nowhere else. With what tells people of runs.
+struct AskBegun {
+  /// Errors: those of the store.
+  std::function<void(Result<std::size_t>)> done;
 };
 
 /// Something of a job has changed.
@@ -94,6 +105,9 @@ struct RunJobChanged {
 struct HomesSeen {
   std::set<std::string> live{};
   std::function<bool(store::RunId)> falls_to_us{};
+  /// Those among them, with their names, that do not look for what others have
+  /// recorded of their runs.
+  std::map<std::string, std::string> unaware{};
 };
 
 /// Starts the driver. It begins with the runs that have not ended: each is made
@@ -108,5 +122,6 @@ TROUPE_LOCAL_MESSAGE(troupe::node::SubmitRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::ChangeRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskRun)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskAwaiting)
+TROUPE_LOCAL_MESSAGE(troupe::node::AskBegun)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunJobChanged)
 TROUPE_LOCAL_MESSAGE(troupe::node::HomesSeen)

@@ -17,7 +17,7 @@ void StealCore::on_look(Look look) {
 void StealCore::on_load(const NodeId& peer, const link::Load& load,
                         TimePoint now) {
   if (load.has_backlog)
-    peers_[peer] = {load.waiting, now};
+    peers_[peer] = {load.waiting, load.is_held, now};
   else
     peers_.erase(peer);
 }
@@ -27,9 +27,11 @@ std::optional<link::Load> StealCore::tell(TimePoint now) {
       .slots = slots_,
       .waiting = static_cast<std::uint32_t>(look_.spare.size()),
       .has_backlog = !look_.spare.empty(),
-      .view = view_};
+      .view = view_,
+      .is_held = look_.is_held};
   const bool is_news = !told_ || told_->has_backlog != load.has_backlog ||
-                       told_->view != load.view;
+                       told_->view != load.view ||
+                       told_->is_held != load.is_held;
   const Duration since = told_ ? now - told_at_ : telling_pause;
   if (since < pause ||
       (!is_news && (!load.has_backlog || since < telling_pause)))
@@ -37,6 +39,14 @@ std::optional<link::Load> StealCore::tell(TimePoint now) {
   told_ = load;
   told_at_ = now;
   return load;
+}
+
+std::optional<StealCore::Backlog> StealCore::backlog_of(const NodeId& peer,
+                                                        TimePoint now) const {
+  const auto found = peers_.find(peer);
+  if (found == peers_.end() || now - found->second.heard > 3 * telling_pause)
+    return std::nullopt;
+  return Backlog{found->second.is_held};
 }
 
 std::vector<NodeId> StealCore::ask(TimePoint now) {

@@ -34,6 +34,7 @@ class StealCore {
     bool is_hungry = false;  ///< There is room, and nothing near.
     /// Shards of its own where something waits that it has no room for.
     std::vector<std::uint32_t> spare{};
+    bool is_held = false;  ///< It is to start nothing.
   };
 
   /// Of this node, for others to know.
@@ -49,6 +50,13 @@ class StealCore {
   /// What all peers are to be told now, if it is anything new.
   [[nodiscard]] std::optional<link::Load> tell(TimePoint now);
 
+  /// What a peer has said of itself, if that is so now: it says it again.
+  struct Backlog {
+    bool is_held = false;
+  };
+  [[nodiscard]] std::optional<Backlog> backlog_of(
+      const distributed::NodeId& peer, TimePoint now) const;
+
   /// Who is to be asked now, most loaded first.
   [[nodiscard]] std::vector<distributed::NodeId> ask(TimePoint now);
 
@@ -58,6 +66,7 @@ class StealCore {
  private:
   struct Peer {
     std::uint32_t waiting = 0;
+    bool is_held = false;
     TimePoint heard;
   };
 

@@ -101,6 +101,10 @@ std::string with_place(std::string detail, const EndedAttempt& ended) {
   Json place{{"node", ended.node}};
   if (!ended.home.empty())
     place["home"] = ended.home;
+  if (ended.from)
+    place["from"] = {{"shard", ended.from->shard},
+                     {"found", to_string(ended.from->found)},
+                     {"owner", to_utf8(ended.from->owner)}};
   const OutputTail& tail = ended.read.tail;
   if (!tail.record.empty()) {
     place["tail"] = fmt::format("{:02x}", fmt::join(bytes_of(tail), ""));
@@ -193,6 +197,26 @@ std::string node_in(const std::string& detail) {
 
 std::string home_in(const std::string& detail) {
   return text_in(detail, "home");
+}
+
+std::optional<FromAbroad> from_abroad_in(const std::string& detail) {
+  // Most say nothing.
+  if (detail.find("\"from\"") == std::string::npos)
+    return std::nullopt;
+  const Json json = Json::parse(detail, nullptr, /*allow_exceptions=*/false);
+  const auto from = json.is_object() ? json.find("from") : json.end();
+  if (!json.is_object() || from == json.end() || !from->is_object() ||
+      !from->contains("shard") || !(*from)["shard"].is_number_unsigned() ||
+      !from->contains("found") || !(*from)["found"].is_string() ||
+      !from->contains("owner") || !(*from)["owner"].is_string())
+    return std::nullopt;
+  for (const Found found :
+       {Found::submitted, Found::hinted, Found::offered, Found::abroad}) {
+    if ((*from)["found"] == to_string(found))
+      return FromAbroad{(*from)["shard"].get<std::uint32_t>(), found,
+                        (*from)["owner"].get<std::string>()};
+  }
+  return std::nullopt;  // Of a later version.
 }
 
 std::optional<std::string> handed_on_in(const std::string& detail) {

@@ -6,6 +6,7 @@
 #include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/labels.hpp>
 #include <troupe/queue/shard_look_core.hpp>
 
 #include <algorithm>
@@ -156,29 +157,33 @@ struct Request {
   bool is_shared = false;  ///< The slots of the group are for all nodes.
 };
 
-Result<std::vector<Claim>> claim_from(Store& store, const SessionId& session,
-                                      const Request& request) {
-  std::vector<Claim> all;
+/// Work, with what is to be known of its jobs.
+struct Work {
+  std::vector<Claim> claims;
+  std::vector<store::JobInfo> jobs;
+  /// Where each of `claims` has waited, if that is known.
+  std::vector<std::uint32_t> shards{};
+};
+
+Result<void> claim_from(Store& store, const SessionId& session,
+                        const Request& request, Work& work) {
+  std::uint32_t left = request.count;
   for (const QueueId& queue : request.queues) {
-    const auto left = request.count - static_cast<std::uint32_t>(all.size());
     if (left == 0)
       break;
     auto claims = request.is_shared
                       ? store.claim_within_slots(session, queue, left)
                       : store.claim(session, queue, left);
     if (!claims)
-      return claims;
-    all.insert(all.end(), std::make_move_iterator(claims->begin()),
-               std::make_move_iterator(claims->end()));
+      return tl::unexpected(std::move(claims.error()));
+    left -= static_cast<std::uint32_t>(claims->size());
+    work.shards.insert(work.shards.end(), claims->size(), queue.shard);
+    work.claims.insert(work.claims.end(),
+                       std::make_move_iterator(claims->begin()),
+                       std::make_move_iterator(claims->end()));
   }
-  return all;
+  return {};
 }
-
-/// Work, with what is to be known of its jobs.
-struct Work {
-  std::vector<Claim> claims;
-  std::vector<store::JobInfo> jobs;
-};
 
 /// All that the session has claimed.
 Result<Work> held_by(Store& store, const SessionId& session) {
@@ -359,11 +364,14 @@ class DispatcherActor {
         [this](SampleMachine) { sample(); },
         [this](const WorkArrived& m) {
           if (shards_)
-            shards_->tell(m.shards);
+            shards_->tell(m.shards, m.found);
           look();
         },
         [this](MayWork m) {
           may_work_ = m.may;
+          may_go_on_ = m.may_go_on;
+          if (is_leaving())
+            give_back_what_would_begin();
           start_all();
           look();
         },
@@ -412,10 +420,18 @@ class DispatcherActor {
   }
 
  private:
+  /// What has been claimed and has not started.
+  struct Ready {
+    Claim claim;
+    std::shared_ptr<const KnownJob> job;
+    std::optional<FromAbroad> from;
+  };
+
   /// A task at hand that has left `ready_`.
   struct Task {
     Claim claim;
     std::shared_ptr<const KnownJob> job;
+    std::optional<FromAbroad> from;
     DispatchCore::Start slot;
     WallTime started{};
     int pid = 0;
@@ -497,8 +513,8 @@ class DispatcherActor {
     for (const auto& [attempt, task] : tasks_)
       ours.insert(attempt);
     for (const auto& [queue, claims] : ready_) {
-      for (const auto& [claim, job] : claims)
-        ours.insert(claim.attempt);
+      for (const Ready& ready : claims)
+        ours.insert(ready.claim.attempt);
     }
     for (const Completion& completion : unrecorded_)
       ours.insert(completion.attempt);
@@ -599,6 +615,7 @@ class DispatcherActor {
     Task& task = tasks_[attempt];
     task = {.claim = claim,
             .job = job,
+            .from = {},
             .slot = core_.adopted(job->queue, actors::now(self_)),
             .started = deps_->wall_now()};
     // It was claimed, and whoever did that had no time to begin it.
@@ -615,8 +632,15 @@ class DispatcherActor {
   /// Whether it may claim and start anything.
   [[nodiscard]] bool may_work() const { return !deps_->member || may_work_; }
 
+  /// Whether it only ends what has begun here.
+  [[nodiscard]] bool is_leaving() const { return !may_work() && may_go_on_; }
+  [[nodiscard]] bool may_take(const QueueId& queue) const {
+    return !is_leaving() || goes_on_at(queue.resources, deps_->member->home);
+  }
+
   void look() {
-    if (!is_ready_ || is_ending_ || has_store_trouble_ || !may_work())
+    if (!is_ready_ || is_ending_ || has_store_trouble_ ||
+        (!may_work() && !is_leaving()))
       return;
     if (is_looking_) {
       look_again_ = true;
@@ -658,10 +682,11 @@ class DispatcherActor {
       }
     }
     next_wake_ = m.look->next_wake;
-    if (!is_ending_ && unrecorded_.size() <= most_unrecorded && may_work())
+    if (!is_ending_ && unrecorded_.size() <= most_unrecorded &&
+        (may_work() || is_leaving()))
       orders_ = core_.claims_for(
-          shards_ ? shards_->offer(m.look->heads, m.look->abroad)
-                  : m.look->heads,
+          takeable(shards_ ? shards_->offer(m.look->heads, m.look->abroad)
+                           : m.look->heads),
           room(), now);
     if (deps_->member && deps_->member->on_look)
       tell_of_look(m.look->heads);
@@ -672,6 +697,14 @@ class DispatcherActor {
       claim();
   }
 
+  [[nodiscard]] std::vector<store::QueueHead> takeable(
+      std::vector<store::QueueHead> heads) const {
+    std::erase_if(heads, [this](const store::QueueHead& head) {
+      return !may_take(head.queue);
+    });
+    return heads;
+  }
+
   /// `near` is what waits in its own shards.
   void tell_of_look(const std::vector<store::QueueHead>& near) {
     std::set<std::uint32_t> waiting;
@@ -680,11 +713,12 @@ class DispatcherActor {
       if (!core_.is_full(head.queue.group))
         waiting.insert(head.queue.shard);
     }
-    const bool is_hungry =
-        waiting.empty() && orders_.empty() && core_.waiting_here() == 0;
+    const bool is_hungry = may_work() && waiting.empty() && orders_.empty() &&
+                           core_.waiting_here() == 0;
     if (!orders_.empty())
       waiting.clear();
-    deps_->member->on_look(is_hungry, {waiting.begin(), waiting.end()});
+    deps_->member->on_look(
+        {is_hungry, {waiting.begin(), waiting.end()}, core_.is_held()});
   }
 
   void claim() {
@@ -700,11 +734,9 @@ class DispatcherActor {
          known = known_jobs()](Store& store) -> Result<Work> {
           Work work;
           for (const Request& request : requests) {
-            auto claims = claim_from(store, session, request);
-            if (!claims)
-              return tl::unexpected(std::move(claims.error()));
-            work.claims.insert(work.claims.end(), claims->begin(),
-                               claims->end());
+            if (auto claimed = claim_from(store, session, request, work);
+                !claimed)
+              return tl::unexpected(std::move(claimed.error()));
           }
           auto jobs = look_up(store, work.claims, known);
           if (!jobs)
@@ -723,7 +755,7 @@ class DispatcherActor {
       return;
     }
     know(m.work->jobs);
-    take(m.work->claims);
+    take(m.work->claims, m.work->shards);
     start_or_sample();
     give_back_shared();
     end_look();
@@ -737,18 +769,32 @@ class DispatcherActor {
   }
 
   /// What has been claimed waits here to be started.
-  void take(const std::vector<Claim>& claims) {
-    for (const Claim& claim : claims) {
+  void take(const std::vector<Claim>& claims,
+            const std::vector<std::uint32_t>& shards = {}) {
+    for (std::size_t i = 0; i < claims.size(); ++i) {
+      const Claim& claim = claims[i];
       // It may have been looked up before it was dropped for being edited.
       const auto job = known_.find(claim.attempt.task.job);
-      if (job == known_.end() || is_ending_) {
+      if (job == known_.end() || is_ending_ || !may_take(job->second->queue)) {
         returned_.push_back(claim.attempt);
         continue;
       }
       const QueueId& queue = job->second->queue;
       core_.claimed(queue, 1);
-      ready_[queue].push_back({claim, job->second});
+      ready_[queue].push_back(
+          {claim, job->second,
+           i < shards.size() ? from_abroad(shards[i]) : std::nullopt});
     }
+  }
+
+  [[nodiscard]] std::optional<FromAbroad> from_abroad(
+      std::uint32_t shard) const {
+    const Found found = shards_ ? shards_->found_in(shard) : Found::own;
+    if (found == Found::own)
+      return std::nullopt;
+    return FromAbroad{
+        shard, found,
+        deps_->member->owner_of ? deps_->member->owner_of(shard) : ""};
   }
 
   void end_look() {
@@ -787,28 +833,28 @@ class DispatcherActor {
   }
 
   void start_all() {
-    if (is_ending_ || has_store_trouble_ || !may_work())
+    if (is_ending_ || has_store_trouble_ || (!may_work() && !is_leaving()))
       return;
     while (unrecorded_.size() <= most_unrecorded) {
       const auto start = core_.start_next(room(), actors::now(self_));
       if (!start)
         break;
       auto& waiting = ready_[start->queue];
-      auto [claim, job] = std::move(waiting.front());
+      Ready ready = std::move(waiting.front());
       waiting.pop_front();
-      begin(std::move(claim), std::move(job), *start);
+      begin(std::move(ready), *start);
     }
     begin_at_most_once();
     // What could not be started has ended.
     record();
   }
 
-  void begin(Claim claim, std::shared_ptr<const KnownJob> job,
-             const DispatchCore::Start& slot) {
-    const AttemptRef attempt = claim.attempt;
+  void begin(Ready ready, const DispatchCore::Start& slot) {
+    const AttemptRef attempt = ready.claim.attempt;
     Task& task = tasks_[attempt];
-    task = {.claim = std::move(claim),
-            .job = std::move(job),
+    task = {.claim = std::move(ready.claim),
+            .job = std::move(ready.job),
+            .from = std::move(ready.from),
             .slot = slot,
             .started = deps_->wall_now()};
     deps_->on_change(attempt.task.job);
@@ -996,28 +1042,36 @@ class DispatcherActor {
 
   void end(Task& task, const AttemptEnded& ended,
            const std::vector<bool>& texts_found, EndRead read) {
+    const std::string group = task.slot.queue.group;
+    bool is_ended_by_us = false;
     if (const auto* report = std::get_if<process::ExitReport>(&ended.how)) {
       governor_.on_finished(report->max_rss_bytes);
       const bool is_interrupted =
           report->right_ended || (is_ending_ && report->stopped);
       if (is_interrupted && !task.is_cancelled &&
           task.job->delivery == store::Delivery::at_least_once) {
-        interrupt(task);
-        return;
+        is_ended_by_us = group == ended_group_;
+        if (!is_ended_by_us) {
+          interrupt(task);
+          return;
+        }
       }
     }
-    auto judged = judge({.spec = task.job->command->spec(),
-                         .claim = task.claim,
-                         .delivery = task.job->delivery,
-                         .is_cancelled = task.is_cancelled,
-                         .started = task.started,
-                         .ended = deps_->wall_now(),
-                         .texts_found = texts_found,
-                         .node = deps_->member ? deps_->member->node : "",
-                         .home = deps_->member ? deps_->member->home : "",
-                         .read = std::move(read)},
-                        ended.how, random_);
-    const std::string group = task.slot.queue.group;
+    auto judged = judge(
+        {.spec = task.job->command->spec(),
+         .claim = task.claim,
+         .delivery = task.job->delivery,
+         .is_cancelled = task.is_cancelled,
+         .started = task.started,
+         .ended = deps_->wall_now(),
+         .texts_found = texts_found,
+         .node = deps_->member ? deps_->member->node : "",
+         .home = deps_->member ? deps_->member->home : "",
+         .from = task.from,
+         .read = std::move(read)},
+        // Another attempt has to begin elsewhere.
+        is_ended_by_us ? process::AttemptEnd{process::RunnerLost{}} : ended.how,
+        random_);
     finish(task, std::move(judged.completion), judged.for_group);
     // What the breaker keeps here would look as if it ran.
     if (core_.breaker(group) == flow_control::BreakerState::open)
@@ -1072,7 +1126,7 @@ class DispatcherActor {
     for (auto& [queue, claims] : ready_) {
       const auto waiting = std::find_if(
           claims.begin(), claims.end(),
-          [&](const auto& entry) { return entry.first.attempt == attempt; });
+          [&](const Ready& ready) { return ready.claim.attempt == attempt; });
       if (waiting == claims.end())
         continue;
       claims.erase(waiting);
@@ -1169,11 +1223,11 @@ class DispatcherActor {
   void give_back_if(const std::function<bool(const Claim&)>& matches) {
     for (auto& [queue, claims] : ready_) {
       for (auto it = claims.begin(); it != claims.end();) {
-        if (!matches(it->first)) {
+        if (!matches(it->claim)) {
           ++it;
           continue;
         }
-        returned_.push_back(it->first.attempt);
+        returned_.push_back(it->claim.attempt);
         core_.given_back(queue, 1);
         it = claims.erase(it);
       }
@@ -1184,6 +1238,14 @@ class DispatcherActor {
   void give_back_group(const std::string& group) {
     for (auto& [queue, claims] : ready_) {
       if (queue.group == group)
+        give_back_all(queue, claims);
+    }
+    give_back();
+  }
+
+  void give_back_what_would_begin() {
+    for (auto& [queue, claims] : ready_) {
+      if (!may_take(queue))
         give_back_all(queue, claims);
     }
     give_back();
@@ -1200,8 +1262,8 @@ class DispatcherActor {
 
   template <class Claims>
   void give_back_all(const QueueId& queue, Claims& claims) {
-    for (const auto& [claim, job] : claims)
-      returned_.push_back(claim.attempt);
+    for (const Ready& ready : claims)
+      returned_.push_back(ready.claim.attempt);
     core_.given_back(queue, static_cast<std::uint32_t>(claims.size()));
     claims.clear();
   }
@@ -1238,6 +1300,7 @@ class DispatcherActor {
   void end_work(const EndWork& m) {
     is_ending_ = true;
     keeps_ = m.keep;
+    ended_group_ = m.ended_group;
     on_end_ = m.done;
     for (auto& [queue, claims] : ready_)
       give_back_all(queue, claims);
@@ -1245,11 +1308,11 @@ class DispatcherActor {
     if (!is_beginning_)
       give_back_unbegun();
     give_back();
-    if (!keeps_ && !m.waits) {
-      for (auto& [attempt, task] : tasks_) {
-        if (task.is_launched)
-          stop(task);
-      }
+    for (auto& [attempt, task] : tasks_) {
+      const bool may_stay =
+          keeps_ || (m.waits && task.slot.queue.group != m.ended_group);
+      if (!may_stay && task.is_launched)
+        stop(task);
     }
     check_end();
   }
@@ -1341,15 +1404,16 @@ class DispatcherActor {
         ++seen.jobs[attempt.task.job].paused;
       if (seen.running.size() < most_listed)
         seen.running.push_back(
-            {attempt, task.pid, task.started, task.is_paused});
+            {attempt, task.pid, task.started, task.is_paused, task.from});
     }
     for (const std::string& group : core_.groups())
       seen.breakers[group] = core_.breaker(group);
     for (const auto& [queue, claims] : ready_) {
-      for (const auto& [claim, job] : claims) {
-        const auto before = claim.attempt.attempt == 1 ? &TasksAtHand::waiting
-                                                       : &TasksAtHand::retrying;
-        ++(seen.jobs[claim.attempt.task.job].*before);
+      for (const Ready& ready : claims) {
+        const AttemptRef& attempt = ready.claim.attempt;
+        const auto before = attempt.attempt == 1 ? &TasksAtHand::waiting
+                                                 : &TasksAtHand::retrying;
+        ++(seen.jobs[attempt.task.job].*before);
         ++(seen.groups[queue.group].*before);
       }
     }
@@ -1364,11 +1428,11 @@ class DispatcherActor {
   Random random_;
   std::optional<ShardLookCore> shards_;  ///< Of a member.
   bool may_work_ = false;                ///< Likewise.
+  bool may_go_on_ = false;               ///< Likewise.
   bool is_looking_at_jobs_ = false;
 
   KnownJobs known_;
-  using Waiting = std::deque<std::pair<Claim, std::shared_ptr<const KnownJob>>>;
-  std::map<QueueId, Waiting> ready_;
+  std::map<QueueId, std::deque<Ready>> ready_;
   std::map<AttemptRef, Task> tasks_;
   std::vector<AttemptRef> to_begin_;  ///< Of them, that run at most once.
   std::deque<Completion> unrecorded_;
@@ -1395,6 +1459,7 @@ class DispatcherActor {
 
   bool is_ending_ = false;
   bool keeps_ = false;
+  std::string ended_group_;
   int failures_at_end_ = 0;  ///< Of the store.
   std::function<void(std::size_t)> on_end_;
 };

@@ -12,6 +12,9 @@ using flow_control::Resources;
 constexpr std::string_view prefix = "on-";
 constexpr std::uint64_t wanted = 1;
 constexpr std::uint64_t enough = 1'000'000'000 * Resources::unit;
+/// Of a node, by what begins there and by what goes on.
+constexpr std::uint64_t to_begin = Resources::unit;
+constexpr std::uint64_t to_go_on = 1;
 
 Resources with_labels(Resources resources,
                       const std::vector<std::string>& labels,
@@ -57,6 +60,21 @@ LabelsAndRest split_labels(const Resources& resources) {
       split.rest.set(name, amount);
   }
   return split;
+}
+
+std::string at_home(const std::string& resources, const std::string& home,
+                    bool goes_on) {
+  return fmt::format(
+      "{}{}{}={}", resources, resources.empty() ? "" : ",", home,
+      flow_control::format_amount(home, goes_on ? to_go_on : to_begin));
+}
+
+bool goes_on_at(const std::string& resources, const std::string& home) {
+  // Most take nothing of the kind.
+  if (home.empty() || resources.find(home) == std::string::npos)
+    return false;
+  const auto all = Resources::parse(resources);
+  return all && all->amount(home) == to_go_on;
 }
 
 }  // namespace troupe::queue

@@ -24,6 +24,22 @@ bool comes_before(const QueueHead& a, const QueueHead& b) {
 
 }  // namespace
 
+std::string_view to_string(Found found) {
+  switch (found) {
+    case Found::own:
+      return "own";
+    case Found::submitted:
+      return "submitted";
+    case Found::hinted:
+      return "hinted";
+    case Found::offered:
+      return "offered";
+    case Found::abroad:
+      return "abroad";
+  }
+  return "unknown";
+}
+
 ShardLookCore::ShardLookCore(Duration pause, std::uint64_t seed)
     : pause_{pause}, random_{seed} {}
 
@@ -34,19 +50,23 @@ void ShardLookCore::set_own(Shards own, std::uint32_t all) {
   next_abroad_ = {};
 }
 
-void ShardLookCore::tell(const std::vector<std::uint32_t>& shards) {
+void ShardLookCore::tell(const std::vector<std::uint32_t>& shards,
+                         Found found) {
   for (const std::uint32_t shard : shards) {
     if (told_.size() < most_told)
-      told_.insert(shard);
+      told_.emplace(shard, found);
   }
 }
 
 ShardLookCore::Where ShardLookCore::where(bool is_hungry, TimePoint now) {
   last_look_ = now;
   Where where;
-  std::set_union(own_->begin(), own_->end(), told_.begin(), told_.end(),
+  std::vector<std::uint32_t> told;
+  for (const auto& [shard, found] : told_)
+    told.push_back(shard);
+  std::set_union(own_->begin(), own_->end(), told.begin(), told.end(),
                  std::back_inserter(where.shards));
-  told_.clear();
+  looked_ = std::exchange(told_, {});
   is_abroad_ = is_hungry && now >= next_abroad_;
   if (is_abroad_) {
     if (!seen_)
@@ -64,6 +84,7 @@ ShardLookCore::Where ShardLookCore::where(bool is_hungry, TimePoint now) {
 std::vector<QueueHead> ShardLookCore::offer(std::vector<QueueHead> near,
                                             std::vector<QueueHead> abroad) {
   heads_.clear();
+  found_.clear();
   add(std::move(near), /*is_abroad=*/false);
   std::erase_if(abroad, [this](const QueueHead& head) {
     return std::binary_search(own_->begin(), own_->end(), head.queue.shard);
@@ -97,10 +118,23 @@ void ShardLookCore::add(std::vector<QueueHead> heads, bool is_abroad) {
   std::map<QueueId, std::vector<QueueHead>> added;
   for (QueueHead& head : heads) {
     const QueueId queue = without_shard(head.queue);
-    if (!is_abroad || !heads_.contains(queue))
-      added[queue].push_back(std::move(head));
+    if (is_abroad && heads_.contains(queue))
+      continue;
+    const std::uint32_t shard = head.queue.shard;
+    if (is_abroad)
+      found_.emplace(shard, Found::abroad);
+    else if (const auto told = looked_.find(shard);
+             told != looked_.end() &&
+             !std::binary_search(own_->begin(), own_->end(), shard))
+      found_.insert(*told);
+    added[queue].push_back(std::move(head));
   }
   heads_.merge(added);
+}
+
+Found ShardLookCore::found_in(std::uint32_t shard) const {
+  const auto found = found_.find(shard);
+  return found == found_.end() ? Found::own : found->second;
 }
 
 std::vector<QueueId> ShardLookCore::queues_of(const QueueId& queue) const {

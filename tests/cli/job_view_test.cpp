@@ -142,6 +142,12 @@ TEST(Why, SaysTheEndOnce) {
       describe_why(17, {"failed", {{"ended", "it has ended as failed", {}}}},
                    shown_at),
       "job 17 is failed\n");
+  EXPECT_EQ(describe_why(17,
+                         {"succeeded",
+                          {{"ended", "it has ended as succeeded", {}},
+                           {"ran", "n2 ran it; it was in shard 7", {}}}},
+                         shown_at),
+            "job 17 is succeeded: n2 ran it; it was in shard 7\n");
 }
 
 TEST(Stats, AreLinesOfNamesAndNumbers) {

@@ -22,7 +22,7 @@ std::vector<Message> one_of_each() {
   return {Hello{{1, 3}, node_id(9), "a", "0.1.0", 17},
           Farewell{},
           Hint{shards},
-          Load{8, 16, true, 18},
+          Load{8, 16, true, 18, true},
           StealAsk{},
           StealOffer{{}},
           LogOpen{1, 17, 3, 2, 1000, true, 1 << 20},
@@ -248,6 +248,21 @@ TEST(Message, ThatBreaksItsBoundsIsNotSent) {
                     1}})
     EXPECT_FALSE(check(wrong));
   EXPECT_FALSE(check(Hello{{2, 1}}));
+}
+
+TEST(LinkMessage, ALoadOfAnEarlierVersionDoesNotSayWhetherItIsHeld) {
+  const auto load = decode(
+      envelope(Kind::load,
+               {{"slots", 8}, {"waiting", 1}, {"backlog", true}, {"view", 3}}),
+      newest, PeerRole::member);
+  ASSERT_TRUE(load) << load.error().what;
+  EXPECT_EQ(*load, Message(Load{8, 1, true, 3, false}));
+  EXPECT_EQ(refusal_of(envelope(Kind::load, {{"slots", 8},
+                                             {"waiting", 1},
+                                             {"backlog", true},
+                                             {"view", 3},
+                                             {"held", 7}})),
+            Errc::corrupt);
 }
 
 }  // namespace

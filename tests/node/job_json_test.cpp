@@ -125,6 +125,105 @@ TEST(Why, AJobOfAClusterSaysWhoLooksWhereItWaits) {
             "it waits in shard 5, which no node owns yet");
 }
 
+TEST(Why, AJobThatWaitsSaysHowTheOwnerOfItsShardStands) {
+  using Standing = Placement::Standing;
+  const auto why = [](std::map<std::string, Standing> standings) {
+    std::vector<std::string> owners;
+    for (const auto& [name, standing] : standings)
+      owners.push_back(name);
+    return why_waiting("", {.shards = owners.size(),
+                            .first_shard = 812,
+                            .owners = owners,
+                            .standings = standings})
+        .back();
+  };
+  EXPECT_EQ(why({{"n3", Standing::unsaid}}),
+            "it waits in shard 812, at which n3 looks first");
+  EXPECT_EQ(why({{"n3", Standing::full}}),
+            "it waits in shard 812, at which n3 looks first; n3 has no room "
+            "for more now");
+  EXPECT_EQ(why({{"n3", Standing::held}}),
+            "it waits in shard 812, at which n3 looks first; n3 is held");
+  EXPECT_EQ(why({{"n3", Standing::unfit}}),
+            "it waits in shard 812, at which n3 looks first; n3 does not have "
+            "what each task takes");
+  EXPECT_EQ(why({{"n3", Standing::unlinked}}),
+            "it waits in shard 812, at which n3 looks first; how n3 stands is "
+            "not known here, without a link");
+  EXPECT_EQ(why({{"n1", Standing::unsaid},
+                 {"n2", Standing::full},
+                 {"n3", Standing::full},
+                 {"n4", Standing::held}}),
+            "it waits in 4 shards, at which n1, n2, n3 and n4 look first; n2 "
+            "and n3 have no room for more now; n4 is held");
+  EXPECT_EQ(
+      why_waiting("", {.shards = 1, .first_shard = 0, .owners = {"n2"}}).back(),
+      "it waits in shard 0, at which all nodes look");
+}
+
+/// What `why` says of where tasks have run.
+std::string why_there(std::uint64_t tasks, std::vector<Ran> ran,
+                      Placement places, bool has_ended = true) {
+  Circumstances seen{.job = job_with({.tasks = tasks})};
+  seen.job.state = has_ended ? JobState::succeeded : JobState::running;
+  seen.places = std::move(places);
+  if (has_ended)
+    seen.ran = std::move(ran);
+  else
+    seen.runs = ran.front();
+  return explain(seen, {}, {})["reasons"].back()["what"];
+}
+
+TEST(Why, ATaskThatRanSaysWhyItWasThere) {
+  using queue::Found;
+  using queue::FromAbroad;
+  const Placement west{
+      .key = "west", .shards = 1, .first_shard = 812, .owners = {"n3"}};
+  EXPECT_EQ(why_there(1, {{"n3", {}, 1}}, west),
+            "n3 ran it; with the key west it was in shard 812, at which n3 "
+            "looks first");
+  // Nobody has noted how that came.
+  EXPECT_EQ(why_there(1, {{"n5", {}, 1}}, west),
+            "n5 ran it; with the key west it was in shard 812, at which n3 "
+            "looks first now");
+  EXPECT_EQ(why_there(1, {{"n5", FromAbroad{812, Found::offered, "n4"}, 1}},
+                      west, /*has_ended=*/false),
+            "n5 runs it; it waited in shard 812, at which n4 looked first; n4 "
+            "could not start what waited there, and n5 had nothing to do");
+  EXPECT_EQ(why_there(1, {{"n5", FromAbroad{812, Found::abroad, ""}, 1}}, west),
+            "n5 ran it; it waited in shard 812; n5 had nothing to do and saw "
+            "work there twice, a second or more apart");
+  EXPECT_EQ(
+      why_there(1, {{"n5", FromAbroad{812, Found::submitted, "n3"}, 1}}, west),
+      "n5 ran it; it waited in shard 812, at which n3 looked first; n5 looked "
+      "there, too, as something was submitted to it, and had room");
+  EXPECT_EQ(why_there(1, {{"n2", {}, 1}}, {.shards = 1, .owners = {"n3"}}),
+            "n2 ran it; it was in shard 0, at which all nodes look");
+}
+
+TEST(Why, TasksOfAnArraySayWhoRanThem) {
+  using queue::Found;
+  using queue::FromAbroad;
+  std::vector<Ran> ran;
+  for (const char* const detail :
+       {R"({"node":"n1"})", R"({"node":"n1"})",
+        R"({"node":"n2","from":{"shard":7,"found":"offered","owner":"n1"}})",
+        R"({"node":"n2","from":{"shard":7,"found":"offered","owner":"n1"}})",
+        R"({"node":"n3","from":{"shard":9,"found":"abroad","owner":"n1"}})",
+        R"({})"})
+    add_to(ran, detail);
+  EXPECT_EQ(ran,
+            (std::vector<Ran>{{"n1", {}, 2},
+                              {"n2", FromAbroad{7, Found::offered, "n1"}, 2},
+                              {"n3", FromAbroad{9, Found::abroad, "n1"}, 1}}));
+  EXPECT_EQ(why_there(5, ran, {.shards = 2, .owners = {"n1"}}),
+            "n1 ran 2, n2 2 and n3 1 of its tasks; n2 took 2 that others could "
+            "not start; n3 took 1 that had waited at others for a second or "
+            "more");
+  EXPECT_EQ(why_there(9, ran, {.shards = 2}).substr(0, 36),
+            "of 5 tasks that have ended n1 ran 2,");
+}
+
 TEST(Why, AJobThatFitsElsewhereSaysWhere) {
   EXPECT_EQ(why_waiting("gpu=2", {.fitting = {"n2", "n3"}}, "gpu").front(),
             "each task takes 2 gpu, which n2 and n3 have");

@@ -349,13 +349,43 @@ TEST_F(Placed, AJobGoesToItsLabelsAndStaysWhereItHasBegun) {
   EXPECT_EQ(job().resources, "cpu=2,on-gpu=0.001,on-ssd=0.001");
   EXPECT_EQ(run->core.bound_to(step()).home, "");
   end_at("b");
-  EXPECT_EQ(job().resources, "cpu=2,node-b=1");
+  EXPECT_EQ(job().resources, "cpu=2,node-b=0.001");
   EXPECT_EQ(run->core.bound_to(step()).node, "b");
   // The same after a restart.
   EXPECT_EQ(run->again().bound_to(step()).home, "node-b");
   end_at("b");
   EXPECT_FALSE(run->core.is_placed(step()));
   EXPECT_EQ(job().resources, "node-a=1");
+}
+
+TEST_F(Placed, ANodeIsToEndTheJobsThatHaveBegunThere) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a:\n"
+                  "    runs-on: gpu\n"
+                  "    steps: [{ run: x }, { run: y }]\n"
+                  "  b:\n"
+                  "    needs: [a]\n"
+                  "    steps: [{ run: x }, { run: y }]\n"));
+  const auto begun = [&](const std::string& node) {
+    const auto there = run->core.begun_at("node-" + node);
+    return std::pair{there.jobs, there.maybe.size()};
+  };
+  using Begun = std::pair<std::size_t, std::size_t>;
+  // Any node may have begun it.
+  EXPECT_EQ(begun("a"), (Begun{0, 1}));
+  EXPECT_EQ(begun("b"), (Begun{0, 1}));
+  end_at("b");
+  EXPECT_EQ(begun("a"), (Begun{0, 0}));
+  EXPECT_EQ(begun("b"), (Begun{1, 0}));
+  end_at("b");
+  EXPECT_EQ(begun("a"), (Begun{0, 1}));
+  EXPECT_EQ(begun("b"), (Begun{0, 0}));
+  end_at("a");
+  EXPECT_EQ(job().resources, "node-a=0.001");
+  EXPECT_EQ(begun("a"), (Begun{1, 0}));
+  end_at("a");
+  EXPECT_EQ(run->core.begun_at("node-a").jobs, 0U);
 }
 
 TEST_F(Placed, ANodeByItselfHasAllLabels) {

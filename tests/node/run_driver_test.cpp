@@ -109,6 +109,7 @@ class RunDriverTest : public actors::ActorTest {
             },
         .wall_now = [this] { return wall_now(); },
         .home = home,
+        .session = session,
         .has_own_thread = false});
     const Bear bear{[deps](actors::Actor* parent) {
       return spawn_run_driver(parent, deps);
@@ -470,9 +471,19 @@ class SharedRunsTest : public RunDriverTest {
     return start();
   }
   void see(const actors::ActorRef& driver, std::set<std::string> live,
-           bool falls_to_it = true) {
+           bool falls_to_it = true,
+           std::map<std::string, std::string> unaware = {}) {
     tell(driver, HomesSeen{std::move(live),
-                           [falls_to_it](RunId) { return falls_to_it; }});
+                           [falls_to_it](RunId) { return falls_to_it; },
+                           std::move(unaware)});
+  }
+  std::size_t awaiting(const actors::ActorRef& driver) {
+    std::size_t count = 0;
+    tell(driver, AskAwaiting{{{run, access.store.run(run)->events}},
+                             [&](const std::map<RunId, std::size_t>& counts) {
+                               count = counts.at(run);
+                             }});
+    return count;
   }
   std::string resources(JobId job) {
     return access.store.job(job)->job.resources;
@@ -510,7 +521,7 @@ TEST_F(SharedRunsTest, AJobWithLabelsRunsElsewhereAndHandsOnWhatItHas) {
   EXPECT_THAT(jobs(), SizeIs(1));
   advance(1s);
   ASSERT_THAT(jobs(), SizeIs(2));
-  EXPECT_EQ(resources(JobId{2}), "node-b=1");
+  EXPECT_EQ(resources(JobId{2}), "node-b=0.001");
   EXPECT_EQ(
       queue::text_of(*queue::decode(access.store.job(JobId{2})->job.spec)),
       "make b 7");
@@ -529,13 +540,71 @@ TEST_F(SharedRunsTest, WhatItHandsOnThatIsWrongFailsTheStep) {
               ::testing::HasSubstr("its outputs: line 1: expected name=value"));
 }
 
+TEST_F(SharedRunsTest, ANodeKnowsWhatHasBegunThere) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  const auto c = start_at("node-c");
+  const auto begun = [this](const actors::ActorRef& driver) {
+    Result<std::size_t> jobs = failure(Errc::internal, "no answer");
+    tell(driver, AskBegun{[&](Result<std::size_t> n) { jobs = std::move(n); }});
+    EXPECT_TRUE(jobs) << jobs.error().what;
+    return jobs.value_or(99);
+  };
+  ASSERT_TRUE(submit(a, placed));
+  EXPECT_EQ(begun(b), 0U);
+  // It has ended there, and the home has not looked.
+  end_at("b", JobId{1});
+  EXPECT_EQ(begun(a), 0U);
+  EXPECT_EQ(begun(b), 1U);
+  EXPECT_EQ(begun(c), 0U);
+  advance(1s);
+  ASSERT_EQ(resources(JobId{2}), "node-b=0.001");
+  // With what waits for it.
+  EXPECT_EQ(begun(b), 2U);
+  EXPECT_EQ(begun(a), 0U);
+  see(b, {"node-a", "node-b"}, true, {{"node-a", "n1"}});
+  EXPECT_EQ(begun(b), 1U) << "it cannot say what goes on";
+  see(b, {"node-a", "node-b"});
+  end_at("b", JobId{2});
+  advance(1s);
+  EXPECT_EQ(state(), RunState::succeeded);
+  EXPECT_EQ(begun(b), 0U);
+}
+
+TEST_F(SharedRunsTest, AHomeKnowsWhatHasBegunThere) {
+  const auto a = start_at("node-a");
+  const auto begun = [&] {
+    std::size_t jobs = 99;
+    tell(a, AskBegun{[&](const Result<std::size_t>& n) { jobs = *n; }});
+    return jobs;
+  };
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { steps: [{ run: x }, { run: y }] }
+  b: { needs: [a], run: z }
+)"));
+  EXPECT_EQ(begun(), 0U);
+  const auto claims = access.store.claim(session, {"default", "node-a=1"}, 1);
+  EXPECT_EQ(begun(), 1U);
+  const store::Completion done{.attempt = claims->front().attempt,
+                               .detail = R"({"home":"node-a"})"};
+  EXPECT_TRUE(access.store.complete(session, {&done, 1}, wall_now()));
+  EXPECT_EQ(begun(), 1U);
+  tell(a, RunJobChanged{JobId{1}});
+  EXPECT_EQ(begun(), 2U);
+  end(a, JobId{2}, store::Outcome::success);
+  // The next one has not begun, and may do so elsewhere.
+  EXPECT_EQ(resources(JobId{3}), "node-a=1");
+  EXPECT_EQ(begun(), 0U);
+}
+
 TEST_F(SharedRunsTest, AJobWhoseNodeIsGoneIsLostAfterAWhile) {
   const auto a = start_at("node-a");
   ASSERT_TRUE(submit(a, placed));
   see(a, {"node-a", "node-b"});
   end_at("b", JobId{1});
   advance(1s);
-  ASSERT_EQ(resources(JobId{2}), "node-b=1");
+  ASSERT_EQ(resources(JobId{2}), "node-b=0.001");
   see(a, {"node-a"});
   advance(30s);
   see(a, {"node-a", "node-b"});  // It was started again.
@@ -558,12 +627,12 @@ TEST_F(SharedRunsTest, AJobThatRunsElsewhereDoesNotMoveWithItsRun) {
   ASSERT_TRUE(submit(a, placed));
   end_at("a", JobId{1});
   advance(1s);
-  ASSERT_EQ(resources(JobId{2}), "node-a=1");
+  ASSERT_EQ(resources(JobId{2}), "node-a=0.001");
   actors::kill(a);
   settle();
   for (int looks = 0; looks < 3; ++looks)
     see(b, {"node-b"});
-  EXPECT_EQ(resources(JobId{2}), "node-a=1");
+  EXPECT_EQ(resources(JobId{2}), "node-a=0.001");
   advance(1min);
   see(b, {"node-b"});
   EXPECT_EQ(state(), RunState::failed);
@@ -603,9 +672,6 @@ TEST_F(SharedRunsTest, ARunAndItsJobsStayWithTheNodeThatItWasSubmittedTo) {
   tell(b, RunJobChanged{JobId{1}});
   EXPECT_THAT(jobs(), ElementsAre("a"));
   EXPECT_EQ(show(b)["state"], "running");
-  const auto refused = change(b, RunCancelled{});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::invalid_argument);
   tell(a, RunJobChanged{JobId{1}});
   EXPECT_THAT(jobs(), ElementsAre("a", "b"));
   EXPECT_EQ(show(b)["state"], "running");
@@ -765,6 +831,171 @@ TEST_F(SharedRunsTest, OneThatWaitsForItsGroupBeginsElsewhereIfItsNodeIsGone) {
   advance(2s);
   EXPECT_EQ(access.store.run(RunId{2})->events, 2U);
   EXPECT_EQ(show(b, RunId{2})["awaits"], "");
+}
+
+TEST_F(SharedRunsTest, ARunIsCancelledAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { run: make a }
+  b: { needs: [a], if: always(), run: make b }
+)"));
+  const auto claims =
+      access.store.claim(session, {"default", resources(JobId{1})}, 1);
+  claimed[JobId{1}] = claims->front().attempt;
+  ASSERT_TRUE(change(b, RunCancelled{}));
+  // It is recorded, and who drives it has not looked.
+  EXPECT_EQ(access.store.run(run)->events, 2U);
+  EXPECT_THAT(told.stopped, IsEmpty());
+  advance(1s);
+  EXPECT_THAT(told.stopped, ElementsAre(claims->front().attempt));
+  end(a, JobId{1}, store::Outcome::cancelled);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  EXPECT_EQ(resources(JobId{2}), "node-a=1");
+  ASSERT_TRUE(change(b, RunCancelled{}));
+  advance(1s);
+  EXPECT_EQ(state(), RunState::cancelled);
+  EXPECT_EQ(change(b, RunCancelled{}).error().what, "run r1: it has ended");
+}
+
+TEST_F(SharedRunsTest, ARunThatIsCancelledElsewhereBeforeItBeginsIsOver) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, single, "r1"));
+  ASSERT_TRUE(submit(a, single, "r2"));
+  ASSERT_TRUE(submit(a, single, "r3"));
+  ASSERT_TRUE(change(b, RunCancelled{}, RunId{2}));
+  EXPECT_EQ(state(RunId{2}), RunState::cancelled);
+  ASSERT_TRUE(change(b, RunCancelled{}, RunId{1}));
+  // Its job waits, and is ended by the node that drives it.
+  EXPECT_EQ(state(RunId{1}), RunState::running);
+  advance(2s);
+  EXPECT_EQ(state(RunId{1}), RunState::cancelled);
+  EXPECT_TRUE(has_begun(RunId{3}));
+}
+
+TEST_F(SharedRunsTest, ARunIsRetriedAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  end(a, JobId{1}, store::Outcome::success);
+  end(a, JobId{2}, store::Outcome::failed);
+  ASSERT_EQ(state(), RunState::failed);
+  advance(2s);
+  ASSERT_TRUE(change(b, RunRetried{}));
+  EXPECT_EQ(state(), RunState::running);
+  EXPECT_EQ(change(b, RunRetried{}).error().what, "run r1: it has not ended");
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+  advance(1s);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b", "b"));
+  EXPECT_EQ(resources(JobId{3}), "node-a=1");
+  end(a, JobId{3}, store::Outcome::success);
+  EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, ARetryAtAnotherNodeTakesAPlaceInItsGroup) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, single, "r1"));
+  end(a, JobId{1}, store::Outcome::failed);
+  ASSERT_TRUE(change(b, RunRetried{}));
+  advance(1s);
+  EXPECT_EQ(state(), RunState::running);
+  ASSERT_TRUE(submit(b, single, "r2"));
+  EXPECT_FALSE(has_begun(RunId{2}));
+  end(a, JobId{2}, store::Outcome::failed);
+  EXPECT_EQ(state(), RunState::failed);
+  advance(2s);
+  ASSERT_TRUE(has_begun(RunId{2}));
+  EXPECT_EQ(change(b, RunRetried{}).error().what,
+            "run r1: concurrency group \"g\" is in use");
+  advance(2s);
+  EXPECT_EQ(state(), RunState::failed);
+}
+
+constexpr const char* asking = R"(
+jobs:
+  a: { approval: { prompt: sure }, run: make a }
+)";
+
+TEST_F(SharedRunsTest, ARunIsApprovedAtANodeThatDoesNotDriveIt) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, asking));
+  EXPECT_EQ(awaiting(a), 1U);
+  EXPECT_EQ(awaiting(b), 1U);
+  const RunAnswered yes{"a", {.approved = true, .who = "ann"}};
+  Result<void> answer = failure(Errc::internal, "no answer");
+  const auto ask_b = [&](bool is_allowed) {
+    tell(b, ChangeRun{run, RunAnswered{"a", {.approved = true}},
+                      [&](Result<void> did) { answer = std::move(did); },
+                      [=](const RunCore& core, RunNews& news) -> Result<void> {
+                        EXPECT_EQ(core.workflow().jobs.size(), 1U);
+                        std::get<RunAnswered>(news).answer.who = "ann";
+                        if (is_allowed)
+                          return {};
+                        return failure(Errc::permission_denied, "not she");
+                      }});
+  };
+  ask_b(false);
+  EXPECT_EQ(answer.error().what, "not she");
+  ask_b(true);
+  ASSERT_TRUE(answer) << answer.error().what;
+  // Nobody can say anything else any more, wherever.
+  EXPECT_FALSE(change(b, RunAnswered{"a", {.approved = false, .who = "bob"}}));
+  EXPECT_FALSE(change(a, RunAnswered{"a", {.approved = false, .who = "bob"}}));
+  advance(1s);
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  EXPECT_EQ(resources(JobId{1}), "node-a=1");
+  EXPECT_EQ(awaiting(a), 0U);
+  EXPECT_EQ(awaiting(b), 0U);
+  EXPECT_EQ(show(a)["instances"][0]["approval"]["answer"]["who"], "ann");
+}
+
+TEST_F(SharedRunsTest, WhatIsAskedAtTwoNodesAtOnceIsBothDone) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, R"(
+jobs:
+  a: { approval: { prompt: sure }, run: make a }
+  b: { approval: { prompt: sure }, run: make b }
+)"));
+  advance(1s);
+  access.is_slow = true;
+  int done = 0;
+  const auto answer = [&](const actors::ActorRef& driver, const char* job) {
+    tell(driver,
+         ChangeRun{run, RunAnswered{job, {.approved = true, .who = "ann"}},
+                   [&](const Result<void>& did) {
+                     ++done;
+                     EXPECT_TRUE(did) << did.error().what;
+                   }});
+  };
+  answer(b, "b");  // Is loaded there, and
+  access.make_calls();
+  settle();
+  answer(a, "a");  // here it is at hand: whose event is first has its number.
+  for (int i = 0; i < 10; ++i) {
+    access.make_calls();
+    settle();
+  }
+  access.is_slow = false;
+  advance(2s);
+  EXPECT_EQ(done, 2);
+  EXPECT_THAT(jobs(), ::testing::UnorderedElementsAre("a", "b"));
+  EXPECT_EQ(access.store.run(run)->events, 3U);
+}
+
+TEST_F(SharedRunsTest, WhoseNodeDoesNotLookIsToBeAskedThere) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  see(b, {"node-a", "node-b"}, true, {{"node-a", "n1"}});
+  EXPECT_EQ(change(b, RunCancelled{}).error().what,
+            "run r1: n1 drives it, whose version does not see what is asked at "
+            "other nodes; ask that one, or upgrade it");
+  EXPECT_EQ(access.store.run(run)->events, 1U);
 }
 
 TEST_F(SharedRunsTest, ARunOfANodeThatIsGoneIsChangedAtAnyOther) {

@@ -85,6 +85,28 @@ TEST(StealCore, TellsOfABacklogWhenItComesAndGoesAndMeanwhile) {
   EXPECT_EQ(core.tell(t1 + 2s)->view, 8U);
 }
 
+TEST(StealCore, KnowsWhoHasSaidThatItHasNoRoom) {
+  StealCore core{4};
+  EXPECT_FALSE(core.backlog_of(node(1), t0));
+  core.on_load(node(1), backlog(3), t0);
+  ASSERT_TRUE(core.backlog_of(node(1), t0 + 3s));
+  EXPECT_FALSE(core.backlog_of(node(1), t0)->is_held);
+  EXPECT_FALSE(core.backlog_of(node(1), t0 + 3s + 1ms)) << "it says so again";
+  core.on_load(node(1), {.waiting = 3, .has_backlog = true, .is_held = true},
+               t0 + 4s);
+  EXPECT_TRUE(core.backlog_of(node(1), t0 + 4s)->is_held);
+  core.on_load(node(1), {}, t0 + 5s);
+  EXPECT_FALSE(core.backlog_of(node(1), t0 + 5s));
+}
+
+TEST(StealCore, TellsAtOnceThatItIsHeld) {
+  StealCore core{4};
+  core.on_look({.spare = {1}});
+  EXPECT_TRUE(core.tell(t0));
+  core.on_look({.spare = {1}, .is_held = true});
+  EXPECT_TRUE(core.tell(t0 + 100ms)->is_held);
+}
+
 TEST(StealCore, OffersWhatItHasNoRoomFor) {
   StealCore core{4};
   EXPECT_THAT(core.offer().shards, IsEmpty());

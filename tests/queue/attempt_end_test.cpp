@@ -27,6 +27,7 @@ class AttemptEnd : public ::testing::Test {
                   .ended = now,
                   .node = node,
                   .home = home,
+                  .from = from,
                   .read = {.tail = tail, .handed_on = handed_on}},
                  end, random);
   }
@@ -37,11 +38,27 @@ class AttemptEnd : public ::testing::Test {
   bool is_cancelled = false;
   std::string node;
   std::string home;
+  std::optional<FromAbroad> from;
   OutputTail tail;
   std::optional<std::string> handed_on;
   WallTime now{std::chrono::hours{1000}};
   Random random{1};
 };
+
+TEST_F(AttemptEnd, WhatCameFromAbroadSaysHow) {
+  node = "n5";
+  EXPECT_EQ(from_abroad_in(end_with(ExitReport{}).completion.detail),
+            std::nullopt);
+  for (const Found found :
+       {Found::submitted, Found::hinted, Found::offered, Found::abroad}) {
+    from = FromAbroad{812, found, "n3"};
+    EXPECT_EQ(from_abroad_in(end_with(ExitReport{}).completion.detail), from);
+  }
+  for (const char* const other :
+       {R"({"from":7})", R"({"from":{}})",
+        R"({"from":{"shard":1,"found":"later","owner":"n3"}})", "", "x"})
+    EXPECT_EQ(from_abroad_in(other), std::nullopt) << other;
+}
 
 TEST_F(AttemptEnd, ASuccessIsRecordedWithWhatItTook) {
   const auto end = end_with(ExitReport{.wall = 5ms, .stdout_bytes = 3});

@@ -66,7 +66,7 @@ class DispatcherTest : public actors::ActorTest {
         .store = access,
         .runner = runner,
         .session = session,
-        .dispatch = {},
+        .dispatch = {.capacity = capacity},
         .governor = {.max_running = 100},
         .output_folder = folder.path(),
         .environment = {{"PATH", "/bin"}, {"HOME", "/home/ada"}},
@@ -155,6 +155,7 @@ class DispatcherTest : public actors::ActorTest {
   std::vector<std::string> looked_for;
   std::function<void(std::vector<bool>)> tell_texts;
   std::optional<MemberDeps> member;
+  flow_control::Resources capacity;
   actors::ActorRef nursery;
   int requests = 0;
 };
@@ -700,7 +701,9 @@ TEST(AttemptIds, AreTheSameThereAndBack) {
 class MemberDispatcherTest : public DispatcherTest {
  protected:
   MemberDispatcherTest() {
+    capacity = *flow_control::Resources::parse("node-1=1000");
     member = MemberDeps{.node = "n1",
+                        .home = "node-1",
                         .slots = 2,
                         .on_begin = [this] { ++begun; },
                         .read_end =
@@ -771,6 +774,26 @@ TEST_F(MemberDispatcherTest, TakesWhatWasSubmittedHereWhoeverOwnsItsShard) {
   EXPECT_THAT(runner.started, IsEmpty());
   tell(dispatcher, WorkArrived{{4}});
   EXPECT_THAT(runner.started, SizeIs(1));
+}
+
+TEST_F(MemberDispatcherTest, NotesHowItCameToWhatWaitedAtAnotherNode) {
+  member->owner_of = [](std::uint32_t shard) {
+    return "n" + std::to_string(shard);
+  };
+  const auto dispatcher = start_member({3});
+  const JobId own = submit_into({3});
+  const JobId offered = submit_into({4});
+  tell(dispatcher, WorkArrived{{3, 4}, Found::offered});
+  const auto from = [this](JobId job) {
+    exit(id_of(job, 0), 0);
+    return from_abroad_in(task(job).result->detail);
+  };
+  EXPECT_EQ(from(own), std::nullopt);
+  EXPECT_EQ(from(offered), (FromAbroad{4, Found::offered, "n4"}));
+  const JobId abroad = submit_into({7});
+  for (int i = 0; i < 50; ++i)
+    advance(100ms);
+  EXPECT_EQ(from(abroad), (FromAbroad{7, Found::abroad, "n7"}));
 }
 
 TEST_F(MemberDispatcherTest, TakesWhatNobodyElseHasTakenForAWhile) {
@@ -845,6 +868,78 @@ TEST_F(MemberDispatcherTest, ClaimsFromSeveralShardsAtOnce) {
   const JobId b = submit_into({1});
   tell(dispatcher, WorkArrived{});
   EXPECT_THAT(runner.started, ElementsAre(id_of(a, 0), id_of(b, 0)));
+}
+
+TEST_F(MemberDispatcherTest, WhenItLeavesItRunsOnlyWhatGoesOnHere) {
+  const auto dispatcher = start_member({0});
+  submit(2, "true", {.resources = "node-1=1"});
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(2));
+  const JobId begins = submit(1, "true", {.resources = "node-1=1"});
+  submit_into({0});
+  tell(dispatcher, MayWork{false, /*may_go_on=*/true});
+  exit(id_of(JobId{1}, 0), 0);
+  exit(id_of(JobId{1}, 1), 0);
+  advance(5s);
+  EXPECT_THAT(runner.started, SizeIs(2));
+  const JobId goes_on = submit(3, "true", {.resources = "node-1=0.001"});
+  advance(1100ms);
+  EXPECT_THAT(runner.started, SizeIs(4));
+  exit(id_of(goes_on, 0), 0);
+  EXPECT_THAT(runner.started, SizeIs(5));
+  EXPECT_EQ(task(begins).state, TaskState::waiting);
+  // Its right has ended in between.
+  tell(dispatcher, MayWork{});
+  submit(1, "true", {.resources = "node-1=0.001"});
+  exit(id_of(goes_on, 1), 0);
+  advance(5s);
+  EXPECT_THAT(runner.started, SizeIs(5));
+}
+
+TEST_F(MemberDispatcherTest, WhenItLeavesItGivesBackWhatItHasAhead) {
+  const auto dispatcher = start_member({0});
+  tell(dispatcher, HoldNode{true});
+  // It finds out only when the claim is on its way.
+  tell(dispatcher, HoldNode{false});
+  submit_into({0});
+  access.is_slow = true;
+  tell(dispatcher, WorkArrived{});
+  access.make_call();
+  settle();
+  tell(dispatcher, MayWork{false, /*may_go_on=*/true});
+  access.is_slow = false;
+  access.make_calls();
+  settle();
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+}
+
+TEST_F(MemberDispatcherTest, WhoWaitsAtTheEndEndsOneGroupAllTheSame) {
+  EXPECT_TRUE(access.store.set_group({.name = "run-services", .slots = 9}));
+  const auto dispatcher = start_member({0});
+  const JobId services = submit(1, "true", {.group = "run-services"});
+  const JobId other = submit(1);
+  tell(dispatcher, WorkArrived{});
+  EXPECT_THAT(runner.started, SizeIs(2));
+  bool is_done = false;
+  tell(dispatcher, EndWork{.waits = true,
+                           .ended_group = "run-services",
+                           .done = [&](std::size_t) { is_done = true; }});
+  ASSERT_THAT(runner.stopped, SizeIs(1));
+  EXPECT_EQ(runner.stopped[0].id, id_of(services, 0));
+  process::ExitReport report;
+  report.signal = SIGTERM;
+  report.stopped = true;
+  runner.end(id_of(services, 0), report);
+  settle();
+  // It is tried again, elsewhere.
+  EXPECT_FALSE(task(services).result);
+  const auto attempts = access.store.attempts({services, 0});
+  ASSERT_THAT(*attempts, SizeIs(1));
+  EXPECT_EQ(attempts->front().outcome, Outcome::lost);
+  EXPECT_FALSE(is_done);
+  exit(id_of(other, 0), 0);
+  EXPECT_TRUE(is_done);
 }
 
 TEST_F(MemberDispatcherTest, GivesBackWhatTheWardenMayNotStart) {

@@ -50,5 +50,14 @@ TEST(Labels, SurviveBeingWrittenDown) {
   EXPECT_EQ(amounts(node.text().c_str()), node);
 }
 
+TEST(AtHome, WhatGoesOnIsToldFromWhatBegins) {
+  EXPECT_EQ(at_home("cpu=2", "node-a", false), "cpu=2,node-a=1");
+  EXPECT_EQ(at_home("", "node-a", true), "node-a=0.001");
+  EXPECT_TRUE(goes_on_at("cpu=2,node-a=0.001", "node-a"));
+  EXPECT_FALSE(goes_on_at("cpu=2,node-a=1", "node-a"));
+  EXPECT_FALSE(goes_on_at("cpu=2,node-b=0.001", "node-a"));
+  EXPECT_FALSE(goes_on_at("", ""));
+}
+
 }  // namespace
 }  // namespace troupe::queue

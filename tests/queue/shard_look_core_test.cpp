@@ -92,6 +92,25 @@ TEST_F(ShardLookCoreTest, TakesAbroadWhatItHasSeenTwice) {
   EXPECT_THAT(core.queues_of(queue(0)), ElementsAre(queue(1)));
 }
 
+TEST_F(ShardLookCoreTest, KnowsWhyItLookedIntoAShard) {
+  core.tell({1, 3}, Found::offered);
+  core.tell({1, 2}, Found::hinted);
+  (void)core.where(true, now);
+  (void)core.offer(
+      {head(1, 1, Priority::normal, "a"), head(2, 2, Priority::normal, "b"),
+       head(3, 3, Priority::normal, "c")},
+      {head(6, 4, Priority::normal, "d")});
+  EXPECT_EQ(core.found_in(1), Found::offered);
+  EXPECT_EQ(core.found_in(2), Found::hinted);
+  EXPECT_EQ(core.found_in(3), Found::own);
+  pass(2s);
+  (void)core.where(true, now);
+  (void)core.offer({}, {head(6, 4, Priority::normal, "d")});
+  EXPECT_EQ(core.found_in(6), Found::abroad);
+  EXPECT_EQ(core.found_in(1), Found::own) << "it was looked at once";
+  EXPECT_EQ(to_string(Found::abroad), "abroad");
+}
+
 TEST_F(ShardLookCoreTest, TakesNothingAbroadThatHasMovedOn) {
   (void)core.where(true, now);
   (void)core.offer({}, {head(1, 4)});

@@ -123,6 +123,8 @@ struct Load {
   std::uint32_t waiting = 0;
   bool has_backlog = false;
   std::uint64_t view = 0;
+  /// Somebody has told it to start nothing; not said by earlier versions.
+  bool is_held = false;
 
   friend bool operator==(const Load&, const Load&) = default;
 };

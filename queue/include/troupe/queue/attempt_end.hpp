@@ -5,6 +5,7 @@
 #include <troupe/process/command_runner.hpp>
 #include <troupe/queue/dispatch_core.hpp>
 #include <troupe/queue/job_spec.hpp>
+#include <troupe/queue/shard_look_core.hpp>
 #include <troupe/store/job.hpp>
 
 #include <cstddef>
@@ -36,6 +37,16 @@ struct EndRead {
   std::optional<std::string> handed_on{};
 };
 
+/// How a node came to a task that waited where another one looks first.
+struct FromAbroad {
+  std::uint32_t shard = 0;
+  Found found = Found::abroad;
+  /// Who looked there first then, by its name; empty if nobody could say.
+  std::string owner{};
+
+  friend bool operator==(const FromAbroad&, const FromAbroad&) = default;
+};
+
 /// Bytes of output that are kept so.
 inline constexpr std::size_t most_tail_bytes = 4 << 10;
 
@@ -49,6 +60,10 @@ inline constexpr std::size_t most_tail_bytes = 4 << 10;
 /// likewise.
 [[nodiscard]] std::string home_in(const std::string& detail);
 [[nodiscard]] std::optional<std::string> handed_on_in(
+    const std::string& detail);
+
+/// Likewise; none if it does not say, or waited where that node looks first.
+[[nodiscard]] std::optional<FromAbroad> from_abroad_in(
     const std::string& detail);
 
 /// An attempt that has ended, and how.
@@ -65,6 +80,7 @@ struct EndedAttempt {
   /// others are to see.
   std::string node{};
   std::string home{};
+  std::optional<FromAbroad> from{};
   EndRead read{};
 };
 

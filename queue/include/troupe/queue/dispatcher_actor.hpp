@@ -44,10 +44,18 @@ struct MemberDeps {
   /// A dispatcher has begun, and is to be told MayWork and OwnShards; on any
   /// thread, must not block.
   std::function<void()> on_begin;
-  /// It has looked for work: whether it has nothing to do and nothing is near,
-  /// and else in which shards something waits that it has no room for. On any
-  /// thread, must not block.
-  std::function<void(bool is_hungry, std::vector<std::uint32_t> spare)> on_look;
+  /// Who looks first into a shard, by its name; empty if nobody knows. In a
+  /// turn of the dispatcher.
+  std::function<std::string(std::uint32_t shard)> owner_of{};
+  /// What it has found when it looked for work.
+  struct Look {
+    bool is_hungry = false;  ///< It has nothing to do, and nothing is near.
+    /// Else in which shards something waits that it has no room for.
+    std::vector<std::uint32_t> spare{};
+    bool is_held = false;  ///< It is to start nothing.
+  };
+  /// On any thread, must not block.
+  std::function<void(Look look)> on_look;
   /// Reads the end of what was recorded, and what the attempt hands on. Must
   /// not block; `done` is called on any thread.
   std::function<void(const EndFiles& files, std::function<void(EndRead)> done)>
@@ -121,14 +129,19 @@ struct DispatcherDeps {
 
 /// The store has, or may have, something new to start.
 struct WorkArrived {
-  /// Where, if this node may take it whoever owns these shards.
+  /// Where, if this node may take it whoever owns these shards, and how it came
+  /// to know.
   std::vector<std::uint32_t> shards{};
+  Found found = Found::submitted;
 };
 
 /// To that of a member: whether its session has the right to run commands. It
 /// has none at first.
 struct MayWork {
   bool may = false;
+  /// If not, whether it may still run what goes on with a job that has begun
+  /// here (goes_on_at()): it leaves the cluster.
+  bool may_go_on = false;
 };
 
 /// To that of a member: which shards it is to look at, ascending.
@@ -180,6 +193,7 @@ struct RunningTask {
   int pid = 0;  ///< Zero if it is about to start.
   WallTime started;
   bool is_paused = false;
+  std::optional<FromAbroad> from{};
 };
 
 struct DispatcherSnapshot {
@@ -202,13 +216,15 @@ struct AskSnapshot {
 };
 
 /// Start nothing more. With `keep` what runs goes on; with `waits` it may end
-/// by itself; without either it is ended and waits again. `done` is called when
-/// all that is to be recorded is, or when the store has failed several times:
-/// what it was not told stays known to the runner, and the next dispatcher of
-/// this session tells it.
+/// by itself, but for what is of the group `ended_group`, which is lost, to be
+/// tried again; without either it is ended and waits again. `done` is called
+/// when all that is to be recorded is, or when the store has failed several
+/// times: what it was not told stays known to the runner, and the next
+/// dispatcher of this session tells it.
 struct EndWork {
   bool keep = false;
   bool waits = false;
+  std::string ended_group{};
   /// On any thread; with how many tasks are left to the next one.
   std::function<void(std::size_t left)> done;
 };

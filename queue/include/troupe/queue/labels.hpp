@@ -39,4 +39,15 @@ struct LabelsAndRest {
 [[nodiscard]] LabelsAndRest split_labels(
     const flow_control::Resources& resources);
 
+/// What a task takes that only the node with the resource `home` may run, which
+/// no other node has, beside `resources`. One that goes on with a job that has
+/// begun there takes less of it than one that begins: by that a node that
+/// leaves its cluster tells them apart.
+[[nodiscard]] std::string at_home(const std::string& resources,
+                                  const std::string& home, bool goes_on);
+
+/// Whether a task that takes these goes on with something there.
+[[nodiscard]] bool goes_on_at(const std::string& resources,
+                              const std::string& home);
+
 }  // namespace troupe::queue

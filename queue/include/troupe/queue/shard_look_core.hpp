@@ -19,10 +19,22 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
+#include <string_view>
 #include <vector>
 
 namespace troupe::queue {
+
+/// Why a node looked into a shard. Stored: append only.
+enum class Found : std::uint8_t {
+  own = 1,        ///< It looks there first.
+  submitted = 2,  ///< Something for it was submitted to this node.
+  hinted = 3,     ///< Another node has said that something came there.
+  offered = 4,    ///< Who looks there first had no room, and has said so.
+  abroad = 5,     ///< It had nothing to do, and saw it there twice.
+};
+
+/// "offered".
+[[nodiscard]] std::string_view to_string(Found found);
 
 class ShardLookCore {
  public:
@@ -45,8 +57,9 @@ class ShardLookCore {
   /// there may be no room: it looks abroad at once if it is hungry.
   void set_own(Shards own, std::uint32_t all);
 
-  /// Something was submitted that this node may take, whoever owns it.
-  void tell(const std::vector<std::uint32_t>& shards);
+  /// There is something that this node may take, whoever owns it.
+  void tell(const std::vector<std::uint32_t>& shards,
+            Found found = Found::submitted);
 
   /// Where to look now. `is_hungry` if it has nothing to start.
   [[nodiscard]] Where where(bool is_hungry, TimePoint now);
@@ -61,6 +74,9 @@ class ShardLookCore {
   [[nodiscard]] std::vector<store::QueueId> queues_of(
       const store::QueueId& queue) const;
 
+  /// Why it looked into a shard that queues_of() has.
+  [[nodiscard]] Found found_in(std::uint32_t shard) const;
+
   /// When to look again, if nothing happens before: for its own shards, or to
   /// take what it has seen abroad.
   [[nodiscard]] TimePoint next_look() const;
@@ -72,7 +88,9 @@ class ShardLookCore {
   Random random_;
   Shards own_ = std::make_shared<const std::vector<std::uint32_t>>();
   std::uint32_t all_ = 1;
-  std::set<std::uint32_t> told_;
+  std::map<std::uint32_t, Found> told_;
+  std::map<std::uint32_t, Found> looked_;  ///< What was told, of the last look.
+  std::map<std::uint32_t, Found> found_;   ///< Of `heads_`, but for own ones.
   TimePoint last_look_{};
   TimePoint next_abroad_{};
   std::uint32_t abroad_from_ = 0;
