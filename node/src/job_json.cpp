@@ -5,6 +5,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 #include <troupe/queue/labels.hpp>
+#include <troupe/queue/spread.hpp>
 
 #include <algorithm>
 #include <array>
@@ -131,6 +132,10 @@ void read_labels(JsonFields& fields,
   }
 }
 
+queue::SpreadAndRest spread_in(const std::string& resources) {
+  return queue::split_spread(Resources::parse(resources).value_or(Resources{}));
+}
+
 /// Both, of which what is not said is as it was.
 std::optional<std::string> read_wants(JsonFields& fields,
                                       const std::string& before) {
@@ -140,11 +145,14 @@ std::optional<std::string> read_wants(JsonFields& fields,
   read_labels(fields, labels);
   if (!resources && !labels)
     return std::nullopt;
-  auto known =
-      queue::split_labels(Resources::parse(before).value_or(Resources{}));
+  const auto spread = spread_in(before);
+  auto known = queue::split_labels(spread.rest);
   if (resources)
     known.rest = Resources::parse(*resources).value_or(Resources{});
-  return queue::want_labels(known.rest, labels.value_or(known.labels)).text();
+  auto wants = queue::want_labels(known.rest, labels.value_or(known.labels));
+  if (spread.is_spread())
+    wants = queue::want_spread(std::move(wants), spread.id, spread.share);
+  return wants.text();
 }
 
 void read_needs(JsonFields& fields, std::vector<store::Need>& needs) {
@@ -382,13 +390,27 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
   return reason("starting", "starts as soon as it is its turn");
 }
 
+/// "spread over 3 nodes in 2 zones: ".
+std::string over_what(const Placement& places) {
+  // The rest are jobs of their own.
+  if (places.shards == 1)
+    return "to be spread, ";
+  const std::size_t zones = places.zones.size();
+  return fmt::format("spread over {} nodes{}: ", places.owners.size(),
+                     zones == 0   ? ""
+                     : zones == 1 ? " in one zone"
+                                  : fmt::format(" in {} zones", zones));
+}
+
 /// At which nodes it waits.
-std::string where_it_waits(const Placement& places) {
+std::string where_it_waits(const Placement& places, bool is_spread) {
   std::string text =
       places.shards == 1
           ? fmt::format("it waits in shard {}", places.first_shard)
           : fmt::format("it waits in {} shards", places.shards);
-  if (!places.key.empty())
+  if (is_spread)
+    text = over_what(places) + text;
+  else if (!places.key.empty())
     text = fmt::format("with the key {} {}", to_utf8(places.key), text);
   if (places.owners.empty())
     return text + ", which no node owns yet";
@@ -434,7 +456,9 @@ void explain_waiting(const Circumstances& seen, WallTime now,
   if (reasons.empty())
     reasons.push_back(reason_of({Hindrance::none}, seen, std::nullopt));
   if (seen.places && seen.places->shards != 0)
-    reasons.push_back(reason("placement", where_it_waits(*seen.places)));
+    reasons.push_back(reason(
+        "placement", where_it_waits(*seen.places,
+                                    spread_in(job.job.resources).is_spread())));
 }
 
 }  // namespace
@@ -471,6 +495,9 @@ Result<Submission> submission_from_json(const Json& json, WallTime now) {
   read_word(fields, "delivery", deliveries, job.delivery);
   std::string key;
   fields.read("key", key);
+  fields.read("spread", submission.spread);
+  if (submission.spread && !key.empty())
+    fields.refuse("spread", "what has a key stays together");
   read_needs(fields, job.needs);
   std::optional<WallTime> not_before;
   read_time(fields, "not_before", not_before);
@@ -624,8 +651,8 @@ Json to_json(const SeenJob& seen, bool with_command) {
   const store::JobInfo& info = seen.info;
   const store::NewJob& job = info.job;
   const auto spec = queue::decode(job.spec);
-  const auto wants = queue::split_labels(
-      Resources::parse(job.resources).value_or(Resources{}));
+  const auto spread = spread_in(job.resources);
+  const auto wants = queue::split_labels(spread.rest);
   Json needs = Json::array();
   for (const store::Need& need : job.needs)
     needs.push_back({{"job", need.job.value}, {"when", to_string(need.when)}});
@@ -646,6 +673,7 @@ Json to_json(const SeenJob& seen, bool with_command) {
             {"run", job.run ? Json(job.run.value) : Json()},
             {"resources", to_json(wants.rest)},
             {"runs_on", wants.labels},
+            {"spread", spread.is_spread()},
             {"not_before", job.not_before == WallTime{}
                                ? Json()
                                : Json(format_wall_time(job.not_before))},

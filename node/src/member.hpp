@@ -43,6 +43,7 @@ struct SessionDetail {
   std::uint32_t weight = distributed::full_weight;
   /// All that tasks can take there, with labels; empty if it does not say.
   std::string resources{};
+  std::string zone{};
 };
 
 [[nodiscard]] std::string to_text(const SessionDetail& detail);
@@ -118,6 +119,14 @@ class Member : public std::enable_shared_from_this<Member> {
   /// knows.
   [[nodiscard]] bool fits_in(std::uint32_t shard,
                              const flow_control::Resources& takes) const;
+  /// Of each of up to `most` nodes that have what each task takes, or of all if
+  /// none has it, a shard; see distributed::spread_shards(). None while nobody
+  /// knows who is there. May be called on any thread.
+  using Spreading = std::function<std::vector<std::uint32_t>(
+      const std::string& key, const flow_control::Resources& takes,
+      std::size_t most)>;
+  /// By the nodes that are there now.
+  [[nodiscard]] Spreading spreading() const;
   /// How a job of these shards is placed.
   [[nodiscard]] Placement placement(const std::vector<std::uint32_t>& shards,
                                     const flow_control::Resources& takes) const;
@@ -195,11 +204,18 @@ class Member : public std::enable_shared_from_this<Member> {
   boost::asio::steady_timer timer_;
   struct Peer {
     std::string name;
+    std::string zone;
     flow_control::Resources capacity;
     bool is_known = false;  ///< What it has.
+
+    [[nodiscard]] bool fits(const flow_control::Resources& takes) const {
+      return is_known && !capacity.lacks(takes);
+    }
   };
-  std::vector<store::SessionInfo> sessions_;   ///< At the last read.
-  std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
+  using Peers = std::map<distributed::NodeId, Peer>;
+  std::vector<store::SessionInfo> sessions_;  ///< At the last read.
+  /// Likewise, with ourselves.
+  std::shared_ptr<const Peers> peers_ = std::make_shared<const Peers>();
   std::shared_ptr<const distributed::Ring> ring_;
   bool has_right_ = false;
   bool is_reading_view_ = false;
