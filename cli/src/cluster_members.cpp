@@ -98,6 +98,19 @@ int print_status(const QueueContext& context, const NodeOptions& node,
   return exit_ok;
 }
 
+/// Behind the names, if there are any. `rows` has a title, and one for each
+/// node.
+void add_zones(std::vector<TableRow>& rows, const Json& status) {
+  std::vector<std::string> zones{"ZONE"};
+  bool has_any = false;
+  for (const Json& one : nodes_in(status)) {
+    zones.push_back(text_of(one, "zone"));
+    has_any |= !zones.back().empty();
+  }
+  for (std::size_t i = 0; has_any && i < rows.size(); ++i)
+    rows[i].insert(rows[i].begin() + 1, zones[i]);
+}
+
 std::string members_table(const QueueContext& context, const Json& status) {
   std::vector<TableRow> rows{{"NAME", "STATE", "SLOTS", "SHARDS", "SEEN",
                               "VERSION", "LINK", "LISTEN"}};
@@ -110,6 +123,7 @@ std::string members_table(const QueueContext& context, const Json& status) {
     if (is_asked(one, status))
       own = text_of(one, "name");
   }
+  add_zones(rows, status);
   return render_rows(rows, table_style(context)) +
          fmt::format("{} was asked: {}\n", own.empty() ? "the node" : own,
                      standing(status));
@@ -126,6 +140,7 @@ std::string nodes_table(const QueueContext& context, const Json& status) {
                     describe_resources(one.value("resources", Json::object())),
                     text_of(one, "node")});
   }
+  add_zones(rows, status);
   return render_rows(rows, table_style(context));
 }
 

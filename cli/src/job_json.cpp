@@ -56,6 +56,7 @@ QueueJob queue_job_in(const Json& json) {
           .needs = list_of(json, "needs", need_in),
           .resources = value_of<Json>(json, "resources", none),
           .runs_on = value_of<std::vector<std::string>>(json, "runs_on"),
+          .spread = value_of<bool>(json, "spread"),
           .not_before = time_of(json, "not_before"),
           .submitted = time_of(json, "submitted"),
           .ended = time_of(json, "ended"),

@@ -53,6 +53,7 @@ struct QueueJob {
   std::vector<JobNeed> needs;
   nlohmann::ordered_json resources;  ///< Amounts by name.
   std::vector<std::string> runs_on;  ///< Labels.
+  bool spread = false;               ///< Over nodes.
   std::optional<WallTime> not_before;
   std::optional<WallTime> submitted;
   std::optional<WallTime> ended;

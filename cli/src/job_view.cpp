@@ -225,6 +225,7 @@ std::string describe_job(const QueueJob& job, const WhyAnswer& why,
   details.add("resources", describe_resources(job.resources));
   details.add("runs on",
               printable(fmt::format("{}", fmt::join(job.runs_on, ", "))));
+  details.add("spread", job.spread ? "over nodes" : "");
   details.add("submitted", job.submitted, now);
   if (!job.has_ended())
     details.add("not before", job.not_before, now);

@@ -62,6 +62,8 @@ std::string contradiction(const SubmitOptions& o) {
     return "-0 goes with --each-line";
   if (!o.at.empty() && !o.delay.empty())
     return "either --at or --delay";
+  if (!o.key.empty() && o.spread)
+    return "--key keeps tasks together, --spread does not: one of them";
   if (o.each_line == "-" && o.standard_input == "-")
     return "--each-line and --stdin cannot both read standard input";
   if (o.words.empty() && o.workflow.empty())

@@ -243,6 +243,9 @@ void SubmitOptions::add_to(CLI::App& app) {
       ->type_name("DURATION");
   app.add_option("--key", key, "Tasks with one key stay together")
       ->type_name("KEY");
+  app.add_flag("--spread", spread,
+               "Tasks go to as many nodes and zones of a cluster as there\n"
+               "are, if they have room");
   app.add_flag("--at-most-once", at_most_once,
                "Never run a task again that may have run");
   app.add_option("--resources", resources, "What a task needs: cpu=2,mem=1GiB")
@@ -298,6 +301,8 @@ Result<Json> SubmitOptions::body(const SubmittingShell& shell,
   if (at_most_once)
     json["delivery"] = "at_most_once";
   then([&] { return put(json, "key", "--key", key, plain_text); });
+  if (spread)
+    json["spread"] = true;
   then([&]() -> Result<void> {
     auto needs = needs_of(after);
     if (!needs)

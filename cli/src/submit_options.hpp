@@ -39,6 +39,7 @@ struct SubmitOptions {
   std::string delay;
   std::string group;
   std::string key;
+  bool spread = false;
   bool at_most_once = false;
   std::string resources;
   std::string runs_on;

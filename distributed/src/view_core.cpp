@@ -106,7 +106,14 @@ void ViewCore::plan(TimePoint now) {
   if (!knows_view_ || !knows_nodes_)
     return;
   const View next = wanted(now);
-  if (next.members != view_.members || next.ring != view_.ring) {
+  // A zone goes with the next change: nodes of a version that knows none would
+  // take it out again.
+  const bool has_same_members = std::equal(
+      next.members.begin(), next.members.end(), view_.members.begin(),
+      view_.members.end(), [](const Member& a, const Member& b) {
+        return a.node == b.node && a.weight == b.weight && a.state == b.state;
+      });
+  if (!has_same_members || next.ring != view_.ring) {
     differs_from_ = differs_from_.value_or(now);
     wake_at_ = std::max(next_proposal_, *differs_from_ + own_turn_);
     return;

@@ -367,6 +367,8 @@ struct Daemon::Parts {
   Result<void> begin_member_session(store::SqlStore& opened);
   Result<void> join();
   [[nodiscard]] flow_control::Resources capacity() const;
+  void tell_placement();
+  void tell_owners(std::vector<std::uint32_t> shards);
   Result<void> start_dispatcher();
   Result<void> start_triggers();
   Result<void> start_tree();
@@ -530,6 +532,7 @@ Result<void> Daemon::Parts::join() {
             queue::OwnShards{std::make_shared<const std::vector<std::uint32_t>>(
                                  std::move(own)),
                              ring->parameters().shards});
+        tell_placement();
       };
   member_options->on_sessions =
       [this](const std::map<distributed::NodeId, SessionDetail>& nodes) {
@@ -548,6 +551,7 @@ Result<void> Daemon::Parts::join() {
         }
         links->set_peers(peers);
         actors::send(run_driver, std::move(seen));
+        tell_placement();
       };
   member_options->is_linked = [this](const distributed::NodeId& node) {
     return links && links->is_up(node);
@@ -585,6 +589,23 @@ Result<void> Daemon::Parts::join() {
       });
   member->begin();
   return {};
+}
+
+void Daemon::Parts::tell_placement() {
+  actors::send(
+      run_driver,
+      PlacementSeen{.spreading = member->spreading(),
+                    .shard_of = [parameters = *ring](const std::string& key) {
+                      return distributed::shard_of(key, parameters);
+                    }});
+}
+
+/// On any thread.
+void Daemon::Parts::tell_owners(std::vector<std::uint32_t> shards) {
+  boost::asio::post(io, [this, shards = std::move(shards)] {
+    if (member && links && member->ring())
+      links->tell_owners(shards, member->ring());
+  });
 }
 
 /// A member has one more, that no other node has.
@@ -709,6 +730,10 @@ Result<void> Daemon::Parts::start_dispatcher() {
       .durability = std::string{store->durability()},
       .home = member_options ? home_resource(member_options->self) : "",
       .session = {runner->session()},
+      .tell_owners =
+          [this](std::vector<std::uint32_t> shards) {
+            tell_owners(std::move(shards));
+          },
       .has_runs = has_runs});
   if (auto started = start_triggers(); !started)
     return started;
@@ -834,10 +859,7 @@ Result<void> Daemon::Parts::listen() {
                                 }});
   context->environment = environment;
   context->tell_owners = [this](std::vector<std::uint32_t> shards) {
-    boost::asio::post(io, [this, shards = std::move(shards)] {
-      if (member && links && member->ring())
-        links->tell_owners(shards, member->ring());
-    });
+    tell_owners(std::move(shards));
   };
   context->ask_owner = [this](const LogOwner& owner,
                               const link::LogOpen& what) {

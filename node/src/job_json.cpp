@@ -5,6 +5,7 @@
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 #include <troupe/queue/labels.hpp>
+#include <troupe/queue/spread.hpp>
 
 #include <algorithm>
 #include <array>
@@ -131,6 +132,10 @@ void read_labels(JsonFields& fields,
   }
 }
 
+queue::SpreadAndRest spread_in(const std::string& resources) {
+  return queue::split_spread(Resources::parse(resources).value_or(Resources{}));
+}
+
 /// Both, of which what is not said is as it was.
 std::optional<std::string> read_wants(JsonFields& fields,
                                       const std::string& before) {
@@ -140,11 +145,14 @@ std::optional<std::string> read_wants(JsonFields& fields,
   read_labels(fields, labels);
   if (!resources && !labels)
     return std::nullopt;
-  auto known =
-      queue::split_labels(Resources::parse(before).value_or(Resources{}));
+  const auto spread = spread_in(before);
+  auto known = queue::split_labels(spread.rest);
   if (resources)
     known.rest = Resources::parse(*resources).value_or(Resources{});
-  return queue::want_labels(known.rest, labels.value_or(known.labels)).text();
+  auto wants = queue::want_labels(known.rest, labels.value_or(known.labels));
+  if (spread.is_spread())
+    wants = queue::want_spread(std::move(wants), spread.id, spread.share);
+  return wants.text();
 }
 
 void read_needs(JsonFields& fields, std::vector<store::Need>& needs) {
@@ -382,6 +390,18 @@ Json reason_of(const queue::Obstacle& obstacle, const Circumstances& seen,
   return reason("starting", "starts as soon as it is its turn");
 }
 
+/// "spread over 3 nodes in 2 zones: ".
+std::string over_what(const Placement& places) {
+  // The rest are jobs of their own.
+  if (places.shards == 1)
+    return "to be spread, ";
+  const std::size_t zones = places.zones.size();
+  return fmt::format("spread over {} nodes{}: ", places.owners.size(),
+                     zones == 0   ? ""
+                     : zones == 1 ? " in one zone"
+                                  : fmt::format(" in {} zones", zones));
+}
+
 /// What is known of the owners of its shards that have not taken it.
 std::string how_they_stand(const Placement& places) {
   using Standing = Placement::Standing;
@@ -432,8 +452,9 @@ bool is_for_all(const Placement& places) {
 }
 
 /// At which nodes it waits.
-std::string where_it_waits(const Placement& places) {
-  const std::string text = in_shards(places, "waits");
+std::string where_it_waits(const Placement& places, bool is_spread) {
+  const std::string text =
+      (is_spread ? over_what(places) : "") + in_shards(places, "waits");
   if (is_for_all(places))
     return text + ", at which all nodes look";
   if (places.owners.empty())
@@ -594,7 +615,9 @@ void explain_waiting(const Circumstances& seen, WallTime now,
   if (reasons.empty())
     reasons.push_back(reason_of({Hindrance::none}, seen, std::nullopt));
   if (seen.places && seen.places->shards != 0)
-    reasons.push_back(reason("placement", where_it_waits(*seen.places)));
+    reasons.push_back(reason(
+        "placement", where_it_waits(*seen.places,
+                                    spread_in(job.job.resources).is_spread())));
 }
 
 }  // namespace
@@ -631,6 +654,9 @@ Result<Submission> submission_from_json(const Json& json, WallTime now) {
   read_word(fields, "delivery", deliveries, job.delivery);
   std::string key;
   fields.read("key", key);
+  fields.read("spread", submission.spread);
+  if (submission.spread && !key.empty())
+    fields.refuse("spread", "what has a key stays together");
   read_needs(fields, job.needs);
   std::optional<WallTime> not_before;
   read_time(fields, "not_before", not_before);
@@ -784,8 +810,8 @@ Json to_json(const SeenJob& seen, bool with_command) {
   const store::JobInfo& info = seen.info;
   const store::NewJob& job = info.job;
   const auto spec = queue::decode(job.spec);
-  const auto wants = queue::split_labels(
-      Resources::parse(job.resources).value_or(Resources{}));
+  const auto spread = spread_in(job.resources);
+  const auto wants = queue::split_labels(spread.rest);
   Json needs = Json::array();
   for (const store::Need& need : job.needs)
     needs.push_back({{"job", need.job.value}, {"when", to_string(need.when)}});
@@ -806,6 +832,7 @@ Json to_json(const SeenJob& seen, bool with_command) {
             {"run", job.run ? Json(job.run.value) : Json()},
             {"resources", to_json(wants.rest)},
             {"runs_on", wants.labels},
+            {"spread", spread.is_spread()},
             {"not_before", job.not_before == WallTime{}
                                ? Json()
                                : Json(format_wall_time(job.not_before))},

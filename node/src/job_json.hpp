@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Submission {
   bool has_arguments = false;
   bool is_open = false;  ///< More arguments follow.
   std::string key;       ///< Tasks with one key stay together.
+  bool spread = false;   ///< Tasks go to as many nodes as there are.
 };
 
 /// What request ids of jobs of runs begin with, and no others.
@@ -89,6 +91,7 @@ struct Placement {
   std::uint64_t shards = 0;
   std::uint32_t first_shard = 0;
   std::vector<std::string> owners;   ///< Of these shards, by name.
+  std::set<std::string> zones{};     ///< Of these nodes.
   std::vector<std::string> fitting;  ///< Nodes that have what it takes.
   /// Those with slots of its group, if all share these.
   std::vector<std::string> slot_holders;

@@ -5,6 +5,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
+#include <troupe/distributed/spread.hpp>
 #include <troupe/process/boot_clock.hpp>
 #include <troupe/queue/labels.hpp>
 
@@ -67,11 +68,11 @@ std::uint32_t weight_of(const distributed::Ring& ring, const NodeId& node) {
 }  // namespace
 
 std::string to_text(const SessionDetail& detail) {
-  return Json{{"name", to_utf8(detail.name)}, {"place", detail.place},
-              {"version", detail.version},    {"listen", detail.listen},
-              {"lease_ms", detail.lease_ms},  {"slots", detail.slots},
-              {"weight", detail.weight},      {"resources", detail.resources},
-              {"sees_runs", detail.sees_runs}}
+  return Json{{"name", to_utf8(detail.name)},  {"place", detail.place},
+              {"version", detail.version},     {"listen", detail.listen},
+              {"lease_ms", detail.lease_ms},   {"slots", detail.slots},
+              {"weight", detail.weight},       {"resources", detail.resources},
+              {"sees_runs", detail.sees_runs}, {"zone", detail.zone}}
       .dump();
 }
 
@@ -104,6 +105,7 @@ SessionDetail parse_session_detail(const std::string& text) {
   read("weight", detail.weight);
   read("resources", detail.resources);
   read("sees_runs", detail.sees_runs);
+  read("zone", detail.zone);
   return detail;
 }
 
@@ -181,9 +183,28 @@ std::optional<NodeId> Member::find_node(const LogOwner& owner) const {
 bool Member::fits_in(std::uint32_t shard,
                      const flow_control::Resources& takes) const {
   const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
-  const auto peer = owner ? peers_.find(*owner) : peers_.end();
-  return peer == peers_.end() || !peer->second.is_known ||
-         !peer->second.capacity.lacks(takes);
+  const auto peer = owner ? peers_->find(*owner) : peers_->end();
+  return peer == peers_->end() || !peer->second.is_known ||
+         peer->second.fits(takes);
+}
+
+Member::Spreading Member::spreading() const {
+  return [ring = ring_, peers = peers_](const std::string& key,
+                                        const flow_control::Resources& takes,
+                                        std::size_t most) {
+    if (!ring)
+      return std::vector<std::uint32_t>{};
+    std::vector<distributed::SpreadNode> all;
+    std::vector<distributed::SpreadNode> fitting;
+    for (const auto& [node, peer] : *peers) {
+      all.push_back({node, peer.zone});
+      if (peer.fits(takes))
+        fitting.push_back(all.back());
+    }
+    auto shards = distributed::spread_shards(key, fitting, most, *ring);
+    return shards.empty() ? distributed::spread_shards(key, all, most, *ring)
+                          : shards;
+  };
 }
 
 Placement Member::placement(const std::vector<std::uint32_t>& shards,
@@ -192,6 +213,7 @@ Placement Member::placement(const std::vector<std::uint32_t>& shards,
                       .shards = shards.size(),
                       .first_shard = shards.empty() ? 0 : shards.front(),
                       .owners = {},
+                      .zones = {},
                       .fitting = {},
                       .slot_holders = {},
                       .standings = {}};
@@ -200,12 +222,14 @@ Placement Member::placement(const std::vector<std::uint32_t>& shards,
     if (const auto owner = ring_ ? ring_->owner(shard) : std::nullopt)
       owners.insert(*owner);
   }
-  for (const auto& [node, peer] : peers_) {
+  for (const auto& [node, peer] : *peers_) {
     if (owners.contains(node)) {
       placement.owners.push_back(peer.name);
       placement.standings[peer.name] = standing_of(node, peer, takes);
+      if (!peer.zone.empty())
+        placement.zones.insert(peer.zone);
     }
-    if (peer.is_known && !peer.capacity.lacks(takes))
+    if (peer.fits(takes))
       placement.fitting.push_back(peer.name);
   }
   std::sort(placement.owners.begin(), placement.owners.end());
@@ -232,8 +256,8 @@ Placement::Standing Member::standing_of(
 
 std::string Member::owner_name(std::uint32_t shard) const {
   const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
-  const auto peer = owner ? peers_.find(*owner) : peers_.end();
-  return peer == peers_.end() ? "" : peer->second.name;
+  const auto peer = owner ? peers_->find(*owner) : peers_->end();
+  return peer == peers_->end() ? "" : peer->second.name;
 }
 
 std::string Member::name_of(const store::SessionId& session) const {
@@ -512,22 +536,27 @@ void Member::on_sessions(std::uint64_t number,
     detail = parse_session_detail(info.session.detail);
     members[*node] = {.node = *node,
                       .weight = detail.weight,
+                      .zone = detail.zone,
                       .state = info.is_draining
                                    ? distributed::MemberState::draining
                                    : distributed::MemberState::active};
+    // One of a later version is no reason to leave the node out.
+    if (!distributed::check(members[*node]))
+      members[*node].zone.clear();
   }
   obey(janitor_.on_read(number, rows, boot_now()));
   std::vector<distributed::Member> nodes;
   for (const auto& [id, member] : members)
     nodes.push_back(member);
-  peers_.clear();
+  auto peers = std::make_shared<Peers>();
   for (const auto& [id, detail] : details) {
     auto capacity = flow_control::Resources::parse(detail.resources);
     const bool is_known = capacity && !detail.resources.empty();
-    peers_[id] = {detail.name,
-                  std::move(capacity).value_or(flow_control::Resources{}),
-                  is_known};
+    (*peers)[id] = {detail.name, detail.zone,
+                    std::move(capacity).value_or(flow_control::Resources{}),
+                    is_known};
   }
+  peers_ = std::move(peers);
   options_.on_sessions(details);
   views_.on_nodes(std::move(nodes), monotonic_now());
 }
@@ -678,6 +707,7 @@ Json Member::status() const {
          {"listen", to_utf8(detail.listen)},
          {"is_linked", id && (*id == options_.self || options_.is_linked(*id))},
          {"slots", detail.slots},
+         {"zone", to_utf8(detail.zone)},
          {"labels", has.labels},
          {"resources", to_json(has.rest)},
          {"weight", ring_ && id ? weight_of(*ring_, *id) : 0},

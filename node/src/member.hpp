@@ -46,6 +46,7 @@ struct SessionDetail {
   std::string resources{};
   /// Whether it looks for what others record of runs that it drives.
   bool sees_runs = false;
+  std::string zone{};
 };
 
 [[nodiscard]] std::string to_text(const SessionDetail& detail);
@@ -127,6 +128,14 @@ class Member : public std::enable_shared_from_this<Member> {
   /// knows.
   [[nodiscard]] bool fits_in(std::uint32_t shard,
                              const flow_control::Resources& takes) const;
+  /// Of each of up to `most` nodes that have what each task takes, or of all if
+  /// none has it, a shard; see distributed::spread_shards(). None while nobody
+  /// knows who is there. May be called on any thread.
+  using Spreading = std::function<std::vector<std::uint32_t>(
+      const std::string& key, const flow_control::Resources& takes,
+      std::size_t most)>;
+  /// By the nodes that are there now.
+  [[nodiscard]] Spreading spreading() const;
   /// How a job of these shards is placed.
   [[nodiscard]] Placement placement(const std::vector<std::uint32_t>& shards,
                                     const flow_control::Resources& takes) const;
@@ -168,9 +177,15 @@ class Member : public std::enable_shared_from_this<Member> {
 
   struct Peer {
     std::string name;
+    std::string zone;
     flow_control::Resources capacity;
     bool is_known = false;  ///< What it has.
+
+    [[nodiscard]] bool fits(const flow_control::Resources& takes) const {
+      return is_known && !capacity.lacks(takes);
+    }
   };
+  using Peers = std::map<distributed::NodeId, Peer>;
 
   /// All that happens does so through here.
   template <class F>
@@ -213,8 +228,9 @@ class Member : public std::enable_shared_from_this<Member> {
   EvictionCore janitor_;
   distributed::ViewCore views_;
   boost::asio::steady_timer timer_;
-  std::vector<store::SessionInfo> sessions_;   ///< At the last read.
-  std::map<distributed::NodeId, Peer> peers_;  ///< Likewise, with ourselves.
+  std::vector<store::SessionInfo> sessions_;  ///< At the last read.
+  /// Likewise, with ourselves.
+  std::shared_ptr<const Peers> peers_ = std::make_shared<const Peers>();
   std::shared_ptr<const distributed::Ring> ring_;
   bool has_right_ = false;
   bool may_go_on_ = false;

@@ -124,8 +124,10 @@ distributed::LeaseTerms lease_terms(Duration lease_time) {
 }
 
 flow_control::Resources capacity_of(const NodeConfig& config) {
-  return queue::have_labels(with_those_of_machine(config.resources),
-                            config.labels);
+  auto labels = config.labels;
+  if (!config.zone.empty())
+    labels.push_back(queue::label_of_zone(config.zone));
+  return queue::have_labels(with_those_of_machine(config.resources), labels);
 }
 
 Result<bool> is_live(store::ClusterStore& store, const std::string& session) {
@@ -191,7 +193,8 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
       .slots = config.slots != 0 ? config.slots : processors(),
       .weight = distributed::full_weight,
       .resources = capacity_of(config).text(),
-      .sees_runs = true};
+      .sees_runs = true,
+      .zone = config.zone};
   member.session = {.session = {session},
                     .node = to_string(identity.node),
                     .detail = to_text(member.detail)};

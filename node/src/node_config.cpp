@@ -30,7 +30,7 @@ using config::Type;
 constexpr std::uint32_t most_slots = 100'000;
 constexpr std::uint64_t most_count = std::uint64_t{1} << 53;
 
-constexpr std::array<Keyword, 33> keywords{{
+constexpr std::array<Keyword, 34> keywords{{
     {"folder", Type::text, "Where jobs and their output are kept."},
     {"socket", Type::text, "The unix socket that clients connect to."},
     {"store", Type::text, "A database that keeps the jobs instead of a file."},
@@ -48,6 +48,7 @@ constexpr std::array<Keyword, 33> keywords{{
     {"most-running", Type::count, "Tasks of all groups that run at once."},
     {"resources", Type::custom, "What tasks can take, by name."},
     {"labels", Type::texts, "What a task that wants it finds here."},
+    {"zone", Type::text, "What fails together with this node, such as a site."},
     {"memory-reserve", Type::size, "Memory that is to stay free."},
     {"max-load", Type::number, "Starts nothing that raises the load above it."},
     {"queue-limit", Type::count, "Tasks that may wait."},
@@ -148,6 +149,23 @@ void read_labels(Fields& fields, std::vector<std::string>& out) {
   }
 }
 
+/// It is a label as well: zone-NAME.
+void read_zone(Fields& fields, std::string& out) {
+  const Entry* const entry = fields.take("zone");
+  if (entry == nullptr)
+    return;
+  const auto zone = config::to_text(entry->value, "zone", fields.diagnostics());
+  if (!zone)
+    return;
+  if (zone->empty() || queue::check_label(queue::label_of_zone(*zone)))
+    out = *zone;
+  else
+    config::report_expected(
+        entry->value, "zone",
+        "up to 24 letters, digits, _ and -, such as rome or eu-1",
+        fields.diagnostics());
+}
+
 void require_absolute(const Node& root, std::string_view name,
                       const std::string& path, Diagnostics& diagnostics) {
   const Node* const node = root.find(name);
@@ -196,6 +214,7 @@ NodeConfig decode(const Node& root, NodeConfig decoded,
   fields.read("most-running", decoded.most_running, 1, most_slots);
   read_resources(fields, decoded.resources);
   read_labels(fields, decoded.labels);
+  read_zone(fields, decoded.zone);
   read_size(fields, "memory-reserve", decoded.memory_reserve);
   fields.read("max-load", decoded.max_load, 0, 1e6);
   read_count(fields, "queue-limit", decoded.queue_limit);
@@ -281,6 +300,7 @@ std::vector<std::string> values_of(const NodeConfig& c) {
           number(c.most_running),
           c.resources.text(),
           fmt::format("[{}]", fmt::join(c.labels, ", ")),
+          c.zone,
           size(c.memory_reserve),
           number(c.max_load),
           number(c.queue_limit),

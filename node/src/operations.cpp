@@ -10,10 +10,13 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
+#include <troupe/distributed/spread.hpp>
+#include <troupe/distributed/stable_hash.hpp>
 #include <troupe/node/approvers.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/json_fields.hpp>
 #include <troupe/queue/labels.hpp>
+#include <troupe/queue/spread.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -436,6 +439,26 @@ void prefer_those_that_fit(std::vector<std::uint32_t>& shards,
   shards.assign(chosen.begin(), chosen.end());
 }
 
+/// Its tasks wait at as many nodes as there are for them. False if nobody knows
+/// who is there.
+bool spread(Submission& submission, std::uint64_t tasks, const Member& member) {
+  store::NewJob& job = submission.job;
+  const std::string& key = job.request_id;
+  auto takes = Resources::parse(job.resources);
+  if (!takes)
+    return false;
+  const auto most = std::min(tasks, distributed::most_shards_of_job);
+  job.shards = member.spreading()(key, *takes, most);
+  if (job.shards.empty())
+    return false;
+  job.resources =
+      queue::want_spread(std::move(*takes), distributed::stable_hash(key, 0),
+                         distributed::spread_share(tasks, job.shards.size()))
+          .text();
+  std::sort(job.shards.begin(), job.shards.end());
+  return true;
+}
+
 /// Where its tasks wait, for several nodes to share them.
 void place(Submission& submission, const distributed::RingParameters& ring,
            const Member* member) {
@@ -445,6 +468,9 @@ void place(Submission& submission, const distributed::RingParameters& ring,
                               : submission.has_arguments
                                   ? submission.arguments.size()
                                   : submission.count;
+  if (submission.spread && member != nullptr &&
+      spread(submission, tasks, *member))
+    return;
   const std::string& key =
       submission.key.empty() ? submission.job.request_id : submission.key;
   // For slots that all nodes share all of them look at one place, so that it
@@ -480,8 +506,8 @@ void submit_job(const Ask& ask) {
     shards = submission->job.shards;
     if (shards.empty())
       shards = {0};
-    // With a key it is for the owner, as long as that has room.
-    if (submission->key.empty())
+    // With a key, or spread, it is for the owner, as long as that has room.
+    if (submission->key.empty() && !submission->spread)
       arrived.shards = shards;
   }
   queue::call(
@@ -965,7 +991,9 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
   if (!node.member)
     return;
   seen.places = node.member->placement(
-      job.shards, Resources::parse(job.resources).value_or(Resources{}));
+      job.shards,
+      queue::split_spread(Resources::parse(job.resources).value_or(Resources{}))
+          .rest);
   if (const auto spec = queue::decode(job.spec))
     seen.places->key = spec->key;
   std::string running = node.member->name_of(seen.runs_in);

@@ -712,6 +712,8 @@ store::NewJob RunCore::job_for(const StepKey& key,
   spec.printed = encode(start.printed);
   spec.words = {start.line.empty() ? shell_join(spec.argv) : start.line};
   spec.has_outputs = true;
+  if (const auto preference = preference_of(key))
+    spec.key = preference->key;
   actors::CommandRequest& request = spec.request;
   request.retry = start.retry;
   request.success = start.success;
@@ -746,7 +748,7 @@ void RunCore::note_place(const workflow::StartStep& start,
     nodes_.insert(nodes_.begin(), ended.node);
     nodes_.resize(std::min(nodes_.size(), most_nodes_asked));
   }
-  if (!ended.home.empty() && !start.labels.empty())
+  if (!ended.home.empty() && start.is_placed())
     bound_.try_emplace(index_of(start.instance),
                        Binding{ended.home, ended.node});
   if (ended.kind != actors::OutcomeKind::success || !start.transfer ||
@@ -787,7 +789,7 @@ void RunCore::add_places(const workflow::StartStep& start,
 bool RunCore::is_placed(const StepKey& step) const {
   const auto running = running_.find(step);
   return !home_.empty() && !step.is_of_services() &&
-         running != running_.end() && !running->second.start.labels.empty();
+         running != running_.end() && running->second.start.is_placed();
 }
 
 RunCore::Binding RunCore::bound_to(const StepKey& step) const {
@@ -815,6 +817,23 @@ RunCore::Begun RunCore::begun_at(const std::string& home) const {
   }
   begun.jobs = jobs.size();
   return begun;
+}
+
+std::optional<RunCore::Preference> RunCore::preference_of(
+    const StepKey& step) const {
+  if (!is_placed(step) || !bound_to(step).home.empty())
+    return std::nullopt;
+  const workflow::StartStep& start = running_.at(step).start;
+  if (start.is_spread)
+    return Preference{
+        .spread = fmt::format(
+            "{}/{}", run_name(run_),
+            plan_.instances()[index_of(InstanceId{step.instance})].job),
+        .variant = start.variant,
+        .variants = start.variants};
+  if (!start.key.empty())
+    return Preference{.key = start.key};
+  return std::nullopt;
 }
 
 std::string RunCore::refusal_of(const StepKey& step) const {

@@ -139,7 +139,7 @@ class RunCore {
                                       workflow::ContentUse content) const;
 
   /// Whether another node may run the step, which runs or is to: its job has
-  /// `runs-on`, and the run is on one of several nodes.
+  /// `runs-on` or `placement`, and the run is on one of several nodes.
   [[nodiscard]] bool is_placed(const StepKey& step) const;
   /// The node on which its job has begun, by the resource that only that one
   /// has, and by its name; empty as long as any node may run it.
@@ -157,6 +157,18 @@ class RunCore {
     std::vector<StepKey> maybe{};
   };
   [[nodiscard]] Begun begun_at(const std::string& home) const;
+  /// At which of the nodes that may run it it is to wait.
+  struct Preference {
+    std::string key{};         ///< At the one that owns that,
+    std::string spread{};      ///< or as one of those with this name:
+    std::size_t variant = 0;   ///< which one,
+    std::size_t variants = 1;  ///< of how many.
+
+    friend bool operator==(const Preference&, const Preference&) = default;
+  };
+  /// None if it may be any of them, or one alone.
+  [[nodiscard]] std::optional<Preference> preference_of(
+      const StepKey& step) const;
   /// Why no node can ever run it; empty if one may.
   [[nodiscard]] std::string refusal_of(const StepKey& step) const;
 

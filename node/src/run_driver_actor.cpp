@@ -7,9 +7,12 @@
 #include <troupe/base/log.hpp>
 #include <troupe/base/random_name.hpp>
 #include <troupe/base/text.hpp>
+#include <troupe/distributed/ring.hpp>
+#include <troupe/distributed/stable_hash.hpp>
 #include <troupe/node/approvers.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/labels.hpp>
+#include <troupe/queue/spread.hpp>
 #include <troupe/service/free_ports.hpp>
 #include <troupe/workflow/placement.hpp>
 #include <troupe/workflow/services.hpp>
@@ -705,6 +708,7 @@ class RunDriverActor {
         [this](const RunWritten& m) { on_written(m); },
         [this](RunJobChanged m) { look_at(m.job); },
         [this](const HomesSeen& m) { look_for_homeless(m); },
+        [this](const PlacementSeen& m) { placement_ = m; },
         [this](const OpenRunsSeen& m) { on_open_runs(m); },
         [this](LookForNews) { look_for_news(); },
         [this](const NewsSeen& m) { on_news(m); },
@@ -1413,10 +1417,40 @@ class RunDriverActor {
   [[nodiscard]] store::NewJob job_for(const RunCore& core,
                                       const StepKey& step) const {
     if (!step.is_of_services())
-      return core.job_for(step, deps_->content);
+      return placed(core.job_for(step, deps_->content),
+                    core.preference_of(step));
     return at_home(core,
                    core.services_job(deps_->content.program, deps_->socket,
                                      deps_->services_folder));
+  }
+
+  /// While nobody knows who is there it waits where all look.
+  [[nodiscard]] store::NewJob placed(
+      store::NewJob job,
+      const std::optional<RunCore::Preference>& preference) const {
+    if (!preference)
+      return job;
+    if (!preference->key.empty()) {
+      if (placement_.shard_of)
+        job.shards = {placement_.shard_of(preference->key)};
+      return job;
+    }
+    auto takes = flow_control::Resources::parse(job.resources);
+    if (!placement_.spreading || !takes)
+      return job;
+    const std::size_t variants = preference->variants;
+    const auto shards = placement_.spreading(
+        preference->spread, *takes,
+        std::min<std::size_t>(variants, distributed::most_shards_of_job));
+    if (shards.empty())
+      return job;
+    job.shards = {shards[preference->variant % shards.size()]};
+    job.resources =
+        queue::want_spread(std::move(*takes),
+                           distributed::stable_hash(preference->spread, 0),
+                           (variants + shards.size() - 1) / shards.size())
+            .text();
+    return job;
   }
 
   /// What it hands on is in the folder of the node that drives the run.
@@ -1502,6 +1536,11 @@ class RunDriverActor {
     }
     if (!m.write->submit.empty() || outcome->has_notices)
       actors::send(deps_->dispatcher, queue::WorkArrived{});
+    std::vector<std::uint32_t> shards;
+    for (const auto& [step, job] : m.write->submit)
+      shards.insert(shards.end(), job.shards.begin(), job.shards.end());
+    if (!shards.empty() && deps_->tell_owners)
+      deps_->tell_owners(shards);
     if (!outcome->to_stop.empty())
       actors::send(deps_->dispatcher, queue::StopTasks{outcome->to_stop});
     for (const JobId job : outcome->cancelled)
@@ -1932,6 +1971,7 @@ class RunDriverActor {
   std::map<RunId, Away> away_;
   HomesSeen homes_;
   std::optional<NewsSeen::Runs> last_news_;
+  PlacementSeen placement_;
   /// Nodes that jobs of ours have begun on and that have no session any more,
   /// and since when.
   std::map<std::string, WallTime> missing_;

@@ -6,10 +6,12 @@
 
 #include <troupe/actors/caf.hpp>
 #include <troupe/base/time.hpp>
+#include <troupe/flow_control/resources.hpp>
 #include <troupe/queue/store_access.hpp>
 #include <troupe/store/job.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,6 +47,9 @@ struct RunDriverDeps {
   /// that are submitted here are driven here, and their jobs run here.
   std::string home{};
   store::SessionId session{};  ///< Of this node, likewise.
+  /// Something waits in these shards, which others look at first; on any
+  /// thread, must not block.
+  std::function<void(const std::vector<std::uint32_t>&)> tell_owners{};
   /// To read a long workflow takes longer than a handler of others may wait;
   /// tests have one thread for all.
   bool has_own_thread = true;
@@ -110,6 +115,16 @@ struct HomesSeen {
   std::map<std::string, std::string> unaware{};
 };
 
+/// Where jobs wait that are spread, and those with a key; see
+/// Member::spreading(). Told whenever that is another place.
+struct PlacementSeen {
+  std::function<std::vector<std::uint32_t>(const std::string& key,
+                                           const flow_control::Resources& takes,
+                                           std::size_t most)>
+      spreading{};
+  std::function<std::uint32_t(const std::string& key)> shard_of{};
+};
+
 /// Starts the driver. It begins with the runs that have not ended: each is made
 /// anew from what the store knows of it, and what was to be done is done once
 /// more, which changes nothing where it was done before.
@@ -125,3 +140,4 @@ TROUPE_LOCAL_MESSAGE(troupe::node::AskAwaiting)
 TROUPE_LOCAL_MESSAGE(troupe::node::AskBegun)
 TROUPE_LOCAL_MESSAGE(troupe::node::RunJobChanged)
 TROUPE_LOCAL_MESSAGE(troupe::node::HomesSeen)
+TROUPE_LOCAL_MESSAGE(troupe::node::PlacementSeen)

@@ -42,8 +42,8 @@ _troupe() {
     audit) options='--config --folder --head --json' ;;
     submit) options='--array --each-line -0 --null -f --file --input --job
       --no-cache --jobs --name --tag --group --priority --after --at --delay
-      --key --at-most-once --resources --runs-on --stdin --success-codes --output-limit
-      --lease-loss --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
+      --key --spread --at-most-once --resources --runs-on --stdin --success-codes
+      --output-limit --lease-loss --timeout --grace --retries --retry-delay --backoff --max-delay --cwd
       --env --clear-env --limit --nice --request-id --wait --follow --block
       --socket --json' ;;
     list) options='--group --tag --all --running --queued --failed --dead

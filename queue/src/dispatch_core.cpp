@@ -1,4 +1,5 @@
 #include <troupe/queue/dispatch_core.hpp>
+#include <troupe/queue/spread.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -22,6 +23,8 @@ constexpr std::int64_t tenths_per_second = 10;
 constexpr Duration yield_pause = 1200ms;
 /// What this costs, if nobody else wants the slot, is a twenty-fifth of it.
 constexpr Duration yield_every = 30s;
+/// Of what is spread: after so many pauses a node takes all that waits.
+constexpr std::int64_t most_pauses = 30;
 constexpr Duration for_ever = std::chrono::hours{24 * 365 * 100};
 
 std::int64_t tenth_of(TimePoint now) {
@@ -158,8 +161,11 @@ DispatchCore::Queue& DispatchCore::queue(const QueueId& id) {
   const auto [found, is_new] = queues_.try_emplace(id);
   if (is_new) {
     // What cannot be read takes nothing: it was checked when it was submitted.
-    if (auto needs = flow_control::Resources::parse(id.resources))
-      found->second.needs = std::move(*needs);
+    if (auto needs = flow_control::Resources::parse(id.resources)) {
+      auto split = split_spread(std::move(*needs));
+      found->second.needs = std::move(split.rest);
+      found->second.share = split.share;
+    }
   }
   return found->second;
 }
@@ -222,12 +228,31 @@ std::uint64_t DispatchCore::claims_of_shared(const Group& group,
   return count;
 }
 
+std::uint64_t DispatchCore::spread_left(const Queue& queue, TimePoint now) {
+  if (queue.share == 0)
+    return std::numeric_limits<std::uint64_t>::max();
+  const Duration waits = now - queue.held_back_since.value_or(now);
+  const auto pauses = std::min<std::int64_t>(waits / yield_pause, most_pauses);
+  const std::uint64_t most =
+      queue.share + (std::uint64_t{1} << static_cast<unsigned>(pauses)) - 1;
+  // Those that run from before count as well.
+  const std::uint64_t had =
+      std::max<std::uint64_t>(queue.had, queue.running + queue.ready);
+  return most - std::min(most, had);
+}
+
 std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
     const std::vector<QueueHead>& heads, std::size_t room, TimePoint now) {
   for (auto& [id, queue] : queues_)
     queue.head.reset();
   for (const QueueHead& head : heads)
     queue(head.queue).head = head;
+  for (auto& [id, queue] : queues_) {
+    if (queue.head)
+      continue;
+    queue.held_back_since.reset();
+    queue.had = 0;
+  }
   std::erase_if(queues_, [](const auto& entry) {
     const Queue& queue = entry.second;
     return !queue.head && queue.ready == 0 && queue.running == 0;
@@ -242,7 +267,7 @@ std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
   std::uint32_t node_room =
       config_.most_running > running_ ? config_.most_running - running_ : 0;
   for (const auto& entry : ranked()) {
-    const auto& [id, queue] = *entry;
+    auto& [id, queue] = *entry;
     if (!queue.head)
       continue;
     Group& of = group(id.group, now);
@@ -266,6 +291,10 @@ std::vector<DispatchCore::ClaimOrder> DispatchCore::claims_for(
     // One at least, so that every group has its turn when the node is full.
     count = std::min<std::uint64_t>(
         count, std::max(node_room + more, of.ready == 0 ? 1U : 0U));
+    const std::uint64_t left_to_it = spread_left(queue, now);
+    if (count > left_to_it && !queue.held_back_since)
+      queue.held_back_since = now;
+    count = std::min(count, left_to_it);
     if (of.shared_left) {
       count = std::min(count, claims_of_shared(of, queue, left));
       *of.shared_left -= count;
@@ -293,7 +322,9 @@ void DispatchCore::note_starving(TimePoint now) {
 }
 
 void DispatchCore::claimed(const QueueId& id, std::uint32_t count) {
-  queue(id).ready += count;
+  Queue& of = queue(id);
+  of.ready += count;
+  of.had += count;
   if (const auto found = groups_.find(id.group); found != groups_.end())
     found->second.ready += count;
 }
@@ -301,6 +332,7 @@ void DispatchCore::claimed(const QueueId& id, std::uint32_t count) {
 void DispatchCore::given_back(const QueueId& id, std::uint32_t count) {
   Queue& of = queue(id);
   of.ready -= std::min(of.ready, count);
+  of.had -= std::min<std::uint64_t>(of.had, count);
   if (const auto found = groups_.find(id.group); found != groups_.end())
     found->second.ready -= std::min(found->second.ready, count);
 }
@@ -486,6 +518,10 @@ std::optional<TimePoint> DispatchCore::next_change(TimePoint now) const {
   for (const auto& [id, queue] : queues_) {
     if (queue.starving_since)
       consider(*queue.starving_since + config_.reserve_after);
+    if (queue.held_back_since)
+      consider(*queue.held_back_since +
+               ((now - *queue.held_back_since) / yield_pause + 1) *
+                   yield_pause);
   }
   return next;
 }
@@ -506,7 +542,8 @@ Obstacle DispatchCore::obstacle(const QueueId& id, std::size_t room,
       return of_share;
   }
   if (const auto needs = flow_control::Resources::parse(id.resources)) {
-    const Obstacle of_resources = resource_obstacle(id, *needs, now);
+    const Obstacle of_resources =
+        resource_obstacle(id, split_spread(*needs).rest, now);
     if (of_resources.kind != Hindrance::none)
       return of_resources;
   }

@@ -35,6 +35,10 @@ Result<void> check_label(std::string_view label) {
                              in_quotes(label)));
 }
 
+std::string label_of_zone(std::string_view zone) {
+  return fmt::format("zone-{}", zone);
+}
+
 Resources have_labels(Resources resources,
                       const std::vector<std::string>& labels) {
   return with_labels(std::move(resources), labels, enough);

@@ -63,9 +63,10 @@ TEST_F(Submit, SendsOnlyWhatWasGiven) {
             "--resources",
             "cpu=2,mem=1GiB",
             "--array",
-            "1-10:3"}),
+            "1-10:3",
+            "--spread"}),
       R"({"name":"night","tags":["a","b"],"group":"sim","priority":"high",)"
-      R"("delivery":"at_most_once","key":"k",)"
+      R"("delivery":"at_most_once","key":"k","spread":true,)"
       R"("needs":[{"job":5,"when":"finished"},{"job":6,"when":"succeeded"},)"
       R"({"job":7,"when":"failed"}],"delay_ms":300000,)"
       R"("resources":{"cpu":2,"mem":1073741824},)"

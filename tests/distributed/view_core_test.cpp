@@ -117,6 +117,15 @@ TEST(ViewCore, FollowsWeightAndZoneOfANode) {
   EXPECT_EQ(core.on_time(t0 + 1s), (View{.number = 4, .members = {changed}}));
 }
 
+TEST(ViewCore, AZoneGoesWithTheNextChange) {
+  const Member zoned{node_id(1), full_weight, "oslo"};
+  ViewCore core = core_of({.number = 3, .members = {active(1)}}, {zoned});
+  EXPECT_EQ(core.wake_at(), std::nullopt);
+  core.on_nodes({zoned, active(2)}, t0);
+  EXPECT_EQ(core.on_time(t0 + 1s),
+            (View{.number = 4, .members = {zoned, joining(2)}}));
+}
+
 TEST(ViewCore, LetsANodeThatComesBackFromDrainingJoin) {
   ViewCore core = core_of({.number = 3, .members = {active(1), draining(2)}},
                           {active(1), active(2)});

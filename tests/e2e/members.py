@@ -20,6 +20,7 @@ class WithMembers(Enrolling):
 
     NODES = 3
     SLOTS = 2
+    ZONES = {}  # Of nodes that have one.
     server = None
 
     @classmethod
@@ -44,7 +45,8 @@ class WithMembers(Enrolling):
         return (f"listen: 127.0.0.1:{free_port()}\n"
                 f"cluster-folder: {self.folder_of(host)}\n"
                 f"lease-time: {LEASE_SECONDS}s\nslots: {self.SLOTS}\n"
-                f"labels: [on-{host}, all]\n")
+                f"labels: [on-{host}, all]\n"
+                f"zone: \"{self.ZONES.get(host, '')}\"\n")
 
     def add(self, host, **options):
         self.nodes[host] = Node(self, self.config_of(host), name=host).start(
@@ -88,6 +90,11 @@ class WithMembers(Enrolling):
 
     def started(self, host):
         return self.nodes[host].get("/v1/stats")["started_attempts"]
+
+    def key_of(self, host):
+        """One that it owns."""
+        return next(key for key in map(str, range(1000)) if self.nodes[host].get(
+            f"/v1/cluster/owner?key={key}").get("name") == host)
 
     # Ending them.
 

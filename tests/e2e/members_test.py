@@ -385,10 +385,6 @@ class Gone(WithMembers, TroupeTest):
         self.assertLessEqual(len(twice), 60)
         self.await_members(2)
 
-    def key_of(self, host):
-        return next(key for key in map(str, range(1000)) if self.nodes[host].get(
-            f"/v1/cluster/owner?key={key}").get("name") == host)
-
     def check_tail(self, job):
         """Whoever ran it may be gone."""
         whole = "".join(f"{n}\n" for n in range(1, 2001))

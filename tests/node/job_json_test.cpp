@@ -224,6 +224,24 @@ TEST(Why, TasksOfAnArraySayWhoRanThem) {
             "of 5 tasks that have ended n1 ran 2,");
 }
 
+TEST(Why, AJobThatIsSpreadSaysOverWhat) {
+  const std::string spread = "cpu=1,spread-0000000000000abc=1";
+  Placement places{.shards = 3, .owners = {"n1", "n2", "n3"}};
+  EXPECT_EQ(why_waiting(spread, places).back(),
+            "spread over 3 nodes: it waits in 3 shards, at which n1, n2 and n3 "
+            "look first");
+  places.zones = {"a"};
+  EXPECT_THAT(why_waiting(spread, places).back(),
+              ::testing::StartsWith("spread over 3 nodes in one zone: it "));
+  places.zones = {"a", "b"};
+  EXPECT_THAT(why_waiting(spread, places).back(),
+              ::testing::StartsWith("spread over 3 nodes in 2 zones: it "));
+  EXPECT_EQ(
+      why_waiting(spread, {.shards = 1, .first_shard = 8, .owners = {"n1"}})
+          .back(),
+      "to be spread, it waits in shard 8, at which n1 looks first");
+}
+
 TEST(Why, AJobThatFitsElsewhereSaysWhere) {
   EXPECT_EQ(why_waiting("gpu=2", {.fitting = {"n2", "n3"}}, "gpu").front(),
             "each task takes 2 gpu, which n2 and n3 have");
@@ -272,6 +290,26 @@ TEST(Labels, AreAmongWhatATaskTakes) {
   EXPECT_EQ(submitted(R"(, "runs_on": ["a b"])").error().what,
             "runs_on: expected a label of up to 29 letters, digits, _ and -, "
             "such as gpu or zone-2, got \"a b\"");
+}
+
+TEST(Spread, IsSaidWithTheJobAndNotWithAKey) {
+  EXPECT_TRUE(submitted(R"(, "spread": true)")->spread);
+  EXPECT_FALSE(submitted("")->spread);
+  EXPECT_EQ(submitted(R"(, "spread": true, "key": "k")").error().what,
+            "spread: what has a key stays together");
+}
+
+TEST(Spread, IsNotAmongTheResourcesThatPeopleSeeOrEdit) {
+  store::JobInfo info = job_with({.tasks = 1, .waiting = 1});
+  info.job.resources = "cpu=2,on-gpu=0.001,spread-0000000000000abc=4";
+  const Json json = to_json(SeenJob{info}, false);
+  EXPECT_EQ(json["resources"], (Json{{"cpu", 2}}));
+  EXPECT_EQ(json["runs_on"], Json::array({"gpu"}));
+  EXPECT_EQ(json["spread"], true);
+  EXPECT_EQ(edited(R"({"resources": {"cpu": 1}})", info.job.resources),
+            "cpu=1,on-gpu=0.001,spread-0000000000000abc=4");
+  info.job.resources = "cpu=2";
+  EXPECT_EQ(to_json(SeenJob{info}, false)["spread"], false);
 }
 
 TEST(Labels, AndResourcesAreEditedApart) {

@@ -78,6 +78,21 @@ TEST(NodeConfig, CommandsMayGainPrivilegesUnlessTheFileSaysOtherwise) {
               HasSubstr("no-new-privileges: expected true or false"));
 }
 
+TEST(NodeConfig, AZoneIsANameThatIsALabelAsWell) {
+  EXPECT_EQ(load("slots: 2")->config.zone, "");
+  EXPECT_EQ(load("zone: eu-1")->config.zone, "eu-1");
+  EXPECT_EQ(load("zone: \"\"")->config.zone, "");
+  EXPECT_EQ(load("zone: abcdefghijklmnopqrstuvwx")->config.zone.size(), 24U);
+  for (const char* const bad : {"zone: eu.1", "zone: a b", "zone: [a]",
+                                "zone: abcdefghijklmnopqrstuvwxy"})
+    EXPECT_THAT(trouble(bad), HasSubstr("troupe.yaml:1:7: zone: expected"))
+        << bad;
+  EXPECT_THAT(trouble("zone: eu.1"),
+              HasSubstr("zone: expected up to 24 letters, digits, _ and -, "
+                        "such as rome or eu-1, got \"eu.1\""));
+  EXPECT_THAT(trouble("zoen: a"), HasSubstr("did you mean \"zone\"?"));
+}
+
 TEST(NodeConfig, AnotherStoreNeedsARestart) {
   NodeConfig next;
   next.store = "postgresql://localhost/troupe";

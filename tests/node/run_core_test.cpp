@@ -388,6 +388,39 @@ TEST_F(Placed, ANodeIsToEndTheJobsThatHaveBegunThere) {
   EXPECT_EQ(run->core.begun_at("node-a").jobs, 0U);
 }
 
+TEST_F(Placed, AVariantThatIsSpreadKnowsWhichOneItIsUntilItHasBegun) {
+  run.emplace(shared_spec(
+      "jobs:\n"
+      "  a:\n"
+      "    strategy: { matrix: { n: [1, 2, 3] }, max-parallel: 1 }\n"
+      "    placement: { spread: true }\n"
+      "    steps: [{ run: x }, { run: y }]\n"));
+  for (std::size_t variant = 0; variant < 3; ++variant) {
+    EXPECT_TRUE(run->core.is_placed(step()));
+    EXPECT_EQ(job().resources, "");
+    EXPECT_EQ(run->core.preference_of(step()),
+              (RunCore::Preference{
+                  .spread = "r7/a", .variant = variant, .variants = 3}));
+    end_at("b");
+    EXPECT_EQ(run->core.preference_of(step()), std::nullopt);
+    EXPECT_EQ(job().resources, "node-b=0.001");
+    EXPECT_EQ(run->again().bound_to(step()).home, "node-b");
+    end_at("b");
+  }
+}
+
+TEST_F(Placed, AJobWithAKeyGoesWhereTheKeyIs) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a: { placement: { key: \"${{ 'we' }}st\" }, run: x }\n"));
+  EXPECT_TRUE(run->core.is_placed(step()));
+  EXPECT_EQ(job().resources, "");
+  EXPECT_EQ(run->core.preference_of(step()),
+            (RunCore::Preference{.key = "west"}));
+  run.emplace("jobs: { a: { placement: { key: west }, run: x } }");
+  EXPECT_EQ(run->core.preference_of(step()), std::nullopt);
+}
+
 TEST_F(Placed, ANodeByItselfHasAllLabels) {
   run.emplace("jobs: { a: { runs-on: moon.base, run: x } }");
   EXPECT_FALSE(run->core.is_placed(step()));

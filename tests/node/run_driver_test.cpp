@@ -7,6 +7,7 @@
 
 #include <troupe/process/output_record.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
+#include <troupe/queue/spread.hpp>
 #include <troupe/store/model_store.hpp>
 
 #include <filesystem>
@@ -528,6 +529,50 @@ TEST_F(SharedRunsTest, AJobWithLabelsRunsElsewhereAndHandsOnWhatItHas) {
   end_at("b", JobId{2});
   advance(1s);
   EXPECT_EQ(state(), RunState::succeeded);
+}
+
+TEST_F(SharedRunsTest, VariantsThatAreSpreadWaitAtOneNodeEach) {
+  const auto a = start_at("node-a");
+  tell(a, PlacementSeen{.spreading =
+                            [](const std::string& key, const auto& takes,
+                               std::size_t most) {
+                              EXPECT_EQ(key, "r1/a");
+                              EXPECT_EQ(takes.text(), "cpu=1");
+                              EXPECT_EQ(most, 3U);
+                              return std::vector<std::uint32_t>{70, 9};
+                            },
+                        .shard_of =
+                            [](const std::string& key) {
+                              EXPECT_EQ(key, "west");
+                              return 5U;
+                            }});
+  ASSERT_TRUE(submit(a,
+                     "jobs:\n"
+                     "  a:\n"
+                     "    strategy: { matrix: { n: [1, 2, 3] } }\n"
+                     "    placement: { spread: true }\n"
+                     "    resources: { cpu: 1 }\n"
+                     "    run: make a\n"
+                     "  b: { placement: { key: west }, run: make b }\n"));
+  std::vector<std::vector<std::uint32_t>> shards;
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    const auto info = access.store.job(JobId{id});
+    ASSERT_TRUE(info);
+    shards.push_back(info->job.shards);
+    const auto split = queue::split_spread(
+        *flow_control::Resources::parse(info->job.resources));
+    EXPECT_EQ(split.share, id < 4 ? 2U : 0U);
+  }
+  EXPECT_EQ(shards,
+            (std::vector<std::vector<std::uint32_t>>{{70}, {9}, {70}, {5}}));
+}
+
+TEST_F(SharedRunsTest, WhileNobodyKnowsWhoIsThereTheyWaitWhereAllLook) {
+  const auto a = start_at("node-a");
+  ASSERT_TRUE(
+      submit(a, "jobs: { a: { placement: { spread: true }, run: make a } }\n"));
+  EXPECT_THAT(access.store.job(JobId{1})->job.shards, ::testing::IsEmpty());
+  EXPECT_EQ(resources(JobId{1}), "");
 }
 
 TEST_F(SharedRunsTest, WhatItHandsOnThatIsWrongFailsTheStep) {

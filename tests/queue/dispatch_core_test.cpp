@@ -291,6 +291,81 @@ TEST_F(DispatchCoreTest, ASlotThatAllNodesWantIsLeftToOthersNowAndThen) {
   EXPECT_FALSE(run_one(0));
 }
 
+// -- What is spread over nodes ------------------------------------------------
+
+const QueueId spread_by_two{"a", "spread-00000000000000ab=2"};
+
+TEST_F(DispatchCoreTest, OfWhatIsSpreadItClaimsItsShareAndThenMoreAndMore) {
+  groups({{.name = "a", .slots = 100}});
+  EXPECT_THAT(claim({head(spread_by_two)}),
+              ElementsAre(Order{spread_by_two, 2}));
+  EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+  for (const std::uint32_t more : {1U, 2U, 4U, 8U}) {
+    const auto next = core.next_change(now);
+    ASSERT_TRUE(next);
+    now = *next - 1ns;
+    EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+    now += 1ns;
+    EXPECT_THAT(claim({head(spread_by_two)}),
+                ElementsAre(Order{spread_by_two, more}));
+  }
+  EXPECT_EQ(now, TimePoint{1h} + 4800ms);
+}
+
+TEST_F(DispatchCoreTest, WhileItHasNoRoomItIsNotHeldBackFromWhatIsSpread) {
+  groups({{.name = "a", .slots = 1}});
+  claim({head({"a"})});
+  const auto other = start();
+  ASSERT_TRUE(other);
+  EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+  EXPECT_EQ(core.next_change(now), std::nullopt);
+  now += 1h;
+  core.ended(*other, DispatchCore::End::success, now);
+  groups({{.name = "a", .slots = 100}});
+  EXPECT_THAT(claim({head(spread_by_two)}),
+              ElementsAre(Order{spread_by_two, 2}));
+  EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+}
+
+TEST_F(DispatchCoreTest, ItsShareIsNotMoreBecauseTasksAreShort) {
+  groups({{.name = "a", .slots = 100}});
+  claim({head(spread_by_two)});
+  while (const auto one = start())
+    core.ended(*one, DispatchCore::End::success, now);
+  EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+}
+
+TEST_F(DispatchCoreTest, WhatRunsHereOfItIsOfItsShareWheneverMoreComes) {
+  groups({{.name = "a", .slots = 100}});
+  claim({head(spread_by_two)});
+  const auto first = start();
+  ASSERT_TRUE(first && start());
+  claim({});  // Nothing waits any more.
+  now += 1h;
+  EXPECT_THAT(claim({head(spread_by_two)}), IsEmpty());
+  core.ended(*first, DispatchCore::End::success, now);
+  EXPECT_THAT(claim({head(spread_by_two)}),
+              ElementsAre(Order{spread_by_two, 1}));
+}
+
+TEST_F(DispatchCoreTest, WhatIsGivenBackIsStillOfItsShare) {
+  groups({{.name = "a", .slots = 100}});
+  claim({head(spread_by_two)});
+  core.given_back(spread_by_two, 1);
+  EXPECT_THAT(claim({head(spread_by_two)}),
+              ElementsAre(Order{spread_by_two, 1}));
+}
+
+TEST_F(DispatchCoreTest, NoNodeNeedsToHaveWhatSpreadTasksAreKnownBy) {
+  const QueueId queue{"a", "cpu=3,spread-00000000000000ab=2"};
+  groups({{.name = "a", .slots = 100}});
+  EXPECT_EQ(why(queue), Hindrance::none);
+  EXPECT_THAT(claim({head(queue)}), ElementsAre(Order{queue, 1}));
+  ASSERT_TRUE(start());
+  EXPECT_EQ(core.free().text(), "cpu=1,gpu=1");
+  EXPECT_EQ(why(queue), Hindrance::resources);
+}
+
 TEST_F(DispatchCoreTest, ASlotThatNobodyWaitsForIsNotLeftToOthers) {
   groups({{.name = "a", .slots = 2}});
   for (int i = 0; i < 3; ++i) {

@@ -46,6 +46,17 @@ TEST(Placement, OfAJobWithServicesIsRefusedWithItsPlace) {
   EXPECT_NE(wrong.find(hint), std::string::npos) << wrong;
 }
 
+TEST(Placement, OfAJobWithServicesThatIsSpreadIsRefusedLikewise) {
+  const auto wrong = wrong_in(services_and(
+      "{ needs: [services.db], placement: { spread: true }, run: x }"));
+  EXPECT_TRUE(wrong.starts_with(
+      "etl.yaml:3:30: the job \"a\" uses services, which listen on the node "
+      "that drives the run: with \"placement\" it may run on another one; "))
+      << wrong;
+  EXPECT_NE(wrong.find("leave \"placement\" out"), std::string::npos) << wrong;
+  EXPECT_EQ(wrong_in("jobs: { a: { placement: { key: k }, run: x } }"), "");
+}
+
 TEST(Placement, OfAJobThatNamesAPortIsRefused) {
   EXPECT_NE(
       wrong_in(services_and("{ runs-on: gpu, run: \"nc ${{ port.db }}\" }"))

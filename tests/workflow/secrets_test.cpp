@@ -178,8 +178,11 @@ TEST(Placement, IsAcceptedAndItsNamesAreChecked) {
   EXPECT_EQ(refused("defaults: {runs-on: linux}\n"
                     "jobs: {a: {run: x, runs-on: [linux, big-disk], strategy: "
                     "{matrix: {r: [eu]}}, placement: {key: \"${{ matrix.r "
-                    "}}\", spread: true}}}"),
+                    "}}\"}}, b: {run: x, placement: {spread: true}}}"),
             "");
+  EXPECT_EQ(refused("jobs: {a: {run: x, placement: {key: k, spread: true}}}"),
+            "f.yaml:1:20: \"placement\" has \"key\", which keeps together, and "
+            "\"spread\", which does not; leave one of them out");
   EXPECT_EQ(
       refused("jobs: {a: {run: x, placement: {key: \"${{ matrix.r }}\"}}}"),
       "f.yaml:1:42: this job has no matrix");

@@ -159,6 +159,12 @@ class Decoder : TextDecoder {
     out.key = read_template(parts, "key");
     parts.read("spread", out.spread);
     parts.finish();
+    out.where = entry->where;
+    if (out.spread && !out.key.empty())
+      diagnostics_.add(entry->where,
+                       "\"placement\" has \"key\", which keeps together, and "
+                       "\"spread\", which does not",
+                       "leave one of them out");
   }
 
   std::optional<StepCache> read_cache(Fields& fields) {

@@ -139,8 +139,10 @@ constexpr std::array<Keyword, 2> secret_keywords{{
 }};
 
 constexpr std::array<Keyword, 2> placement_keywords{{
-    {"key", Type::text, "Jobs with the same key run on the same node."},
-    or_else({"spread", Type::boolean, "Whether variants go to several nodes."},
+    {"key", Type::text,
+     "Jobs with the same key go to the same node, if it has room."},
+    or_else({"spread", Type::boolean,
+             "Whether variants go to as many nodes and zones as there are."},
             "false"),
 }};
 
@@ -228,7 +230,7 @@ constexpr std::array<Keyword, 33> job_keywords{{
            "Secrets of that file by its names; or inherit."),
     {"runs-on", Type::texts,
      "Labels that its node has; a node by itself has all."},
-    custom("placement", form::map, "Which node; of no effect yet.",
+    custom("placement", form::map, "Which node of a cluster: a preference.",
            "placement"),
     {"resources", Type::text_map,
      "What it takes of the machine: cpu, memory, and names of your own."},

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <string_view>
 
 namespace troupe::workflow {
 namespace {
@@ -23,24 +24,29 @@ Result<void> check_placement(
     const std::function<Result<void>(const std::string& label)>& check_label) {
   config::Diagnostics diagnostics{file.source};
   for (const Job& job : file.jobs) {
-    const auto& labels = job.placement.labels;
-    if (labels.empty())
+    const Placement& placement = job.placement;
+    if (!placement.is_said())
       continue;
+    const auto& labels = placement.labels;
+    const config::Span where =
+        labels.empty() ? placement.where : labels.front().where;
+    const std::string_view keyword = labels.empty() ? "placement" : "runs-on";
     if (job.call) {
-      if (job.placement.is_of_job)
-        diagnostics.add(labels.front().where,
-                        "\"runs-on\" belongs on the jobs of the file that is "
-                        "called");
+      if (placement.is_of_job || labels.empty())
+        diagnostics.add(where, fmt::format("\"{}\" belongs on the jobs of the "
+                                           "file that is called",
+                                           keyword));
       continue;
     }
     if (!job.services.empty() || uses_ports(job))
       diagnostics.add(
-          labels.front().where,
+          where,
           fmt::format("the job {} uses services, which listen on the node that "
-                      "drives the run: with \"runs-on\" it may run on another "
-                      "one",
-                      in_quotes(job.id)),
-          "leave \"runs-on\" out, or start what it needs in the job itself");
+                      "drives the run: with \"{}\" it may run on another one",
+                      in_quotes(job.id), keyword),
+          fmt::format("leave \"{}\" out, or start what it needs in the job "
+                      "itself",
+                      keyword));
     for (const Template& label : labels) {
       if (!is_written_out(label))
         continue;

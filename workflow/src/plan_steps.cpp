@@ -4,6 +4,7 @@
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <utility>
 
@@ -239,6 +240,15 @@ Result<StartStep> Plan::Machine::command_of(std::size_t i, std::size_t number) {
       return tl::unexpected{std::move(label.error()).within("runs-on")};
     out.labels.push_back(std::move(*label));
   }
+  auto key = resolve(job_of(i).placement.key, names);
+  if (!key)
+    return tl::unexpected{std::move(key.error()).within("placement.key")};
+  out.key = std::move(*key);
+  const std::vector<std::size_t>& variants = jobs_[progress.job].instances;
+  out.is_spread = job_of(i).placement.spread;
+  out.variant = static_cast<std::size_t>(
+      std::find(variants.begin(), variants.end(), i) - variants.begin());
+  out.variants = variants.size();
   if (auto added = add_content(out, step, names, i); !added)
     return tl::unexpected{std::move(added.error())};
   return out;

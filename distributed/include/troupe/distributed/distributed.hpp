@@ -9,6 +9,7 @@
 ///   node_id.hpp            who a node is, for as long as its host lives
 ///   stable_hash.hpp        XXH3-64: the same number on each machine and build
 ///   ring.hpp               which node owns which shard
+///   spread.hpp             where tasks wait that many nodes are to share
 ///   view.hpp               who is in the cluster, as all agree on it
 ///   view_core.hpp          when this node proposes the next view, and what
 ///   lease_terms.hpp        how long a session has its right, and the clock
@@ -21,6 +22,7 @@
 #include <troupe/distributed/node_id.hpp>
 #include <troupe/distributed/ring.hpp>
 #include <troupe/distributed/shard_claims_core.hpp>
+#include <troupe/distributed/spread.hpp>
 #include <troupe/distributed/stable_hash.hpp>
 #include <troupe/distributed/view.hpp>
 #include <troupe/distributed/view_core.hpp>

@@ -20,7 +20,8 @@ namespace troupe::distributed {
 /// spare the others a try that fails, the nodes take turns, in the order in
 /// which they stand on the ring from a place that moves with the number. A
 /// proposal comes `pause` after the view before it at the earliest, on the
-/// clock of whoever proposes, and takes all changes since then together.
+/// clock of whoever proposes, and takes all changes since then together. A zone
+/// alone, which changes nothing on the ring, is no reason for one.
 ///
 /// Pure; one thread owns it.
 class ViewCore {

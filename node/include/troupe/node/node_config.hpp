@@ -50,6 +50,7 @@ struct NodeConfig {
   flow_control::Resources
       resources;                    ///< Beside cpu and mem, which are measured.
   std::vector<std::string> labels;  ///< See queue::check_label().
+  std::string zone;                 ///< See queue::label_of_zone(); or empty.
   std::uint64_t memory_reserve = 0;
   double max_load = 0;
 

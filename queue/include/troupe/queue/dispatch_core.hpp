@@ -22,6 +22,12 @@
 /// becomes free is left to others for a moment, for they may have what this
 /// node cannot see or run.
 ///
+/// Tasks that are to be spread over nodes (spread.hpp) are claimed up to this
+/// node's share at once, and more only if they wait all the same: where there
+/// is room for more, one more after 1.2 s, longer than others take to look,
+/// then two, then four. So nothing waits for long for who has no room, or is
+/// gone.
+///
 /// A queue goes through: has work in the store -> claims_for() says how many to
 /// claim -> claimed() -> start_next() -> ended().
 #include <troupe/base/time.hpp>
@@ -191,6 +197,11 @@ class DispatchCore {
 
   struct Queue {
     flow_control::Resources needs;
+    /// Of what is spread: how many are for this node; else 0.
+    std::uint64_t share = 0;
+    std::uint64_t had = 0;  ///< Of these, since something waits.
+    /// There is room for more than its share.
+    std::optional<TimePoint> held_back_since{};
     std::uint32_t ready = 0;
     std::uint32_t running = 0;
     std::optional<store::QueueHead> head;  ///< In the store.
@@ -218,6 +229,9 @@ class DispatchCore {
   static void count_start(Group& group, TimePoint now);
   [[nodiscard]] Obstacle group_obstacle(const Group& group,
                                         TimePoint now) const;
+  /// How many more of it are this node's by now; all if it is not spread.
+  [[nodiscard]] static std::uint64_t spread_left(const Queue& queue,
+                                                 TimePoint now);
   [[nodiscard]] static Obstacle share_obstacle(const Group& group,
                                                TimePoint now);
   [[nodiscard]] Obstacle resource_obstacle(const store::QueueId& id,

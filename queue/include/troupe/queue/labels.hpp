@@ -19,6 +19,9 @@ namespace troupe::queue {
 /// Errors: invalid_argument.
 [[nodiscard]] Result<void> check_label(std::string_view label);
 
+/// The label that each node of this zone has: "zone-rome".
+[[nodiscard]] std::string label_of_zone(std::string_view zone);
+
 /// What the label is among the resources of a node that has these labels, each
 /// of which has passed check_label().
 [[nodiscard]] flow_control::Resources have_labels(

@@ -125,8 +125,15 @@ struct Secret {
 struct Placement {
   std::vector<Template> labels;  ///< `runs-on`
   bool is_of_job = false;        ///< They stand on the job, not around it.
-  Template key;
-  bool spread = false;
+  Template key;                  ///< Jobs with the same one go to one node.
+  bool spread = false;           ///< Variants go to several nodes.
+  config::Span where{};          ///< Of key or spread, if there is one.
+
+  /// Whether it says which node of several: else it is the one that drives the
+  /// run.
+  [[nodiscard]] bool is_said() const {
+    return !labels.empty() || !key.empty() || spread;
+  }
 };
 
 /// What goes first when there is not room for all.

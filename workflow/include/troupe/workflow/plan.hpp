@@ -111,6 +111,17 @@ struct StartStep {
   flow_control::Resources resources{};  ///< Of its job.
   /// `runs-on` of its job. All steps of an instance run on one node.
   std::vector<std::string> labels{};
+  /// `placement` of its job: its key; or whether it is spread, as which of how
+  /// many variants.
+  std::string key{};
+  bool is_spread = false;
+  std::size_t variant = 0;
+  std::size_t variants = 1;
+
+  /// Whether it says on which node of several it runs.
+  [[nodiscard]] bool is_placed() const {
+    return !labels.empty() || !key.empty() || is_spread;
+  }
 };
 
 /// Stop this command politely, with all its attempts; its end is reported by
