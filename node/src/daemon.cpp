@@ -66,6 +66,8 @@ constexpr Duration drain_pause = 1s;
 constexpr Duration longest_answer = 15s;
 /// Of one that may be gone.
 constexpr Duration longest_store_call = 5s;
+/// What a server was told may be done long after that call.
+constexpr Duration list_claims_every = 30s;
 /// Of each user, in the audit log: its space is not for those who may do
 /// nothing.
 constexpr std::uint32_t most_refusals_per_second = 2;
@@ -650,6 +652,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .output_limit = config->output_limit,
           .environment = {environment.begin(), environment.end()},
           .seed = std::random_device{}(),
+          .list_every = config->store.empty() ? Duration{0} : list_claims_every,
           .adopted = {adopted.begin(), adopted.end()},
           .on_change = [this](store::JobId job) { watch->changed(job); },
           .on_recorded =

@@ -283,6 +283,7 @@ struct LookAgain {
   std::uint64_t token = 0;
 };
 struct TryStoreAgain {};
+struct ListClaims {};
 struct Reclaimed {
   Result<Work> work;
 };
@@ -306,6 +307,7 @@ TROUPE_LOCAL_MESSAGE(troupe::queue::TextsFound)
 TROUPE_LOCAL_MESSAGE(troupe::queue::EndSeen)
 TROUPE_LOCAL_MESSAGE(troupe::queue::LookAgain)
 TROUPE_LOCAL_MESSAGE(troupe::queue::TryStoreAgain)
+TROUPE_LOCAL_MESSAGE(troupe::queue::ListClaims)
 TROUPE_LOCAL_MESSAGE(troupe::queue::Reclaimed)
 TROUPE_LOCAL_MESSAGE(troupe::queue::PaceOver)
 TROUPE_LOCAL_MESSAGE(troupe::queue::JobsSeen)
@@ -354,6 +356,11 @@ class DispatcherActor {
             look();
         },
         [this](TryStoreAgain) { try_store_again(); },
+        [this](ListClaims) {
+          is_list_due_ = !is_ending_;
+          list_when_quiet();
+          list_later();
+        },
         [this](const Reclaimed& m) { on_reclaimed(m); },
         [this](PaceOver) {
           is_paced_ = false;
@@ -481,21 +488,45 @@ class DispatcherActor {
       return;
     }
     has_store_trouble_ = false;
+    list_when_quiet();
     record();
     give_back();
     begin_at_most_once();
     look();
   }
 
-  /// A claim whose answer was lost may have happened: what the session holds
-  /// and we do not know of would never be run. Nothing else is asked meanwhile,
-  /// so that nothing of what we know is on its way.
+  /// A claim whose answer was lost may have happened, or happen some time after
+  /// that: what the session holds and we do not know of would never be run.
+  /// Nothing else is asked meanwhile, so that nothing of what we know is on its
+  /// way.
   void reclaim() {
-    if (is_recording_ || is_giving_back_ || is_beginning_) {
+    if (is_asking()) {
       actors::send_after(self_, store_pause, TryStoreAgain{});
       return;
     }
+    list_claims();
+  }
+
+  [[nodiscard]] bool is_asking() const {
+    return is_recording_ || is_giving_back_ || is_beginning_;
+  }
+
+  void list_later() {
+    if (deps_->list_every > Duration{0})
+      actors::send_after(self_, deps_->list_every, ListClaims{});
+  }
+
+  /// The same although nothing seems to be missing. What is to be asked waits
+  /// for it, and what is being asked is waited for.
+  void list_when_quiet() {
+    if (is_list_due_ && !is_looking_ && !has_store_trouble_ && !is_ending_ &&
+        !is_asking())
+      list_claims();
+  }
+
+  void list_claims() {
     is_looking_ = true;
+    is_list_due_ = true;
     ask([session =
              deps_->session](Store& store) { return held_by(store, session); },
         [](Result<Work> work) { return Reclaimed{std::move(work)}; });
@@ -503,8 +534,10 @@ class DispatcherActor {
 
   void on_reclaimed(const Reclaimed& m) {
     is_looking_ = false;
+    is_list_due_ = false;
     has_store_trouble_ = false;
     if (!m.work) {
+      misses_claims_ = true;
       on_trouble(m.work.error());
       return;
     }
@@ -584,6 +617,11 @@ class DispatcherActor {
       deps_->runner.forget(id);
     *deps_->has_taken_over = true;
     is_ready_ = true;
+    if (is_ending_) {
+      end_what_is_here();
+      return;
+    }
+    list_later();
     sample();
     begin_at_most_once();
     record();
@@ -639,7 +677,7 @@ class DispatcherActor {
   }
 
   void look() {
-    if (!is_ready_ || is_ending_ || has_store_trouble_ ||
+    if (!is_ready_ || is_ending_ || has_store_trouble_ || is_list_due_ ||
         (!may_work() && !is_leaving()))
       return;
     if (is_looking_) {
@@ -799,6 +837,7 @@ class DispatcherActor {
 
   void end_look() {
     is_looking_ = false;
+    list_when_quiet();
     if (look_again_)
       look();
     else
@@ -870,7 +909,8 @@ class DispatcherActor {
 
   /// What runs at most once begins in the store before it does.
   void begin_at_most_once() {
-    if (is_beginning_ || to_begin_.empty() || has_store_trouble_ || is_ending_)
+    if (is_beginning_ || to_begin_.empty() || has_store_trouble_ ||
+        is_list_due_ || is_ending_)
       return;
     is_beginning_ = true;
     ask([session = deps_->session, attempts = to_begin_](
@@ -906,6 +946,7 @@ class DispatcherActor {
     }
     if (is_ending_)
       give_back_unbegun();
+    list_when_quiet();
     begin_at_most_once();
     record();
     give_back();
@@ -1169,7 +1210,8 @@ class DispatcherActor {
   // -- Recording -------------------------------------------------------------
 
   void record() {
-    if (is_recording_ || unrecorded_.empty() || has_store_trouble_)
+    if (is_recording_ || unrecorded_.empty() || has_store_trouble_ ||
+        is_list_due_)
       return;
     // While others run, more results will come.
     if (!is_ending_ && !tasks_.empty() && unrecorded_.size() < most_recorded &&
@@ -1214,6 +1256,7 @@ class DispatcherActor {
       deps_->on_recorded(attempt);
       deps_->on_change(attempt.task.job);
     }
+    list_when_quiet();
     record();
     // What needed these may start now.
     look();
@@ -1269,7 +1312,8 @@ class DispatcherActor {
   }
 
   void give_back() {
-    if (is_giving_back_ || returned_.empty() || has_store_trouble_)
+    if (is_giving_back_ || returned_.empty() || has_store_trouble_ ||
+        is_list_due_)
       return;
     is_giving_back_ = true;
     ask([session = deps_->session, attempts = returned_](
@@ -1290,6 +1334,7 @@ class DispatcherActor {
         returned_.begin() + static_cast<std::ptrdiff_t>(m.attempts.size()));
     for (const AttemptRef& attempt : m.attempts)
       deps_->on_change(attempt.task.job);
+    list_when_quiet();
     give_back();
     look();
     check_end();
@@ -1299,18 +1344,27 @@ class DispatcherActor {
 
   void end_work(const EndWork& m) {
     is_ending_ = true;
+    is_list_due_ = false;
     keeps_ = m.keep;
+    waits_ = m.waits;
     ended_group_ = m.ended_group;
     on_end_ = m.done;
+    // Before that nobody can say what there is to be ended, or left.
+    if (is_ready_)
+      end_what_is_here();
+  }
+
+  void end_what_is_here() {
     for (auto& [queue, claims] : ready_)
       give_back_all(queue, claims);
     // Those that the store is being asked about come back with its answer.
     if (!is_beginning_)
       give_back_unbegun();
     give_back();
+    record();
     for (auto& [attempt, task] : tasks_) {
       const bool may_stay =
-          keeps_ || (m.waits && task.slot.queue.group != m.ended_group);
+          keeps_ || (waits_ && task.slot.queue.group != ended_group_);
       if (!may_stay && task.is_launched)
         stop(task);
     }
@@ -1318,7 +1372,7 @@ class DispatcherActor {
   }
 
   void check_end() {
-    const bool is_quiet = is_ending_ && on_end_ && !is_looking_ &&
+    const bool is_quiet = is_ready_ && is_ending_ && on_end_ && !is_looking_ &&
                           !is_recording_ && !is_giving_back_ &&
                           !is_beginning_ && (keeps_ || tasks_.empty());
     const std::size_t unwritten = unrecorded_.size() + returned_.size();
@@ -1448,6 +1502,7 @@ class DispatcherActor {
   bool has_store_trouble_ = false;
   bool is_trouble_known_ = false;  ///< It was logged.
   bool misses_claims_ = false;     ///< A claim has failed, or so it seems.
+  bool is_list_due_ = false;       ///< Of them, as it is from time to time.
   std::vector<DispatchCore::ClaimOrder> orders_;  ///< Wait for the pace.
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;
@@ -1459,6 +1514,7 @@ class DispatcherActor {
 
   bool is_ending_ = false;
   bool keeps_ = false;
+  bool waits_ = false;
   std::string ended_group_;
   int failures_at_end_ = 0;  ///< Of the store.
   std::function<void(std::size_t)> on_end_;

@@ -71,6 +71,7 @@ class DispatcherTest : public actors::ActorTest {
         .output_folder = folder.path(),
         .environment = {{"PATH", "/bin"}, {"HOME", "/home/ada"}},
         .store_pace = store_pace,
+        .list_every = list_every,
         .adopted = adopted,
         .has_taken_over = has_taken_over,
         .on_change = [](JobId) {},
@@ -150,6 +151,7 @@ class DispatcherTest : public actors::ActorTest {
   std::shared_ptr<std::atomic<bool>> has_taken_over =
       std::make_shared<std::atomic<bool>>(false);
   Duration store_pace{0};
+  Duration list_every{0};
   bool has_space = true;
   int samples = 0;
   std::vector<std::string> looked_for;
@@ -398,6 +400,52 @@ TEST_F(DispatcherTest, WhatWasClaimedUnseenAndCancelledIsNotRun) {
   EXPECT_EQ(state(job), store::JobState::cancelled);
 }
 
+TEST_F(DispatcherTest, WhatIsClaimedLongAfterThatWasGivenUpIsRun) {
+  list_every = 30s;
+  start();
+  const JobId job = submit(2);
+  // The server has heard of it, and not of the end of the connection.
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 2), SizeIs(2));
+  advance(29s);
+  EXPECT_THAT(runner.started, IsEmpty());
+  advance(2s);
+  EXPECT_THAT(runner.started, ElementsAre(id_of(job, 0), id_of(job, 1)));
+}
+
+TEST_F(DispatcherTest, WhatIsBeingToldToTheStoreIsNotTakenForAClaim) {
+  list_every = 30s;
+  const auto dispatcher = start();
+  submit_to(dispatcher, 2);
+  const JobId job{1};
+  access.is_slow = true;
+  exit(id_of(job, 0), 0);
+  exit(id_of(job, 1), 0);
+  advance(31s);
+  access.is_slow = false;
+  access.make_calls();
+  settle();
+  access.make_calls();
+  settle();
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+  advance(31s);
+  EXPECT_THAT(runner.started, SizeIs(2));
+}
+
+TEST_F(DispatcherTest, ALookAtClaimsKeepsNobodyFromItsEnd) {
+  list_every = 30s;
+  const auto dispatcher = start();
+  submit_to(dispatcher, 1);
+  const JobId job{1};
+  std::optional<std::size_t> left;
+  tell(dispatcher,
+       EndWork{.waits = true, .done = [&](std::size_t n) { left = n; }});
+  advance(61s);
+  exit(id_of(job, 0), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+  EXPECT_EQ(left, 0U);
+}
+
 TEST_F(DispatcherTest, WhatIsKnownIsNotTakenForMoreClaims) {
   const auto dispatcher = start();
   submit_to(dispatcher, 1);
@@ -521,6 +569,27 @@ TEST_F(DispatcherTest, AtTheEndWhatRunsWaitsAgainAsIfItHadNotRun) {
   EXPECT_EQ(task(job).state, TaskState::waiting);
   EXPECT_EQ(task(job).attempt, 0U);
   EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+}
+
+TEST_F(DispatcherTest, ItsEndComesAfterItKnowsWhatThereIs) {
+  submit(1);
+  const JobId job{1};
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 1), SizeIs(1));
+  runner.start(id_of(job, 0), nullptr, nullptr, [](const auto&) {});
+  adopted.insert(id_of(job, 0));
+  access.is_slow = true;
+  const auto dispatcher = start();
+  std::optional<std::size_t> left;
+  tell(dispatcher,
+       EndWork{.waits = true, .done = [&](std::size_t n) { left = n; }});
+  EXPECT_FALSE(left) << "its session would end, and its command goes on";
+  access.is_slow = false;
+  access.make_calls();
+  settle();
+  EXPECT_FALSE(left);
+  exit(id_of(job, 0), 0);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+  EXPECT_EQ(left, 0U);
 }
 
 TEST_F(DispatcherTest, AtTheEndALookThatFailsIsNotWaitedFor) {

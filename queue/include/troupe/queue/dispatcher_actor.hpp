@@ -79,6 +79,10 @@ struct DispatcherDeps {
   /// disk. What comes alone is recorded at once. Until then the runner
   /// remembers it.
   Duration store_pace = 20ms;
+  /// How often to list what the session has claimed; 0 for never. A claim is
+  /// found so that nobody waits for any more: the store was told of it, and did
+  /// it long after that, or when whoever had asked was gone.
+  Duration list_every{0};
   /// What of this session the runner knew before any dispatcher began: adopted.
   std::set<process::AttemptId> adopted;
   /// Whether a dispatcher of this process has taken over what there was. From
