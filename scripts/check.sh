@@ -3,7 +3,8 @@
 # layers, shell scripts, build and tests, headers by themselves, clang-tidy,
 # and a minute of fuzzing for each reader of what comes from outside.
 #
-#   scripts/check.sh [--all]     --all: clang-tidy over every source
+#   scripts/check.sh [COMMIT | --all]    for clang-tidy: over what differs from
+#                                        COMMIT, or over every source
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
-# Runs clang-tidy (.clang-tidy) over the sources that differ from the main
-# branch, or with --all over every source. Needs a configured dev build.
+# Runs clang-tidy (.clang-tidy) over sources. Needs a configured dev build.
+#
+#   scripts/check_tidy.sh [COMMIT | --all]
+#
+# Without an argument, over those that differ from the main branch; on the main
+# branch itself, those are none that is committed. With COMMIT, over those that
+# differ from it; with --all, over every source.
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -16,12 +21,17 @@ is_product_source() {
   [[ $1 == *.cpp && $1 != tests/* && $1 != bench/* && $1 != build/* && -f $1 ]]
 }
 
+# Those that differ from a commit, those not committed among them.
+changed_since() {
+  git diff --name-only "$1"
+  git ls-files --others --exclude-standard
+}
+
 changed_files() {
   local base
   for base in origin/main main HEAD~1; do
     if base=$(git merge-base HEAD "$base" 2>/dev/null); then
-      git diff --name-only "$base"
-      git ls-files --others --exclude-standard
+      changed_since "$base"
       return
     fi
   done
@@ -30,6 +40,12 @@ changed_files() {
 
 if [ "${1:-}" = --all ]; then
   listing=$(git ls-files)
+elif [ -n "${1:-}" ]; then
+  if ! base=$(git rev-parse --verify --quiet --end-of-options "$1^{commit}"); then
+    echo "check_tidy: no commit \"$1\"" >&2
+    exit 2
+  fi
+  listing=$(changed_since "$base")
 else
   listing=$(changed_files)
 fi

@@ -136,10 +136,8 @@ class LoopScheduler final : public caf::scheduler::abstract_coordinator {
     stop_actors();
     // Whoever is to get a message later is held until then.
     clock_.cancel_all();
-    const std::lock_guard lock{mutex_};
-    ready_.insert(ready_.end(), arrived_.begin(), arrived_.end());
-    arrived_.clear();
-    for (caf::resumable* const job : std::exchange(ready_, {}))
+    // Without the lock: what ends may send, and stops its timers.
+    while (caf::resumable* const job = next_job())
       cleanup_and_release(job);
   }
 
@@ -161,16 +159,24 @@ class LoopScheduler final : public caf::scheduler::abstract_coordinator {
       loop_.hooks_.wake();
   }
 
-  /// False if there was none.
-  bool take_next() {
+  /// Null if there is none.
+  caf::resumable* next_job() {
     if (ready_.empty()) {
       const std::lock_guard lock{mutex_};
       ready_.swap(arrived_);
     }
     if (ready_.empty())
-      return false;
+      return nullptr;
     caf::resumable* const job = ready_.front();
     ready_.pop_front();
+    return job;
+  }
+
+  /// False if there was none.
+  bool take_next() {
+    caf::resumable* const job = next_job();
+    if (job == nullptr)
+      return false;
     switch (job->resume(&unit_, most_messages)) {
       case caf::resumable::resume_later:
         ready_.push_back(job);

@@ -223,6 +223,7 @@ Result<std::vector<Artifact>> ArtifactStore::find(
                                    ? fmt::format(" of version {}", *version)
                                    : ""));
   std::vector<Artifact> found;
+  found.reserve(newest.size());
   for (auto& [instance, artifact] : newest)
     found.push_back(std::move(artifact));
   return found;

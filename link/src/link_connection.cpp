@@ -22,8 +22,8 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = boost::beast::websocket;
+using asio::ip::tcp;
 using boost::system::error_code;
-using tcp = asio::ip::tcp;
 
 constexpr const char* link_path = "/link";
 /// Memory is taken for what has come, in steps of this, whatever a frame says

@@ -21,9 +21,9 @@ namespace troupe::link {
 namespace {
 
 namespace asio = boost::asio;
+using asio::ip::tcp;
 using boost::system::error_code;
 using distributed::NodeId;
-using tcp = asio::ip::tcp;
 
 /// How long we wait for a descriptor when there are none left.
 constexpr Duration accept_pause = 100ms;

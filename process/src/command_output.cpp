@@ -197,6 +197,7 @@ Result<CopiedRun> copy_until_end(pid_t child, std::vector<CopiedStream> streams,
   bool has_ended = false;
   while (!streams.empty()) {
     std::vector<pollfd> readable;
+    readable.reserve(streams.size());
     for (const CopiedStream& stream : streams)
       readable.push_back(
           {.fd = stream.from.get(), .events = POLLIN, .revents = 0});
@@ -241,7 +242,7 @@ Result<Pipe> make_pipe() {
 
 }  // namespace
 
-Result<CopiedRun> run_and_copy(const std::vector<std::string>& argv,
+Result<CopiedRun> run_and_copy(std::vector<std::string> argv,
                                const sigset_t& signal_mask,
                                std::size_t most_bytes,
                                const OutputCopies& copies) {
@@ -261,8 +262,9 @@ Result<CopiedRun> run_and_copy(const std::vector<std::string>& argv,
                              : is_one ? output->write_end.get()
                                       : errors.write_end.get();
   std::vector<char*> words;
-  for (const std::string& word : argv)
-    words.push_back(const_cast<char*>(word.c_str()));
+  words.reserve(argv.size() + 1);
+  for (std::string& word : argv)
+    words.push_back(word.data());
   words.push_back(nullptr);
   std::optional<SignalsWait> wait{std::in_place};
   const pid_t child = ::fork();

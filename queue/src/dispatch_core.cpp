@@ -534,18 +534,17 @@ Obstacle DispatchCore::obstacle(const QueueId& id, std::size_t room,
     return {Hindrance::node_held};
   const Group* const group = find_group(id.group);
   if (group != nullptr) {
-    const Obstacle of_group = group_obstacle(*group, now);
-    if (of_group.kind != Hindrance::none)
-      return of_group;
-    const Obstacle of_share = share_obstacle(*group, now);
-    if (of_share.kind != Hindrance::none)
-      return of_share;
+    if (Obstacle found = group_obstacle(*group, now);
+        found.kind != Hindrance::none)
+      return found;
+    if (Obstacle found = share_obstacle(*group, now);
+        found.kind != Hindrance::none)
+      return found;
   }
   if (const auto needs = flow_control::Resources::parse(id.resources)) {
-    const Obstacle of_resources =
-        resource_obstacle(id, split_spread(*needs).rest, now);
-    if (of_resources.kind != Hindrance::none)
-      return of_resources;
+    if (Obstacle found = resource_obstacle(id, split_spread(*needs).rest, now);
+        found.kind != Hindrance::none)
+      return found;
   }
   if (running_ >= config_.most_running)
     return {Hindrance::node_slots};

@@ -936,6 +936,7 @@ Result<std::vector<QueueHead>> ModelStore::queues() {
     }
   }
   std::vector<QueueHead> all;
+  all.reserve(heads.size());
   for (const auto& [queue, head] : heads)
     all.push_back(head);
   return all;

@@ -1592,6 +1592,7 @@ class SqlStore::Tables {
     if (jobs.empty())
       return;
     std::vector<std::int64_t> ids;
+    ids.reserve(jobs.size());
     for (const JobId job : jobs)
       ids.push_back(static_cast<std::int64_t>(job.value));
     auto& needed =
@@ -2062,7 +2063,7 @@ class SqlStore::Tables {
                    const SessionId& session) {
     ++job.counts.running;
     if (in_sets_) {
-      running_.push_back({attempt, session.value});
+      running_.emplace_back(attempt, session.value);
       return;
     }
     sql("INSERT INTO running(job, idx, attempt, session, started, claim) "

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace troupe::actors {
@@ -142,6 +143,32 @@ TEST_F(ActorLoopTest, WhatIsDueIsDelivered) {
   loop.run();
   run_until_idle();
   EXPECT_EQ(system.registry().running(), 0U);
+}
+
+/// Sends to another one when it is destroyed.
+class Testator {
+ public:
+  Testator(Actor* /*self*/, ActorRef heir) : heir_{std::move(heir)} {}
+  ~Testator() { send(heir_, LoopPing{}); }
+  Testator(const Testator&) = delete;
+  Testator& operator=(const Testator&) = delete;
+
+  static Behavior make_behavior() {
+    return {[](LoopPing) {}};
+  }
+
+ private:
+  ActorRef heir_;
+};
+
+/// The system does not wait for hidden actors, as CAF's own are.
+TEST_F(ActorLoopTest, AnActorThatEndsWithTheSystemMaySendOne) {
+  const ActorRef heir =
+      system.spawn<StateActor<Counter>, caf::hidden>(std::ref(turns));
+  const ActorRef testator =
+      system.spawn<StateActor<Testator>, caf::hidden>(heir);
+  run_until_idle();
+  send(testator, LoopPing{});
 }
 
 }  // namespace

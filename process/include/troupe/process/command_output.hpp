@@ -45,8 +45,9 @@ struct OutputCopies {
 ///
 /// Errors: not_found, permission_denied and others of execvp(3), naming the
 /// command; those of the system.
-[[nodiscard]] Result<CopiedRun> run_and_copy(
-    const std::vector<std::string>& argv, const sigset_t& signal_mask,
-    std::size_t most_bytes, const OutputCopies& copies);
+[[nodiscard]] Result<CopiedRun> run_and_copy(std::vector<std::string> argv,
+                                             const sigset_t& signal_mask,
+                                             std::size_t most_bytes,
+                                             const OutputCopies& copies);
 
 }  // namespace troupe::process
