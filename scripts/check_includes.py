@@ -62,6 +62,8 @@ ALLOWED = {
         "feeds the reading of a request, which api keeps to itself",
     ("private-headers", "tests/fuzz/submission_fuzz.cpp"):
         "feeds the reading of a job, which node keeps to itself",
+    ("private-headers", "tests/sim/node_cores.hpp"):
+        "runs the cores of a node, which node keeps to itself",
     ("private-headers", "tests/fuzz/wire_fuzz.cpp"):
         "feeds the protocol of the warden, which process keeps to itself",
 }

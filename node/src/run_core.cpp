@@ -260,6 +260,7 @@ Result<std::optional<RunCore::Decision>> RunCore::apply(const RunNews& news,
             if (moved.home == home_)
               return std::nullopt;
             home_ = moved.home;
+            has_moved_ = true;
             notes_.emplace_back(last_,
                                 "its node was gone: another one goes on");
             return Decision{};

@@ -199,6 +199,9 @@ class RunCore {
 
   [[nodiscard]] store::RunId run() const { return run_; }
   [[nodiscard]] const RunSpec& spec() const { return spec_; }
+  /// Whether another node has driven it before: then some of its jobs may have
+  /// been claimed there, and nobody here is told of their ends.
+  [[nodiscard]] bool has_moved() const { return has_moved_; }
   /// As RunSpec::home, of the node that drives it now.
   [[nodiscard]] const std::string& home() const { return home_; }
   [[nodiscard]] const workflow::Workflow& workflow() const {
@@ -308,6 +311,7 @@ class RunCore {
   std::string home_;
   std::uint64_t events_ = 0;
   bool has_begun_ = false;
+  bool has_moved_ = false;
   WallTime last_{};
   bool has_failed_to_begin_ = false;
   std::string group_;

@@ -1549,10 +1549,10 @@ class RunDriverActor {
       end_step(entry, ended);
     write_next(entry);
     let_go(run);
-    const bool is_any_placed =
-        std::any_of(outcome->submitted.begin(), outcome->submitted.end(),
-                    [&](const auto& one) { return is_placed(run, one.first); });
-    if (is_any_placed)
+    const bool is_any_elsewhere = std::any_of(
+        outcome->submitted.begin(), outcome->submitted.end(),
+        [&](const auto& one) { return may_end_elsewhere(run, one.first); });
+    if (is_any_elsewhere)
       look_at_placed_later();
   }
 
@@ -1631,10 +1631,15 @@ class RunDriverActor {
 
   // -- Steps that other nodes run ---------------------------------------------
 
-  [[nodiscard]] bool is_placed(RunId run, const StepKey& step) const {
+  /// Whether its job may end on another node. The node that a run had before
+  /// may be back before the run has moved, and have begun some of its jobs.
+  [[nodiscard]] bool may_end_elsewhere(RunId run, const StepKey& step) const {
     const auto entry = runs_.find(run);
-    return entry != runs_.end() && entry->second.core &&
-           entry->second.core->is_placed(step);
+    if (entry == runs_.end() || !entry->second.core)
+      return false;
+    const RunCore& core = *entry->second.core;
+    return core.running().contains(step) &&
+           (core.is_placed(step) || core.has_moved());
   }
 
   void look_at_placed_later() {
@@ -1654,7 +1659,7 @@ class RunDriverActor {
       if (at == steps_.end())
         at = steps_.begin();
       const auto& [run, step] = at->second;
-      if (!is_placed(run, step))
+      if (!may_end_elsewhere(run, step))
         continue;
       some.emplace_back(at->first, run, step,
                         runs_.at(run).core->running().at(step).start.printed);

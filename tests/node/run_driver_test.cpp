@@ -745,6 +745,25 @@ TEST_F(SharedRunsTest, ARunWhoseNodeIsGoneGoesOnElsewhere) {
   EXPECT_EQ(state(), RunState::succeeded);
 }
 
+TEST_F(SharedRunsTest, WhatTheNodeBeforeHasBegunIsHeardOfWhenItEnds) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, chain));
+  // It was evicted, and is back and at work before its run has moved.
+  const auto claims = access.store.claim(session, {"default", "node-a=1"}, 1);
+  ASSERT_THAT(*claims, SizeIs(1));
+  see(b, {"node-a", "node-b"});
+  see(b, {"node-b"});
+  EXPECT_EQ(show(b)["state"], "running");
+  const store::Completion completion{.attempt = claims->front().attempt,
+                                     .outcome = store::Outcome::success};
+  EXPECT_TRUE(access.store.complete(session, {&completion, 1}, wall_now()));
+  tell(a, RunJobChanged{JobId{1}});
+  EXPECT_THAT(jobs(), ElementsAre("a"));
+  advance(2s);
+  EXPECT_THAT(jobs(), ElementsAre("a", "b"));
+}
+
 TEST_F(SharedRunsTest, OneThatWasOvertakenLetsGo) {
   const auto a = start_at("node-a");
   const auto b = start_at("node-b");

@@ -89,6 +89,13 @@ void Checkers::claimed(const std::string& session,
                               name_of(attempt.task)));
 }
 
+void Checkers::claimed_of(const std::string& group, std::uint64_t claimed,
+                          std::uint64_t slots) {
+  if (claimed > slots)
+    violate("I12", fmt::format("{} tasks of {} are claimed, which has {} slots",
+                               claimed, group, slots));
+}
+
 void Checkers::recorded(const std::string& session,
                         const store::Completion& completion, bool is_retried) {
   const store::TaskRef task = completion.attempt.task;
@@ -129,6 +136,9 @@ void Checkers::started(const RunningCommand& command) {
   if (command.delivery == store::Delivery::at_most_once &&
       !executed_.insert(task).second)
     violate("I3", name_of(task) + " is executed a second time");
+  if (!command.has_what_it_takes)
+    violate("I13", fmt::format("{} starts on n{}, which lacks what it takes",
+                               name_of(task), command.node));
   for (const auto& [id, other] : running_) {
     if (other.attempt.task != task)
       continue;

@@ -27,8 +27,9 @@ struct RunningCommand {
   store::AttemptRef attempt;
   std::string session;
   store::Delivery delivery = store::Delivery::at_least_once;
-  bool is_kept = false;     ///< Marked to outlive the lease.
-  bool was_frozen = false;  ///< Its host stood still while it ran.
+  bool is_kept = false;           ///< Marked to outlive the lease.
+  bool was_frozen = false;        ///< Its host stood still while it ran.
+  bool has_what_it_takes = true;  ///< Its host, beside all that runs there.
 };
 
 /// Knows what is true, and compares. The first violation is kept. The names are
@@ -61,6 +62,9 @@ class Checkers {
   void evicted(const std::string& session, Duration asked_at);
   void ended(const std::string& session);
   void claimed(const std::string& session, const store::AttemptRef& attempt);
+  /// So many tasks of a group are claimed by all sessions together.
+  void claimed_of(const std::string& group, std::uint64_t claimed,
+                  std::uint64_t slots);
   void recorded(const std::string& session, const store::Completion& completion,
                 bool is_retried);
   void fenced() { ++counts_.fenced; }

@@ -24,7 +24,7 @@ enum class Defect : std::uint8_t {
   at_most_once_queued_again,     ///< By an eviction, although it had started.
   late_result_replaces_lost,     ///< What was recorded as lost is opened again.
   release_without_claim_number,  ///< One that is late ends a later claim.
-  steals_what_is_claimed,        ///< The stock of a peer is taken from it.
+  steals_what_is_claimed,        ///< What a peer has not begun is taken.
   answers_before_synced,         ///< Whoever asked is told too early.
   claims_listed_before_synced,   ///< They may be lost, and their tasks run.
   eviction_leaves_rows,          ///< What the session had is not queued again.
@@ -46,11 +46,18 @@ enum class Defect : std::uint8_t {
   starts_before_recorded,  ///< At most once, and the store does not know it.
 
   // What gets lost.
-  found_claims_forgotten,      ///< Claims whose answer was lost stay so.
-  adopts_what_was_given_back,  ///< A list of claims is believed, old or not.
-  knows_what_it_did_not_take,  ///< A claim beside an earlier one of its task.
-  results_not_repeated,        ///< They are told to the store once.
-  forgets_to_give_back,        ///< Tasks leave the stock, and not the store.
+  found_claims_forgotten,        ///< Claims whose answer was lost stay so.
+  adopts_what_was_given_back,    ///< A list of claims is believed, old or not.
+  lost_claims_listed_once,       ///< One that happens later is never found.
+  lists_claims_beside_releases,  ///< What is on its way is not waited for.
+  results_not_repeated,          ///< They are told to the store once.
+  forgets_to_give_back,          ///< Tasks leave the node, and not the store.
+  ends_before_it_knows,          ///< What its session has and its warden runs.
+  warden_not_told_to_forget,  ///< It takes the next attempt for the last one.
+
+  // What there is of something.
+  claims_beyond_slots,  ///< Of a group, as if they were for each node.
+  ignores_resources,    ///< A node takes what it lacks something for.
 
   // Views.
   view_without_compare,  ///< Two views have the same number.

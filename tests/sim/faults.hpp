@@ -88,7 +88,7 @@ struct FaultPlan {
 
 inline constexpr Duration longest_delay = 40s;
 inline constexpr Duration longest_outage = 40s;
-/// Shorter than a node waits for an answer.
-inline constexpr Duration longest_sync = 3s;
+/// Longer than a node waits for an answer, and lists what it has claimed.
+inline constexpr Duration longest_sync = 12s;
 
 }  // namespace troupe::sim

@@ -1,8 +1,10 @@
 #include "sim_client.hpp"
 
 #include "sim_host.hpp"
+#include "sim_node.hpp"
 #include "sim_world.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace troupe::sim {
@@ -25,13 +27,13 @@ SimClient::SimClient(SimWorld& world, std::uint32_t link, std::uint32_t shards,
     const std::string request = fmt::format("r{}", i);
     Submission& submission = submissions_[request];
     Random& random = world.random();
-    submission.spec = {
-        .shard = static_cast<std::uint32_t>(random.next() % shards_),
-        .delivery = random.next() % 3 == 0 ? store::Delivery::at_most_once
-                                           : store::Delivery::at_least_once,
-        .is_kept = random.next() % 8 == 0,
-        .is_long = random.next() % long_odds == 0};
+    submission.spec = {.delivery = random.next() % 3 == 0
+                                       ? store::Delivery::at_most_once
+                                       : store::Delivery::at_least_once,
+                       .is_kept = random.next() % 8 == 0,
+                       .is_long = random.next() % long_odds == 0};
     submission.tasks = 1 + random.next() % 8;
+    choose_place(submission);
     if (submission.spec.is_long)
       long_tasks += submission.tasks;
     if (long_tasks > most_long_tasks * world.hosts().size())
@@ -41,6 +43,41 @@ SimClient::SimClient(SimWorld& world, std::uint32_t link, std::uint32_t shards,
     world_.checkers().submits(request, submission.tasks);
     world_.at(world_.up_to(submits_until),
               [this, request] { take_step(request, 0); });
+  }
+}
+
+/// Most of it any node can run, out of one or several shards. Jobs of a group
+/// whose slots are for all nodes, and those of one node, wait in shard 0.
+void SimClient::choose_place(Submission& submission) {
+  Random& random = world_.random();
+  CommandSpec& spec = submission.spec;
+  submission.has_key = random.next() % 4 == 0;
+  switch (random.next() % 10) {
+    case 0:
+      spec.group = "licence";
+      spec.is_long = false;
+      break;
+    case 1:
+      spec.group = "probe";
+      spec.is_long = false;
+      break;
+    case 2:
+      spec.resources =
+          fmt::format("node-{}=1", random.next() % world_.hosts().size());
+      spec.is_long = false;
+      break;
+    case 3:
+      spec.resources = "tape=1";
+      [[fallthrough]];
+    default:
+      spec.shards.clear();
+      for (std::uint64_t left = 1 + random.next() % 3; left > 0; --left)
+        spec.shards.push_back(
+            static_cast<std::uint32_t>(random.next() % shards_));
+      std::sort(spec.shards.begin(), spec.shards.end());
+      spec.shards.erase(std::unique(spec.shards.begin(), spec.shards.end()),
+                        spec.shards.end());
+      break;
   }
 }
 
@@ -96,7 +133,12 @@ void SimClient::acknowledge(const std::string& request) {
   world_.checkers().acknowledged(request, world_.store().model());
   const auto& hosts = world_.hosts();
   SimHost& host = *hosts[world_.random().next() % hosts.size()];
-  world_.send([&host, shard = submission.spec.shard] { host.on_hint(shard); });
+  world_.send(
+      [&host, shards = submission.spec.shards, has_key = submission.has_key] {
+        host.deliver([shards, has_key](SimNode& agent) {
+          agent.on_submitted(shards, has_key);
+        });
+      });
 }
 
 }  // namespace troupe::sim

@@ -28,10 +28,11 @@ class SimClient {
     store::JobId job;
     std::uint64_t step = 0;  ///< 0 opens, then a chunk each, then seals.
     std::uint64_t chunks = 0;
+    bool has_key = false;
     bool is_acknowledged = false;
   };
 
-  void submit(const std::string& request);
+  void choose_place(Submission& submission);
   void take_step(const std::string& request, std::uint64_t step);
   void step_taken(const std::string& request, std::uint64_t step,
                   store::JobId job);

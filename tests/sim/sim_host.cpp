@@ -10,6 +10,8 @@
 namespace troupe::sim {
 namespace {
 
+constexpr std::uint32_t tapes = 2;
+
 distributed::NodeId id_of(std::uint32_t index) {
   distributed::NodeId id{{0x00, 0x74, 0x72, 0x6f, 0x75, 0x70, 0x65}};
   id.bytes.back() = static_cast<std::uint8_t>(index + 1);
@@ -37,8 +39,9 @@ void SimHost::boot_after(Duration pause) {
       if (agent_)
         return;
       // One that is new does not have to take its predecessor's session over.
-      const bool adopts =
-          !warden_.commands_of(session_).empty() && world_.one_in(2);
+      const bool has_some = !warden_.commands_of(session_).empty() ||
+                            (!session_.empty() && !spool_.empty());
+      const bool adopts = has_some && world_.one_in(2);
       world_.note(adopts ? "agent starts, adopting" : "agent starts", index_);
       if (adopts)
         world_.checkers().took_over();
@@ -88,8 +91,8 @@ void SimHost::go_on() {
     call();
   if (world_.now() < paused_until_)
     return;
-  for (const auto& [life, call] : std::exchange(waiting_for_agent_, {}))
-    on_agent(life, call);
+  for (WaitingCall& call : std::exchange(waiting_for_agent_, {}))
+    on_agent(std::move(call));
 }
 
 void SimHost::on_host(Call call) {
@@ -100,12 +103,22 @@ void SimHost::on_host(Call call) {
 }
 
 void SimHost::on_agent(std::uint64_t life, Call call) {
-  if (life != life_ || !agent_)
+  on_agent({life, std::move(call)});
+}
+
+void SimHost::on_dispatcher(std::uint64_t life, Call call) {
+  on_agent({life, std::move(call), /*is_of_dispatcher=*/true});
+}
+
+void SimHost::on_agent(WaitingCall call) {
+  if (call.life != life_ || !agent_)
     return;
   if (world_.now() < std::max(frozen_until_, paused_until_))
-    waiting_for_agent_.emplace_back(life, std::move(call));
+    waiting_for_agent_.push_back(std::move(call));
+  else if (call.is_of_dispatcher)
+    call.call();
   else
-    agent_->run(call);
+    agent_->run(call.call);
 }
 
 void SimHost::on_warden(std::uint64_t life, Call call) {
@@ -119,8 +132,41 @@ void SimHost::deliver(std::function<void(SimNode&)> call) {
   on_agent(life_, [this, call = std::move(call)] { call(*agent_); });
 }
 
-void SimHost::on_hint(std::uint32_t shard) {
-  deliver([shard](SimNode& agent) { agent.on_hint(shard); });
+bool SimHost::start(const std::string& session, const GrantedTask& task) {
+  return knows(session, task.attempt) || warden_.start(session, task);
+}
+
+bool SimHost::knows(const std::string& session,
+                    const store::AttemptRef& attempt) const {
+  // It does not know the numbers of claims.
+  const auto is_it = [&attempt](const store::AttemptRef& known) {
+    return known.task == attempt.task && known.attempt == attempt.attempt;
+  };
+  const auto running = warden_.commands_of(session);
+  return std::any_of(
+             running.begin(), running.end(),
+             [&](const GrantedTask& task) { return is_it(task.attempt); }) ||
+         std::any_of(spool_.begin(), spool_.end(), [&](const auto& entry) {
+           return entry.second.session == session && is_it(entry.first);
+         });
+}
+
+void SimHost::forget(const store::AttemptRef& attempt) {
+  spool_.erase(attempt);
+}
+
+flow_control::Resources SimHost::capacity() const {
+  return *flow_control::Resources::parse(
+      fmt::format("tape={},node-{}=1000", tapes, index_));
+}
+
+flow_control::Resources SimHost::believed_capacity() const {
+  if (world_.defect() != Defect::ignores_resources)
+    return capacity();
+  std::string all = "tape=1000";
+  for (std::size_t i = 0; i < world_.hosts().size(); ++i)
+    all += fmt::format(",node-{}=1000", i);
+  return *flow_control::Resources::parse(all);
 }
 
 void SimHost::on_command_ended(const std::string& session,
@@ -141,8 +187,8 @@ void SimHost::on_command_ended(const std::string& session,
   Duration late = world_.report_delay();
   if (is_killed)
     late = std::max(late, world_.reach(Moment::kills, index_).request);
-  world_.after(late, [this, task] {
-    deliver([task](SimNode& agent) { agent.on_command_ended(task); });
+  world_.after(late, [this, attempt = task.attempt] {
+    deliver([attempt](SimNode& agent) { agent.on_command_ended(attempt); });
   });
 }
 
@@ -157,6 +203,8 @@ void SimHost::on_agent_quit(std::uint64_t life) {
 }
 
 void SimHost::begin_session() {
+  // Of a new warden.
+  spool_.clear();
   session_ = fmt::format("n{}-{}", index_, ++incarnation_);
 }
 

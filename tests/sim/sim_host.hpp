@@ -5,6 +5,7 @@
 
 #include <troupe/distributed/lease_terms.hpp>
 #include <troupe/distributed/node_id.hpp>
+#include <troupe/flow_control/resources.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -19,14 +20,13 @@ namespace troupe::sim {
 class SimNode;
 class SimWorld;
 
-/// How a command has ended, on the disk of its host until the store has
-/// answered.
+/// How a command has ended, as the warden knows it until it is told to forget
+/// it.
 struct SpooledResult {
   std::string session;
   GrantedTask task;
   bool is_given_back = false;  ///< Killed, and may be executed once more.
   store::Completion completion{};
-  Duration next_try{0};
 };
 
 /// A machine: its clock, its disk, the warden, and the agent when there is one.
@@ -52,13 +52,21 @@ class SimHost {
   /// still. One that has died hears nothing any more.
   void on_host(Call call);
   void on_agent(std::uint64_t life, Call call);
+  /// Likewise, of its dispatcher: nobody has looked at the clock before that.
+  void on_dispatcher(std::uint64_t life, Call call);
   /// Does what the agent with this number has sent to its warden, if that is
   /// still listening to it; whether the agent stands still by now is no matter.
   void on_warden(std::uint64_t life, Call call);
   /// For whichever agent is there when it arrives.
   void deliver(std::function<void(SimNode&)> call);
-  void on_hint(std::uint32_t shard);
 
+  /// Has the warden run it, which may know it already; false if the right of
+  /// the session has ended here.
+  bool start(const std::string& session, const GrantedTask& task);
+  /// Whether it runs, or has ended and was not forgotten.
+  [[nodiscard]] bool knows(const std::string& session,
+                           const store::AttemptRef& attempt) const;
+  void forget(const store::AttemptRef& attempt);
   void on_command_ended(const std::string& session, const GrantedTask& task,
                         bool is_killed);
   void on_agent_quit(std::uint64_t life);
@@ -77,6 +85,9 @@ class SimHost {
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] const distributed::NodeId& id() const { return id_; }
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  /// What it has, and what its dispatcher believes it has.
+  [[nodiscard]] flow_control::Resources capacity() const;
+  [[nodiscard]] flow_control::Resources believed_capacity() const;
   [[nodiscard]] SimWarden& warden() { return warden_; }
   [[nodiscard]] const SimNode* agent() const { return agent_.get(); }
   [[nodiscard]] const std::string& session() const { return session_; }
@@ -86,7 +97,14 @@ class SimHost {
   }
 
  private:
+  struct WaitingCall {
+    std::uint64_t life = 0;
+    Call call;
+    bool is_of_dispatcher = false;
+  };
+
   void go_on();
+  void on_agent(WaitingCall call);
 
   SimWorld& world_;
   std::uint32_t index_;
@@ -98,7 +116,7 @@ class SimHost {
   Duration paused_until_{0};
   /// What waits for the end of that, in order.
   std::vector<Call> waiting_for_host_;
-  std::vector<std::pair<std::uint64_t, Call>> waiting_for_agent_;
+  std::vector<WaitingCall> waiting_for_agent_;
   std::string session_;
   std::uint64_t incarnation_ = 0;
   std::map<store::AttemptRef, SpooledResult> spool_;

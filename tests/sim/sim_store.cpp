@@ -75,8 +75,11 @@ bool SimStore::may_answer() const {
 store::JobId SimStore::open(const std::string& request,
                             const CommandSpec& spec) {
   act();
-  store::NewJob job{
-      .request_id = request, .delivery = spec.delivery, .shards = {spec.shard}};
+  store::NewJob job{.request_id = request,
+                    .group = spec.group,
+                    .resources = spec.resources,
+                    .delivery = spec.delivery,
+                    .shards = spec.shards};
   if (defect_ == Defect::no_submit_idempotency)
     job.request_id += fmt::format("+{}", ++last_copy_);
   const auto submitted = model_.open_job(job, clock());
@@ -250,15 +253,24 @@ void SimStore::end_by_hand(const distributed::NodeId& id,
 
 // -- Working ------------------------------------------------------------------
 
-std::vector<std::uint32_t> SimStore::shards_with_work(
-    const std::optional<std::vector<std::uint32_t>>& shards) {
+StoreLook SimStore::look(const queue::ShardLookCore::Where& where) {
+  constexpr std::uint32_t most = queue::ShardLookCore::most_abroad;
   (void)model_.wake(clock(), no_limit);
-  const auto heads =
-      shards ? model_.queues_of(*shards) : model_.queues_from(0, no_limit);
-  std::vector<std::uint32_t> busy;
-  for (const store::QueueHead& head : *heads)
-    busy.push_back(head.queue.shard);
-  return busy;
+  StoreLook look{.groups = *model_.groups(),
+                 .heads = *model_.queues_of(where.shards),
+                 .abroad = {},
+                 .next_wake = *model_.next_wake()};
+  if (!where.abroad)
+    return look;
+  look.abroad = *model_.queues_from(*where.abroad, most);
+  if (*where.abroad == 0 || look.abroad.size() >= most)
+    return look;
+  const auto before = model_.queues_from(
+      0, most - static_cast<std::uint32_t>(look.abroad.size()));
+  for (const store::QueueHead& head : *before)
+    if (head.queue.shard < *where.abroad)
+      look.abroad.push_back(head);
+  return look;
 }
 
 /// A defect: one that has ended claims under another name.
@@ -270,32 +282,70 @@ SessionId SimStore::in_model(const std::string& session) {
   return other;
 }
 
-std::vector<GrantedTask> SimStore::claim(const std::string& session,
-                                         std::uint32_t shard,
-                                         std::uint32_t limit, bool is_foreign) {
+std::optional<std::vector<GrantedTask>> SimStore::claim(
+    const std::string& session, const std::vector<ClaimRequest>& requests,
+    const std::vector<std::uint32_t>& own) {
   act();
   if (gone_.contains(session))
-    return {};
-  (void)model_.wake(clock(), no_limit);
-  if (is_foreign && defect_ == Defect::steals_what_is_claimed)
-    take_from_peers(session, shard);
-  const auto claims = model_.claim(in_model(session),
-                                   {.group = "default", .shard = shard}, limit);
-  if (!claims)
-    return {};
-  std::vector<GrantedTask> granted;
-  for (const store::Claim& claim : *claims) {
-    const store::TaskRef task = claim.attempt.task;
-    commit("claimed", node_of(session), number_of(task), claim.attempt.attempt);
-    checkers_.claimed(session, claim.attempt);
-    granted.push_back({.attempt = claim.attempt, .spec = specs_.at(task.job)});
+    return std::nullopt;
+  std::vector<GrantedTask> all;
+  for (const ClaimRequest& request : requests) {
+    std::uint32_t left = request.count;
+    for (const store::QueueId& queue : request.queues) {
+      const bool is_foreign =
+          !std::binary_search(own.begin(), own.end(), queue.shard);
+      if (is_foreign && defect_ == Defect::steals_what_is_claimed)
+        take_from_peers(session, queue);
+      const auto claims = claim_from(session, queue, left, request.is_shared);
+      if (!claims)
+        return std::nullopt;
+      for (const store::Claim& claim : *claims) {
+        commit("claimed", node_of(session), number_of(claim.attempt.task),
+               claim.attempt.attempt);
+        checkers_.claimed(session, claim.attempt);
+        all.push_back(granted(claim));
+      }
+      left -= static_cast<std::uint32_t>(claims->size());
+      if (!claims->empty())
+        check_slots(queue.group);
+      if (left == 0)
+        break;
+    }
   }
-  return granted;
+  return all;
+}
+
+Result<std::vector<store::Claim>> SimStore::claim_from(
+    const std::string& session, const store::QueueId& queue,
+    std::uint32_t limit, bool is_shared) {
+  const SessionId name = in_model(session);
+  return is_shared ? model_.claim_within_slots(name, queue, limit)
+                   : model_.claim(name, queue, limit);
+}
+
+void SimStore::check_slots(const std::string& group) {
+  if (group == "default")
+    return;
+  std::uint64_t claimed = 0;
+  const auto claims = model_.claims_in(group);
+  for (const auto& [holder, count] : *claims)
+    claimed += count;
+  const auto groups = model_.groups();
+  for (const store::GroupInfo& info : *groups)
+    if (info.group.name == group)
+      checkers_.claimed_of(group, claimed, info.group.slots);
+}
+
+GrantedTask SimStore::granted(const store::Claim& claim) const {
+  return {.attempt = claim.attempt,
+          .spec = specs_.at(claim.attempt.task.job),
+          .is_started = claim.is_started,
+          .losses = claim.losses};
 }
 
 /// A defect: a peer is not asked, and does not know.
 void SimStore::take_from_peers(const std::string& session,
-                               std::uint32_t shard) {
+                               const store::QueueId& queue) {
   if (!live(session))
     return;
   for (const store::SessionInfo& info : live()) {
@@ -303,9 +353,15 @@ void SimStore::take_from_peers(const std::string& session,
     if (peer.value == session)
       continue;
     const auto held = model_.claimed_by(peer);
-    for (const store::Claim& claim : *held)
-      if (!claim.is_started && specs_.at(claim.attempt.task.job).shard == shard)
+    for (const store::Claim& claim : *held) {
+      const CommandSpec& spec = specs_.at(claim.attempt.task.job);
+      const bool waited_there =
+          std::find(spec.shards.begin(), spec.shards.end(), queue.shard) !=
+          spec.shards.end();
+      if (!claim.is_started && waited_there && spec.group == queue.group &&
+          spec.resources == queue.resources)
         (void)model_.release(peer, std::span{&claim.attempt, 1});
+    }
   }
 }
 
@@ -318,14 +374,17 @@ std::optional<store::Claim> SimStore::claim_of(const SessionId& session,
   return std::nullopt;
 }
 
-bool SimStore::start(const std::string& session,
-                     const store::AttemptRef& attempt) {
+std::optional<std::vector<bool>> SimStore::start(
+    const std::string& session,
+    const std::vector<store::AttemptRef>& attempts) {
   act();
-  const auto started = model_.start(in_model(session), std::span{&attempt, 1});
-  if (!started->front())
-    return false;
-  commit("started", node_of(session), number_of(attempt.task));
-  return true;
+  const auto started = model_.start(in_model(session), attempts);
+  if (!started)
+    return std::nullopt;
+  for (std::size_t i = 0; i < attempts.size(); ++i)
+    if ((*started)[i])
+      commit("started", node_of(session), number_of(attempts[i].task));
+  return *started;
 }
 
 /// A defect: whoever tells how it ended is believed.
@@ -392,9 +451,7 @@ std::vector<GrantedTask> SimStore::claimed_by(const std::string& session) {
   std::vector<GrantedTask> all;
   const auto claims = model_.claimed_by(in_model(session));
   for (const store::Claim& claim : *claims)
-    all.push_back({.attempt = claim.attempt,
-                   .spec = specs_.at(claim.attempt.task.job),
-                   .is_started = claim.is_started});
+    all.push_back(granted(claim));
   return all;
 }
 

@@ -7,6 +7,7 @@
 #include <troupe/distributed/eviction_core.hpp>
 #include <troupe/distributed/lease_core.hpp>
 #include <troupe/distributed/view.hpp>
+#include <troupe/queue/shard_look_core.hpp>
 #include <troupe/store/model_store.hpp>
 
 #include <cstdint>
@@ -22,7 +23,9 @@ namespace troupe::sim {
 
 /// What a command is like; stands for the spec of its job.
 struct CommandSpec {
-  std::uint32_t shard = 0;
+  std::vector<std::uint32_t> shards{0};
+  std::string group = "default";
+  std::string resources{};
   store::Delivery delivery = store::Delivery::at_least_once;
   bool is_kept = false;  ///< lease_loss: keep.
   bool is_long = false;
@@ -32,6 +35,22 @@ struct GrantedTask {
   store::AttemptRef attempt;  ///< With the number of the claim.
   CommandSpec spec;
   bool is_started = false;
+  std::uint32_t losses = 0;
+};
+
+/// What a dispatcher sees when it looks for work.
+struct StoreLook {
+  std::vector<store::GroupInfo> groups;
+  std::vector<store::QueueHead> heads;
+  std::vector<store::QueueHead> abroad;
+  std::optional<WallTime> next_wake;
+};
+
+/// So many tasks, from the first of these queues that has them.
+struct ClaimRequest {
+  std::vector<store::QueueId> queues;
+  std::uint32_t count = 0;
+  bool is_shared = false;  ///< The slots of the group are for all nodes.
 };
 
 /// The store of the cluster: ModelStore, which the other stores are compared
@@ -78,14 +97,16 @@ class SimStore {
              Duration asked_at);
   void retire(const std::string& session);
 
-  // Working.
-  /// Those of `shards` that have something, or of all if there are none.
-  std::vector<std::uint32_t> shards_with_work(
-      const std::optional<std::vector<std::uint32_t>>& shards);
-  std::vector<GrantedTask> claim(const std::string& session,
-                                 std::uint32_t shard, std::uint32_t limit,
-                                 bool is_foreign);
-  bool start(const std::string& session, const store::AttemptRef& attempt);
+  // Working. Nothing is answered to a session that has ended, if it is an
+  // error to ask for that.
+  StoreLook look(const queue::ShardLookCore::Where& where);
+  /// `own` are the shards of the node, for a defect.
+  std::optional<std::vector<GrantedTask>> claim(
+      const std::string& session, const std::vector<ClaimRequest>& requests,
+      const std::vector<std::uint32_t>& own);
+  std::optional<std::vector<bool>> start(
+      const std::string& session,
+      const std::vector<store::AttemptRef>& attempts);
   std::vector<store::Recorded> complete(
       const std::string& session,
       const std::vector<store::Completion>& completions);
@@ -138,11 +159,17 @@ class SimStore {
   std::uint32_t node_of(const std::string& session);
   std::optional<store::Claim> claim_of(const store::SessionId& session,
                                        const store::TaskRef& task);
+  Result<std::vector<store::Claim>> claim_from(const std::string& session,
+                                               const store::QueueId& queue,
+                                               std::uint32_t limit,
+                                               bool is_shared);
+  void check_slots(const std::string& group);
+  [[nodiscard]] GrantedTask granted(const store::Claim& claim) const;
 
   // What defects need.
   store::SessionId in_model(const std::string& session);
   void end_by_hand(const distributed::NodeId& id, const std::string& session);
-  void take_from_peers(const std::string& session, std::uint32_t shard);
+  void take_from_peers(const std::string& session, const store::QueueId& queue);
   store::SessionId pretend_to_hold(const std::string& session,
                                    store::Completion& completion);
 

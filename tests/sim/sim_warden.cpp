@@ -15,6 +15,10 @@ bool is_expendable(const CommandSpec& spec) {
   return spec.delivery == store::Delivery::at_least_once && !spec.is_kept;
 }
 
+flow_control::Resources needs_of(const GrantedTask& task) {
+  return *flow_control::Resources::parse(task.spec.resources);
+}
+
 }  // namespace
 
 using distributed::BootTime;
@@ -25,6 +29,7 @@ bool SimWarden::start(const std::string& session, const GrantedTask& task) {
   const bool has_right = guarded_ == session && host_.clock() < kill_at_;
   if (!has_right && world.defect() != Defect::warden_starts_after_deadline)
     return false;
+  const bool has_what_it_takes = !free().lacks(needs_of(task));
   // Unlike those of any other host.
   const std::uint64_t id = std::uint64_t{host_.index()} << 32 | ++last_command_;
   commands_.emplace(id, Command{task, session});
@@ -36,13 +41,22 @@ bool SimWarden::start(const std::string& session, const GrantedTask& task) {
                             .attempt = attempt,
                             .session = session,
                             .delivery = task.spec.delivery,
-                            .is_kept = task.spec.is_kept});
+                            .is_kept = task.spec.is_kept,
+                            .has_what_it_takes = has_what_it_takes});
   const Duration length =
       task.spec.is_long ? 20s + world.up_to(130s) : 200ms + world.up_to(20s);
   world.after(length, [this, id] {
     host_.on_host([this, id] { end(id, /*is_killed=*/false); });
   });
   return true;
+}
+
+flow_control::Resources SimWarden::free() const {
+  flow_control::Resources left = host_.capacity();
+  for (const auto& [id, command] : commands_)
+    if (const auto needs = needs_of(command.task); !left.lacks(needs))
+      left.take(needs);
+  return left;
 }
 
 void SimWarden::guard(const std::string& session, BootTime kill_at,

@@ -3,6 +3,7 @@
 #include "sim_store.hpp"
 
 #include <troupe/distributed/lease_core.hpp>
+#include <troupe/flow_control/resources.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -47,6 +48,7 @@ class SimWarden {
     std::string session;
   };
 
+  [[nodiscard]] flow_control::Resources free() const;
   void end(std::uint64_t id, bool is_killed);
   void on_guard(std::uint64_t turn);
 

@@ -42,6 +42,15 @@ SimWorld::SimWorld(const SimConfig& config)
     hosts_.push_back(std::make_unique<SimHost>(*this, i));
     hosts_.back()->boot_after(up_to(5s));
   }
+  // Their slots are for all nodes.
+  (void)store_->model().set_group(
+      {.name = "licence",
+       .slots = static_cast<std::uint32_t>(2 + random_.next() % 3)});
+  (void)store_->model().set_group({.name = "probe",
+                                   .slots = 2,
+                                   .starts_per_minute = 60,
+                                   .break_after = 2,
+                                   .break_pause = 5s});
   client_ = std::make_unique<SimClient>(*this, nodes, shard_count, faults_for);
   for (std::uint32_t i = 0; i < plan_.incidents; ++i)
     at(up_to(faults_for), [this] { break_something(); });
@@ -264,13 +273,19 @@ void SimWorld::apply(Fault fault, std::uint32_t node, Duration length,
     case Fault::power_cut:
       // Of a disk that stands still before.
       store_->stop_syncing();
-      after(std::min(length / 30, longest_sync), [this, length] {
+      after(std::min(length / 10, longest_sync), [this, length] {
         if (store_->lose_power())
           be_gone(length / 10);
       });
       break;
     case Fault::drain:
       hosts_[node]->drain();
+      // Half of them die of it, and their successor has to go on with it.
+      if (chance % 2 == 0 && plan_.has(Fault::crash))
+        after(length / 10, [this, node, length] {
+          if (is_faulty_)
+            hosts_[node]->crash(length / 30);
+        });
       break;
   }
 }

@@ -15,13 +15,11 @@
 ///   lease_terms.hpp        how long a session has its right, and the clock
 ///   lease_core.hpp         this node's session and its right to run commands
 ///   eviction_core.hpp      the janitor: which sessions of others are over
-///   shard_claims_core.hpp  which tasks to claim, to give back and to steal
 #include <troupe/distributed/eviction_core.hpp>
 #include <troupe/distributed/lease_core.hpp>
 #include <troupe/distributed/lease_terms.hpp>
 #include <troupe/distributed/node_id.hpp>
 #include <troupe/distributed/ring.hpp>
-#include <troupe/distributed/shard_claims_core.hpp>
 #include <troupe/distributed/spread.hpp>
 #include <troupe/distributed/stable_hash.hpp>
 #include <troupe/distributed/view.hpp>
