@@ -92,9 +92,10 @@ class Order(WithNode, TroupeTest):
     def test_a_delay_holds_a_job_back_and_nothing_else(self):
         begun = time.monotonic()
         late = self.submit("--delay", "700ms", "--", "true")
+        later = self.submit("--delay", "1h", "--", "true")
         soon = self.submit("--", "true")
         self.node.wait_for_end(soon)
-        self.assertEqual(self.node.job(late)["state"], "delayed")
+        self.assertEqual(self.node.job(later)["state"], "delayed")
         self.node.wait_for_end(late)
         self.assertGreater(time.monotonic() - begun, 0.7)
         self.assertLess(time.monotonic() - begun, 30)
