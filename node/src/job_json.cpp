@@ -438,7 +438,7 @@ std::string how_they_stand(const Placement& places) {
 /// "in shard 7", with its key.
 std::string in_shards(const Placement& places, std::string_view does) {
   std::string text =
-      places.shards == 1
+      places.shards <= 1
           ? fmt::format("it {} in shard {}", does, places.first_shard)
           : fmt::format("it {} in {} shards", does, places.shards);
   if (!places.key.empty())
@@ -448,7 +448,7 @@ std::string in_shards(const Placement& places, std::string_view does) {
 
 /// Whether it is where all nodes look, whoever owns that.
 bool is_for_all(const Placement& places) {
-  return places.shards == 1 && places.first_shard == 0;
+  return places.shards <= 1 && places.first_shard == 0;
 }
 
 /// At which nodes it waits.

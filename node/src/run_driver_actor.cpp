@@ -87,6 +87,8 @@ struct Write {
   std::vector<RunCore::NoticeJob> notices;
   std::string moved_from;  ///< RunSpec::home before, if the event is a move.
   std::string moved_to;
+  /// What runs its services, as the node that drives it now runs them.
+  std::optional<store::NewJob> moved_services{};
   /// Jobs, by their request ids, that do not move along.
   std::set<std::string> staying{};
   /// Of these steps, what they hand on of what they print.
@@ -559,7 +561,12 @@ Result<void> move_jobs(Store& store, const Write& write, WallTime now) {
         write.staying.contains(job.job.request_id))
       continue;
     resources.replace(at, write.moved_from.size(), write.moved_to);
-    if (auto edited = store.edit(job.id, {.resources = resources}, now);
+    store::JobEdit edit{.resources = resources};
+    // Its program, its socket and its folders are those of a node.
+    if (write.moved_services &&
+        write.moved_services->request_id == job.job.request_id)
+      edit.spec = write.moved_services->spec;
+    if (auto edited = store.edit(job.id, edit, now);
         !edited && edited.error().code != Errc::invalid_argument)
       return edited;  // Otherwise it has just ended.
   }
@@ -1380,7 +1387,9 @@ class RunDriverActor {
       write->moved_from = home_before;
       write->moved_to = core.home();
       for (const auto& [step, running] : core.running()) {
-        if (core.is_placed(step))
+        if (step.is_of_services())
+          write->moved_services = job_for(core, step);
+        else if (core.is_placed(step))
           write->staying.insert(request_id_of(core.run(), step));
       }
     }

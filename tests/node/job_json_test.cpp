@@ -199,6 +199,8 @@ TEST(Why, ATaskThatRanSaysWhyItWasThere) {
       "there, too, as something was submitted to it, and had room");
   EXPECT_EQ(why_there(1, {{"n2", {}, 1}}, {.shards = 1, .owners = {"n3"}}),
             "n2 ran it; it was in shard 0, at which all nodes look");
+  EXPECT_EQ(why_there(1, {{"n2", {}, 1}}, {}),
+            "n2 ran it; it was in shard 0, at which all nodes look");
 }
 
 TEST(Why, TasksOfAnArraySayWhoRanThem) {

@@ -109,6 +109,7 @@ class RunDriverTest : public actors::ActorTest {
               expired.insert(expired.end(), runs.begin(), runs.end());
             },
         .wall_now = [this] { return wall_now(); },
+        .socket = socket,
         .home = home,
         .session = session,
         .has_own_thread = false});
@@ -187,7 +188,8 @@ class RunDriverTest : public actors::ActorTest {
   actors::ActorRef nursery;
   actors::ActorRef dispatcher;
   std::map<JobId, store::AttemptRef> claimed;
-  std::string home;  ///< Of drivers that are started.
+  std::string home;    ///< Of drivers that are started.
+  std::string socket;  ///< Likewise.
   int recorded = 0;
   std::vector<std::string> read;
   std::vector<RunId> expired;
@@ -681,6 +683,25 @@ TEST_F(SharedRunsTest, AJobThatRunsElsewhereDoesNotMoveWithItsRun) {
   advance(1min);
   see(b, {"node-b"});
   EXPECT_EQ(state(), RunState::failed);
+}
+
+TEST_F(SharedRunsTest, ServicesOfARunThatMovesReachTheNodeThatGoesOn) {
+  const char* const text =
+      "services: { children: { db: { run: x } } }\n"
+      "jobs: { a: { needs: [services.db], run: make a } }\n";
+  socket = "/a.sock";
+  auto a = start_at("node-a");
+  socket = "/b.sock";
+  const auto b = start_at("node-b");
+  ASSERT_TRUE(submit(a, text));
+  const auto spec = [this] { return access.store.job(JobId{1})->job.spec; };
+  EXPECT_THAT(spec(), ::testing::HasSubstr("/a.sock"));
+  actors::kill(a);
+  settle();
+  see(b, {"node-b"});
+  EXPECT_EQ(resources(JobId{1}), "node-b=1");
+  EXPECT_THAT(spec(), ::testing::HasSubstr("/b.sock"));
+  EXPECT_THAT(spec(), ::testing::Not(::testing::HasSubstr("/a.sock")));
 }
 
 TEST_F(SharedRunsTest, WhatCannotRunElsewhereIsRefused) {
