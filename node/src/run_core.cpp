@@ -825,16 +825,17 @@ std::optional<RunCore::Preference> RunCore::preference_of(
   if (!is_placed(step) || !bound_to(step).home.empty())
     return std::nullopt;
   const workflow::StartStep& start = running_.at(step).start;
-  if (start.is_spread)
-    return Preference{
-        .spread = fmt::format(
-            "{}/{}", run_name(run_),
-            plan_.instances()[index_of(InstanceId{step.instance})].job),
-        .variant = start.variant,
-        .variants = start.variants};
-  if (!start.key.empty())
-    return Preference{.key = start.key};
-  return std::nullopt;
+  if (!start.is_spread && start.key.empty())
+    return std::nullopt;
+  Preference preference{.key = start.key};
+  if (start.is_spread) {
+    preference.spread =
+        fmt::format("{}/{}", run_name(run_),
+                    plan_.instances()[index_of(InstanceId{step.instance})].job);
+    preference.variant = start.variant;
+    preference.variants = start.variants;
+  }
+  return preference;
 }
 
 std::string RunCore::refusal_of(const StepKey& step) const {

@@ -159,8 +159,8 @@ class RunCore {
   [[nodiscard]] Begun begun_at(const std::string& home) const;
   /// At which of the nodes that may run it it is to wait.
   struct Preference {
-    std::string key{};         ///< At the one that owns that,
-    std::string spread{};      ///< or as one of those with this name:
+    std::string key{};         ///< At the one that this stands for,
+    std::string spread{};      ///< or, or of, those that have this name:
     std::size_t variant = 0;   ///< which one,
     std::size_t variants = 1;  ///< of how many.
 

@@ -1439,9 +1439,10 @@ class RunDriverActor {
       const std::optional<RunCore::Preference>& preference) const {
     if (!preference)
       return job;
-    if (!preference->key.empty()) {
+    const std::string& key = preference->key;
+    if (preference->spread.empty()) {
       if (placement_.shard_of)
-        job.shards = {placement_.shard_of(preference->key)};
+        job.shards = {placement_.shard_of(key)};
       return job;
     }
     auto takes = flow_control::Resources::parse(job.resources);
@@ -1453,6 +1454,11 @@ class RunDriverActor {
         std::min<std::size_t>(variants, distributed::most_shards_of_job));
     if (shards.empty())
       return job;
+    if (!key.empty()) {
+      // Those with one key together, and keys apart, as far as chance has it.
+      job.shards = {shards[distributed::stable_hash(key, 0) % shards.size()]};
+      return job;
+    }
     job.shards = {shards[preference->variant % shards.size()]};
     job.resources =
         queue::want_spread(std::move(*takes),

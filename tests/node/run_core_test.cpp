@@ -421,6 +421,18 @@ TEST_F(Placed, AJobWithAKeyGoesWhereTheKeyIs) {
   EXPECT_EQ(run->core.preference_of(step()), std::nullopt);
 }
 
+TEST_F(Placed, VariantsWithAKeyAreSpreadByTheKey) {
+  run.emplace(
+      shared_spec("jobs:\n"
+                  "  a:\n"
+                  "    strategy: { matrix: { n: [1, 2] }, max-parallel: 1 }\n"
+                  "    placement: { key: west, spread: true }\n"
+                  "    run: x\n"));
+  EXPECT_EQ(run->core.preference_of(step()),
+            (RunCore::Preference{
+                .key = "west", .spread = "r7/a", .variant = 0, .variants = 2}));
+}
+
 TEST_F(Placed, ANodeByItselfHasAllLabels) {
   run.emplace("jobs: { a: { runs-on: moon.base, run: x } }");
   EXPECT_FALSE(run->core.is_placed(step()));

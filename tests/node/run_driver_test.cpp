@@ -569,6 +569,26 @@ TEST_F(SharedRunsTest, VariantsThatAreSpreadWaitAtOneNodeEach) {
             (std::vector<std::vector<std::uint32_t>>{{70}, {9}, {70}, {5}}));
 }
 
+TEST_F(SharedRunsTest, SpreadVariantsWithOneKeyStayTogether) {
+  const auto a = start_at("node-a");
+  tell(a, PlacementSeen{.spreading = [](const auto&, const auto&, std::size_t) {
+         return std::vector<std::uint32_t>{70, 9, 3};
+       }});
+  ASSERT_TRUE(submit(a,
+                     "jobs:\n"
+                     "  a:\n"
+                     "    strategy: { matrix: { n: [1, 2, 3] } }\n"
+                     "    placement: { key: west, spread: true }\n"
+                     "    run: make a\n"));
+  const auto shards = [this](std::uint64_t id) {
+    return access.store.job(JobId{id})->job.shards;
+  };
+  EXPECT_THAT(shards(1), SizeIs(1));
+  EXPECT_EQ(shards(1), shards(2));
+  EXPECT_EQ(shards(1), shards(3));
+  EXPECT_EQ(resources(JobId{1}), "");
+}
+
 TEST_F(SharedRunsTest, WhileNobodyKnowsWhoIsThereTheyWaitWhereAllLook) {
   const auto a = start_at("node-a");
   ASSERT_TRUE(
@@ -698,6 +718,7 @@ TEST_F(SharedRunsTest, ServicesOfARunThatMovesReachTheNodeThatGoesOn) {
   EXPECT_THAT(spec(), ::testing::HasSubstr("/a.sock"));
   actors::kill(a);
   settle();
+  see(b, {"node-a", "node-b"});
   see(b, {"node-b"});
   EXPECT_EQ(resources(JobId{1}), "node-b=1");
   EXPECT_THAT(spec(), ::testing::HasSubstr("/b.sock"));

@@ -181,8 +181,7 @@ TEST(Placement, IsAcceptedAndItsNamesAreChecked) {
                     "}}\"}}, b: {run: x, placement: {spread: true}}}"),
             "");
   EXPECT_EQ(refused("jobs: {a: {run: x, placement: {key: k, spread: true}}}"),
-            "f.yaml:1:20: \"placement\" has \"key\", which keeps together, and "
-            "\"spread\", which does not; leave one of them out");
+            "");
   EXPECT_EQ(
       refused("jobs: {a: {run: x, placement: {key: \"${{ matrix.r }}\"}}}"),
       "f.yaml:1:42: this job has no matrix");

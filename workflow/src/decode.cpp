@@ -160,11 +160,6 @@ class Decoder : TextDecoder {
     parts.read("spread", out.spread);
     parts.finish();
     out.where = entry->where;
-    if (out.spread && !out.key.empty())
-      diagnostics_.add(entry->where,
-                       "\"placement\" has \"key\", which keeps together, and "
-                       "\"spread\", which does not",
-                       "leave one of them out");
   }
 
   std::optional<StepCache> read_cache(Fields& fields) {
