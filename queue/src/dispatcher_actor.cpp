@@ -357,7 +357,7 @@ class DispatcherActor {
         },
         [this](TryStoreAgain) { try_store_again(); },
         [this](ListClaims) {
-          is_list_due_ = !is_ending_;
+          is_list_due_ = is_listing_ || !is_ending_;
           list_when_quiet();
           list_later();
         },
@@ -527,6 +527,7 @@ class DispatcherActor {
   void list_claims() {
     is_looking_ = true;
     is_list_due_ = true;
+    is_listing_ = true;
     ask([session =
              deps_->session](Store& store) { return held_by(store, session); },
         [](Result<Work> work) { return Reclaimed{std::move(work)}; });
@@ -535,6 +536,7 @@ class DispatcherActor {
   void on_reclaimed(const Reclaimed& m) {
     is_looking_ = false;
     is_list_due_ = false;
+    is_listing_ = false;
     has_store_trouble_ = false;
     if (!m.work) {
       misses_claims_ = true;
@@ -1344,7 +1346,9 @@ class DispatcherActor {
 
   void end_work(const EndWork& m) {
     is_ending_ = true;
-    is_list_due_ = false;
+    // One that is on its way is waited for: what is told beside it would be
+    // taken for a claim that nobody knows of.
+    is_list_due_ = is_listing_;
     keeps_ = m.keep;
     waits_ = m.waits;
     ended_group_ = m.ended_group;
@@ -1503,6 +1507,7 @@ class DispatcherActor {
   bool is_trouble_known_ = false;  ///< It was logged.
   bool misses_claims_ = false;     ///< A claim has failed, or so it seems.
   bool is_list_due_ = false;       ///< Of them, as it is from time to time.
+  bool is_listing_ = false;        ///< It has been asked for.
   std::vector<DispatchCore::ClaimOrder> orders_;  ///< Wait for the pace.
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;

@@ -446,6 +446,29 @@ TEST_F(DispatcherTest, ALookAtClaimsKeepsNobodyFromItsEnd) {
   EXPECT_EQ(left, 0U);
 }
 
+TEST_F(DispatcherTest, WhatEndsBesideALookAtClaimsIsNotGivenBackAtTheEnd) {
+  list_every = 30s;
+  submit(1, "true", {.delivery = store::Delivery::at_most_once});
+  const JobId job{1};
+  const auto dispatcher = start();
+  ASSERT_THAT(runner.started, SizeIs(1));
+  access.is_slow = true;
+  advance(31s);
+  tell(dispatcher, EndWork{.waits = true, .done = [](std::size_t) {}});
+  exit(id_of(job, 0), 0);
+  access.make_call();
+  settle();
+  // Its result cannot be written at once.
+  access.is_broken = true;
+  access.make_call();
+  access.is_broken = false;
+  access.is_slow = false;
+  settle();
+  access.make_calls();
+  advance(2s);
+  EXPECT_EQ(state(job), store::JobState::succeeded);
+}
+
 TEST_F(DispatcherTest, WhatIsKnownIsNotTakenForMoreClaims) {
   const auto dispatcher = start();
   submit_to(dispatcher, 1);

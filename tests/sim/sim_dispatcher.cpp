@@ -142,7 +142,8 @@ void SimDispatcher::adopt(const GrantedTask& claim) {
 
 void SimDispatcher::list_later() {
   after(list_every, [this] {
-    is_list_due_ = !is_ending_ && !has(Defect::lost_claims_listed_once);
+    is_list_due_ =
+        is_listing_ || (!is_ending_ && !has(Defect::lost_claims_listed_once));
     list_when_quiet();
     list_later();
   });
@@ -163,6 +164,7 @@ void SimDispatcher::reclaim() {
   }
   is_looking_ = true;
   is_list_due_ = true;
+  is_listing_ = true;
   ask([session = session_](
           SimStore& store) { return std::optional{store.claimed_by(session)}; },
       [this](const std::optional<Claims>& claims) { on_reclaimed(claims); });
@@ -172,6 +174,7 @@ void SimDispatcher::on_reclaimed(const std::optional<Claims>& claims) {
   is_looking_ = false;
   has_store_trouble_ = false;
   is_list_due_ = false;
+  is_listing_ = false;
   if (!claims) {
     misses_claims_ = true;
     on_trouble();
@@ -613,7 +616,7 @@ void SimDispatcher::give_back() {
 
 void SimDispatcher::end_work(std::function<void(std::size_t left)> done) {
   is_ending_ = true;
-  is_list_due_ = false;
+  is_list_due_ = is_listing_;
   on_end_ = std::move(done);
   if (is_ready_ || has(Defect::ends_before_it_knows))
     end_what_is_here();

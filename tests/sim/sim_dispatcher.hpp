@@ -134,6 +134,7 @@ class SimDispatcher : public SimActor {
   bool has_store_trouble_ = false;
   bool misses_claims_ = false;
   bool is_list_due_ = false;
+  bool is_listing_ = false;
   std::vector<queue::DispatchCore::ClaimOrder> orders_;
   std::optional<WallTime> next_wake_;
   std::uint64_t wake_token_ = 0;
