@@ -9,8 +9,8 @@
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-build_limit=44m
-tests_limit=20m
+build_limit=29m
+tests_limit=29m
 
 scripts/install_packages.sh build test
 # shellcheck source=scripts/build_environment.sh
