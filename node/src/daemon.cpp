@@ -901,13 +901,10 @@ Result<void> Daemon::Parts::listen() {
     if (member)
       member->hear_of_view(number);
   };
-  const auto take_hint = [this](std::vector<std::uint32_t> shards) {
-    actors::send(dispatcher,
-                 queue::WorkArrived{std::move(shards), queue::Found::hinted});
-  };
-  const auto take_offer = [this](std::vector<std::uint32_t> shards) {
-    actors::send(dispatcher,
-                 queue::WorkArrived{std::move(shards), queue::Found::offered});
+  const auto look_as = [this](queue::Found found) {
+    return [this, found](std::vector<std::uint32_t> shards) {
+      actors::send(dispatcher, queue::WorkArrived{std::move(shards), found});
+    };
   };
   const auto serve_log = [this](const link::LogOpen& open,
                                 std::shared_ptr<LogSink> sink) {
@@ -926,8 +923,8 @@ Result<void> Daemon::Parts::listen() {
   };
   auto linked = ClusterLinks::start(io, *config, std::move(*identity),
                                     runner->session(), options.version,
-                                    {.on_hint = take_hint,
-                                     .on_offer = take_offer,
+                                    {.on_hint = look_as(queue::Found::hinted),
+                                     .on_offer = look_as(queue::Found::offered),
                                      .on_view = hear_of_view,
                                      .serve_log = serve_log,
                                      .serve_content = give_content});

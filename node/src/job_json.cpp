@@ -5,7 +5,6 @@
 #include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 #include <troupe/queue/labels.hpp>
-#include <troupe/queue/spread.hpp>
 
 #include <algorithm>
 #include <array>
@@ -130,10 +129,6 @@ void read_labels(JsonFields& fields,
     if (auto checked = queue::check_label(label); !checked)
       fields.refuse("runs_on", checked.error().what);
   }
-}
-
-queue::SpreadAndRest spread_in(const std::string& resources) {
-  return queue::split_spread(Resources::parse(resources).value_or(Resources{}));
 }
 
 /// Both, of which what is not said is as it was.
@@ -621,6 +616,10 @@ void explain_waiting(const Circumstances& seen, WallTime now,
 }
 
 }  // namespace
+
+queue::SpreadAndRest spread_in(const std::string& resources) {
+  return queue::split_spread(Resources::parse(resources).value_or(Resources{}));
+}
 
 std::string_view to_string(Priority priority) {
   return name_in(priorities, priority);

@@ -7,6 +7,7 @@
 #include <troupe/queue/dispatch_core.hpp>
 #include <troupe/queue/job_spec.hpp>
 #include <troupe/queue/json_fields.hpp>
+#include <troupe/queue/spread.hpp>
 #include <troupe/store/store.hpp>
 
 #include <cstdint>
@@ -33,6 +34,10 @@ struct Submission {
 
 /// What request ids of jobs of runs begin with, and no others.
 inline constexpr std::string_view run_request_prefix = "run/";
+
+/// Of the resources of a job, as they are kept: whether it is spread, and what
+/// it takes beside that. What cannot be read takes nothing.
+[[nodiscard]] queue::SpreadAndRest spread_in(const std::string& resources);
 
 /// Errors of all that read: invalid_argument, naming the key.
 [[nodiscard]] Result<Submission> submission_from_json(const Json& json,

@@ -180,12 +180,16 @@ std::optional<NodeId> Member::find_node(const LogOwner& owner) const {
   return node ? std::optional{*node} : std::nullopt;
 }
 
-bool Member::fits_in(std::uint32_t shard,
-                     const flow_control::Resources& takes) const {
+const Member::Peer* Member::find_owner(std::uint32_t shard) const {
   const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
   const auto peer = owner ? peers_->find(*owner) : peers_->end();
-  return peer == peers_->end() || !peer->second.is_known ||
-         peer->second.fits(takes);
+  return peer == peers_->end() ? nullptr : &peer->second;
+}
+
+bool Member::fits_in(std::uint32_t shard,
+                     const flow_control::Resources& takes) const {
+  const Peer* const owner = find_owner(shard);
+  return owner == nullptr || !owner->is_known || owner->fits(takes);
 }
 
 Member::Spreading Member::spreading() const {
@@ -255,9 +259,8 @@ Placement::Standing Member::standing_of(
 }
 
 std::string Member::owner_name(std::uint32_t shard) const {
-  const auto owner = ring_ ? ring_->owner(shard) : std::nullopt;
-  const auto peer = owner ? peers_->find(*owner) : peers_->end();
-  return peer == peers_->end() ? "" : peer->second.name;
+  const Peer* const owner = find_owner(shard);
+  return owner == nullptr ? "" : owner->name;
 }
 
 std::string Member::name_of(const store::SessionId& session) const {

@@ -213,6 +213,8 @@ class Member : public std::enable_shared_from_this<Member> {
   void propose();
   void set_right(bool is_held);
   void plan();
+  /// Who looks first into a shard; null if nobody knows.
+  [[nodiscard]] const Peer* find_owner(std::uint32_t shard) const;
   [[nodiscard]] Placement::Standing standing_of(
       const distributed::NodeId& node, const Peer& peer,
       const flow_control::Resources& takes) const;

@@ -990,10 +990,8 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
   const store::NewJob& job = seen.job.job;
   if (!node.member)
     return;
-  seen.places = node.member->placement(
-      job.shards,
-      queue::split_spread(Resources::parse(job.resources).value_or(Resources{}))
-          .rest);
+  seen.places =
+      node.member->placement(job.shards, spread_in(job.resources).rest);
   if (const auto spec = queue::decode(job.spec))
     seen.places->key = spec->key;
   std::string running = node.member->name_of(seen.runs_in);

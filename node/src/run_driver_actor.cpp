@@ -241,16 +241,25 @@ Result<std::vector<RunId>> find_open_runs(Store& store) {
   return all;
 }
 
-Result<NewsSeen::Runs> find_news(Store& store) {
+/// With the number of their events.
+Result<std::map<RunId, std::uint64_t>> find_open_events(Store& store) {
   const auto open = find_open(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  std::map<RunId, std::uint64_t> events;
+  for (const store::RunInfo& run : *open)
+    events.emplace(run.id, run.events);
+  return events;
+}
+
+Result<NewsSeen::Runs> find_news(Store& store) {
+  auto open = find_open_events(store);
   if (!open)
     return tl::unexpected(open.error());
   const auto newest = store.runs({}, 1);
   if (!newest)
     return tl::unexpected(newest.error());
-  NewsSeen::Runs seen;
-  for (const store::RunInfo& run : *open)
-    seen.open.emplace(run.id, run.events);
+  NewsSeen::Runs seen{.open = std::move(*open)};
   if (!newest->empty())
     seen.newest = newest->front().id;
   return seen;
@@ -258,7 +267,7 @@ Result<NewsSeen::Runs> find_news(Store& store) {
 
 Result<OpenToLeave::Runs> find_what_stays(Store& store,
                                           const std::string& home) {
-  const auto open = find_open(store);
+  auto open = find_open_events(store);
   if (!open)
     return tl::unexpected(open.error());
   // What only one node may run waits there.
@@ -266,9 +275,7 @@ Result<OpenToLeave::Runs> find_what_stays(Store& store,
   const auto heads = store.queues_of(shard);
   if (!heads)
     return tl::unexpected(heads.error());
-  OpenToLeave::Runs seen;
-  for (const store::RunInfo& run : *open)
-    seen.open.emplace(run.id, run.events);
+  OpenToLeave::Runs seen{.open = std::move(*open)};
   for (const store::QueueHead& head : *heads) {
     if (queue::goes_on_at(head.queue.resources, home))
       ++seen.waiting;

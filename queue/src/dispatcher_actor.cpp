@@ -507,6 +507,11 @@ class DispatcherActor {
     list_claims();
   }
 
+  /// Whether the store may be asked for anything but what is claimed.
+  [[nodiscard]] bool may_ask() const {
+    return !has_store_trouble_ && !is_list_due_;
+  }
+
   [[nodiscard]] bool is_asking() const {
     return is_recording_ || is_giving_back_ || is_beginning_;
   }
@@ -674,13 +679,15 @@ class DispatcherActor {
 
   /// Whether it only ends what has begun here.
   [[nodiscard]] bool is_leaving() const { return !may_work() && may_go_on_; }
+  [[nodiscard]] bool may_start_some() const {
+    return may_work() || is_leaving();
+  }
   [[nodiscard]] bool may_take(const QueueId& queue) const {
     return !is_leaving() || goes_on_at(queue.resources, deps_->member->home);
   }
 
   void look() {
-    if (!is_ready_ || is_ending_ || has_store_trouble_ || is_list_due_ ||
-        (!may_work() && !is_leaving()))
+    if (!is_ready_ || is_ending_ || !may_ask() || !may_start_some())
       return;
     if (is_looking_) {
       look_again_ = true;
@@ -723,7 +730,7 @@ class DispatcherActor {
     }
     next_wake_ = m.look->next_wake;
     if (!is_ending_ && unrecorded_.size() <= most_unrecorded &&
-        (may_work() || is_leaving()))
+        may_start_some())
       orders_ = core_.claims_for(
           takeable(shards_ ? shards_->offer(m.look->heads, m.look->abroad)
                            : m.look->heads),
@@ -874,7 +881,7 @@ class DispatcherActor {
   }
 
   void start_all() {
-    if (is_ending_ || has_store_trouble_ || (!may_work() && !is_leaving()))
+    if (is_ending_ || has_store_trouble_ || !may_start_some())
       return;
     while (unrecorded_.size() <= most_unrecorded) {
       const auto start = core_.start_next(room(), actors::now(self_));
@@ -911,8 +918,7 @@ class DispatcherActor {
 
   /// What runs at most once begins in the store before it does.
   void begin_at_most_once() {
-    if (is_beginning_ || to_begin_.empty() || has_store_trouble_ ||
-        is_list_due_ || is_ending_)
+    if (is_beginning_ || to_begin_.empty() || !may_ask() || is_ending_)
       return;
     is_beginning_ = true;
     ask([session = deps_->session, attempts = to_begin_](
@@ -1212,8 +1218,7 @@ class DispatcherActor {
   // -- Recording -------------------------------------------------------------
 
   void record() {
-    if (is_recording_ || unrecorded_.empty() || has_store_trouble_ ||
-        is_list_due_)
+    if (is_recording_ || unrecorded_.empty() || !may_ask())
       return;
     // While others run, more results will come.
     if (!is_ending_ && !tasks_.empty() && unrecorded_.size() < most_recorded &&
@@ -1314,8 +1319,7 @@ class DispatcherActor {
   }
 
   void give_back() {
-    if (is_giving_back_ || returned_.empty() || has_store_trouble_ ||
-        is_list_due_)
+    if (is_giving_back_ || returned_.empty() || !may_ask())
       return;
     is_giving_back_ = true;
     ask([session = deps_->session, attempts = returned_](

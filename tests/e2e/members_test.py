@@ -651,6 +651,15 @@ class Runs(WithMembers, TroupeTest):
         self.assertEqual(self.nodes[host].process.wait(2 * LONG), 0)
         self.nodes[host].process = None
 
+    def drain_between_steps(self, run):
+        """n2 drains in the first of three steps that wait for `go`; all of them run."""
+        wait_until(lambda: self.lines("ran"), what="the first step")
+        self.drain("n2")
+        (self.cwd / "go").touch()
+        self.await_end("n2")
+        self.ok("n1", "wait", run, within=3 * LONG)
+        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+
     def test_a_node_that_drains_ends_the_jobs_that_have_begun_there(self):
         run = self.submit_run(
             "n1",
@@ -681,12 +690,7 @@ class Runs(WithMembers, TroupeTest):
             "      - run: echo one >> ran; until test -e go; do sleep 0.1; done\n"
             "      - run: echo two >> ran\n"
             "  b: { needs: [a], run: echo three >> ran }\n")
-        wait_until(lambda: self.lines("ran"), what="the first step")
-        self.drain("n2")
-        (self.cwd / "go").touch()
-        self.await_end("n2")
-        self.ok("n1", "wait", run, within=3 * LONG)
-        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+        self.drain_between_steps(run)
         ran = [node for _, node in self.where_it_ran(run)]
         self.assertEqual(ran[:2], ["n2", "n2"])
         self.assertIn(ran[2], ("n1", "n3"))
@@ -706,12 +710,7 @@ class Runs(WithMembers, TroupeTest):
             "    run: |\n"
             "      until test $(wc -l < services) = 2; do sleep 0.1; done\n"
             "      echo three >> ran\n")
-        wait_until(lambda: self.lines("ran"), what="the first step")
-        self.drain("n2")
-        (self.cwd / "go").touch()
-        self.await_end("n2")
-        self.ok("n1", "wait", run, within=3 * LONG)
-        self.assertEqual(self.lines("ran"), ["one", "two", "three"])
+        self.drain_between_steps(run)
 
     def test_a_drain_that_takes_too_long_leaves_what_has_begun(self):
         run = self.submit_run(
