@@ -300,15 +300,6 @@ Result<OwnedFd> take_over_folder(const NodeConfig& config) {
   return lock_within(config, longest_upgrade);
 }
 
-/// Who takes care of it if its node is gone.
-std::optional<distributed::NodeId> owner_of_run(const distributed::Ring* ring,
-                                                store::RunId run) {
-  if (ring == nullptr)
-    return std::nullopt;
-  return ring->owner(distributed::shard_of(fmt::format("run {}", run.value),
-                                           ring->parameters()));
-}
-
 }  // namespace
 
 /// In the order of construction; destroyed in reverse.
@@ -713,8 +704,12 @@ Result<void> Daemon::Parts::start_dispatcher() {
                   : std::nullopt});
   run_deps = std::make_shared<RunDriverDeps>(RunDriverDeps{
       .store = *store,
-      .dispatcher = dispatcher,
       .output_folder = output,
+      .on_work = [this] { actors::send(dispatcher, queue::WorkArrived{}); },
+      .stop_tasks =
+          [this](std::vector<store::AttemptRef> attempts) {
+            actors::send(dispatcher, queue::StopTasks{std::move(attempts)});
+          },
       .on_change = [this](store::JobId job) { watch->changed(job); },
       .on_recorded = [this] { on_event(); },
       .on_outputs_read =
@@ -1166,8 +1161,6 @@ void Daemon::Parts::end() {
   triggers = nullptr;
   if (trigger_deps)
     trigger_deps->run_driver = nullptr;
-  if (run_deps)
-    run_deps->dispatcher = nullptr;
   if (context) {
     context->dispatcher = nullptr;
     context->run_driver = nullptr;

@@ -61,21 +61,6 @@ struct Told {
   std::vector<store::AttemptRef> stopped;
 };
 
-class FakeDispatcher {
- public:
-  FakeDispatcher(actors::Actor*, Told* told) : told_{told} {}
-  actors::Behavior make_behavior() {
-    return {[this](queue::WorkArrived) { ++told_->work; },
-            [this](const queue::StopTasks& m) {
-              told_->stopped.insert(told_->stopped.end(), m.attempts.begin(),
-                                    m.attempts.end());
-            }};
-  }
-
- private:
-  Told* told_;
-};
-
 constexpr const char* chain = R"(
 name: chain
 jobs:
@@ -89,18 +74,19 @@ class RunDriverTest : public actors::ActorTest {
     EXPECT_TRUE(access.store.open_session(session));
     EXPECT_TRUE(access.store.set_group({.name = "default", .slots = 100}));
     nursery = spawn<Nursery>();
-    dispatcher = spawn<FakeDispatcher>(&told);
   }
-  ~RunDriverTest() override {
-    nursery = nullptr;
-    dispatcher = nullptr;
-  }
+  ~RunDriverTest() override { nursery = nullptr; }
 
   actors::ActorRef start() {
     const auto deps = std::make_shared<const RunDriverDeps>(RunDriverDeps{
         .store = access,
-        .dispatcher = dispatcher,
         .output_folder = folder.path(),
+        .on_work = [this] { ++told.work; },
+        .stop_tasks =
+            [this](const std::vector<store::AttemptRef>& attempts) {
+              told.stopped.insert(told.stopped.end(), attempts.begin(),
+                                  attempts.end());
+            },
         .on_change = [](JobId) {},
         .on_recorded = [this] { ++recorded; },
         .on_outputs_read = [this](const std::string& p) { read.push_back(p); },
@@ -111,10 +97,9 @@ class RunDriverTest : public actors::ActorTest {
         .wall_now = [this] { return wall_now(); },
         .socket = socket,
         .home = home,
-        .session = session,
-        .has_own_thread = false});
+        .session = session});
     const Bear bear{[deps](actors::Actor* parent) {
-      return spawn_run_driver(parent, deps);
+      return spawn_run_driver(parent, deps, RunThread::shared);
     }};
     return adopt(ask<Born>(nursery, bear)->actor);
   }
@@ -186,7 +171,6 @@ class RunDriverTest : public actors::ActorTest {
   const RunId run{1};
   Told told;
   actors::ActorRef nursery;
-  actors::ActorRef dispatcher;
   std::map<JobId, store::AttemptRef> claimed;
   std::string home;    ///< Of drivers that are started.
   std::string socket;  ///< Likewise.
@@ -663,6 +647,23 @@ jobs:
   // The next one has not begun, and may do so elsewhere.
   EXPECT_EQ(resources(JobId{3}), "node-a=1");
   EXPECT_EQ(begun(), 0U);
+}
+
+TEST_F(SharedRunsTest, AJobThatEndsWithTheSessionBeforeEndsItsRun) {
+  const store::SessionId before{"before"};
+  ASSERT_TRUE(access.store.open_session(before));
+  auto a = start_at("node-a");
+  ASSERT_TRUE(submit(a, "jobs: { a: { run: make a } }"));
+  ASSERT_THAT(*access.store.claim(before, {"default", "node-a=1"}, 1),
+              SizeIs(1));
+  actors::kill(a);
+  a = start_at("node-a");
+  EXPECT_TRUE(change(a, RunCancelled{}));
+  EXPECT_EQ(state(), RunState::running);
+  // As the node registers, and no dispatcher has had it.
+  EXPECT_TRUE(access.store.end_session(before, wall_now()));
+  advance(1s);
+  EXPECT_EQ(state(), RunState::cancelled);
 }
 
 TEST_F(SharedRunsTest, AJobWhoseNodeIsGoneIsLostAfterAWhile) {
