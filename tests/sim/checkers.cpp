@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <variant>
 
 namespace troupe::sim {
 namespace {
@@ -110,6 +111,128 @@ void Checkers::recorded(const std::string& session,
     violate("I2", name_of(task) + " has a second result");
 }
 
+// -- Runs ---------------------------------------------------------------------
+
+void Checkers::submits_run(const std::string& request,
+                           const std::string& group) {
+  groups_of_runs_[request] = group;
+}
+
+void Checkers::run_acknowledged(const std::string& request, store::RunId run,
+                                store::ModelStore& store) {
+  const auto [known, is_new] = acknowledged_runs_.emplace(request, run);
+  if (known->second != run)
+    violate("I6", request + " is more than one run");
+  const auto info = store.run(run);
+  if (!info || info->run.request_id != request)
+    violate("I1", request + " was acknowledged and is not there");
+}
+
+void Checkers::step_submitted(store::RunId run, const std::string& request,
+                              store::JobId job) {
+  auto& jobs = committed_.steps[request];
+  jobs.insert(job);
+  if (jobs.size() > 1)
+    violate("I14", fmt::format("{} of run {} is more than one job", request,
+                               run.value));
+}
+
+void Checkers::event_recorded(store::RunId run, const store::RunEvent& event,
+                              store::RunState state, store::ModelStore& store) {
+  ++counts_.events;
+  Run& known = committed_.runs[run];
+  if (event.number != known.events++)
+    violate("I15", fmt::format("event {} of run {} is the {}th", event.number,
+                               run.value, known.events));
+  if (known.events == 1)
+    known.group = groups_of_runs_[store.run(run)->run.request_id];
+  known.state = state;
+  const auto news = node::decode_run_news(event.what);
+  if (!news) {
+    violate("I15", fmt::format("event {} of run {} cannot be read",
+                               event.number, run.value));
+    return;
+  }
+  if (const auto* const ended = std::get_if<node::RunStepEnded>(&*news))
+    check_step_end(run, *ended, store);
+  if (std::holds_alternative<node::RunMoved>(*news))
+    ++counts_.moves;
+  known.has_begun |= !std::holds_alternative<node::RunMoved>(*news);
+  if (std::holds_alternative<node::RunBegun>(*news) ||
+      std::holds_alternative<node::RunRetried>(*news))
+    check_group(run, known);
+  if (store::has_ended(state))
+    ++counts_.runs_ended;
+}
+
+void Checkers::check_step_end(store::RunId run, const node::RunStepEnded& ended,
+                              store::ModelStore& model) {
+  // That its node is gone a driver says without asking anybody.
+  if (ended.kind == actors::OutcomeKind::lost) {
+    ++counts_.lost_steps;
+    return;
+  }
+  if (!ended.job)
+    return;
+  const auto results = model.ModelStore::results(ended.job, 0, 1);
+  if (!results || results->empty()) {
+    violate("I16", fmt::format("run {} is told that job {} has ended, which "
+                               "has not",
+                               run.value, ended.job.value));
+    return;
+  }
+  const bool has_succeeded =
+      results->front().outcome == store::Outcome::success;
+  if (has_succeeded != (ended.kind == actors::OutcomeKind::success))
+    violate("I16", fmt::format("run {} is told another end of job {} than "
+                               "it had",
+                               run.value, ended.job.value));
+}
+
+void Checkers::check_group(store::RunId run, const Run& entering) {
+  if (entering.group.empty())
+    return;
+  for (const auto& [id, other] : committed_.runs)
+    if (id != run && other.has_begun && other.group == entering.group &&
+        !store::has_ended(other.state))
+      violate("I17", fmt::format("runs {} and {} of {} go on at a time",
+                                 run.value, id.value, entering.group));
+}
+
+void Checkers::runs_changed(store::ModelStore& store) {
+  constexpr auto all = std::numeric_limits<std::uint32_t>::max();
+  for (const auto& [id, run] : committed_.runs) {
+    if (!store::has_ended(run.state))
+      continue;
+    const auto open =
+        store.jobs({.set = store::JobSet::unended, .run = id}, all);
+    for (const store::JobInfo& job : *open)
+      if (!job.is_cancelled)
+        violate("I18", fmt::format("run {} has ended and its job {} has not",
+                                   id.value, job.id.value));
+  }
+}
+
+void Checkers::audit_runs(store::ModelStore& store) {
+  constexpr auto all = std::numeric_limits<std::uint32_t>::max();
+  for (const auto& [request, run] : acknowledged_runs_) {
+    auto info = store.run(run);
+    if (!info) {
+      violate("I1", fmt::format("run {} of {} is gone", run.value, request));
+      continue;
+    }
+    node::KeptRun kept{*info, *store.events(run, 0, all)};
+    const auto core = node::make_core(kept);
+    if (!core)
+      violate("I15", fmt::format("what has happened to run {} cannot be told: "
+                                 "{}",
+                                 run.value, core.error().what));
+    else if (core->state() != info->state)
+      violate("I15", fmt::format("run {} is in another state than follows",
+                                 run.value));
+  }
+}
+
 void Checkers::keep() { kept_ = committed_; }
 
 void Checkers::take_back() { committed_ = kept_; }
@@ -199,8 +322,8 @@ void Checkers::audit_job(const std::string& request,
   if (counts.waiting + counts.retrying + counts.running + counts.ended() !=
       counts.tasks)
     violate("I11", request + " has tasks in no state or in two");
-  const auto results =
-      store.results(job, 0, std::numeric_limits<std::uint32_t>::max());
+  const auto results = store.ModelStore::results(
+      job, 0, std::numeric_limits<std::uint32_t>::max());
   std::uint64_t found = 0;
   for (const store::TaskResult& result : *results) {
     const auto [known, is_new] = committed_.results.emplace(

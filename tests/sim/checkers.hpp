@@ -1,5 +1,6 @@
 #pragma once
 
+#include "node_cores.hpp"
 #include "trace.hpp"
 
 #include <troupe/store/model_store.hpp>
@@ -45,6 +46,10 @@ class Checkers {
     std::uint64_t fenced = 0;           ///< Results that came too late.
     std::uint64_t frozen_overlaps = 0;  ///< What time cannot prevent.
     std::uint64_t kept_overlaps = 0;    ///< What somebody has asked for.
+    std::uint64_t events = 0;           ///< Of runs.
+    std::uint64_t moves = 0;            ///< Of runs, to other nodes.
+    std::uint64_t runs_ended = 0;       ///< Once more after each retry.
+    std::uint64_t lost_steps = 0;       ///< Begun on a node that was gone.
   };
 
   explicit Checkers(Trace& trace) : trace_{trace} {}
@@ -54,6 +59,10 @@ class Checkers {
   // What whoever submits knows.
   void submits(const std::string& request, std::uint64_t tasks);
   void acknowledged(const std::string& request, store::ModelStore& store);
+  /// One at a time of those with the same group; empty for none.
+  void submits_run(const std::string& request, const std::string& group);
+  void run_acknowledged(const std::string& request, store::RunId run,
+                        store::ModelStore& store);
 
   // What the store has committed.
   void opened(const std::string& request, store::JobId job);
@@ -68,6 +77,13 @@ class Checkers {
   void recorded(const std::string& session, const store::Completion& completion,
                 bool is_retried);
   void fenced() { ++counts_.fenced; }
+  /// A job of a run, whether there is one for this step or not.
+  void step_submitted(store::RunId run, const std::string& request,
+                      store::JobId job);
+  void event_recorded(store::RunId run, const store::RunEvent& event,
+                      store::RunState state, store::ModelStore& store);
+  /// A call of the store that has recorded events is over.
+  void runs_changed(store::ModelStore& store);
   void view_committed(std::uint64_t number, std::uint64_t ring_hash);
   /// What is committed from now on may be lost.
   void keep();
@@ -87,6 +103,8 @@ class Checkers {
 
   /// Looks at every task.
   void audit(store::ModelStore& store);
+  /// Tells every run once more what has happened to it.
+  void audit_runs(store::ModelStore& store);
   /// Faults have stopped long ago.
   void not_done(const std::string& what) { violate("I7", what); }
 
@@ -104,19 +122,32 @@ class Checkers {
     store::Outcome outcome;
     std::uint32_t attempt = 0;
   };
+  struct Run {
+    std::string group;
+    std::uint64_t events = 0;
+    store::RunState state = store::RunState::running;
+    bool has_begun = false;
+  };
   struct Committed {
-    std::map<std::string, std::set<store::JobId>> jobs;  ///< By request.
+    std::map<std::string, std::set<store::JobId>> jobs;   ///< By request.
+    std::map<std::string, std::set<store::JobId>> steps;  ///< Likewise.
+    std::map<store::RunId, Run> runs;
     std::map<store::TaskRef, Recorded> results;
     std::set<std::string> ended;
   };
 
   void violate(std::string invariant, std::string what);
+  void check_step_end(store::RunId run, const node::RunStepEnded& ended,
+                      store::ModelStore& store);
+  void check_group(store::RunId run, const Run& entering);
   void audit_job(const std::string& request, const Submission& submission,
                  store::JobId job, store::ModelStore& store);
 
   Trace& trace_;
   Duration now_{0};
   std::map<std::string, Submission> submissions_;
+  std::map<std::string, std::string> groups_of_runs_;  ///< By request.
+  std::map<std::string, store::RunId> acknowledged_runs_;
   Committed committed_;
   Committed kept_;
   std::map<std::uint64_t, RunningCommand> running_;

@@ -47,6 +47,13 @@ constexpr std::array defect_names{
     Named{Defect::warden_not_told_to_forget, "warden_not_told_to_forget"},
     Named{Defect::claims_beyond_slots, "claims_beyond_slots"},
     Named{Defect::ignores_resources, "ignores_resources"},
+    Named{Defect::events_without_compare, "events_without_compare"},
+    Named{Defect::step_has_two_jobs, "step_has_two_jobs"},
+    Named{Defect::places_not_seen, "places_not_seen"},
+    Named{Defect::news_not_seen, "news_not_seen"},
+    Named{Defect::homeless_not_seen, "homeless_not_seen"},
+    Named{Defect::moved_run_leaves_jobs, "moved_run_leaves_jobs"},
+    Named{Defect::end_told_as_success, "end_told_as_success"},
     Named{Defect::view_without_compare, "view_without_compare"},
     Named{Defect::ring_by_own_seed, "ring_by_own_seed"},
 };

@@ -59,6 +59,15 @@ enum class Defect : std::uint8_t {
   claims_beyond_slots,  ///< Of a group, as if they were for each node.
   ignores_resources,    ///< A node takes what it lacks something for.
 
+  // Runs of workflows.
+  events_without_compare,  ///< A driver is told that its event has a place.
+  step_has_two_jobs,       ///< Each time that it is submitted.
+  places_not_seen,         ///< Of a concurrency group, those that are taken.
+  news_not_seen,           ///< What others record of a run of ours.
+  homeless_not_seen,       ///< Nobody takes over what a node has left.
+  moved_run_leaves_jobs,   ///< They wait for a node that is gone.
+  end_told_as_success,     ///< Of a step, however it was.
+
   // Views.
   view_without_compare,  ///< Two views have the same number.
   ring_by_own_seed,      ///< A node reckons with other parameters.

@@ -7,7 +7,7 @@ namespace troupe::sim {
 std::string_view to_string(Fault fault) {
   static constexpr std::array<std::string_view, fault_kinds> names{
       "drop",  "duplicate", "delay",      "partition", "pause", "freeze",
-      "crash", "outage",    "clock_jump", "power_cut", "drain"};
+      "crash", "outage",    "clock_jump", "power_cut", "drain", "removal"};
   return names.at(static_cast<std::size_t>(fault));
 }
 
@@ -25,13 +25,15 @@ std::string to_string(FaultSet faults) {
 
 std::string_view to_string(Moment moment) {
   static constexpr std::array<std::string_view, moments> names{
-      "when it registers", "when it renews", "when it starts", "when it kills",
-      "when it is evicted"};
+      "when it registers", "when it renews",     "when it starts",
+      "when it kills",     "when it is evicted", "when it records"};
   return names.at(static_cast<std::size_t>(moment));
 }
 
 Ambush worst(Ambush ambush) {
   switch (ambush.moment) {
+    case Moment::records:
+      // It does not come to the rest.
     case Moment::registers:
       // The next agent registers before that arrives.
       ambush.fault = Fault::crash;

@@ -23,9 +23,10 @@ enum class Fault : std::uint8_t {
   clock_jump,  ///< Of the store, up to an hour.
   power_cut,   ///< The store loses what it has not answered yet.
   drain,       ///< No fault, but as inconvenient: a node leaves and comes back.
+  removal,     ///< A host never comes back.
 };
 
-inline constexpr std::uint32_t fault_kinds = 11;
+inline constexpr std::uint32_t fault_kinds = 12;
 
 using FaultSet = std::uint32_t;
 inline constexpr FaultSet all_faults = (1U << fault_kinds) - 1;
@@ -47,9 +48,10 @@ enum class Moment : std::uint8_t {
   starts,      ///< It has looked at the clock, and not told its warden yet.
   kills,       ///< Its warden has killed a command, and not told it yet.
   is_evicted,  ///< Another node asks the store for that.
+  records,     ///< What has happened to a run, and has done nothing else yet.
 };
 
-inline constexpr std::uint32_t moments = 5;
+inline constexpr std::uint32_t moments = 6;
 
 /// "when it registers".
 [[nodiscard]] std::string_view to_string(Moment moment);

@@ -47,7 +47,8 @@ SimClient::SimClient(SimWorld& world, std::uint32_t link, std::uint32_t shards,
 }
 
 /// Most of it any node can run, out of one or several shards. Jobs of a group
-/// whose slots are for all nodes, and those of one node, wait in shard 0.
+/// whose slots are for all nodes, and those of one node, wait in shard 0; that
+/// is never the last one, which may be gone for good.
 void SimClient::choose_place(Submission& submission) {
   Random& random = world_.random();
   CommandSpec& spec = submission.spec;
@@ -63,7 +64,7 @@ void SimClient::choose_place(Submission& submission) {
       break;
     case 2:
       spec.resources =
-          fmt::format("node-{}=1", random.next() % world_.hosts().size());
+          fmt::format("node-{}=1", random.next() % (world_.hosts().size() - 1));
       spec.is_long = false;
       break;
     case 3:

@@ -1,6 +1,7 @@
 #include "sim_dispatcher.hpp"
 
 #include <troupe/queue/attempt_end.hpp>
+#include <troupe/queue/labels.hpp>
 
 #include <algorithm>
 #include <limits>
@@ -38,10 +39,12 @@ DispatchCore::End end_of(Outcome outcome) {
 
 }  // namespace
 
-SimDispatcher::SimDispatcher(SimHost& host, std::uint64_t life, OnLook on_look)
+SimDispatcher::SimDispatcher(SimHost& host, std::uint64_t life, OnLook on_look,
+                             OnChange on_change)
     : SimActor{host, life},
       session_{host.session()},
       on_look_{std::move(on_look)},
+      on_change_{std::move(on_change)},
       core_{{.capacity = host.believed_capacity()}},
       shards_{look_every, world_.random().next()} {}
 
@@ -216,8 +219,11 @@ void SimDispatcher::work_arrived(const std::vector<std::uint32_t>& shards) {
   look();
 }
 
-void SimDispatcher::may_work(bool may) {
+void SimDispatcher::may_work(bool may, bool may_go_on) {
   may_work_ = may;
+  may_go_on_ = may_go_on;
+  if (is_leaving())
+    give_back_what_would_begin();
   start_all();
   look();
 }
@@ -231,7 +237,7 @@ void SimDispatcher::own_shards(queue::ShardLookCore::Shards own,
 
 void SimDispatcher::look() {
   if (!is_ready_ || is_ending_ || has_store_trouble_ || is_list_due_ ||
-      !may_work_)
+      !may_start_some())
     return;
   if (is_looking_) {
     look_again_ = true;
@@ -264,9 +270,10 @@ void SimDispatcher::on_looked(const std::optional<StoreLook>& look) {
     if (is_of_all_nodes(info.group.name))
       core_.share(info.group.name, info.counts.running);
   next_wake_ = look->next_wake;
-  if (!is_ending_ && may_work_)
-    orders_ =
-        core_.claims_for(shards_.offer(look->heads, look->abroad), room, now());
+  if (!is_ending_ && may_start_some())
+    orders_ = core_.claims_for(
+        shards_.offer(takeable(look->heads), takeable(look->abroad)), room,
+        now());
   tell_of_look(look->heads);
   if (orders_.empty())
     end_look();
@@ -279,8 +286,8 @@ void SimDispatcher::tell_of_look(const std::vector<store::QueueHead>& near) {
   for (const store::QueueHead& head : near)
     if (!core_.is_full(head.queue.group))
       waiting.insert(head.queue.shard);
-  const bool is_hungry =
-      waiting.empty() && orders_.empty() && core_.waiting_here() == 0;
+  const bool is_hungry = may_work_ && waiting.empty() && orders_.empty() &&
+                         core_.waiting_here() == 0;
   if (!orders_.empty())
     waiting.clear();
   on_look_(is_hungry, {waiting.begin(), waiting.end()});
@@ -316,7 +323,7 @@ void SimDispatcher::on_claimed(const std::optional<Claims>& claims) {
 
 void SimDispatcher::take(const Claims& claims) {
   for (const GrantedTask& claim : claims) {
-    if (is_ending_) {
+    if (is_ending_ || !may_take(queue_of(claim))) {
       returned_.push_back(claim.attempt);
       continue;
     }
@@ -356,7 +363,7 @@ void SimDispatcher::set_wake() {
 // -- Starting -----------------------------------------------------------------
 
 void SimDispatcher::start_all() {
-  if (is_ending_ || has_store_trouble_ || !may_work_)
+  if (is_ending_ || has_store_trouble_ || !may_start_some())
     return;
   while (const auto start = core_.start_next(room, now())) {
     auto& waiting = ready_[start->queue];
@@ -557,8 +564,10 @@ void SimDispatcher::on_recorded(
     on_trouble();
     return;
   }
-  for (const Completion& completion : completions)
+  for (const Completion& completion : completions) {
     host_.forget(completion.attempt);
+    on_change_(completion.attempt.task.job);
+  }
   list_when_quiet();
   record();
   look();
@@ -577,6 +586,25 @@ void SimDispatcher::give_back_shared() {
     if (core_.is_shared(queue.group))
       give_back_all(queue, claims);
   give_back();
+}
+
+void SimDispatcher::give_back_what_would_begin() {
+  for (auto& [queue, claims] : ready_)
+    if (!may_take(queue))
+      give_back_all(queue, claims);
+  give_back();
+}
+
+bool SimDispatcher::may_take(const QueueId& queue) const {
+  return !is_leaving() || queue::goes_on_at(queue.resources, host_.home());
+}
+
+std::vector<store::QueueHead> SimDispatcher::takeable(
+    std::vector<store::QueueHead> heads) const {
+  std::erase_if(heads, [this](const store::QueueHead& head) {
+    return !may_take(head.queue);
+  });
+  return heads;
 }
 
 void SimDispatcher::give_back_all(const QueueId& queue,

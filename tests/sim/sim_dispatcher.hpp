@@ -39,14 +39,17 @@ class SimDispatcher : public SimActor {
  public:
   /// Whether it is hungry, and the shards where it has no room for what waits.
   using OnLook = std::function<void(bool, std::vector<std::uint32_t>)>;
+  /// Something of the job has been recorded.
+  using OnChange = std::function<void(store::JobId)>;
 
-  SimDispatcher(SimHost& host, std::uint64_t life, OnLook on_look);
+  SimDispatcher(SimHost& host, std::uint64_t life, OnLook on_look,
+                OnChange on_change);
 
   void begin();
 
   // What it is told.
   void work_arrived(const std::vector<std::uint32_t>& shards);
-  void may_work(bool may);
+  void may_work(bool may, bool may_go_on);
   void own_shards(queue::ShardLookCore::Shards own, std::uint32_t all);
   void on_ended(const store::AttemptRef& attempt);
   /// It starts nothing more; `done` is called when what runs has ended and all
@@ -62,6 +65,13 @@ class SimDispatcher : public SimActor {
     bool is_launched = false;
   };
 
+  [[nodiscard]] bool is_leaving() const { return !may_work_ && may_go_on_; }
+  [[nodiscard]] bool may_start_some() const {
+    return may_work_ || is_leaving();
+  }
+  [[nodiscard]] bool may_take(const store::QueueId& queue) const;
+  [[nodiscard]] std::vector<store::QueueHead> takeable(
+      std::vector<store::QueueHead> heads) const;
   [[nodiscard]] bool is_too_soon(TimePoint last);
   void on_trouble();
   void try_store_again();
@@ -107,6 +117,7 @@ class SimDispatcher : public SimActor {
                    const std::optional<std::vector<store::Recorded>>& recorded);
   void give_back_group(const std::string& group);
   void give_back_shared();
+  void give_back_what_would_begin();
   void give_back_all(const store::QueueId& queue, std::deque<GrantedTask>& all);
   void give_back();
   void end_what_is_here();
@@ -114,10 +125,12 @@ class SimDispatcher : public SimActor {
 
   std::string session_;
   OnLook on_look_;
+  OnChange on_change_;
   queue::DispatchCore core_;
   queue::ShardLookCore shards_;
   std::vector<std::uint32_t> own_;
   bool may_work_ = false;
+  bool may_go_on_ = false;
 
   std::map<store::QueueId, std::deque<GrantedTask>> ready_;
   std::map<store::AttemptRef, Task> tasks_;  ///< That have left it.

@@ -3,6 +3,8 @@
 #include "sim_node.hpp"
 #include "sim_world.hpp"
 
+#include <troupe/queue/labels.hpp>
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <utility>
@@ -78,7 +80,15 @@ void SimHost::drain() {
   deliver([this](SimNode& agent) { agent.on_drain(clock() + 60s); });
 }
 
+void SimHost::be_gone() {
+  is_gone_ = true;
+  frozen_until_ = Duration::max();
+  world_.checkers().frozen(index_);
+}
+
 void SimHost::stop_faults() {
+  if (is_gone_)
+    return;
   frozen_until_ = std::min(frozen_until_, world_.now());
   paused_until_ = std::min(paused_until_, world_.now());
   go_on();
@@ -155,9 +165,12 @@ void SimHost::forget(const store::AttemptRef& attempt) {
   spool_.erase(attempt);
 }
 
+std::string SimHost::home() const { return fmt::format("node-{}", index_); }
+
 flow_control::Resources SimHost::capacity() const {
-  return *flow_control::Resources::parse(
-      fmt::format("tape={},node-{}=1000", tapes, index_));
+  return queue::have_labels(*flow_control::Resources::parse(
+                                fmt::format("tape={},{}=1000", tapes, home())),
+                            {"any"});
 }
 
 flow_control::Resources SimHost::believed_capacity() const {
@@ -166,13 +179,16 @@ flow_control::Resources SimHost::believed_capacity() const {
   std::string all = "tape=1000";
   for (std::size_t i = 0; i < world_.hosts().size(); ++i)
     all += fmt::format(",node-{}=1000", i);
-  return *flow_control::Resources::parse(all);
+  return queue::have_labels(*flow_control::Resources::parse(all), {"any"});
 }
 
 void SimHost::on_command_ended(const std::string& session,
                                const GrantedTask& task, bool is_killed) {
   SpooledResult result{.session = session, .task = task};
   result.completion.attempt = task.attempt;
+  result.completion.detail = fmt::format(
+      R"({{"node":"n{}","home":"{}","handed_on":{{"outputs":[]}}}})", index_,
+      home());
   const bool is_at_most_once =
       task.spec.delivery == store::Delivery::at_most_once;
   if (is_killed) {

@@ -46,6 +46,8 @@ class SimHost {
   void pause(Duration until);
   void freeze(Duration until);
   void drain();
+  /// For good, with all that runs there.
+  void be_gone();
   void stop_faults();
 
   /// Does it when the host, or the agent with this number, does not stand
@@ -85,6 +87,9 @@ class SimHost {
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] const distributed::NodeId& id() const { return id_; }
   [[nodiscard]] std::uint32_t slots() const { return slots_; }
+  [[nodiscard]] bool is_gone() const { return is_gone_; }
+  /// As node::RunSpec::home.
+  [[nodiscard]] std::string home() const;
   /// What it has, and what its dispatcher believes it has.
   [[nodiscard]] flow_control::Resources capacity() const;
   [[nodiscard]] flow_control::Resources believed_capacity() const;
@@ -114,6 +119,7 @@ class SimHost {
   std::uint32_t slots_;
   Duration frozen_until_{0};
   Duration paused_until_{0};
+  bool is_gone_ = false;
   /// What waits for the end of that, in order.
   std::vector<Call> waiting_for_host_;
   std::vector<WaitingCall> waiting_for_agent_;

@@ -19,6 +19,8 @@ using distributed::View;
 using distributed::ViewCore;
 
 constexpr Duration answer_within = 6s;
+/// Between looks at whether what has begun here has ended.
+constexpr Duration drain_pause = 1s;
 
 LeaseTerms janitor_terms(const SimHost& host, Defect defect) {
   LeaseTerms terms;
@@ -51,10 +53,13 @@ void SimNode::begin(bool adopts) {
 void SimNode::run(const Call& call) {
   obey(lease_.on_time(clock()));
   call();
+  const bool may_go_on = lease_.phase() == LeasePhase::draining;
+  if (std::exchange(may_go_on_, may_go_on) != may_go_on)
+    set_right(has_right_);
   // Whoever takes a session over that drains hears of it by a renewal.
   if (lease_.is_draining() && dispatcher_ && !is_fenced_ &&
       !std::exchange(is_leaving_, true))
-    dispatcher_->end_work([this](std::size_t left) { leave(left); });
+    await_begun();
   plan();
 }
 
@@ -105,6 +110,8 @@ void SimNode::obey(const LeaseCore::Actions& actions) {
                  [&](const LeaseCore::MayStart&) { set_right(true); },
                  [&](const LeaseCore::StopStarting&) { set_right(false); },
                  [&](const LeaseCore::KillBy& a) {
+                   if (a.which == LeaseCore::Kill::all && lease_.is_draining())
+                     end_drain();
                    if (a.which == LeaseCore::Kill::all ||
                        !has(Defect::no_self_fencing))
                      warden.kill(a.which, a.gone_by);
@@ -148,6 +155,7 @@ void SimNode::confirm_if_over() {
   if (!is_over || !confirming_)
     return;
   dispatcher_.reset();
+  driver_.reset();
   obey(lease_.on_confirmed(*std::exchange(confirming_, std::nullopt), clock()));
 }
 
@@ -209,6 +217,29 @@ void SimNode::on_drain(BootTime kill_at) {
   obey(lease_.on_drain(kill_at, clock()));
 }
 
+/// What of runs has begun here ends here.
+void SimNode::await_begun() {
+  if (is_drained_ || is_fenced_ || !driver_)
+    return;
+  driver_->driver().look_for_begun(
+      {[&host = host_, life = life_, this](const Result<std::size_t>& jobs) {
+        const bool is_over = jobs && *jobs == 0;
+        world_.after(is_over ? 1ms : drain_pause, [&host, life, this, is_over] {
+          host.on_agent(life, [this, is_over] {
+            if (is_over)
+              end_drain();
+            else
+              await_begun();
+          });
+        });
+      }});
+}
+
+void SimNode::end_drain() {
+  if (dispatcher_ && !is_fenced_ && !std::exchange(is_drained_, true))
+    dispatcher_->end_work([this](std::size_t left) { leave(left); });
+}
+
 /// What could not be recorded is left to whoever takes the session over.
 void SimNode::leave(std::size_t left) {
   world_.after(1ms, [&host = host_, life = life_, this, left] {
@@ -266,6 +297,7 @@ void SimNode::on_sessions(std::uint64_t number, const Listed& answer) {
     nodes.push_back(member);
   learn(*answer.view);
   views_.on_nodes(std::move(nodes), monotonic());
+  see_homes(answer.rows);
 }
 
 void SimNode::evict(const EvictionCore::Evict& action) {
@@ -322,23 +354,39 @@ void SimNode::propose() {
 
 void SimNode::begin_dispatcher() {
   dispatcher_ = std::make_shared<SimDispatcher>(
-      host_, life_, [this](bool is_hungry, std::vector<std::uint32_t> spare) {
+      host_, life_,
+      [this](bool is_hungry, std::vector<std::uint32_t> spare) {
         steal_.on_look({is_hungry, std::move(spare)});
         gossip();
+      },
+      [this](store::JobId job) {
+        if (driver_)
+          driver_->driver().look_at({job});
       });
+  driver_ = std::make_shared<SimDriver>(
+      host_, life_,
+      SimDriver::Told{.on_work = [this] { on_hint({}); },
+                      .tell_owners =
+                          [this](const std::vector<std::uint32_t>& shards) {
+                            on_submitted(shards, /*has_key=*/true);
+                          }});
+  driver_->driver().begin();
   is_dispatcher_over_ = false;
   is_fenced_ = false;
   dispatcher_->begin();
-  dispatcher_->may_work(has_right_);
+  dispatcher_->may_work(has_right_, may_go_on_);
   tell_own_shards();
 }
 
 void SimNode::set_right(bool is_held) {
-  world_.note(is_held ? "may start" : "stops starting", host_.index());
+  world_.note(is_held      ? "may start"
+              : may_go_on_ ? "ends what has begun"
+                           : "stops starting",
+              host_.index());
   has_right_ = is_held;
   janitor_.on_right(is_held);
   if (dispatcher_)
-    dispatcher_->may_work(is_held);
+    dispatcher_->may_work(is_held, may_go_on_);
 }
 
 void SimNode::tell_own_shards() {
@@ -375,6 +423,32 @@ void SimNode::on_submitted(const std::vector<std::uint32_t>& shards,
 void SimNode::on_hint(const std::vector<std::uint32_t>& shards) {
   if (dispatcher_)
     dispatcher_->work_arrived(shards);
+}
+
+// -- Runs ---------------------------------------------------------------------
+
+void SimNode::submit_run(const node::SubmitRun& run) {
+  if (driver_)
+    driver_->driver().submit(run);
+}
+
+void SimNode::change_run(const node::ChangeRun& asked) {
+  if (driver_)
+    driver_->driver().change(asked);
+}
+
+void SimNode::see_homes(const std::vector<distributed::SessionRow>& rows) {
+  if (!driver_ || has(Defect::homeless_not_seen))
+    return;
+  node::HomesSeen seen{.falls_to_us = [ring = views_.ring(),
+                                       self = host_.id()](store::RunId run) {
+    return node::owner_of_run(ring.get(), run) == self;
+  }};
+  for (const auto& host : world_.hosts())
+    for (const auto& row : rows)
+      if (row.node == host->id())
+        seen.live.insert(host->home());
+  driver_->driver().see_homes(seen);
 }
 
 // -- Links --------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 #include "node_cores.hpp"
 #include "sim_dispatcher.hpp"
+#include "sim_driver.hpp"
 #include "sim_host.hpp"
 #include "sim_store.hpp"
 #include "sim_world.hpp"
@@ -41,6 +42,8 @@ class SimNode {
   void on_command_ended(const store::AttemptRef& attempt);
   void on_load(const distributed::NodeId& peer, const link::Load& load);
   void on_asked(const distributed::NodeId& peer);
+  void submit_run(const node::SubmitRun& run);
+  void change_run(const node::ChangeRun& asked);
 
   [[nodiscard]] bool has_right() const {
     return lease_.phase() == distributed::LeasePhase::held;
@@ -73,6 +76,9 @@ class SimNode {
   void begin_dispatcher();
   void set_right(bool is_held);
   void tell_own_shards();
+  void see_homes(const std::vector<distributed::SessionRow>& rows);
+  void await_begun();
+  void end_drain();
   void leave(std::size_t left);
   void send(const distributed::NodeId& peer,
             std::function<void(SimNode&)> message);
@@ -96,9 +102,12 @@ class SimNode {
   distributed::ViewCore views_;
   node::StealCore steal_;
   std::shared_ptr<SimDispatcher> dispatcher_;
+  std::shared_ptr<SimDriver> driver_;  ///< Comes and goes with it.
   bool is_dispatcher_over_ = false;
   bool has_right_ = false;
+  bool may_go_on_ = false;
   bool is_leaving_ = false;
+  bool is_drained_ = false;
   bool is_fenced_ = false;                   ///< Its session is over.
   std::optional<std::uint64_t> confirming_;  ///< Waits for the dispatcher.
   std::array<std::optional<Duration>, 3> planned_;

@@ -101,21 +101,28 @@ int run(const Options& options) {
     all.counts.fenced += result.counts.fenced;
     all.counts.frozen_overlaps += result.counts.frozen_overlaps;
     all.counts.kept_overlaps += result.counts.kept_overlaps;
+    all.counts.events += result.counts.events;
+    all.counts.moves += result.counts.moves;
+    all.counts.runs_ended += result.counts.runs_ended;
+    all.counts.lost_steps += result.counts.lost_steps;
     all.trace_hash ^= result.trace_hash;
   }
-  std::fputs(fmt::format(
-                 "{} seeds, {:.1f} h simulated, {} tasks, {} commands, "
-                 "{} ambushes, {} evictions, {} takeovers, {} results, {} "
-                 "fenced, {} overlaps on frozen "
-                 "hosts, {} of kept commands, all done {:.0f} s after the "
-                 "last fault, {} violations, hash {:016x}\n",
-                 options.seeds, in_seconds(all.virtual_time) / 3600, all.tasks,
-                 all.counts.commands, all.counts.ambushes, all.counts.evictions,
-                 all.counts.takeovers, all.counts.results, all.counts.fenced,
-                 all.counts.frozen_overlaps, all.counts.kept_overlaps,
-                 in_seconds(all.settled_after), violations, all.trace_hash)
-                 .c_str(),
-             stdout);
+  const Checkers::Counts& counts = all.counts;
+  std::fputs(
+      fmt::format(
+          "{} seeds, {:.1f} h simulated, {} tasks, {} commands, {} ambushes, "
+          "{} evictions, {} takeovers, {} results, {} fenced, {} overlaps on "
+          "frozen hosts, {} of kept commands; {} ends of runs, {} events, {} "
+          "moves, {} steps lost with their node; all done {:.0f} s after the "
+          "last fault, {} violations, hash {:016x}\n",
+          options.seeds, in_seconds(all.virtual_time) / 3600, all.tasks,
+          counts.commands, counts.ambushes, counts.evictions, counts.takeovers,
+          counts.results, counts.fenced, counts.frozen_overlaps,
+          counts.kept_overlaps, counts.runs_ended, counts.events, counts.moves,
+          counts.lost_steps, in_seconds(all.settled_after), violations,
+          all.trace_hash)
+          .c_str(),
+      stdout);
   return violations == 0 ? 0 : 1;
 }
 

@@ -32,6 +32,7 @@ SimStore::SimStore(Defect defect, Checkers& checkers, Trace& trace,
     : defect_{defect},
       checkers_{checkers},
       trace_{trace},
+      model_{defect, checkers},
       view_{std::make_shared<const distributed::View>(first)} {}
 
 void SimStore::commit(std::string_view what, std::uint32_t node,
@@ -336,11 +337,22 @@ void SimStore::check_slots(const std::string& group) {
       checkers_.claimed_of(group, claimed, info.group.slots);
 }
 
-GrantedTask SimStore::granted(const store::Claim& claim) const {
+GrantedTask SimStore::granted(const store::Claim& claim) {
   return {.attempt = claim.attempt,
-          .spec = specs_.at(claim.attempt.task.job),
+          .spec = spec_of(claim.attempt.task.job),
           .is_started = claim.is_started,
           .losses = claim.losses};
+}
+
+/// Jobs of runs are submitted by drivers, and say themselves where they run.
+CommandSpec SimStore::spec_of(store::JobId job) {
+  if (const auto known = specs_.find(job); known != specs_.end())
+    return known->second;
+  const auto info = model_.job(job);
+  return {.shards = info->job.shards,
+          .group = info->job.group,
+          .resources = info->job.resources,
+          .delivery = info->job.delivery};
 }
 
 /// A defect: a peer is not asked, and does not know.
@@ -354,7 +366,7 @@ void SimStore::take_from_peers(const std::string& session,
       continue;
     const auto held = model_.claimed_by(peer);
     for (const store::Claim& claim : *held) {
-      const CommandSpec& spec = specs_.at(claim.attempt.task.job);
+      const CommandSpec spec = spec_of(claim.attempt.task.job);
       const bool waited_there =
           std::find(spec.shards.begin(), spec.shards.end(), queue.shard) !=
           spec.shards.end();
@@ -453,6 +465,72 @@ std::vector<GrantedTask> SimStore::claimed_by(const std::string& session) {
   for (const store::Claim& claim : *claims)
     all.push_back(granted(claim));
   return all;
+}
+
+// -- Runs ---------------------------------------------------------------------
+
+Result<store::Submitted> SimModel::open_job(const store::NewJob& job,
+                                            WallTime now) {
+  if (!job.run)
+    return ModelStore::open_job(job, now);
+  store::NewJob opened = job;
+  if (defect_ == Defect::step_has_two_jobs)
+    opened.request_id += fmt::format("+{}", ++last_copy_);
+  auto submitted = ModelStore::open_job(opened, now);
+  if (submitted)
+    checkers_->step_submitted(job.run, job.request_id, submitted->job);
+  return submitted;
+}
+
+Result<bool> SimModel::add_event(store::RunId run, const store::RunEvent& event,
+                                 store::RunState state,
+                                 const store::RunCounts& counts) {
+  auto added = ModelStore::add_event(run, event, state, counts);
+  if (added && *added)
+    checkers_->event_recorded(run, event, state, *this);
+  else if (added && defect_ == Defect::events_without_compare)
+    return true;
+  return added;
+}
+
+Result<void> SimModel::edit(store::JobId job, const store::JobEdit& edit,
+                            WallTime now) {
+  if (defect_ == Defect::moved_run_leaves_jobs)
+    return {};
+  return ModelStore::edit(job, edit, now);
+}
+
+Result<std::vector<store::TaskResult>> SimModel::results(store::JobId job,
+                                                         std::uint64_t from,
+                                                         std::uint32_t limit) {
+  auto all = ModelStore::results(job, from, limit);
+  if (all && defect_ == Defect::end_told_as_success)
+    for (store::TaskResult& result : *all)
+      result.outcome = store::Outcome::success;
+  return all;
+}
+
+Result<std::vector<store::RunInfo>> SimModel::runs(
+    const store::RunFilter& filter, std::uint32_t limit) {
+  auto all = ModelStore::runs(filter, limit);
+  for (store::RunInfo& info : *all) {
+    if (defect_ == Defect::places_not_seen)
+      info.events = 0;
+    if (defect_ == Defect::news_not_seen)
+      info.events = std::min<std::uint64_t>(info.events, 1);
+  }
+  return all;
+}
+
+void SimStore::transact(std::uint32_t node,
+                        const std::function<void(store::Store&)>& work) {
+  act();
+  const std::uint64_t before = checkers_.counts().events;
+  work(model_);
+  if (const std::uint64_t after = checkers_.counts().events; after != before) {
+    commit("recorded events", node, after);
+    checkers_.runs_changed(model_);
+  }
 }
 
 // -- Views --------------------------------------------------------------------

@@ -11,6 +11,7 @@
 #include <troupe/store/model_store.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,6 +54,32 @@ struct ClaimRequest {
   bool is_shared = false;  ///< The slots of the group are for all nodes.
 };
 
+/// The model as drivers of runs use it, within a call: what they add is told to
+/// the checkers.
+class SimModel : public store::ModelStore {
+ public:
+  SimModel(Defect defect, Checkers& checkers)
+      : defect_{defect}, checkers_{&checkers} {}
+
+  Result<store::Submitted> open_job(const store::NewJob& job,
+                                    WallTime now) override;
+  Result<bool> add_event(store::RunId run, const store::RunEvent& event,
+                         store::RunState state,
+                         const store::RunCounts& counts) override;
+  Result<void> edit(store::JobId job, const store::JobEdit& edit,
+                    WallTime now) override;
+  Result<std::vector<store::TaskResult>> results(store::JobId job,
+                                                 std::uint64_t from,
+                                                 std::uint32_t limit) override;
+  Result<std::vector<store::RunInfo>> runs(const store::RunFilter& filter,
+                                           std::uint32_t limit) override;
+
+ private:
+  Defect defect_;
+  Checkers* checkers_;
+  std::uint64_t last_copy_ = 0;
+};
+
 /// The store of the cluster: ModelStore, which the other stores are compared
 /// with. Each call is a transaction, and they happen one after the other. Here
 /// is only what the simulation needs around it: the clock of the store, what
@@ -80,6 +107,7 @@ class SimStore {
   void begin_call() { waits_for_sync_ = false; }
   /// Of the call at hand.
   [[nodiscard]] bool may_answer() const;
+  [[nodiscard]] bool is_synced() const { return !synced_; }
 
   // Submitting.
   store::JobId open(const std::string& request, const CommandSpec& spec);
@@ -114,13 +142,18 @@ class SimStore {
                const std::vector<store::AttemptRef>& attempts);
   std::vector<GrantedTask> claimed_by(const std::string& session);
 
+  // Runs.
+  /// One transaction of a driver, whatever that does.
+  void transact(std::uint32_t node,
+                const std::function<void(store::Store&)>& work);
+
   // Views.
   void propose(const distributed::View& view);
   [[nodiscard]] const std::shared_ptr<const distributed::View>& view() const {
     return view_;
   }
 
-  [[nodiscard]] store::ModelStore& model() { return model_; }
+  [[nodiscard]] SimModel& model() { return model_; }
   [[nodiscard]] WallTime clock() const {
     return WallTime{} + 24h +
            std::chrono::duration_cast<WallTime::duration>(now_ + clock_offset_);
@@ -129,11 +162,10 @@ class SimStore {
 
  private:
   using Seen = std::vector<store::SessionInfo>;
-  using Rows =
-      std::tuple<store::ModelStore, std::map<std::string, std::uint32_t>,
-                 std::map<store::JobId, CommandSpec>,
-                 std::map<store::JobId, std::uint64_t>, std::uint64_t,
-                 std::set<std::string>>;
+  using Rows = std::tuple<SimModel, std::map<std::string, std::uint32_t>,
+                          std::map<store::JobId, CommandSpec>,
+                          std::map<store::JobId, std::uint64_t>, std::uint64_t,
+                          std::set<std::string>>;
 
   auto rows() {
     return std::tie(model_, nodes_, specs_, chunks_, last_copy_, gone_);
@@ -164,7 +196,8 @@ class SimStore {
                                                std::uint32_t limit,
                                                bool is_shared);
   void check_slots(const std::string& group);
-  [[nodiscard]] GrantedTask granted(const store::Claim& claim) const;
+  [[nodiscard]] GrantedTask granted(const store::Claim& claim);
+  [[nodiscard]] CommandSpec spec_of(store::JobId job);
 
   // What defects need.
   store::SessionId in_model(const std::string& session);
@@ -176,7 +209,7 @@ class SimStore {
   Defect defect_;
   Checkers& checkers_;
   Trace& trace_;
-  store::ModelStore model_;
+  SimModel model_;
   Duration now_{0};
   Duration clock_offset_{0};
   std::uint64_t commits_ = 0;

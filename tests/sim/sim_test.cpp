@@ -34,6 +34,8 @@ TEST(Simulation, HoldsAllInvariants) {
     counts.ambushes += result.counts.ambushes;
     counts.fenced += result.counts.fenced;
     counts.frozen_overlaps += result.counts.frozen_overlaps;
+    counts.runs_ended += result.counts.runs_ended;
+    counts.moves += result.counts.moves;
   }
   // It was bad enough.
   EXPECT_GT(counts.evictions, 500U);
@@ -41,6 +43,8 @@ TEST(Simulation, HoldsAllInvariants) {
   EXPECT_GT(counts.ambushes, 5000U);
   EXPECT_GT(counts.fenced, 500U);
   EXPECT_GT(counts.frozen_overlaps, 10U);
+  EXPECT_GT(counts.runs_ended, 2000U);
+  EXPECT_GT(counts.moves, 100U);
 }
 
 }  // namespace

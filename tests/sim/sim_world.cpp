@@ -3,8 +3,10 @@
 #include "sim_client.hpp"
 #include "sim_host.hpp"
 #include "sim_node.hpp"
+#include "sim_run_client.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <utility>
 
@@ -18,6 +20,13 @@ constexpr Duration faults_for = 10min;
 constexpr Duration settles_within = 30min;
 constexpr std::uint32_t shard_count = 16;
 constexpr Duration usual_delay_at_most = 20ms;
+
+/// What nodes would log is of no use: the trace has it, in order.
+void be_quiet() {
+  static const bool is_quiet =
+      ::setenv("TROUPE_LOG", "off", /*overwrite=*/0) == 0;
+  (void)is_quiet;
+}
 
 distributed::View first_view(std::uint64_t seed) {
   return {.ring = {.seed = seed, .virtual_nodes = 8, .shards = shard_count}};
@@ -33,6 +42,7 @@ SimWorld::SimWorld(const SimConfig& config)
       checkers_{trace_},
       store_{std::make_unique<SimStore>(config.defect, checkers_, trace_,
                                         first_view(random_.next()))} {
+  be_quiet();
   set_time();
   const auto nodes = static_cast<std::uint32_t>(2 + random_.next() % 5);
   links_.resize(nodes + 1);
@@ -52,6 +62,10 @@ SimWorld::SimWorld(const SimConfig& config)
                                    .break_after = 2,
                                    .break_pause = 5s});
   client_ = std::make_unique<SimClient>(*this, nodes, shard_count, faults_for);
+  run_client_ = std::make_unique<SimRunClient>(*this, faults_for);
+  const Duration gone_at = up_to(faults_for);
+  if (nodes > 2 && one_in(2) && plan_.has(Fault::removal))
+    at(gone_at, [this] { hosts_.back()->be_gone(); });
   for (std::uint32_t i = 0; i < plan_.incidents; ++i)
     at(up_to(faults_for), [this] { break_something(); });
 }
@@ -70,6 +84,7 @@ SimResult SimWorld::run() {
   if (missing)
     checkers_.not_done(*missing);
   checkers_.audit(store_->model());
+  checkers_.audit_runs(store_->model());
   return {.trace_hash = trace_.hash(),
           .virtual_time = now(),
           .settled_after = now() - faults_for,
@@ -161,8 +176,9 @@ void SimWorld::break_something() {
   // All chance is drawn before it is known whether that fault is allowed, so
   // that a run without it is as alike as can be.
   constexpr auto partition = static_cast<std::uint64_t>(Fault::partition);
-  const auto fault = static_cast<Fault>(
-      partition + random_.next() % (fault_kinds - partition));
+  constexpr auto removal = static_cast<std::uint64_t>(Fault::removal);
+  const auto fault =
+      static_cast<Fault>(partition + random_.next() % (removal - partition));
   const auto node = static_cast<std::uint32_t>(random_.next() % links_.size());
   // What lasts about as long as it takes to evict somebody is worth most.
   const Duration any_length = up_to(plan_.longest);
@@ -245,6 +261,8 @@ void SimWorld::apply(Fault fault, std::uint32_t node, Duration length,
     case Fault::duplicate:
     case Fault::delay:
       break;  // Of messages, see happens().
+    case Fault::removal:
+      break;  // Of one host at most, see the constructor.
     case Fault::partition:
       if (chance % 3 != 1)
         links_[node].requests_lost_until = now() + length;
@@ -312,14 +330,18 @@ void SimWorld::stop_faults() {
 // -- The end ------------------------------------------------------------------
 
 std::optional<std::string> SimWorld::unfinished() {
-  if (!client_->is_done())
+  if (!client_->is_done() || !run_client_->is_done())
     return "a submission is not acknowledged";
   for (const auto& host : hosts_)
-    if (host->agent() == nullptr || !host->agent()->has_right())
+    if (!host->is_gone() &&
+        (host->agent() == nullptr || !host->agent()->has_right()))
       return fmt::format("n{} has no right", host->index());
   const auto open = store_->model().jobs({.set = store::JobSet::unended}, 1);
   if (!open->empty())
     return fmt::format("job {} has not ended", open->front().id.value);
+  const auto runs = store_->model().runs({.set = store::RunSet::unended}, 1);
+  if (!runs->empty())
+    return fmt::format("run {} has not ended", runs->front().id.value);
   return std::nullopt;
 }
 

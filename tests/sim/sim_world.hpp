@@ -19,6 +19,7 @@ namespace troupe::sim {
 
 class SimClient;
 class SimHost;
+class SimRunClient;
 
 struct SimConfig {
   std::uint64_t seed = 1;
@@ -134,6 +135,7 @@ class SimWorld {
   std::unique_ptr<SimStore> store_;
   std::vector<std::unique_ptr<SimHost>> hosts_;
   std::unique_ptr<SimClient> client_;
+  std::unique_ptr<SimRunClient> run_client_;
 };
 
 /// Runs a seed that fails again, with one kind of fault less at a time, as long

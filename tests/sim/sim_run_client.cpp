@@ -1,0 +1,165 @@
+#include "sim_run_client.hpp"
+
+#include "sim_host.hpp"
+#include "sim_node.hpp"
+#include "sim_world.hpp"
+
+#include <fmt/format.h>
+#include <memory>
+#include <utility>
+
+namespace troupe::sim {
+namespace {
+
+/// Between two tries of what is not answered, and looks at what has ended.
+constexpr Duration pause = 7s;
+
+/// A few jobs of a few steps, of which each needs none or one before it. Some
+/// of them may run on any node that has a label, which all have.
+std::string random_workflow(Random& random, const std::string& group,
+                            bool has_approval) {
+  std::string text;
+  if (!group.empty())
+    text += fmt::format("concurrency: {{ group: {}, limit: 1 }}\n", group);
+  text += "jobs:\n";
+  const std::uint64_t jobs = 1 + random.next() % 3;
+  for (std::uint64_t i = 0; i < jobs; ++i) {
+    text += fmt::format("  j{}:\n", i);
+    if (i > 0 && random.next() % 3 != 0)
+      text += fmt::format("    needs: [j{}]\n", random.next() % i);
+    if (i == 0 && has_approval)
+      text += "    approval: {}\n";
+    if (random.next() % 2 == 0)
+      text += "    runs-on: any\n";
+    text += "    steps:\n";
+    for (std::uint64_t left = 1 + random.next() % 3; left > 0; --left)
+      text += "      - run: x\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+SimRunClient::SimRunClient(SimWorld& world, Duration submits_until)
+    : world_{world} {
+  Random& random = world.random();
+  // Half of all clusters have none: so more of those can be looked at.
+  const std::uint64_t runs = random.next() % 2 == 0 ? 0 : 1 + random.next() % 4;
+  for (std::uint64_t i = 0; i < runs; ++i) {
+    const std::string request = fmt::format("run {}", i);
+    const std::string group = random.next() % 2 == 0 ? "one" : "";
+    Submission& submission = submissions_[request];
+    submission.has_approval = random.next() % 4 == 0;
+    submission.is_cancelled = random.next() % 6 == 0;
+    submission.is_retried = random.next() % 2 == 0;
+    submission.text = random_workflow(random, group, submission.has_approval);
+    world_.checkers().submits_run(request, group);
+    world_.at(world_.up_to(submits_until),
+              [this, request] { submit(request); });
+  }
+}
+
+void SimRunClient::submit(const std::string& request) {
+  const Submission& submission = submissions_.at(request);
+  if (submission.run)
+    return;
+  auto run = std::make_shared<node::RunSubmission>();
+  run->run.request_id = request;
+  run->spec.file = "/w.yaml";
+  run->spec.text = submission.text;
+  run->spec.folder = "/";
+  ask_some_node([this, request, run](SimNode& agent) {
+    agent.submit_run({run, [this, request](const Result<node::Json>& answer) {
+                        if (!answer)
+                          return;
+                        const store::RunId id{answer->at("run")};
+                        world_.send(
+                            [this, request, id] { acknowledge(request, id); });
+                      }});
+  });
+  world_.after(pause, [this, request] { submit(request); });
+}
+
+void SimRunClient::acknowledge(const std::string& request, store::RunId run) {
+  Submission& submission = submissions_.at(request);
+  world_.checkers().run_acknowledged(request, run, world_.store().model());
+  if (submission.run)
+    return;
+  submission.run = run;
+  ++acknowledged_;
+  world_.note("run is acknowledged", Trace::no_node, run.value);
+  if (submission.has_approval)
+    approve(request);
+  if (submission.is_cancelled)
+    world_.after(world_.up_to(60s), [this, request] { cancel(request); });
+  if (submission.is_retried)
+    retry(request);
+}
+
+/// For good: what is not on the disk of the store nobody is told.
+bool SimRunClient::has_ended(const Submission& submission) const {
+  if (!world_.store().is_synced())
+    return false;
+  const auto info = world_.store().model().run(submission.run);
+  return info && info->ended.has_value();
+}
+
+/// Whoever has heard that it was recorded leaves the rest to the nodes.
+void SimRunClient::approve(const std::string& request) {
+  const Submission& submission = submissions_.at(request);
+  if (submission.is_approved || has_ended(submission))
+    return;
+  change(request, node::RunAnswered{"j0", {.who = "ann"}},
+         [](Submission& told) { told.is_approved = true; });
+  world_.after(pause, [this, request] { approve(request); });
+}
+
+void SimRunClient::cancel(const std::string& request) {
+  const Submission& submission = submissions_.at(request);
+  if (!submission.is_cancelled || has_ended(submission))
+    return;
+  change(request, node::RunCancelled{},
+         [](Submission& told) { told.is_cancelled = false; });
+  world_.after(pause, [this, request] { cancel(request); });
+}
+
+/// Once, if it has failed.
+void SimRunClient::retry(const std::string& request) {
+  const Submission& submission = submissions_.at(request);
+  if (!submission.is_retried)
+    return;
+  if (has_ended(submission)) {
+    const auto info = world_.store().model().run(submission.run);
+    if (info->state == store::RunState::succeeded)
+      return;
+    change(request, node::RunRetried{}, [this, request](Submission& told) {
+      told.is_retried = false;
+      told.is_approved = false;
+      if (told.has_approval)
+        approve(request);
+    });
+  }
+  world_.after(pause, [this, request] { retry(request); });
+}
+
+void SimRunClient::change(const std::string& request, const node::RunNews& news,
+                          std::function<void(Submission&)> done) {
+  ask_some_node([this, request, news, done = std::move(done)](SimNode& agent) {
+    agent.change_run(
+        {.run = submissions_.at(request).run,
+         .news = news,
+         .done = [this, request, done](const Result<void>& answer) {
+           if (answer)
+             world_.send(
+                 [this, request, done] { done(submissions_.at(request)); });
+         }});
+  });
+}
+
+void SimRunClient::ask_some_node(std::function<void(SimNode&)> call) {
+  const auto& hosts = world_.hosts();
+  SimHost& host = *hosts[world_.random().next() % hosts.size()];
+  world_.send([&host, call = std::move(call)] { host.deliver(call); });
+}
+
+}  // namespace troupe::sim
