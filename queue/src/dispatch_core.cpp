@@ -170,6 +170,10 @@ DispatchCore::Queue& DispatchCore::queue(const QueueId& id) {
   return found->second;
 }
 
+bool DispatchCore::can_run(const QueueId& id) {
+  return !config_.capacity.lacks(queue(id).needs);
+}
+
 void DispatchCore::close_breaker(const std::string& name, TimePoint now) {
   const auto found = groups_.find(name);
   if (found == groups_.end())

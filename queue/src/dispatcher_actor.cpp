@@ -822,7 +822,8 @@ class DispatcherActor {
       const Claim& claim = claims[i];
       // It may have been looked up before it was dropped for being edited.
       const auto job = known_.find(claim.attempt.task.job);
-      if (job == known_.end() || is_ending_ || !may_take(job->second->queue)) {
+      if (job == known_.end() || is_ending_ || !may_take(job->second->queue) ||
+          !core_.can_run(job->second->queue)) {
         returned_.push_back(claim.attempt);
         continue;
       }

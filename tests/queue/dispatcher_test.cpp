@@ -954,6 +954,19 @@ TEST_F(MemberDispatcherTest, OfSlotsOfAllNodesItKeepsNoneThatItCannotUse) {
   EXPECT_THAT(runner.started, SizeIs(3));
 }
 
+TEST_F(MemberDispatcherTest, WhatWasClaimedAndMovedElsewhereIsGivenBack) {
+  list_every = 30s;
+  start_member({});
+  const JobId job = submit(1, "true", {.resources = "node-1=1"});
+  // The answer was lost, and then the run of the job has moved.
+  EXPECT_THAT(*access.store.claim(session, {"default", "node-1=1"}, 1),
+              SizeIs(1));
+  EXPECT_TRUE(access.store.edit(job, {.resources = "node-2=1"}, wall_now()));
+  advance(31s);
+  EXPECT_THAT(runner.started, IsEmpty());
+  EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+}
+
 TEST_F(MemberDispatcherTest, ClaimsFromSeveralShardsAtOnce) {
   const auto dispatcher = start_member({1, 3});
   const JobId a = submit_into({3});

@@ -126,6 +126,10 @@ class DispatchCore {
       const std::vector<store::QueueHead>& heads, std::size_t room,
       TimePoint now);
 
+  /// Whether this node has what a task of that queue takes. What was claimed
+  /// for it and is found later may have been edited since, to run elsewhere.
+  [[nodiscard]] bool can_run(const store::QueueId& queue);
+
   /// So many were claimed and wait here.
   void claimed(const store::QueueId& queue, std::uint32_t count);
   /// They do not any more, and did not start.
