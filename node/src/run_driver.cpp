@@ -110,10 +110,15 @@ class Driver final : public RunDriver {
   void see_homes(const HomesSeen& seen) override {
     homes_ = seen;
     look_for_lost();
-    ask(find_open_runs, [this](const Result<std::vector<RunId>>& runs) {
-      if (runs)
-        look_for_homeless(*runs);  // Else it is looked again.
-    });
+    std::map<RunId, std::uint64_t> known;
+    for (const auto& [run, away] : away_)
+      known.emplace(run, away.home_events);
+    ask([known = std::move(known)](
+            Store& store) { return find_homes(store, known); },
+        [this](const Result<std::map<RunId, RunHome>>& runs) {
+          if (runs)
+            look_for_homeless(*runs);  // Else it is looked again.
+        });
   }
 
   void look_for_begun(const AskBegun& asked) override {
@@ -351,7 +356,8 @@ class Driver final : public RunDriver {
       away_.erase(run);
     else
       away_[run] = {entry.core->home(), entry.core->events(),
-                    entry.core->awaiting(), entry.core->begun_at(deps_->home)};
+                    entry.core->events(), entry.core->awaiting(),
+                    entry.core->begun_at(deps_->home)};
     if (entry.core->state() == store::RunState::running) {
       know_place(*entry.core);
       if (is_at_home(*entry.core))
@@ -402,20 +408,24 @@ class Driver final : public RunDriver {
 
   /// Takes over those whose node has no session any more, if they fall to us.
 
-  void look_for_homeless(const std::vector<RunId>& runs) {
-    const std::set<RunId> open{runs.begin(), runs.end()};
+  void look_for_homeless(const std::map<RunId, RunHome>& open) {
     std::erase_if(away_,
                   [&](const auto& run) { return !open.contains(run.first); });
-    for (const RunId run : runs) {
+    for (const auto& [run, seen] : open) {
       const auto away = away_.find(run);
       if (away == away_.end()) {
         // Whose it is, nobody has looked up yet.
         if (!runs_.contains(run))
           with_core(run, [](const Result<RunCore*>&) {});
-      } else if (!homes_.live.contains(away->second.home) &&
-                 homes_.falls_to_us(run)) {
-        take_over(run);
+        continue;
       }
+      if (seen.events > away->second.home_events) {
+        away->second.home_events = seen.events;
+        if (!seen.home.empty())
+          away->second.home = seen.home;
+      }
+      if (!homes_.live.contains(away->second.home) && homes_.falls_to_us(run))
+        take_over(run);
     }
   }
 
@@ -1344,9 +1354,11 @@ class Driver final : public RunDriver {
   bool sees_places_again_ = false;
   bool is_place_look_due_ = false;
   std::vector<ChangeRun> retries_;  ///< That wait for such a look.
-  /// A run that another node drives, as it was when it was loaded.
+  /// A run that another node drives.
   struct Away {
     std::string home{};
+    std::uint64_t home_events = 0;  ///< That tell it.
+    // As it was when it was loaded:
     std::uint64_t events = 0;
     std::size_t awaiting = 0;
     RunCore::Begun begun{};  ///< On this node.

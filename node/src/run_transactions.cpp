@@ -229,6 +229,36 @@ Result<std::vector<RunId>> find_open_runs(Store& store) {
   return all;
 }
 
+Result<std::map<RunId, RunHome>> find_homes(
+    Store& store, const std::map<RunId, std::uint64_t>& known) {
+  const auto open = find_open_events(store);
+  if (!open)
+    return tl::unexpected(open.error());
+  std::map<RunId, RunHome> homes;
+  for (const auto& [run, events] : *open) {
+    RunHome& seen = homes[run];
+    const auto from = known.find(run);
+    if (from == known.end())
+      continue;
+    seen.events = from->second;
+    while (seen.events < events) {
+      const auto some = store.events(run, seen.events, events_at_once);
+      if (!some)
+        return tl::unexpected(some.error());
+      if (some->empty())
+        break;
+      seen.events += some->size();
+      for (const store::RunEvent& event : *some) {
+        const auto news = decode_run_news(event.what);
+        if (const auto* const moved =
+                news ? std::get_if<RunMoved>(&*news) : nullptr)
+          seen.home = moved->home;
+      }
+    }
+  }
+  return homes;
+}
+
 Result<RunNewsSeen> find_news(Store& store) {
   auto open = find_open_events(store);
   if (!open)

@@ -32,6 +32,15 @@ namespace troupe::node {
 [[nodiscard]] Result<std::vector<store::RunId>> find_open_runs(
     store::Store& store);
 
+/// Where a run is driven, as far as these events tell.
+struct RunHome {
+  std::uint64_t events = 0;
+  std::string home{};  ///< RunSpec::home; empty if they do not tell it.
+};
+/// Of runs that have not ended. Of those in `known` only later events are read.
+[[nodiscard]] Result<std::map<store::RunId, RunHome>> find_homes(
+    store::Store& store, const std::map<store::RunId, std::uint64_t>& known);
+
 struct RunNewsSeen {
   std::map<store::RunId, std::uint64_t> open{};  ///< With the number of events.
   store::RunId newest{};                         ///< Of all.

@@ -649,6 +649,20 @@ jobs:
   EXPECT_EQ(begun(), 0U);
 }
 
+TEST_F(SharedRunsTest, ARunThatHasMovedIsTakenOverFromItsNewNode) {
+  const auto a = start_at("node-a");
+  const auto b = start_at("node-b");
+  const auto c = start_at("node-c");
+  ASSERT_TRUE(submit(a, "jobs: { a: { run: make a } }"));
+  see(c, {"node-a", "node-b", "node-c"});
+  see(b, {"node-b", "node-c"});
+  see(b, {"node-b", "node-c"});
+  ASSERT_EQ(resources(JobId{1}), "node-b=1");
+  // Its first node is back, and the second one is gone.
+  see(c, {"node-a", "node-c"});
+  EXPECT_EQ(resources(JobId{1}), "node-c=1");
+}
+
 TEST_F(SharedRunsTest, AJobThatEndsWithTheSessionBeforeEndsItsRun) {
   const store::SessionId before{"before"};
   ASSERT_TRUE(access.store.open_session(before));
