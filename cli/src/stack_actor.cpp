@@ -213,9 +213,18 @@ class StackActor {
     }
   }
 
+  /// After what was said before: whoever hears of it reads that.
   void tell_up() {
-    if (order_.on_up)
+    if (!order_.on_up)
+      return;
+    if (order_.on_news) {
       std::exchange(order_.on_up, nullptr)();
+      return;
+    }
+    auto job = std::make_shared<PrintJob>();
+    job->fd = STDERR_FILENO;
+    job->done = std::exchange(order_.on_up, nullptr);
+    send(self_, printer_, Print{std::move(job)});
   }
 
   [[nodiscard]] bool is_significant(const std::string& child) const {

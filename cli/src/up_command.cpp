@@ -53,7 +53,7 @@ class StackFront {
   /// Why it could not be started.
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
 
-  /// See StartDispatcher. `on_up` is called on the I/O thread.
+  /// See StartDispatcher. `on_up` is called on any thread.
   actors::ActorRef start(node::Engine& engine, const actors::ActorRef& printer,
                          std::function<void()> on_end,
                          std::shared_ptr<const service::GroupNode> root,
