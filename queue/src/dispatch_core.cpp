@@ -114,12 +114,10 @@ void DispatchCore::set_groups(const std::vector<store::Group>& groups,
   for (auto& [name, group] : groups_)
     group.is_known = false;
   for (const store::Group& settings : groups) {
-    const auto [found, is_new] =
-        groups_.try_emplace(settings.name, settings, now);
-    if (!is_new)
-      found->second.apply(settings, now);
-    found->second.is_known = true;
-    found->second.shared_left.reset();
+    Group& known = group(settings.name, now);
+    known.apply(settings, now);
+    known.is_known = true;
+    known.shared_left.reset();
   }
   std::erase_if(groups_, [](const auto& entry) {
     const Group& group = entry.second;
@@ -147,8 +145,13 @@ bool DispatchCore::is_full(const std::string& name) const {
 
 DispatchCore::Group& DispatchCore::group(const std::string& name,
                                          TimePoint now) {
-  return groups_.try_emplace(name, store::Group{.name = name}, now)
-      .first->second;
+  const auto [found, is_new] =
+      groups_.try_emplace(name, store::Group{.name = name}, now);
+  Group& group = found->second;
+  // What it has claimed a node can learn before it has looked at groups.
+  for (auto it = queues_.begin(); is_new && it != queues_.end(); ++it)
+    group.ready += it->first.group == name ? it->second.ready : 0;
+  return group;
 }
 
 const DispatchCore::Group* DispatchCore::find_group(

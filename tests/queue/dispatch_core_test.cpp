@@ -56,6 +56,14 @@ TEST_F(DispatchCoreTest, ClaimsWhatItsSlotsCanRun) {
   EXPECT_THAT(claim({head({"a"}), head({"b"}, 2)}), IsEmpty());
 }
 
+TEST_F(DispatchCoreTest, WhatWasClaimedBeforeItsGroupWasSeenStarts) {
+  core.claimed({"a"}, 2);
+  groups({{.name = "a", .slots = 5}});
+  EXPECT_TRUE(start());
+  EXPECT_TRUE(start());
+  EXPECT_FALSE(start());
+}
+
 TEST_F(DispatchCoreTest, ASlotIsTakenUntilTheEnd) {
   groups({{.name = "a", .slots = 1}});
   claim({head({"a"})});
