@@ -735,6 +735,8 @@ class DispatcherActor {
           takeable(shards_ ? shards_->offer(m.look->heads, m.look->abroad)
                            : m.look->heads),
           room(), now);
+    if (has_to_leave_it())
+      orders_.clear();
     if (deps_->member && deps_->member->on_look)
       tell_of_look(m.look->heads);
     if (orders_.empty())
@@ -760,7 +762,8 @@ class DispatcherActor {
       if (!core_.is_full(head.queue.group))
         waiting.insert(head.queue.shard);
     }
-    const bool is_hungry = may_work() && waiting.empty() && orders_.empty() &&
+    const bool is_hungry = may_work() && !has_to_leave_it() &&
+                           waiting.empty() && orders_.empty() &&
                            core_.waiting_here() == 0;
     if (!orders_.empty())
       waiting.clear();
@@ -879,6 +882,11 @@ class DispatcherActor {
     if (!deps_->has_disk_space())
       return 0;
     return governor_.may_start(core_.running());
+  }
+
+  /// The machine has no room for anything, and those of other nodes may have.
+  [[nodiscard]] bool has_to_leave_it() const {
+    return deps_->member && room() == 0;
   }
 
   void start_all() {
@@ -1294,6 +1302,13 @@ class DispatcherActor {
     give_back();
   }
 
+  /// Other nodes may have room for it.
+  void give_back_to_others() {
+    for (auto& [queue, claims] : ready_)
+      give_back_all(queue, claims);
+    give_back();
+  }
+
   void give_back_what_would_begin() {
     for (auto& [queue, claims] : ready_) {
       if (!may_take(queue))
@@ -1399,6 +1414,8 @@ class DispatcherActor {
     if (is_sampling_)
       actors::send_after(self_, sample_interval, SampleMachine{});
     start_all();
+    if (has_to_leave_it())
+      give_back_to_others();
     look_at_jobs();
   }
 

@@ -954,6 +954,22 @@ TEST_F(MemberDispatcherTest, OfSlotsOfAllNodesItKeepsNoneThatItCannotUse) {
   EXPECT_THAT(runner.started, SizeIs(3));
 }
 
+TEST_F(MemberDispatcherTest, WithoutRoomOnItsDiskItLeavesWorkToOthers) {
+  const auto dispatcher = start_member({3});
+  const JobId job = submit_into({3}, 9);
+  tell(dispatcher, WorkArrived{{3}});
+  ASSERT_THAT(runner.started, SizeIs(2));
+  has_space = false;
+  exit(id_of(job, 0), 0);
+  exit(id_of(job, 1), 0);
+  advance(5s);
+  EXPECT_THAT(runner.started, SizeIs(2));
+  EXPECT_THAT(*access.store.claimed_by(session), IsEmpty());
+  has_space = true;
+  advance(2s);
+  EXPECT_THAT(runner.started, SizeIs(4));
+}
+
 TEST_F(MemberDispatcherTest, WhatWasClaimedAndMovedElsewhereIsGivenBack) {
   list_every = 30s;
   start_member({});
