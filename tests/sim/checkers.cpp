@@ -1,6 +1,7 @@
 #include "checkers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <limits>
 #include <variant>
@@ -16,6 +17,15 @@ constexpr Duration watched = 58s;  ///< 62 s of a clock that may be fast.
 
 std::string name_of(const store::TaskRef& task) {
   return fmt::format("{}.{}", task.job.value, task.index);
+}
+
+std::string_view name_of(const node::RunNews& news) {
+  static constexpr std::array<std::string_view,
+                              std::variant_size_v<node::RunNews>>
+      names{"run begins",       "step of run has ended", "time of run passes",
+            "run is cancelled", "run is retried",        "run is answered",
+            "run is refused",   "services of run",       "run moves"};
+  return names.at(news.index());
 }
 
 bool is_terminal_loss(const store::TaskResult& result) {
@@ -131,7 +141,9 @@ void Checkers::run_acknowledged(const std::string& request, store::RunId run,
 void Checkers::step_submitted(store::RunId run, const std::string& request,
                               store::JobId job) {
   auto& jobs = committed_.steps[request];
-  jobs.insert(job);
+  if (jobs.insert(job).second)
+    trace_.note(now_, "step of run is submitted", Trace::no_node, run.value,
+                job.value);
   if (jobs.size() > 1)
     violate("I14", fmt::format("{} of run {} is more than one job", request,
                                run.value));
@@ -153,6 +165,7 @@ void Checkers::event_recorded(store::RunId run, const store::RunEvent& event,
                                event.number, run.value));
     return;
   }
+  trace_.note(now_, name_of(*news), Trace::no_node, run.value, event.number);
   if (const auto* const ended = std::get_if<node::RunStepEnded>(&*news))
     check_step_end(run, *ended, store);
   if (std::holds_alternative<node::RunMoved>(*news))

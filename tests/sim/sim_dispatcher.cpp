@@ -22,6 +22,8 @@ constexpr Duration store_pace = 20ms;
 constexpr Duration list_every = 30s;
 /// Three times what a real one waits: it costs as much as all the rest.
 constexpr Duration look_every = 3s;
+/// Likewise.
+constexpr Duration sample_interval = 3s;
 constexpr int most_failures_at_end = 3;
 /// The memory of a host is not simulated.
 constexpr std::size_t room = 1024;
@@ -115,7 +117,7 @@ void SimDispatcher::take_over(const Claims& claims) {
     return;
   }
   list_later();
-  start_all();
+  sample();
   begin_at_most_once();
   record();
   give_back();
@@ -192,7 +194,7 @@ void SimDispatcher::on_reclaimed(const std::optional<Claims>& claims) {
     world_.note("finds claims", host_.index(), missed.size());
   take(missed);
   try_store_again();
-  start_all();
+  start_or_sample();
   give_back_shared();
   check_end();
 }
@@ -316,14 +318,16 @@ void SimDispatcher::on_claimed(const std::optional<Claims>& claims) {
     return;
   }
   take(*claims);
-  start_all();
+  start_or_sample();
   give_back_shared();
   end_look();
 }
 
 void SimDispatcher::take(const Claims& claims) {
   for (const GrantedTask& claim : claims) {
-    if (is_ending_ || !may_take(queue_of(claim))) {
+    if (is_ending_ || !may_take(queue_of(claim)) ||
+        (!core_.can_run(queue_of(claim)) &&
+         !has(Defect::keeps_what_it_cannot_run))) {
       returned_.push_back(claim.attempt);
       continue;
     }
@@ -361,6 +365,21 @@ void SimDispatcher::set_wake() {
 }
 
 // -- Starting -----------------------------------------------------------------
+
+/// What was kept for others may be free by now.
+void SimDispatcher::sample() {
+  is_sampling_ = core_.running() > 0 || core_.waiting_here() > 0;
+  if (is_sampling_)
+    after(sample_interval, [this] { sample(); });
+  start_all();
+}
+
+void SimDispatcher::start_or_sample() {
+  if (is_sampling_)
+    start_all();
+  else
+    sample();
+}
 
 void SimDispatcher::start_all() {
   if (is_ending_ || has_store_trouble_ || !may_start_some())

@@ -95,6 +95,8 @@ class SimDispatcher : public SimActor {
   void end_look();
   void set_wake();
 
+  void sample();
+  void start_or_sample();
   void start_all();
   void begin_task(const GrantedTask& claim,
                   const queue::DispatchCore::Start& slot);
@@ -129,6 +131,7 @@ class SimDispatcher : public SimActor {
   queue::DispatchCore core_;
   queue::ShardLookCore shards_;
   std::vector<std::uint32_t> own_;
+  bool is_sampling_ = false;
   bool may_work_ = false;
   bool may_go_on_ = false;
 

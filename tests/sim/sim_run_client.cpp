@@ -88,12 +88,9 @@ void SimRunClient::acknowledge(const std::string& request, store::RunId run) {
   submission.run = run;
   ++acknowledged_;
   world_.note("run is acknowledged", Trace::no_node, run.value);
-  if (submission.has_approval)
-    approve(request);
   if (submission.is_cancelled)
-    world_.after(world_.up_to(60s), [this, request] { cancel(request); });
-  if (submission.is_retried)
-    retry(request);
+    submission.cancelled_at = world_.now() + world_.up_to(60s);
+  tend(request);
 }
 
 /// For good: what is not on the disk of the store nobody is told.
@@ -104,42 +101,25 @@ bool SimRunClient::has_ended(const Submission& submission) const {
   return info && info->ended.has_value();
 }
 
-/// Whoever has heard that it was recorded leaves the rest to the nodes.
-void SimRunClient::approve(const std::string& request) {
-  const Submission& submission = submissions_.at(request);
-  if (submission.is_approved || has_ended(submission))
-    return;
-  change(request, node::RunAnswered{"j0", {.who = "ann"}},
-         [](Submission& told) { told.is_approved = true; });
-  world_.after(pause, [this, request] { approve(request); });
-}
-
-void SimRunClient::cancel(const std::string& request) {
-  const Submission& submission = submissions_.at(request);
-  if (!submission.is_cancelled || has_ended(submission))
-    return;
-  change(request, node::RunCancelled{},
-         [](Submission& told) { told.is_cancelled = false; });
-  world_.after(pause, [this, request] { cancel(request); });
-}
-
-/// Once, if it has failed.
-void SimRunClient::retry(const std::string& request) {
-  const Submission& submission = submissions_.at(request);
-  if (!submission.is_retried)
-    return;
+/// Whoever has heard that something was recorded leaves the rest to the nodes.
+void SimRunClient::tend(const std::string& request) {
+  Submission& submission = submissions_.at(request);
   if (has_ended(submission)) {
     const auto info = world_.store().model().run(submission.run);
-    if (info->state == store::RunState::succeeded)
+    if (!submission.is_retried || info->state == store::RunState::succeeded)
       return;
-    change(request, node::RunRetried{}, [this, request](Submission& told) {
-      told.is_retried = false;
-      told.is_approved = false;
-      if (told.has_approval)
-        approve(request);
-    });
+    submission.is_approved = false;
+    change(request, node::RunRetried{},
+           [](Submission& told) { told.is_retried = false; });
+  } else if (submission.is_cancelled &&
+             world_.now() >= submission.cancelled_at) {
+    change(request, node::RunCancelled{},
+           [](Submission& told) { told.is_cancelled = false; });
+  } else if (submission.has_approval && !submission.is_approved) {
+    change(request, node::RunAnswered{"j0", {.who = "ann"}},
+           [](Submission& told) { told.is_approved = true; });
   }
-  world_.after(pause, [this, request] { retry(request); });
+  world_.after(pause, [this, request] { tend(request); });
 }
 
 void SimRunClient::change(const std::string& request, const node::RunNews& news,

@@ -32,16 +32,15 @@ class SimRunClient {
     store::RunId run;  ///< Zero until it is acknowledged.
     bool has_approval = false;
     // What is to be asked for, until it was.
-    bool is_cancelled = false;  ///< At some time.
-    bool is_retried = false;    ///< If it fails.
-    bool is_approved = false;   ///< What was.
+    bool is_cancelled = false;  ///< From some time on:
+    Duration cancelled_at{0};
+    bool is_retried = false;   ///< If it fails.
+    bool is_approved = false;  ///< What was.
   };
 
   void submit(const std::string& request);
   void acknowledge(const std::string& request, store::RunId run);
-  void approve(const std::string& request);
-  void cancel(const std::string& request);
-  void retry(const std::string& request);
+  void tend(const std::string& request);
   void change(const std::string& request, const node::RunNews& news,
               std::function<void(Submission&)> done);
   void ask_some_node(std::function<void(SimNode&)> call);
