@@ -52,7 +52,6 @@ constexpr std::array defect_names{
     Named{Defect::places_not_seen, "places_not_seen"},
     Named{Defect::news_not_seen, "news_not_seen"},
     Named{Defect::homeless_not_seen, "homeless_not_seen"},
-    Named{Defect::keeps_what_it_cannot_run, "keeps_what_it_cannot_run"},
     Named{Defect::moved_run_leaves_jobs, "moved_run_leaves_jobs"},
     Named{Defect::end_told_as_success, "end_told_as_success"},
     Named{Defect::view_without_compare, "view_without_compare"},

@@ -60,14 +60,13 @@ enum class Defect : std::uint8_t {
   ignores_resources,    ///< A node takes what it lacks something for.
 
   // Runs of workflows.
-  events_without_compare,    ///< A driver is told that its event has a place.
-  step_has_two_jobs,         ///< Each time that it is submitted.
-  places_not_seen,           ///< Of a concurrency group, those that are taken.
-  news_not_seen,             ///< What others record of a run of ours.
-  homeless_not_seen,         ///< Nobody takes over what a node has left.
-  keeps_what_it_cannot_run,  ///< It was edited since it was claimed.
-  moved_run_leaves_jobs,     ///< They wait for a node that is gone.
-  end_told_as_success,       ///< Of a step, however it was.
+  events_without_compare,  ///< A driver is told that its event has a place.
+  step_has_two_jobs,       ///< Each time that it is submitted.
+  places_not_seen,         ///< Of a concurrency group, those that are taken.
+  news_not_seen,           ///< What others record of a run of ours.
+  homeless_not_seen,       ///< Nobody takes over what a node has left.
+  moved_run_leaves_jobs,   ///< They wait for a node that is gone.
+  end_told_as_success,     ///< Of a step, however it was.
 
   // Views.
   view_without_compare,  ///< Two views have the same number.

@@ -9,7 +9,7 @@ namespace troupe::sim {
 namespace {
 
 /// More than twice what any of them needs.
-constexpr std::uint64_t most_seeds = 1000;
+constexpr std::uint64_t most_seeds = 1500;
 
 class SeededDefect : public testing::TestWithParam<Defect> {};
 

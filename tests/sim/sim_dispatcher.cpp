@@ -326,8 +326,7 @@ void SimDispatcher::on_claimed(const std::optional<Claims>& claims) {
 void SimDispatcher::take(const Claims& claims) {
   for (const GrantedTask& claim : claims) {
     if (is_ending_ || !may_take(queue_of(claim)) ||
-        (!core_.can_run(queue_of(claim)) &&
-         !has(Defect::keeps_what_it_cannot_run))) {
+        !core_.can_run(queue_of(claim))) {
       returned_.push_back(claim.attempt);
       continue;
     }

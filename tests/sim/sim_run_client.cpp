@@ -43,19 +43,25 @@ std::string random_workflow(Random& random, const std::string& group,
 SimRunClient::SimRunClient(SimWorld& world, Duration submits_until)
     : world_{world} {
   Random& random = world.random();
-  // Half of all clusters have none: so more of those can be looked at.
-  const std::uint64_t runs = random.next() % 2 == 0 ? 0 : 1 + random.next() % 4;
+  // Half of all clusters have none: so more of those can be looked at. In some
+  // all want the same place at the same time.
+  const bool is_crowd = random.next() % 4 == 0;
+  const std::uint64_t some = 1 + random.next() % 4;
+  const std::uint64_t runs = is_crowd ? 2 + some : some * (random.next() % 2);
+  const Duration crowd_at = world.up_to(submits_until);
   for (std::uint64_t i = 0; i < runs; ++i) {
     const std::string request = fmt::format("run {}", i);
-    const std::string group = random.next() % 2 == 0 ? "one" : "";
+    const bool is_one_of_group = is_crowd || random.next() % 2 == 0;
+    const std::string group = is_one_of_group ? "one" : "";
     Submission& submission = submissions_[request];
     submission.has_approval = random.next() % 4 == 0;
     submission.is_cancelled = random.next() % 6 == 0;
     submission.is_retried = random.next() % 2 == 0;
     submission.text = random_workflow(random, group, submission.has_approval);
     world_.checkers().submits_run(request, group);
-    world_.at(world_.up_to(submits_until),
-              [this, request] { submit(request); });
+    world_.at(
+        is_crowd ? crowd_at + world.up_to(20s) : world.up_to(submits_until),
+        [this, request] { submit(request); });
   }
 }
 

@@ -71,6 +71,9 @@ class SimModel : public store::ModelStore {
   Result<std::vector<store::TaskResult>> results(store::JobId job,
                                                  std::uint64_t from,
                                                  std::uint32_t limit) override;
+  Result<std::vector<store::RunEvent>> events(store::RunId run,
+                                              std::uint64_t from,
+                                              std::uint32_t limit) override;
   Result<std::vector<store::RunInfo>> runs(const store::RunFilter& filter,
                                            std::uint32_t limit) override;
 
