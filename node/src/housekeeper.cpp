@@ -28,9 +28,10 @@ namespace fs = std::filesystem;
 
 /// Of larger ones others see nothing.
 constexpr std::uint64_t most_read_for_tail = 64 << 20;
-constexpr Duration housekeeping_interval = 5s;
 constexpr Duration content_interval = 1h;
 constexpr std::uint32_t most_looked_at = 1000;
+/// One statement of a shared store asks for so many, and up to a thousand more.
+constexpr std::size_t most_asked_for = 5000;
 constexpr std::uint32_t rows_at_once = 5000;
 /// Jobs in one go; a run is forgotten as a whole.
 constexpr std::size_t most_forgotten = 5000;
@@ -53,6 +54,19 @@ std::uint64_t bytes_below(const std::string& folder) {
       bytes += size_of(it->path());
   }
   return bytes;
+}
+
+/// Numbers that are names of what is in a folder, in order.
+std::vector<std::uint64_t> numbers_in(const fs::path& folder) {
+  std::vector<std::uint64_t> numbers;
+  std::error_code error;
+  for (fs::directory_iterator it{folder, error}, end; !error && it != end;
+       it.increment(error)) {
+    if (const auto number = parse_count(it->path().filename().string()))
+      numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 /// Of each text, whether one of the streams has it.
@@ -123,11 +137,13 @@ queue::OutputTail tail_of_record(const std::string& path) {
 
 Housekeeper::Housekeeper(StoreWriter& store, std::string output_folder,
                          std::string content_folder,
-                         std::string services_folder, const NodeConfig& config)
+                         std::string services_folder, const NodeConfig& config,
+                         Duration interval)
     : store_{store},
       output_folder_{std::move(output_folder)},
       content_folder_{std::move(content_folder)},
       services_folder_{std::move(services_folder)},
+      interval_{interval},
       next_look_at_content_{std::chrono::steady_clock::now() +
                             content_interval},
       config_{config} {
@@ -272,6 +288,47 @@ void Housekeeper::look_at_output() {
       });
 }
 
+/// Whole folders of a thousand, from where the last look has stopped.
+std::vector<store::JobId> Housekeeper::next_with_output() {
+  std::vector<store::JobId> jobs;
+  for (const std::uint64_t thousand : numbers_in(output_folder_)) {
+    if (thousand < next_thousand_)
+      continue;
+    next_thousand_ = thousand + 1;
+    for (const std::uint64_t job :
+         numbers_in(fs::path{output_folder_} / std::to_string(thousand))) {
+      if (job / 1000 == thousand)
+        jobs.push_back(store::JobId{job});
+    }
+    if (jobs.size() >= most_asked_for)
+      return jobs;
+  }
+  next_thousand_ = 0;
+  return jobs;
+}
+
+/// A job is in the store before a node makes a folder for it. So the folders
+/// are looked at first: of what is there by then, the store knows all that was
+/// not forgotten.
+void Housekeeper::look_for_forgotten() {
+  if (config_.store.empty())
+    return;
+  auto jobs = next_with_output();
+  if (jobs.empty())
+    return;
+  queue::call(
+      store_,
+      [jobs = std::move(jobs)](store::Store& store) {
+        return store.forgotten(jobs);
+      },
+      [this](const Result<std::vector<store::JobId>>& forgotten) {
+        if (!forgotten || is_ending_)
+          return;
+        for (const store::JobId job : *forgotten)
+          remove_output(job);
+      });
+}
+
 Result<void> Housekeeper::check_space() const {
   if (disk_free_ >= disk_reserve_)
     return {};
@@ -283,7 +340,7 @@ Result<void> Housekeeper::check_space() const {
 }
 
 void Housekeeper::look_later() {
-  timer_.expires_after(housekeeping_interval);
+  timer_.expires_after(interval_);
   timer_.async_wait([this](const auto& error) {
     if (!error && !is_ending_)
       look();
@@ -294,6 +351,7 @@ void Housekeeper::look() {
   look_at_space();
   look_at_output();
   look_at_content();
+  look_for_forgotten();
   look_at_jobs();
 }
 

@@ -26,9 +26,11 @@ namespace troupe::node {
 /// Has a thread of its own for slow work on files. All methods from any thread.
 class Housekeeper {
  public:
+  /// With a store that the configuration names, others may forget jobs as well
+  /// and do not say so: it looks for what is here of those.
   Housekeeper(StoreWriter& store, std::string output_folder,
               std::string content_folder, std::string services_folder,
-              const NodeConfig& config);
+              const NodeConfig& config, Duration interval = 5s);
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -98,15 +100,20 @@ class Housekeeper {
   void delete_output(store::JobId job);
   void look_at_output();
   void look_at_content();
+  void look_for_forgotten();
   [[nodiscard]] std::vector<store::JobId> jobs_with_output() const;
+  [[nodiscard]] std::vector<store::JobId> next_with_output();
 
   StoreWriter& store_;
   std::string output_folder_;
   std::string content_folder_;
   std::string services_folder_;
+  Duration interval_;               ///< Between two looks.
   TimePoint next_look_at_content_;  ///< Of the thread.
   NodeConfig config_;               ///< Of the thread, as the next.
   std::uint64_t output_bytes_ = 0;  ///< Of all records that are complete.
+  /// From where on jobs are looked for that were forgotten elsewhere.
+  std::uint64_t next_thousand_ = 0;
   std::atomic<std::uint64_t> disk_reserve_{0};
   std::atomic<std::uint64_t> disk_free_{UINT64_MAX};
   std::atomic<bool> is_ending_{false};

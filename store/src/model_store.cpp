@@ -965,6 +965,15 @@ Result<std::uint64_t> ModelStore::count_ended() {
       }));
 }
 
+Result<std::vector<JobId>> ModelStore::forgotten(std::span<const JobId> jobs) {
+  std::vector<JobId> forgotten;
+  for (const JobId id : jobs) {
+    if (!jobs_.empty() && id < jobs_.rbegin()->first && !jobs_.contains(id))
+      forgotten.push_back(id);
+  }
+  return forgotten;
+}
+
 // -- Clusters ----------------------------------------------------------------
 
 Result<Registered> ModelStore::register_session(const NewSession& session,

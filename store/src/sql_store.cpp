@@ -1423,6 +1423,32 @@ class SqlStore::Tables {
     return static_cast<std::uint64_t>(find.number(0));
   }
 
+  std::vector<JobId> forgotten(std::span<const JobId> jobs) {
+    std::vector<JobId> forgotten;
+    if (in_sets_) {
+      std::vector<std::int64_t> ids;
+      ids.reserve(jobs.size());
+      for (const JobId job : jobs)
+        ids.push_back(static_cast<std::int64_t>(job.value));
+      auto& find =
+          sql("SELECT u.id FROM unnest(?1::bigint[]) u(id) WHERE "
+              "u.id<(SELECT max(id) FROM job) AND "
+              "NOT EXISTS(SELECT 1 FROM job WHERE job.id=u.id) ORDER BY u.id");
+      find.bind(ids);
+      while (find.step())
+        forgotten.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
+      return forgotten;
+    }
+    auto& find =
+        sql("SELECT 1 WHERE ?1<(SELECT max(id) FROM job) AND "
+            "NOT EXISTS(SELECT 1 FROM job WHERE id=?1)");
+    for (const JobId job : jobs) {
+      if (find.bind(job.value).step())
+        forgotten.push_back(job);
+    }
+    return forgotten;
+  }
+
   std::vector<JobId> oldest_ended(JobSet set, std::uint32_t limit) {
     const auto find = database_->prepare_once(
         fmt::format("SELECT id FROM job WHERE ended IS NOT NULL AND run=0{} "
@@ -2582,6 +2608,9 @@ Result<std::vector<JobId>> SqlStore::oldest_ended(JobSet set,
 Result<std::uint64_t> SqlStore::count_ended() {
   return tables_->look([&] { return tables_->count_ended(); },
                        Tables::Seen::hint);
+}
+Result<std::vector<JobId>> SqlStore::forgotten(std::span<const JobId> jobs) {
+  return tables_->look([&] { return tables_->forgotten(jobs); });
 }
 Result<Registered> SqlStore::register_session(const NewSession& session,
                                               WallTime now) {

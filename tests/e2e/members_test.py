@@ -70,6 +70,23 @@ class Sharing(WithMembers, TroupeTest):
             self.assertRegex(self.at(host, "status", f"{job}.0").out,
                              rf"node +{where}\n")
 
+    def test_output_of_what_was_forgotten_goes_at_every_node(self):
+        self.await_members()
+        words = ("--runs-on", "all", "--array", "1-60", "--", "echo {}; sleep 0.1")
+        job, kept = self.submit("n1", *words), self.submit("n1", *words)
+        for each in (job, kept):
+            self.ok("n1", "wait", each, within=3 * LONG)
+
+        def have(number):
+            return {host for host, node in self.nodes.items()
+                    if (node.folder / f"output/0/{number}").exists()}
+        self.assertGreater(len(have(job)), 1)
+        where = have(kept)
+        self.ok("n1", "forget", job)
+        wait_until(lambda: not have(job), what="the end of the output")
+        self.assertEqual(have(kept), where)
+        self.assertEqual(len(self.ok("n2", "logs", kept).out.splitlines()), 60)
+
     def test_who_follows_elsewhere_reads_it_while_it_is_written(self):
         self.await_members()
         self.await_links()

@@ -184,6 +184,8 @@ class Pair {
     const auto set = static_cast<JobSet>(below(6));
     same(model_.oldest_ended(set, 3), tables_->oldest_ended(set, 3));
     same(model_.count_ended(), tables_->count_ended());
+    const std::vector<JobId> some{some_job(), JobId{some_job().value + 1}};
+    same(model_.forgotten(some), tables_->forgotten(some));
     same(model_.next_wake(), tables_->next_wake());
     for (int i = 0; i < most_sessions; ++i) {
       const SessionId session{fmt::format("s{}", i)};

@@ -103,6 +103,24 @@ TEST_P(StoreTest, JobsOfARunAreForgottenWithIt) {
   EXPECT_THAT(*store->jobs({}, 9), SizeIs(1));
 }
 
+TEST_P(StoreTest, ForgottenAreThoseThatAreNotThereAlthoughANewerOneIs) {
+  const std::vector<JobId> all{JobId{1}, JobId{2}, JobId{3}, JobId{4},
+                               JobId{5}};
+  EXPECT_THAT(*store->forgotten(all), IsEmpty());
+  for (int i = 0; i < 4; ++i)
+    submit(1);
+  EXPECT_THAT(*store->forgotten(all), IsEmpty());
+  for (const JobId job : {JobId{1}, JobId{3}, JobId{4}}) {
+    EXPECT_TRUE(store->cancel(job, now));
+    EXPECT_TRUE(store->forget(job));
+  }
+  EXPECT_THAT(*store->forgotten(all), ElementsAre(JobId{1}));
+  submit(1);
+  EXPECT_THAT(*store->forgotten(all),
+              ElementsAre(JobId{1}, JobId{3}, JobId{4}));
+  EXPECT_THAT(*store->forgotten({}), IsEmpty());
+}
+
 TEST_P(StoreTest, JobsAreListedByRun) {
   const RunId run = store->open_run({.request_id = "a"}, now)->run;
   const JobId other = submit(1);

@@ -133,6 +133,7 @@ class SqlStore : public Store, public ClusterStore {
   Result<std::vector<JobId>> oldest_ended(JobSet set,
                                           std::uint32_t limit) override;
   Result<std::uint64_t> count_ended() override;
+  Result<std::vector<JobId>> forgotten(std::span<const JobId> jobs) override;
   Result<Registered> register_session(const NewSession& session,
                                       WallTime now) override;
   Result<Renewal> renew(const SessionId& session, bool is_draining,

@@ -359,6 +359,10 @@ class Store {
 
   /// How many those are.
   virtual Result<std::uint64_t> count_ended() = 0;
+
+  /// Those of `jobs`, given in order, that are not there although a newer one
+  /// is. What is newer than all that is there may be news to this look.
+  virtual Result<std::vector<JobId>> forgotten(std::span<const JobId> jobs) = 0;
 };
 
 /// Whether `job` keeps the bounds; not whether what it names is there.
