@@ -173,6 +173,8 @@ class Member : public std::enable_shared_from_this<Member> {
 
  private:
   using LeaseCore = distributed::LeaseCore;
+  /// Of group default, of which each node has its own.
+  [[nodiscard]] std::uint32_t slots() const { return options_.detail.slots; }
   using EvictionCore = distributed::EvictionCore;
 
   struct Peer {

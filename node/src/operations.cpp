@@ -238,8 +238,11 @@ void drain_node(const Ask& ask) {
   }
   if (!node.empty() && !member->is_self(node)) {
     if (within_ms >= 0) {
-      ask.responder.fail({Errc::invalid_argument,
-                          "within_ms: only the node itself can be told that"});
+      ask.responder.fail(
+          {Errc::invalid_argument,
+           fmt::format("how long it may take (--within) only {0} itself can be "
+                       "told; ask {0}",
+                       printable(node))});
       return;
     }
     member->drain_other(node,
@@ -664,7 +667,13 @@ void cancel_job(const Ask& ask) {
   }
   queue::call(
       ask.node.store,
-      [id = *id, now = wall_now()](Store& store) {
+      [id = *id, now = wall_now()](
+          Store& store) -> Result<std::vector<store::AttemptRef>> {
+        const auto job = store.job(id);
+        // Whoever repeats it has what they want.
+        if (job && job->ended && !job->is_cancelled)
+          return failure(Errc::invalid_argument,
+                         fmt::format("job {}: it has ended", id.value));
         return store.cancel(id, now);
       },
       [&node = ask.node, responder = ask.responder,
@@ -994,6 +1003,8 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
       node.member->placement(job.shards, spread_in(job.resources).rest);
   if (const auto spec = queue::decode(job.spec))
     seen.places->key = spec->key;
+  if (!queue::is_of_all_nodes(job.group))
+    seen.group.group.slots = node.member->slots();
   std::string running = node.member->name_of(seen.runs_in);
   if (running.empty())
     seen.runs.reset();
@@ -1078,30 +1089,40 @@ Result<store::Group> group_named(Store& store, const std::string& name) {
   return failure(Errc::not_found, fmt::format("no group {}", name));
 }
 
+/// Of one of several nodes, those of the group of which each has its own.
+std::optional<std::uint32_t> own_slots(const NodeContext& node) {
+  return node.member ? std::optional{node.member->slots()} : std::nullopt;
+}
+
 void list_groups(const Ask& ask) {
   with_snapshot(ask, [ask](const queue::DispatcherSnapshot& seen) {
-    ask.by_store([breakers = seen.breakers,
-                  at_hand = seen.groups](Store& store) -> Result<Json> {
-      auto groups = store.groups();
-      if (!groups)
-        return error_of(std::move(groups));
-      Json list = Json::array();
-      for (store::GroupInfo& info : *groups) {
-        const auto breaker = breakers.find(info.group.name);
-        list.push_back(to_json(as_it_looks(std::move(info), at_hand),
-                               breaker == breakers.end()
-                                   ? flow_control::BreakerState::closed
-                                   : breaker->second));
-      }
-      return Json{{"groups", std::move(list)}};
-    });
+    ask.by_store(
+        [breakers = seen.breakers, at_hand = seen.groups,
+         own_slots = own_slots(ask.node)](Store& store) -> Result<Json> {
+          auto groups = store.groups();
+          if (!groups)
+            return error_of(std::move(groups));
+          Json list = Json::array();
+          for (store::GroupInfo& info : *groups) {
+            if (own_slots && !queue::is_of_all_nodes(info.group.name))
+              info.group.slots = *own_slots;
+            const auto breaker = breakers.find(info.group.name);
+            list.push_back(to_json(as_it_looks(std::move(info), at_hand),
+                                   breaker == breakers.end()
+                                       ? flow_control::BreakerState::closed
+                                       : breaker->second));
+          }
+          return Json{{"groups", std::move(list)}};
+        });
   });
 }
 
 void set_group(const Ask& ask) {
   const std::string& name = ask.request.path.at(0);
   ask.by_store(
-      [name, body = ask.request.body](Store& store) -> Result<Json> {
+      [name, body = ask.request.body,
+       is_fixed = ask.node.ring &&
+                  !queue::is_of_all_nodes(name)](Store& store) -> Result<Json> {
         auto before = group_named(store, name);
         if (!before && before.error().code != Errc::not_found)
           return error_of(std::move(before));
@@ -1109,6 +1130,12 @@ void set_group(const Ask& ask) {
             body, before ? *before : store::Group{.name = name});
         if (!group)
           return error_of(std::move(group));
+        if (is_fixed && before && group->slots != before->slots)
+          return failure(Errc::invalid_argument,
+                         fmt::format("each node has slots of its own for group "
+                                     "{}: as many as `slots` in its "
+                                     "configuration says",
+                                     printable(name)));
         if (auto set = store.set_group(*group); !set)
           return error_of(std::move(set));
         return done();

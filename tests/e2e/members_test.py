@@ -351,6 +351,13 @@ class Slots(WithMembers, TroupeTest):
                             for host in self.nodes] == [2, 2, 2], what="two each")
         self.ok("n1", "cancel", job)
 
+        self.assertEqual([group["slots"]
+                          for group in self.nodes["n3"].get("/v1/groups")["groups"]
+                          if group["group"] == "default"], [2])
+        refused = self.at("n2", "group", "limit", "default", "1")
+        self.assertEqual(refused.code, 1)
+        self.assertIn("each node has slots of its own for group default: as many as "
+                      "`slots` in its configuration says", refused.err)
 
 class Concurrency(WithMembers, TroupeTest):
     def test_of_one_concurrency_group_begin_one_after_the_other(self):
