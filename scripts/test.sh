@@ -27,10 +27,12 @@ cmake --preset ci
 "${limited[@]}" "$build_limit" \
   cmake --build --preset ci -- -j "$jobs" </dev/null
 
+# Those that take long wait for most of it: one more than there are processors
+# keeps these busy, and two for each would make others too slow for their limits.
 log=build/ci/test.log
 status=0
 "${limited[@]}" "$tests_limit" \
-  ctest --preset ci -j "$jobs" --no-tests=error "$@" </dev/null |
+  ctest --preset ci -j "$((jobs + 1))" --no-tests=error "$@" </dev/null |
   tee "$log" || status=$?
 if [ "$status" -eq 124 ]; then
   echo "the tests did not end within $tests_limit and were stopped"
