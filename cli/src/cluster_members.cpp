@@ -232,8 +232,10 @@ int examine_cluster(const QueueContext& context, const NodeOptions& node,
   return is_bad ? exit_failed : exit_ok;
 }
 
+/// `then` is what is going to happen.
 int tell_member(const QueueContext& context, const NodeOptions& node,
-                const std::string& what, Json body, const std::string& within) {
+                const std::string& what, Json body, const std::string& within,
+                const std::string& then) {
   if (!within.empty()) {
     Duration limit{0};
     if (auto read = read_duration("--within", within, limit); !read)
@@ -245,12 +247,16 @@ int tell_member(const QueueContext& context, const NodeOptions& node,
                         node_target({"cluster", what}), body);
   if (!told)
     return node_failed(told.error());
+  complain(fmt::format("note: {}", then));
   return exit_ok;
 }
 
 int consent_to_evictions(const QueueContext& context, const NodeOptions& node,
                          const std::string& within) {
-  return tell_member(context, node, "consent", Json::object(), within);
+  return tell_member(context, node, "consent", Json::object(), within,
+                     fmt::format("for {}, this node does not wait before it "
+                                 "takes over what nodes had that are gone",
+                                 within.empty() ? "5m" : printable(within)));
 }
 
 int drain_member(const QueueContext& context, const NodeOptions& node,
@@ -258,7 +264,13 @@ int drain_member(const QueueContext& context, const NodeOptions& node,
   Json body = Json::object();
   if (!name.empty())
     body["node"] = to_utf8(name);
-  return tell_member(context, node, "drain", std::move(body), within);
+  return tell_member(
+      context, node, "drain", std::move(body), within,
+      fmt::format(
+          "{} begins nothing more, and ends when what it has begun has "
+          "ended{}",
+          name.empty() ? "this node" : printable(name),
+          within.empty() ? "" : fmt::format(", or in {}", printable(within))));
 }
 
 }  // namespace troupe::cli

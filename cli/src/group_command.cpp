@@ -179,7 +179,9 @@ std::string mistake_in(const GroupOptions& o) {
         meant ? fmt::format("; did you mean \"{}\"?", *meant) : "");
   }
   const std::size_t wanted = action == "list" ? 1 : action == "limit" ? 3 : 2;
-  if (o.words.size() != wanted)
+  const bool is_unnamed =
+      wanted > 1 && o.words.size() > 1 && o.words[1].empty();
+  if (o.words.size() != wanted || is_unnamed)
     return wanted == 1   ? "list takes no name"
            : wanted == 2 ? fmt::format("{} takes the name of one group", action)
                          : "limit takes the name of a group and its slots";

@@ -343,7 +343,9 @@ int run_logs(const Startup&, std::vector<std::string> words) {
     return usage_error(
         "logs: --attempt, --stdout, --stderr, --timestamps and --socket go "
         "with jobs");
-  const auto stack = the_stack(file);
+  auto stack = the_stack(file);
+  if (!stack && stack.error().code == Errc::not_found && file.empty())
+    stack.error().what += ", or name a job (17), a task (17.3) or a run (r7)";
   if (!stack)
     return stack_failed(stack.error());
   std::vector<service::LogSource> sources;

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <optional>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -91,25 +92,34 @@ std::string option_of_jobs(const CLI::App& app) {
 Result<OwnedFd> open_input(std::string_view option, const std::string& file) {
   OwnedFd fd{file == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                          : ::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (fd.is_open())
+  struct stat info {};
+  const bool is_open = fd.is_open() && ::fstat(fd.get(), &info) == 0;
+  if (is_open && !S_ISDIR(info.st_mode))
     return fd;
-  return tl::unexpected{system_error(
-      fmt::format("{}: cannot read {}", option, printable(file)), errno)};
+  return tl::unexpected{
+      system_error(fmt::format("{}: cannot read {}", option, printable(file)),
+                   is_open ? EISDIR : errno)};
 }
 
-Result<void> add_input(Json& body, const SubmitOptions& o,
-                       const std::string& folder) {
-  if (o.standard_input.empty())
-    return {};
-  const auto file = open_input("--stdin", o.standard_input);
+/// Nullopt if it is too long to be sent.
+Result<std::optional<std::string>> read_input(const std::string& name) {
+  const auto file = open_input("--stdin", name);
   if (!file)
     return tl::unexpected{file.error()};
   auto text = read_to_end(file->get(), most_stdin_text);
-  if (!text && text.error().code != Errc::overloaded)
-    return tl::unexpected{std::move(text.error()).within("--stdin")};
-  return add_standard_input(
-      body, o.standard_input, folder,
-      text ? std::optional{std::move(*text)} : std::nullopt);
+  if (!text && text.error().code == Errc::overloaded)
+    return std::nullopt;
+  if (!text)
+    return tl::unexpected{
+        std::move(text.error())
+            .within(fmt::format("--stdin: {}", printable(name)))};
+  return std::move(*text);
+}
+
+/// As for a workflow that cannot be read.
+int bad_file(const Error& error) {
+  complain(error.what);
+  return exit_bad_file;
 }
 
 /// The whole body, or the exit code if something is wrong with it.
@@ -128,24 +138,29 @@ tl::expected<Json, int> body_of(const SubmitCommand& o,
   Json body{{"request_id", o.job.request_id.empty() ? context.new_request_id()
                                                     : o.job.request_id}};
   body.update(*settings);
-  if (const auto added = add_input(body, o.job, context.folder); !added)
+  if (o.job.standard_input.empty())
+    return body;
+  auto input = read_input(o.job.standard_input);
+  if (!input)
+    return tl::unexpected{bad_file(input.error())};
+  if (const auto added = add_standard_input(body, o.job.standard_input,
+                                            context.folder, std::move(*input));
+      !added)
     return refused(added.error());
   return body;
 }
 
+/// `lines` are those of --each-line.
 Result<SubmittedJob> submit_body(NodeCalls& calls, const Json& body,
-                                 const SubmitCommand& o) {
-  if (o.job.each_line.empty()) {
+                                 const SubmitCommand& o, OwnedFd lines) {
+  if (!lines.is_open()) {
     auto answer = submit_whole(calls, body, o.block);
     if (!answer)
       return tl::unexpected{std::move(answer.error())};
     return SubmittedJob{std::move(*answer), o.job.tasks()};
   }
-  auto file = open_input("--each-line", o.job.each_line);
-  if (!file)
-    return tl::unexpected{std::move(file.error())};
   fanout::RecordReader records{
-      make_reader(file->release(), std::make_shared<ReaderControl>()),
+      make_reader(lines.release(), std::make_shared<ReaderControl>()),
       o.job.null_separated
           ? fanout::RecordFormat{.separator = std::string{'\0'}}
           : fanout::RecordFormat{},
@@ -285,10 +300,16 @@ int submit(const QueueContext& context, const SubmitCommand& o) {
   const auto body = body_of(o, context);
   if (!body)
     return body.error();
+  auto lines = o.job.each_line.empty()
+                   ? Result<OwnedFd>{OwnedFd{}}
+                   : open_input("--each-line", o.job.each_line);
+  if (!lines)
+    return bad_file(lines.error());
   auto session = NodeSession::open(context, o.node);
   if (!session)
     return node_failed(session.error());
-  const auto submitted = submit_body(session->calls(), *body, o);
+  const auto submitted =
+      submit_body(session->calls(), *body, o, std::move(*lines));
   if (!submitted)
     return refused_by_node(submitted.error(), session->calls());
   print_submitted(*submitted, *body, o, context);

@@ -329,6 +329,10 @@ TEST_F(QueueCommand, GroupDoesNotAddWhatWasMistyped) {
   EXPECT_EQ(run(change_group, {"add", "mail"}).err,
             "troupe: there is a group \"mail\" already; change it with troupe "
             "group set\n");
+  EXPECT_EQ(run(change_group, {"add", ""}).code, 2);
+  EXPECT_TRUE(
+      run(change_group, {"add", ""})
+          .err.starts_with("troupe: group: add takes the name of one group"));
   EXPECT_TRUE(run(change_group, {"ad", "mail"})
                   .err.starts_with("troupe: group: unknown action \"ad\"; did "
                                    "you mean \"add\"?\n"));

@@ -252,7 +252,9 @@ class Sharing(WithMembers, TroupeTest):
 
     def test_who_consents_says_for_how_long(self):
         self.await_members()
-        self.ok("n1", "cluster", "consent", "--within", "1m")
+        told = self.at("n1", "cluster", "consent", "--within", "1m")
+        self.assert_ended(told, 0, "", "troupe: note: for 1m, this node does not wait "
+                          "before it takes over what nodes had that are gone\n")
         ended = self.at("n1", "cluster", "consent", "--within", "2d")
         self.assertEqual(ended.code, 1, ended)
         self.assertIn("within_ms", ended.err)
@@ -538,11 +540,16 @@ class Gone(WithMembers, TroupeTest):
         job = self.submit("n1", "--array", "1-60", "--",
                           "echo {} >> ran; sleep 0.3; echo {} >> done")
         wait_until(lambda: len(self.lines("ran")) >= 12, what="some tasks")
-        self.ok("n1", "cluster", "drain", "n2")
+        told = self.at("n1", "cluster", "drain", "--within", "5s", "n2")
+        self.assert_ended(told, 1, "", "troupe: how long it may take (--within) only n2 "
+                          "itself can be told; ask n2\n")
+        told = self.at("n1", "cluster", "drain", "n2")
+        self.assert_ended(told, 0, "", "troupe: note: n2 begins nothing more, and ends "
+                          "when what it has begun has ended\n")
         self.assertEqual(self.nodes["n2"].process.wait(2 * LONG), 0)
         self.nodes["n2"].process = None
         self.await_members(2)
-        self.ok("n3", "cluster", "drain")
+        self.assertEqual(self.at("n3", "cluster", "drain").code, 0)
         self.assertEqual(self.nodes["n3"].process.wait(2 * LONG), 0)
         self.nodes["n3"].process = None
         self.ok("n1", "wait", job, within=2 * LONG)
@@ -669,7 +676,7 @@ class Runs(WithMembers, TroupeTest):
         return "".join(path.read_text() for path in node.folder.glob("audit*"))
 
     def drain(self, host, *options):
-        self.ok(host, "cluster", "drain", *options)
+        self.assertEqual(self.at(host, "cluster", "drain", *options).code, 0)
 
     def await_end(self, host):
         self.assertEqual(self.nodes[host].process.wait(2 * LONG), 0)
@@ -696,7 +703,7 @@ class Runs(WithMembers, TroupeTest):
             "      - run: echo three >> ran\n"
             "  b: { runs-on: on-n2, needs: [a], run: echo never >> ran }\n")
         wait_until(lambda: self.lines("ran"), what="the first step")
-        self.ok("n3", "cluster", "drain", "n2")
+        self.drain("n3", "n2")
         wait_until(lambda: "drain_waits" in self.nodes["n2"].log_text(), what="the drain")
         (self.cwd / "go").touch()
         self.await_end("n2")

@@ -56,6 +56,11 @@ class Jobs(WithNode, TroupeTest):
             self.assertEqual(self.node.wait_for_end(job)["state"], "cancelled")
         self.assertNotEqual(self.troupe("wait", running).code, 0)
         self.assert_ended(self.troupe("cancel", "99"), 1, "", "troupe: no job 99\n")
+        self.ok("cancel", waiting)
+        ended = self.submit("true")
+        self.ok("wait", ended)
+        self.assert_ended(self.troupe("cancel", ended), 1, "",
+                          f"troupe: job {ended}: it has ended\n")
 
     def test_that_failed_run_again_when_they_are_retried(self):
         job = self.submit("--", "test -e go")

@@ -419,10 +419,14 @@ class Detached(Stacks, TroupeTest):
 
     def test_without_a_stack_there_is_nothing_to_ask(self):
         nothing = "troupe: no stack is running; start one with troupe up\n"
-        for words in (["ps"], ["down"], ["logs"], ["restart", "a"],
+        for words in (["ps"], ["down"], ["restart", "a"],
                       ["stop", "a"], ["start", "a"], ["scale", "a=1"]):
             with self.subTest(words):
                 self.refused(*words, err=nothing)
+        for words in (["logs"], ["logs", "1.2.3"]):
+            with self.subTest(words):
+                self.refused(*words, err=nothing[:-1] + ", or name a job (17), a task "
+                             "(17.3) or a run (r7)\n")
         self.assertEqual(self.stacks(), [])
         self.write({"children": {"a": {"run": "x"}}})
         self.refused("ps", "stack.yaml", err="troupe: stack.yaml is not "
