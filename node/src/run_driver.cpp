@@ -57,6 +57,21 @@ struct Beginnings {
   std::size_t jobs = 0;
 };
 
+using Counts = std::map<RunId, std::size_t>;
+
+/// Tells what was found when the last one who may find something lets go of it.
+template <class T>
+struct Gathering {
+  explicit Gathering(std::function<void(const T&)> then)
+      : done{std::move(then)} {}
+  ~Gathering() { done(found); }
+  Gathering(const Gathering&) = delete;
+  Gathering& operator=(const Gathering&) = delete;
+
+  T found{};
+  std::function<void(const T&)> done;
+};
+
 /// Variables of whoever has submitted it that are secrets must not be kept.
 std::shared_ptr<const RunSubmission> leave_out_secrets(
     std::shared_ptr<RunSubmission> submission, const RunCore& core) {
@@ -198,24 +213,15 @@ class Driver final : public RunDriver {
   /// Those of other nodes are loaded if something has happened to them since
   /// the last time.
   void count_awaiting(const AskAwaiting& m) override {
-    struct Counting {
-      std::map<RunId, std::size_t> counts{};
-      std::function<void(const std::map<RunId, std::size_t>&)> done{};
-      ~Counting() { done(counts); }
-      Counting() = default;
-      Counting(const Counting&) = delete;
-      Counting& operator=(const Counting&) = delete;
-    };
-    const auto counting = std::make_shared<Counting>();
-    counting->done = m.done;
+    const auto counting = std::make_shared<Gathering<Counts>>(m.done);
     for (const auto& [run, events] : m.runs) {
       if (const auto away = away_.find(run);
           away != away_.end() && away->second.events == events) {
-        counting->counts.emplace(run, away->second.awaiting);
+        counting->found.emplace(run, away->second.awaiting);
         continue;
       }
       with_core(run, [counting, run = run](const Result<RunCore*>& core) {
-        counting->counts.emplace(run, core ? (*core)->awaiting() : 0);
+        counting->found.emplace(run, core ? (*core)->awaiting() : 0);
       });
       let_go(run);
     }
@@ -561,26 +567,25 @@ class Driver final : public RunDriver {
 
   void count_begun_of(const RunsToLeave& runs, const AskBegun& asked) {
     // The rest is looked up when all runs are known.
-    const std::shared_ptr<Beginnings> all{
-        new Beginnings{.jobs = runs.waiting},
-        [deps = deps_, done = asked.done](const Beginnings* found) {
+    const auto all = std::make_shared<Gathering<Beginnings>>(
+        [deps = deps_, done = asked.done](const Beginnings& found) {
           queue::call(
               deps->store,
-              [maybe = found->maybe, session = deps->session,
+              [maybe = found.maybe, session = deps->session,
                home = deps->home](Store& store) {
                 return count_begun(store, maybe, session, home);
               },
-              [done, jobs = found->jobs](Result<std::size_t> more) {
+              [done, jobs = found.jobs](Result<std::size_t> more) {
                 if (more)
                   *more += jobs;
                 done(std::move(more));
               });
-          delete found;
-        }};
+        });
+    all->found.jobs = runs.waiting;
     const auto add = [all](RunId run, const RunCore::Begun& begun) {
-      all->jobs += begun.jobs;
+      all->found.jobs += begun.jobs;
       for (const StepKey& step : begun.maybe)
-        all->maybe.emplace_back(run, step);
+        all->found.maybe.emplace_back(run, step);
     };
     for (const auto& [run, events] : runs.open) {
       const auto away = away_.find(run);
@@ -597,7 +602,7 @@ class Driver final : public RunDriver {
         // What is to be recorded may be the end of such a job.
         const auto entry = runs_.find(run);
         if (entry != runs_.end() && !entry->second.writes.empty())
-          ++all->jobs;
+          ++all->found.jobs;
       });
       let_go(run);
     }

@@ -81,7 +81,7 @@ Result<bool> is_free(Store& store, RunId self, const RunPlace& place) {
   for (const store::RunInfo& run : *open) {
     if (run.id == self || place.strangers.contains(run.id))
       continue;
-    const auto is_in = place.begun.contains(run.id) ? Result<bool>{true}
+    auto is_in = place.begun.contains(run.id) ? Result<bool>{true}
                                                     : has_begun(store, run);
     if (!is_in)
       return is_in;
@@ -97,7 +97,7 @@ Result<bool> is_free(Store& store, RunId self, const RunPlace& place) {
 /// The job of a step, made if it is not there.
 Result<store::Submitted> submit(Store& store, const store::NewJob& job,
                                 WallTime now) {
-  const auto opened = store.open_job(job, now);
+  auto opened = store.open_job(job, now);
   if (!opened || opened->is_sealed)
     return opened;
   if (auto filled = store.append_range(opened->job, 0, 1); !filled)
