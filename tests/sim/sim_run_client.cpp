@@ -108,15 +108,16 @@ bool SimRunClient::has_ended(const Submission& submission) const {
 }
 
 /// Whoever has heard that something was recorded leaves the rest to the nodes.
+/// A retry that was asked for long ago may still arrive: so it never ends.
 void SimRunClient::tend(const std::string& request) {
   Submission& submission = submissions_.at(request);
+  world_.after(pause, [this, request] { tend(request); });
   if (has_ended(submission)) {
     const auto info = world_.store().model().run(submission.run);
-    if (!submission.is_retried || info->state == store::RunState::succeeded)
-      return;
     submission.is_approved = false;
-    change(request, node::RunRetried{},
-           [](Submission& told) { told.is_retried = false; });
+    if (submission.is_retried && info->state != store::RunState::succeeded)
+      change(request, node::RunRetried{},
+             [](Submission& told) { told.is_retried = false; });
   } else if (submission.is_cancelled &&
              world_.now() >= submission.cancelled_at) {
     change(request, node::RunCancelled{},
@@ -125,7 +126,6 @@ void SimRunClient::tend(const std::string& request) {
     change(request, node::RunAnswered{"j0", {.who = "ann"}},
            [](Submission& told) { told.is_approved = true; });
   }
-  world_.after(pause, [this, request] { tend(request); });
 }
 
 void SimRunClient::change(const std::string& request, const node::RunNews& news,
