@@ -70,6 +70,15 @@ std::optional<BootTime> EvictionCore::wake_at() const {
   return next_read_;
 }
 
+std::optional<EvictionCore::Standing> EvictionCore::standing(
+    const std::string& session) const {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end())
+    return std::nullopt;
+  return Standing{seen_at_ - found->second.still_since,
+                  found->second.waits_for_consent};
+}
+
 void EvictionCore::break_series() {
   for (auto& [id, session] : sessions_) {
     session.first.reset();
@@ -80,6 +89,7 @@ void EvictionCore::break_series() {
 
 /// Takes the rows over, and counts the sessions that are gone.
 void EvictionCore::note(const std::vector<SessionRow>& rows, BootTime now) {
+  seen_at_ = now;
   while (!evictions_.empty() && now - evictions_.front() >= limit_period)
     evictions_.pop_front();
   std::map<std::string, Session> sessions;
@@ -135,6 +145,7 @@ EvictionCore::Actions EvictionCore::evict_ripe(BootTime now) {
   for (auto& [id, session] : sessions_) {
     if (!is_ripe(session, now))
       continue;
+    session.waits_for_consent = room == 0;
     if (!session.turn)
       session.turn = now + own_turn(session.node) * read_every();
     if (now < *session.turn)

@@ -107,6 +107,24 @@ TEST(EvictionCore, DoesNotLookForEachOfManyThatDieOneSoonAfterTheOther) {
   EXPECT_LE(reads, 70);
 }
 
+TEST(EvictionCore, TellsWhoIsSilentAndWhoWaitsForConsent) {
+  World world{5};
+  world.dead = {2, 3};
+  EXPECT_THAT(world.read_until(b0 + 30s), IsEmpty());
+  const auto still = world.core.standing("s0002").value();
+  EXPECT_GT(still.still_for, 27s);
+  EXPECT_LE(still.still_for, 30s);
+  EXPECT_FALSE(still.waits_for_consent);
+  EXPECT_EQ(world.core.standing("s0004")->still_for, 0s);
+  // One is evicted, and that is all that may be within a minute.
+  const auto evicted = world.read_until(b0 + 100s);
+  ASSERT_THAT(evicted, SizeIs(1));
+  const std::string other = evicted[0] == "s0002" ? "s0003" : "s0002";
+  EXPECT_EQ(world.core.standing(evicted[0]), std::nullopt);
+  EXPECT_TRUE(world.core.standing(other)->waits_for_consent);
+  EXPECT_FALSE(world.core.standing("s0004")->waits_for_consent);
+}
+
 TEST(EvictionCore, NamesTheCounterThatItHasSeen) {
   World world{2};
   (void)world.read();

@@ -109,6 +109,17 @@ class EvictionCore {
   Actions on_time(BootTime now);
   [[nodiscard]] std::optional<BootTime> wake_at() const;
 
+  /// What is known of a session as of the last read.
+  struct Standing {
+    /// For how long its counter has stood still.
+    Duration still_for{};
+    /// It could be evicted, if the limit did not say no.
+    bool waits_for_consent = false;
+  };
+  /// None if it was not there.
+  [[nodiscard]] std::optional<Standing> standing(
+      const std::string& session) const;
+
   /// Whether this node is one of those that look often, as of the last read.
   [[nodiscard]] bool is_watching() const { return is_watching_; }
 
@@ -120,6 +131,7 @@ class EvictionCore {
     BootTime still_since;            ///< Over reads that failed, too.
     std::optional<BootTime> first;   ///< Answer of the unbroken series.
     std::optional<BootTime> turn{};  ///< When this node may evict it.
+    bool waits_for_consent = false;
   };
 
   void break_series();
@@ -146,6 +158,7 @@ class EvictionCore {
   BootTime give_up_at_;
   BootTime next_read_;
   std::optional<BootTime> last_answer_;
+  BootTime seen_at_;                ///< The answer of the last read.
   std::deque<BootTime> evictions_;  ///< Seen or made in the last minute.
   BootTime consent_until_;
   bool has_asked_ = false;
