@@ -73,6 +73,15 @@ Symptom on_session(const Json& cluster) {
 void on_node(const Json& node, Duration lease, WallTime now,
              std::vector<Symptom>& symptoms) {
   const std::string name = text_in(node, "name");
+  if (text_in(node, "state") == "revoked") {
+    symptoms.push_back(
+        {Health::doubtful,
+         fmt::format("{0} is revoked, and ends as soon as it reads that in the "
+                     "store; if it goes on, end it on its host. Whoever had "
+                     "{0} may have the password of the database: change it",
+                     name)});
+    return;
+  }
   const auto seen = parse_wall_time(text_in(node, "seen"));
   if (!seen)
     return;
@@ -103,12 +112,22 @@ void on_nodes(const Json& cluster, WallTime now,
   const Duration lease = ms_in(cluster, "lease_ms");
   std::set<std::string> versions;
   std::uint64_t without_shards = 0;
+  const auto blind = blind_for(cluster);
+  if (blind)
+    symptoms.push_back(
+        {Health::bad,
+         fmt::format("this node has not reached the store for {}: what it "
+                     "says of the others is as old",
+                     seconds(*blind))});
   for (const Json& node : nodes) {
     versions.insert(text_in(node, "version"));
     if (text_in(node, "state") == "live" && node.value("shards", 0) == 0)
       ++without_shards;
-    on_node(node, lease, now, symptoms);
+    if (!blind)
+      on_node(node, lease, now, symptoms);
   }
+  if (std::string wanted = consent_wanted(cluster); !wanted.empty())
+    symptoms.push_back({Health::bad, std::move(wanted)});
   if (versions.size() > 1)
     symptoms.push_back(
         {Health::doubtful,
@@ -129,24 +148,37 @@ void on_nodes(const Json& cluster, WallTime now,
                                  cluster.value("view", std::uint64_t{0}))});
 }
 
-std::optional<Symptom> on_certificate(std::optional<WallTime> until,
-                                      WallTime now) {
-  if (!until)
-    return std::nullopt;
-  const std::string date = format_wall_time(*until).substr(0, 10);
-  if (*until <= now)
-    return Symptom{Health::bad,
-                   fmt::format("the certificate of this host has expired ({}); "
-                               "see troupe cluster token --renew",
-                               date)};
-  if (*until - now < renewal_time)
-    return Symptom{Health::doubtful,
-                   fmt::format("the certificate of this host expires on {}; "
-                               "see troupe cluster token --renew",
-                               date)};
-  return Symptom{
-      Health::good,
-      fmt::format("the certificate of this host is good until {}", date)};
+Symptom on_certificate(const std::string& whose, WallTime until, WallTime now) {
+  const std::string date = format_wall_time(until).substr(0, 10);
+  constexpr std::string_view what_to_do =
+      "see troupe cluster token --renew, and start its node again then";
+  if (until <= now)
+    return {Health::bad,
+            fmt::format("the certificate of {} has expired ({}); {}", whose,
+                        date, what_to_do)};
+  if (until - now < renewal_time)
+    return {Health::doubtful,
+            fmt::format("the certificate of {} expires on {}; {}", whose, date,
+                        what_to_do)};
+  return {Health::good,
+          fmt::format("the certificate of {} is good until {}", whose, date)};
+}
+
+Symptom on_certificate(const Json& cluster, const Result<WallTime>& of_host,
+                       WallTime now) {
+  const Json own = cluster.value("certificate", Json::object());
+  if (const auto until = parse_wall_time(text_in(own, "until")))
+    return on_certificate(fmt::format("this node ({})", text_in(own, "file")),
+                          *until, now);
+  if (of_host)
+    return on_certificate("this host", *of_host, now);
+  if (of_host.error().code != Errc::not_found)
+    return {Health::bad, of_host.error().what};
+  return {Health::doubtful,
+          fmt::format("this node does not say until when its certificate is "
+                      "good, and where it could be there is none ({}); see "
+                      "--folder",
+                      of_host.error().what)};
 }
 
 }  // namespace
@@ -164,13 +196,37 @@ std::string_view to_string(Health health) {
 }
 
 std::vector<Symptom> diagnose(const Json& node, const Json& cluster,
-                              std::optional<WallTime> certificate_until,
+                              const Result<WallTime>& certificate_until,
                               WallTime now) {
   std::vector<Symptom> symptoms{on_store(node), on_session(cluster)};
   on_nodes(cluster, now, symptoms);
-  if (auto symptom = on_certificate(certificate_until, now))
-    symptoms.push_back(std::move(*symptom));
+  symptoms.push_back(on_certificate(cluster, certificate_until, now));
   return symptoms;
+}
+
+std::optional<Duration> blind_for(const Json& cluster) {
+  const auto left = cluster.find("right_left_ms");
+  if (left == cluster.end() || !left->is_number_integer())
+    return std::nullopt;
+  // It is renewed every sixth of that, and counted from when that was asked.
+  const Duration lease = ms_in(cluster, "lease_ms");
+  const Duration since = lease - ms_in(cluster, "right_left_ms");
+  return since > lease / silent_part ? std::optional{since} : std::nullopt;
+}
+
+std::string consent_wanted(const Json& cluster) {
+  std::vector<std::string> names;
+  for (const Json& node : cluster.value("nodes", Json::array())) {
+    if (node.value("waits_for_consent", false))
+      names.push_back(text_in(node, "name"));
+  }
+  if (names.empty())
+    return "";
+  return fmt::format(
+      "what {} had is not taken over yet: when many nodes are silent at once "
+      "it may be the network, so a tenth of them, or one, is taken for gone in "
+      "a minute; if you know that they are gone: troupe cluster consent",
+      fmt::join(names, ", "));
 }
 
 std::string render_symptoms(const std::vector<Symptom>& symptoms) {

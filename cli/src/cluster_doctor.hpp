@@ -1,6 +1,7 @@
 #pragma once
 
 /// What troupe cluster doctor says: whether a cluster is as it should be.
+#include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
 
 #include <nlohmann/json.hpp>
@@ -30,11 +31,20 @@ struct Symptom {
 };
 
 /// What a node says of itself (GET /v1/node) and of its cluster (GET
-/// /v1/cluster), and until when the certificate of this host is good, if it has
-/// one. Pure.
+/// /v1/cluster). `certificate_until` is that of this host, for a node of a
+/// version that does not tell of its own. Pure.
 [[nodiscard]] std::vector<Symptom> diagnose(
     const nlohmann::ordered_json& node, const nlohmann::ordered_json& cluster,
-    std::optional<WallTime> certificate_until, WallTime now);
+    const Result<WallTime>& certificate_until, WallTime now);
+
+/// For how long the node that was asked has not reached the store, if that is
+/// so: what it says of others (GET /v1/cluster) is as old. Pure.
+[[nodiscard]] std::optional<Duration> blind_for(
+    const nlohmann::ordered_json& cluster);
+
+/// That what some nodes had is not taken over, why, and what to do; empty if
+/// there are none. Pure.
+[[nodiscard]] std::string consent_wanted(const nlohmann::ordered_json& cluster);
 
 /// A line for each: "ok", "look" or "bad", and what it is.
 [[nodiscard]] std::string render_symptoms(const std::vector<Symptom>& symptoms);

@@ -48,6 +48,20 @@ std::string link_of(const Json& one, const Json& status) {
   return one.value("is_linked", false) ? "up" : "down";
 }
 
+/// As far as the node that was asked knows.
+std::string state_of(const Json& one, const Json& status) {
+  std::string state = text_of(one, "state");
+  if (is_asked(one, status))
+    return state;
+  if (blind_for(status))
+    return "unknown";
+  const auto silent = one.value("silent_ms", std::int64_t{0});
+  if (state != "revoked" && silent > status.value("lease_ms", std::int64_t{0}))
+    return fmt::format("silent {}",
+                       format_duration(std::chrono::seconds{silent / 1000}));
+  return state;
+}
+
 /// How the node that was asked stands.
 std::string standing(const Json& status) {
   const std::string phase = text_of(status, "phase");
@@ -111,12 +125,38 @@ void add_zones(std::vector<TableRow>& rows, const Json& status) {
     rows[i].insert(rows[i].begin() + 1, zones[i]);
 }
 
+/// What the table does not say.
+std::string notes_on(const Json& status) {
+  std::string notes;
+  if (const auto blind = blind_for(status))
+    notes += fmt::format(
+        "it has not reached the store for {}: what it says of the others is as "
+        "old\n",
+        format_duration(
+            std::chrono::duration_cast<std::chrono::seconds>(*blind)));
+  if (const std::string wanted = consent_wanted(status); !wanted.empty())
+    notes += wanted + "\n";
+  return notes;
+}
+
+/// Of nodes of which some are not as they should be.
+void add_states(std::vector<TableRow>& rows, const Json& status) {
+  std::vector<std::string> states{"STATE"};
+  bool has_any = false;
+  for (const Json& one : nodes_in(status)) {
+    states.push_back(state_of(one, status));
+    has_any |= states.back() != "live";
+  }
+  for (std::size_t i = 0; has_any && i < rows.size(); ++i)
+    rows[i].push_back(states[i]);
+}
+
 std::string members_table(const QueueContext& context, const Json& status) {
   std::vector<TableRow> rows{{"NAME", "STATE", "SLOTS", "SHARDS", "SEEN",
                               "VERSION", "LINK", "LISTEN"}};
   std::string own;
   for (const Json& one : nodes_in(status)) {
-    rows.push_back({text_of(one, "name"), text_of(one, "state"),
+    rows.push_back({text_of(one, "name"), state_of(one, status),
                     text_of(one, "slots"), text_of(one, "shards"),
                     ago(context, text_of(one, "seen")), text_of(one, "version"),
                     link_of(one, status), text_of(one, "listen")});
@@ -126,7 +166,8 @@ std::string members_table(const QueueContext& context, const Json& status) {
   add_zones(rows, status);
   return render_rows(rows, table_style(context)) +
          fmt::format("{} was asked: {}\n", own.empty() ? "the node" : own,
-                     standing(status));
+                     standing(status)) +
+         notes_on(status);
 }
 
 std::string nodes_table(const QueueContext& context, const Json& status) {
@@ -140,6 +181,7 @@ std::string nodes_table(const QueueContext& context, const Json& status) {
                     describe_resources(one.value("resources", Json::object())),
                     text_of(one, "node")});
   }
+  add_states(rows, status);
   add_zones(rows, status);
   return render_rows(rows, table_style(context));
 }
@@ -211,12 +253,8 @@ int examine_cluster(const QueueContext& context, const NodeOptions& node,
       ask(context, node, NodeMethod::get, node_target({"cluster"}));
   if (!cluster)
     return node_failed(cluster.error());
-  auto symptoms = diagnose(
-      *own, *cluster,
-      certificate_until ? std::optional{*certificate_until} : std::nullopt,
-      context.now());
-  if (!certificate_until && certificate_until.error().code != Errc::not_found)
-    symptoms.push_back({Health::bad, certificate_until.error().what});
+  const auto symptoms =
+      diagnose(*own, *cluster, certificate_until, context.now());
   if (node.json) {
     Json list = Json::array();
     for (const Symptom& symptom : symptoms)

@@ -21,9 +21,9 @@ int show_ring(const QueueContext& context, const NodeOptions& node);
 int show_owner(const QueueContext& context, const NodeOptions& node,
                const std::string& key);
 
-/// Whether the cluster of the node that is asked is as it should be, and until
-/// when the certificate of this host is good: not_found if it has none, another
-/// error if it is of no use. exit_failed if something is bad.
+/// Whether the cluster of the node that is asked is as it should be.
+/// `certificate_until` is that of this host, see diagnose(): not_found if it
+/// has none, another error if it is of no use. exit_failed if something is bad.
 int examine_cluster(const QueueContext& context, const NodeOptions& node,
                     const Result<WallTime>& certificate_until);
 

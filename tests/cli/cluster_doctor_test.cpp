@@ -33,7 +33,7 @@ class ClusterDoctorTest : public ::testing::Test {
   }
 
   WallTime now = *parse_wall_time("2026-05-01T12:00:00Z");
-  std::optional<WallTime> certificate_until = now + 24h * 365;
+  Result<WallTime> certificate_until = now + 24h * 365;
   Json node{{"durability", "replicated"},
             {"store",
              {{"software", "PostgreSQL 15"},
@@ -91,14 +91,60 @@ TEST_F(ClusterDoctorTest, SaysWhenACertificateEnds) {
   certificate_until = now + 24h * 29;
   EXPECT_EQ(complaints(),
             "look  the certificate of this host expires on 2026-05-30; see "
-            "troupe cluster token --renew\n");
+            "troupe cluster token --renew, and start its node again then\n");
   certificate_until = now;
   EXPECT_THAT(complaints(), HasSubstr("bad   the certificate of this host has "
                                       "expired (2026-05-01)"));
 }
 
+TEST_F(ClusterDoctorTest, LooksAtTheCertificateThatTheNodeHas) {
+  certificate_until = failure(Errc::not_found, "there is no /identity.pem");
+  EXPECT_EQ(complaints(),
+            "look  this node does not say until when its certificate is good, "
+            "and where it could be there is none (there is no /identity.pem); "
+            "see --folder\n");
+  cluster["certificate"] = {{"file", "/etc/n1/identity.pem"},
+                            {"until", "2026-05-30T12:00:00Z"}};
+  EXPECT_EQ(complaints(),
+            "look  the certificate of this node (/etc/n1/identity.pem) expires "
+            "on 2026-05-30; see troupe cluster token --renew, and start its "
+            "node again then\n");
+  cluster["certificate"]["until"] = "2027-05-30T12:00:00Z";
+  EXPECT_EQ(complaints(), "");
+}
+
+TEST_F(ClusterDoctorTest, SaysThatANodeIsRevokedAndNotThatItHasNoLink) {
+  cluster["nodes"][1]["state"] = "revoked";
+  cluster["nodes"][1]["is_linked"] = false;
+  EXPECT_THAT(complaints(), ::testing::StartsWith("look  n2 is revoked, and"));
+  EXPECT_THAT(complaints(), ::testing::Not(HasSubstr("link")));
+}
+
+TEST_F(ClusterDoctorTest, SaysWhatIsNotTakenOverAndHowItWouldBe) {
+  EXPECT_EQ(consent_wanted(cluster), "");
+  cluster["nodes"][0]["waits_for_consent"] = true;
+  cluster["nodes"][1]["waits_for_consent"] = true;
+  EXPECT_THAT(complaints(),
+              ::testing::AllOf(
+                  HasSubstr("bad   what n1, n2 had is not taken over yet: "),
+                  HasSubstr("troupe cluster consent\n")));
+}
+
+TEST_F(ClusterDoctorTest, BlamesNobodyElseIfTheNodeDoesNotReachTheStore) {
+  for (Json& other : cluster["nodes"])
+    other["seen"] = "2026-05-01T11:58:53.000Z";
+  cluster["right_left_ms"] = -7000;
+  cluster["may_start"] = false;
+  cluster["phase"] = "lapsed";
+  EXPECT_EQ(complaints(),
+            "bad   this node may not start anything: its session is lapsed\n"
+            "bad   this node has not reached the store for 1m7s: what it says "
+            "of the others is as old\n");
+}
+
 TEST_F(ClusterDoctorTest, IsNotConfusedByAnAnswerWithoutAnything) {
-  const auto symptoms = diagnose(Json::object(), Json::object(), {}, now);
+  const auto symptoms =
+      diagnose(Json::object(), Json::object(), certificate_until, now);
   EXPECT_THAT(symptoms, Each(Field(&Symptom::what, ::testing::Not(""))));
 }
 
