@@ -129,9 +129,11 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
                               .reload = [o] { return effective_config(o); },
                               .on_event = end_after_events()};
   bool was_up = false;
+  bool is_refused = false;
+  options.on_refused = [&is_refused] { is_refused = true; };
   while (true) {
     auto daemon = node::Daemon::start(options);
-    if (!daemon && was_up) {
+    if (!daemon && was_up && !is_refused) {
       // Whoever was evicted has been cut off, and may be again.
       log(LogLevel::error, fmt::format("node_not_back reason={}",
                                        shell_quote(daemon.error().what)));

@@ -1,5 +1,7 @@
 #include "cluster_links.hpp"
 
+#include "member_start.hpp"
+
 #include <troupe/base/log.hpp>
 #include <troupe/base/overload.hpp>
 #include <troupe/base/text.hpp>
@@ -127,6 +129,9 @@ void ClusterLinks::look_at_roster() {
         tell_revoked();
         if (known)
           take_known(*known);
+        // Only now, so that the others hear of it as well.
+        if (auto own = check_not_revoked(*roster_, self_); !own)
+          deps_.on_revoked(std::move(own.error()));
       });
 }
 

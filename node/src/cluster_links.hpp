@@ -12,6 +12,7 @@
 #include <troupe/flow_control/token_bucket.hpp>
 #include <troupe/link/cluster_folder.hpp>
 #include <troupe/link/links.hpp>
+#include <troupe/link/roster.hpp>
 #include <troupe/node/node_config.hpp>
 #include <troupe/store/cluster_store.hpp>
 
@@ -42,6 +43,8 @@ struct ClusterLinksDeps {
   std::function<void(std::vector<std::uint32_t> shards)> on_offer;
   /// Somebody knows this view.
   std::function<void(std::uint64_t number)> on_view;
+  /// This node was revoked; the store knows of it. More than once.
+  std::function<void(Error why)> on_revoked;
   LinkLogs::Serve serve_log;
   LinkLogs::ServeContent serve_content;
 };
@@ -109,6 +112,11 @@ class ClusterLinks final : public link::LinksOwner {
 
   [[nodiscard]] bool is_up(const distributed::NodeId& peer) const {
     return links_->is_up(peer);
+  }
+
+  /// On the newest roster that this node knows.
+  [[nodiscard]] bool is_revoked(const distributed::NodeId& peer) const {
+    return roster_->is_revoked(peer);
   }
 
   /// Listens no more, and ends all links in order.

@@ -24,6 +24,7 @@
 #include <troupe/flow_control/token_bucket.hpp>
 #include <troupe/node/daemon.hpp>
 #include <troupe/node/machine.hpp>
+#include <troupe/process/boot_clock.hpp>
 #include <troupe/process/signal_watcher.hpp>
 #include <troupe/process/warden_runner.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
@@ -323,7 +324,8 @@ struct Daemon::Parts {
   actors::ActorSystem& system = host.system();
   boost::asio::steady_timer stop_timer{io};
   boost::asio::steady_timer drain_timer{io};
-  bool is_drained = false;       ///< But for what still runs.
+  bool is_drained = false;  ///< But for what still runs.
+  bool is_revoked = false;
   std::size_t awaited_jobs = 0;  ///< Before that.
   boost::asio::steady_timer watchdog{io};
   std::unique_ptr<process::WardenRunner> runner;
@@ -376,6 +378,8 @@ struct Daemon::Parts {
   void await_begun();
   void end_drain();
   void leave(std::size_t left);
+  void end_revoked(const Error& why);
+  Result<void> refuse_revoked(store::SqlStore& opened, Error why);
   void on_event();
   void reload();
   void feed_watchdog(Duration interval);
@@ -488,6 +492,12 @@ Result<void> Daemon::Parts::begin_member_session(store::SqlStore& opened) {
     if (auto started = start_warden(); !started)
       return started;
   }
+  const auto roster =
+      newest_roster(opened, link::ClusterFolder{config->cluster_folder});
+  if (!roster)
+    return tl::unexpected(roster.error());
+  if (auto may = check_not_revoked(*roster, identity->node); !may)
+    return refuse_revoked(opened, std::move(may.error()));
   auto prepared = prepare_member(opened, *config, *identity, runner->session(),
                                  options.version);
   if (!prepared)
@@ -498,6 +508,23 @@ Result<void> Daemon::Parts::begin_member_session(store::SqlStore& opened) {
   ring = *parameters;
   member_options = std::move(*prepared);
   return {};
+}
+
+/// What the node before has left here ends, too: it is for the others.
+Result<void> Daemon::Parts::refuse_revoked(store::SqlStore& opened, Error why) {
+  const store::SessionId session{runner->session()};
+  runner->close(longest_end_of_evicted);
+  runner.reset();
+  auto live = is_live(opened, session.value);
+  if (live && *live) {
+    if (const auto ended = end_sessions(opened, {session}); !ended)
+      log(LogLevel::error,
+          fmt::format("session_left session={} reason={}", session.value,
+                      shell_quote(ended.error().what)));
+  }
+  if (options.on_refused)
+    options.on_refused();
+  return tl::unexpected(std::move(why));
 }
 
 /// From now on it may be told to start something.
@@ -548,6 +575,9 @@ Result<void> Daemon::Parts::join() {
       };
   member_options->is_linked = [this](const distributed::NodeId& node) {
     return links && links->is_up(node);
+  };
+  member_options->is_revoked = [this](const distributed::NodeId& node) {
+    return links && links->is_revoked(node);
   };
   member_options->backlog_of = [this](const distributed::NodeId& node) {
     return links ? links->backlog_of(node) : std::nullopt;
@@ -896,6 +926,10 @@ Result<void> Daemon::Parts::listen() {
     if (member)
       member->hear_of_view(number);
   };
+  // Not while the links look at what says so.
+  const auto end_when_revoked = [this](const Error& why) {
+    boost::asio::post(io, [this, why] { end_revoked(why); });
+  };
   const auto look_as = [this](queue::Found found) {
     return [this, found](std::vector<std::uint32_t> shards) {
       actors::send(dispatcher, queue::WorkArrived{std::move(shards), found});
@@ -921,6 +955,7 @@ Result<void> Daemon::Parts::listen() {
                                     {.on_hint = look_as(queue::Found::hinted),
                                      .on_offer = look_as(queue::Found::offered),
                                      .on_view = hear_of_view,
+                                     .on_revoked = end_when_revoked,
                                      .serve_log = serve_log,
                                      .serve_content = give_content});
   if (!linked)
@@ -1083,10 +1118,31 @@ void Daemon::Parts::leave(std::size_t left) {
   if (end_reason == DaemonEnd::evicted)
     left = 0;  // Nobody takes it over.
   stopping = left == 0 ? OnStop::end : OnStop::keep;
-  if (left == 0 && member && end_reason == DaemonEnd::told)
+  if (is_revoked)
+    left = 0;  // The others take it over once the session has ended.
+  if (left == 0 && member && (end_reason == DaemonEnd::told || is_revoked))
     member->leave();
   else
     io.stop();
+}
+
+/// It may be asked no more, and gives what it has to the others.
+void Daemon::Parts::end_revoked(const Error& why) {
+  if (stopping || is_revoked)
+    return;
+  is_revoked = true;
+  log(LogLevel::error,
+      fmt::format("node_refused reason={}", shell_quote(why.what)));
+  audit->add({.at = std::chrono::system_clock::now(),
+              .by = "node",
+              .uid = ::geteuid(),
+              .pid = ::getpid(),
+              .what = "stop",
+              .about = "it was revoked"});
+  end_reason = DaemonEnd::refused;
+  stop(OnStop::end, 2 * longest_end_of_evicted);
+  // However long they would like to take.
+  runner->stop_all(process::boot_now() + longest_end_of_evicted);
 }
 
 void Daemon::Parts::reload() {

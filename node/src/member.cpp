@@ -32,6 +32,10 @@ constexpr Duration shortest_wait = 1ms;
 TimePoint monotonic_now() { return std::chrono::steady_clock::now(); }
 WallTime calendar_now() { return std::chrono::system_clock::now(); }
 
+std::int64_t in_ms(Duration time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+
 LeaseCore::Renewed to_core(store::Renewed answer) {
   switch (answer) {
     case store::Renewed::live:
@@ -700,12 +704,15 @@ Json Member::status() const {
     const auto has =
         queue::split_labels(flow_control::Resources::parse(detail.resources)
                                 .value_or(flow_control::Resources{}));
+    const auto standing = janitor_.standing(info.session.session.value);
     nodes.push_back(
         {{"node", info.session.node},
          {"name", to_utf8(detail.name)},
          {"session", info.session.session.value},
          {"incarnation", info.session.incarnation},
-         {"state", info.is_draining ? "draining" : "live"},
+         {"state", id && options_.is_revoked(*id) ? "revoked"
+                   : info.is_draining             ? "draining"
+                                                  : "live"},
          {"version", to_utf8(detail.version)},
          {"listen", to_utf8(detail.listen)},
          {"is_linked", id && (*id == options_.self || options_.is_linked(*id))},
@@ -717,6 +724,11 @@ Json Member::status() const {
          {"shards", ring_ && id ? ring_->load(*id) : 0},
          {"renewals", info.counter},
          {"seen", format_wall_time(info.seen)}});
+    // Of its own nobody has to guess.
+    if (standing && id != options_.self) {
+      nodes.back()["silent_ms"] = in_ms(standing->still_for);
+      nodes.back()["waits_for_consent"] = standing->waits_for_consent;
+    }
   }
   std::sort(nodes.begin(), nodes.end(),
             [](const Json& a, const Json& b) { return a["name"] < b["name"]; });
@@ -727,15 +739,14 @@ Json Member::status() const {
             {"view", views_.view().number},
             {"shards", ring_ ? ring_->parameters().shards : 0},
             {"is_watching", janitor_.is_watching()},
-            {"lease_ms", std::chrono::duration_cast<std::chrono::milliseconds>(
-                             options_.terms.ttl)
-                             .count()},
+            {"lease_ms", in_ms(options_.terms.ttl)},
             {"nodes", std::move(nodes)}};
   if (const auto until = lease_.right_until())
-    json["right_left_ms"] =
-        std::chrono::duration_cast<std::chrono::milliseconds>(*until -
-                                                              boot_now())
-            .count();
+    json["right_left_ms"] = in_ms(*until - boot_now());
+  if (options_.certificate_until)
+    json["certificate"] = {
+        {"file", to_utf8(options_.certificate_file)},
+        {"until", format_wall_time(*options_.certificate_until)}};
   return json;
 }
 

@@ -66,6 +66,9 @@ struct MemberOptions {
   /// The session is in the store, and the warden may have commands of it.
   bool adopts = false;
   std::uint64_t seed = 0;
+  /// With which it shows others who it is.
+  std::string certificate_file{};
+  std::optional<WallTime> certificate_until{};
 
   // On the I/O thread.
 
@@ -78,6 +81,8 @@ struct MemberOptions {
       on_sessions;
   /// Whether there is a link to that node.
   std::function<bool(const distributed::NodeId&)> is_linked;
+  /// Whether it is revoked on the newest roster.
+  std::function<bool(const distributed::NodeId&)> is_revoked;
   /// Whether it has said that something waits that it has no room for.
   std::function<std::optional<StealCore::Backlog>(const distributed::NodeId&)>
       backlog_of;
@@ -168,13 +173,13 @@ class Member : public std::enable_shared_from_this<Member> {
   [[nodiscard]] const distributed::NodeId& self() const {
     return options_.self;
   }
+  /// Of group default, of which each node has its own.
+  [[nodiscard]] std::uint32_t slots() const { return options_.detail.slots; }
   /// Says once more what was said last, to whoever has not heard it.
   void repeat() const;
 
  private:
   using LeaseCore = distributed::LeaseCore;
-  /// Of group default, of which each node has its own.
-  [[nodiscard]] std::uint32_t slots() const { return options_.detail.slots; }
   using EvictionCore = distributed::EvictionCore;
 
   struct Peer {

@@ -137,6 +137,38 @@ Result<bool> is_live(store::ClusterStore& store, const std::string& session) {
   return found->has_value();
 }
 
+Result<void> check_not_revoked(const link::Roster& roster,
+                               const distributed::NodeId& self) {
+  if (!roster.is_revoked(self))
+    return {};
+  const std::string& name = roster.find(self)->name;
+  return failure(
+      Errc::permission_denied,
+      fmt::format("{} was revoked: this host is no member of its cluster any "
+                  "more; to have it there again, enrol it anew, with troupe "
+                  "cluster token {} on the host of the authority",
+                  name, name));
+}
+
+Result<link::Roster> newest_roster(store::ClusterStore& store,
+                                   const link::ClusterFolder& folder) {
+  link::Roster own;
+  if (auto read = folder.roster(); read && *read)
+    own = std::move(**read);
+  const auto known = store.roster_after(own.number());
+  if (!known)
+    return tl::unexpected(known.error());
+  if (*known) {
+    auto newer = link::parse_roster((*known)->what);
+    return newer ? std::move(newer) : own;
+  }
+  if (own.number() != 0) {
+    if (auto told = store.set_roster({own.number(), to_json(own)}); !told)
+      return tl::unexpected(std::move(told.error()));
+  }
+  return own;
+}
+
 Result<distributed::RingParameters> ring_parameters(
     store::ClusterStore& store) {
   const auto agreed = store.view();
@@ -181,9 +213,13 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
                                      const link::Identity& identity,
                                      const std::string& session,
                                      const std::string& version) {
-  MemberOptions member{.terms = lease_terms(config.lease_time),
-                       .self = identity.node,
-                       .seed = std::random_device{}()};
+  MemberOptions member{
+      .terms = lease_terms(config.lease_time),
+      .self = identity.node,
+      .seed = std::random_device{}(),
+      .certificate_file = config.cluster_folder + "/identity.pem"};
+  if (const auto info = link::read_certificate(identity.certificate))
+    member.certificate_until = info->until;
   member.detail = {
       .name = identity.name.empty() ? to_string(identity.node) : identity.name,
       .place = place_of(config.folder),

@@ -5,6 +5,8 @@
 
 #include <troupe/base/error.hpp>
 #include <troupe/link/certificate.hpp>
+#include <troupe/link/cluster_folder.hpp>
+#include <troupe/link/roster.hpp>
 #include <troupe/node/node_config.hpp>
 #include <troupe/store/sql_store.hpp>
 
@@ -25,6 +27,19 @@ namespace troupe::node {
 /// Errors: those of the store.
 [[nodiscard]] Result<bool> is_live(store::ClusterStore& store,
                                    const std::string& session);
+
+/// Whether this node may be in its cluster, as far as `roster` says.
+///
+/// Errors: permission_denied (it was revoked; with what to do).
+[[nodiscard]] Result<void> check_not_revoked(const link::Roster& roster,
+                                             const distributed::NodeId& self);
+
+/// The newest one of the store and of `folder`, which the store gets, so that
+/// all others hear of it. One that cannot be read is none.
+///
+/// Errors: those of the store.
+[[nodiscard]] Result<link::Roster> newest_roster(
+    store::ClusterStore& store, const link::ClusterFolder& folder);
 
 /// Ends what earlier sessions of this node have left on this host, and what
 /// nodes that were no members have left in the store, and says who this node is

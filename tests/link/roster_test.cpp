@@ -40,6 +40,12 @@ TEST(Roster, RefusesANodeThatWasRevoked) {
                    "revoked"}));
 }
 
+TEST(Roster, TellsWhoWasRevokedFromWhoWasNeverThere) {
+  EXPECT_FALSE(two_nodes().is_revoked(node_id(1)));
+  EXPECT_TRUE(two_nodes().is_revoked(node_id(2)));
+  EXPECT_FALSE(two_nodes().is_revoked(node_id(3)));
+}
+
 TEST(Roster, LetsNobodyInWhenItIsEmpty) {
   EXPECT_FALSE(Roster{}.admit(node_id(1), key_of('a')));
   EXPECT_FALSE(Roster{}.admit({}, ""));

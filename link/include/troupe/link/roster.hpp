@@ -54,6 +54,12 @@ class Roster {
   [[nodiscard]] Result<void> admit(const distributed::NodeId& node,
                                    std::string_view key) const;
 
+  /// Whoever is not on it was not revoked.
+  [[nodiscard]] bool is_revoked(const distributed::NodeId& node) const {
+    const RosterEntry* const entry = find(node);
+    return entry != nullptr && entry->is_revoked;
+  }
+
   /// Ascending.
   [[nodiscard]] const std::vector<RosterEntry>& entries() const {
     return entries_;

@@ -20,6 +20,9 @@ struct DaemonOptions {
   bool upgrade = false;
   /// Reads the configuration once more, for SIGHUP.
   std::function<Result<NodeConfig>()> reload;
+  /// It may not be in its cluster, and another try changes nothing of that;
+  /// start() fails then.
+  std::function<void()> on_refused{};
   /// For tests of recovery: an event of a run is on the disk, and nothing has
   /// come of it yet. On the store's thread; may end the process.
   std::function<void()> on_event{};
@@ -51,8 +54,9 @@ class Daemon {
   /// what nodes before have left behind, and listens. Blocks: a second, and
   /// longer for a large store.
   ///
-  /// Errors: already_exists (another node has the folder or the socket), and
-  /// those of the store, the warden and the socket.
+  /// Errors: already_exists (another node has the folder or the socket),
+  /// permission_denied (this one was revoked), and those of the store, the
+  /// warden and the socket.
   [[nodiscard]] static Result<std::unique_ptr<Daemon>> start(
       DaemonOptions options);
 
