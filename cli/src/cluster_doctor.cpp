@@ -86,12 +86,14 @@ void on_node(const Json& node, Duration lease, WallTime now,
   if (!seen)
     return;
   const Duration ago = now - *seen;
-  if (ago > lease / silent_part)
+  const bool is_silent = ago > lease / silent_part;
+  if (is_silent)
     symptoms.push_back(
         {Health::bad, fmt::format("{} has not renewed its right for {}: does "
                                   "it reach the store?",
                                   name, seconds(ago))});
-  if (!node.value("is_linked", true))
+  // Of one that is gone there is no other trouble to look for.
+  if (!is_silent && !node.value("is_linked", true))
     symptoms.push_back(
         {Health::doubtful,
          fmt::format("there is no link to {}: what it runs is seen here once "
