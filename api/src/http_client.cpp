@@ -84,7 +84,8 @@ class HttpClient::Wire {
       tried = ask(text, limit, on_body);
     }
     // We were connected a moment ago: it was there, and may come back.
-    if (!tried && !was_answered_ && tried.error().code == Errc::not_found)
+    if (!tried && (was_kept || !was_answered_) &&
+        tried.error().code == Errc::not_found)
       tried.error().code = Errc::unavailable;
     if (!tried)
       return tl::unexpected{std::move(tried.error())};
@@ -245,6 +246,8 @@ Result<void> HttpClient::events(std::string_view target, Duration limit,
         std::move(parsed.error()).within(wire_->socket().path())};
   return answered;
 }
+
+bool HttpClient::is_connected() const { return wire_->socket().is_quiet(); }
 
 std::optional<Duration> HttpClient::retry_after() const {
   return wire_->retry_after();

@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <fmt/format.h>
+#include <optional>
 #include <thread>
+#include <type_traits>
 #include <unistd.h>
 #include <utility>
 
@@ -26,34 +28,25 @@ class HttpNodeClient : public NodeClient {
 
   Result<api::Json> call(NodeMethod method, const std::string& target,
                          const api::Json& body) override {
-    auto client = connect();
-    if (!client)
-      return tl::unexpected{std::move(client.error())};
-    auto answer = client->request(
-        method, target, body.is_null() ? nullptr : &body, longest_node_answer);
-    retry_after_ = client->retry_after();
-    return answer;
+    return over_connection([&](api::HttpClient& client) {
+      return client.request(method, target, body.is_null() ? nullptr : &body,
+                            longest_node_answer);
+    });
   }
 
   Result<void> stream(const std::string& target,
                       const BytesHandler& on_bytes) override {
-    auto client = connect();
-    if (!client)
-      return tl::unexpected{std::move(client.error())};
-    // A command may be silent for as long as it likes.
-    auto read = client->stream(api::HttpMethod::get, target, 0s, on_bytes);
-    retry_after_ = client->retry_after();
-    return read;
+    return over_connection([&](api::HttpClient& client) {
+      // A command may be silent for as long as it likes.
+      return client.stream(api::HttpMethod::get, target, 0s, on_bytes);
+    });
   }
 
   Result<void> events(const std::string& target,
                       const EventHandler& on_event) override {
-    auto client = connect();
-    if (!client)
-      return tl::unexpected{std::move(client.error())};
-    auto read = client->events(target, longest_silence, on_event);
-    retry_after_ = client->retry_after();
-    return read;
+    return over_connection([&](api::HttpClient& client) {
+      return client.events(target, longest_silence, on_event);
+    });
   }
 
   [[nodiscard]] std::optional<Duration> retry_after() const override {
@@ -63,8 +56,25 @@ class HttpNodeClient : public NodeClient {
   [[nodiscard]] bool was_reached() const override { return was_reached_; }
 
  private:
-  Result<api::HttpClient> connect() {
+  /// Keeps the connection for the next time, if all is well. A handler of
+  /// `ask` that asks something itself does so over another one.
+  template <class F>
+  auto over_connection(F ask) -> std::invoke_result_t<F, api::HttpClient&> {
     retry_after_.reset();
+    auto client = kept_ && kept_->is_connected()
+                      ? Result<api::HttpClient>{std::move(*kept_)}
+                      : connect();
+    kept_.reset();
+    if (!client)
+      return tl::unexpected{std::move(client.error())};
+    auto answer = ask(*client);
+    retry_after_ = client->retry_after();
+    if (answer)
+      kept_.emplace(std::move(*client));
+    return answer;
+  }
+
+  Result<api::HttpClient> connect() {
     auto client = api::HttpClient::connect(socket_, longest_node_answer);
     const TimePoint until = std::chrono::steady_clock::now() + restart_time;
     while (!client && client.error().code == Errc::not_found &&
@@ -85,6 +95,7 @@ class HttpNodeClient : public NodeClient {
   }
 
   std::string socket_;
+  std::optional<api::HttpClient> kept_;
   std::optional<Duration> retry_after_;
   bool was_reached_ = false;
 };

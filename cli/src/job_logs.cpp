@@ -6,8 +6,10 @@
 #include <troupe/base/wall_time.hpp>
 
 #include <algorithm>
-#include <atomic>
+#include <condition_variable>
 #include <fmt/format.h>
+#include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,6 +22,16 @@ constexpr std::size_t longest_log_piece = 64 << 10;
 /// So many tasks are followed at a time, each by a thread and a connection of
 /// its own; the next one begins when one of them has ended.
 constexpr std::uint64_t most_followed = 32;
+
+/// So many are read at a time and printed in their order: a look at a store
+/// that is elsewhere takes as long for one as for all of them.
+constexpr std::uint64_t most_read = 16;
+
+/// What is read before its turn to be printed has come.
+constexpr std::size_t most_kept = 256 << 10;
+
+/// Ended tasks that are asked for at once.
+constexpr std::size_t most_at_once = 1000;
 
 /// Until a task that waits is looked at again.
 constexpr Duration pause_of_following_task = 250ms;
@@ -35,6 +47,23 @@ class TaskLog {
         job_{fmt::format("{}", job)},
         task_{fmt::format("{}", task)},
         options_{options} {}
+
+  /// Of a task that has ended, which needs no look then: `known` is how.
+  Result<void> read_ended(const TaskAttempt& known, const Writer& writer) {
+    was_tried_ = known.number != 0;
+    if (!was_tried_)
+      return {};
+    if (options_.follow ||
+        options_.attempt.value_or(known.number) != known.number)
+      return read(writer);
+    attempt_ = known.number;
+    auto read_all = read_attempt(writer);
+    if (read_all)
+      tell_what_is_missing(known);
+    // Cut off, or tried again in the meantime.
+    const bool may_go_on = !read_all && (printed_ == 0 || !options_.tail);
+    return may_go_on ? read(writer) : read_all;
+  }
 
   Result<void> read(const Writer& writer) {
     Duration until_it_begins = 10ms;
@@ -99,18 +128,20 @@ class TaskLog {
     if (!task)
       return;
     for (const TaskAttempt& attempt : task->attempts) {
-      const bool is_tail =
-          attempt.tail_skipped != 0 && !options_.tail &&
-          printed_ + attempt.tail_skipped == attempt.output_bytes;
-      if (attempt.number == attempt_ && is_tail)
-        complain(fmt::format(
-            "{} before that are on {}, which ran {}.{} and cannot be asked now",
-            format_size(attempt.tail_skipped), attempt.node, job_, task_));
-      if (attempt.number == attempt_ && attempt.unrecorded_bytes != 0)
-        complain(fmt::format("{} of the output of {}.{} were not kept",
-                             format_size(attempt.unrecorded_bytes), job_,
-                             task_));
+      if (attempt.number == attempt_)
+        tell_what_is_missing(attempt);
     }
+  }
+
+  void tell_what_is_missing(const TaskAttempt& attempt) const {
+    if (attempt.tail_skipped != 0 && !options_.tail &&
+        printed_ + attempt.tail_skipped == attempt.output_bytes)
+      complain(fmt::format(
+          "{} before that are on {}, which ran {}.{} and cannot be asked now",
+          format_size(attempt.tail_skipped), attempt.node, job_, task_));
+    if (attempt.unrecorded_bytes != 0)
+      complain(fmt::format("{} of the output of {}.{} were not kept",
+                           format_size(attempt.unrecorded_bytes), job_, task_));
   }
 
   Result<void> read_attempt(const Writer& writer) {
@@ -161,7 +192,67 @@ class TaskLog {
   std::optional<RecordText> record_;
 };
 
-/// Prints all tasks of a job in their order, or follows several at a time.
+/// Lets those who read at the same time print one after the other. Whose turn
+/// it is prints at once; others keep a little until then, and wait.
+class Turns {
+ public:
+  void write(std::uint64_t turn, const std::string& lines) {
+    std::unique_lock lock{mutex_};
+    if (lines.empty() || is_over_)
+      return;
+    if (turn == now_) {
+      write_out(lines);
+      return;
+    }
+    Kept& kept = kept_[turn];
+    kept.lines += lines;
+    changed_.wait(lock, [&] {
+      return turn == now_ || is_over_ || kept.lines.size() < most_kept;
+    });
+  }
+
+  /// Nothing more comes of this one.
+  void finish(std::uint64_t turn) {
+    const std::lock_guard lock{mutex_};
+    kept_[turn].is_whole = true;
+    if (turn != now_)
+      return;
+    while (kept_[now_].is_whole) {
+      kept_.erase(now_++);
+      print(kept_[now_]);
+    }
+    changed_.notify_all();
+  }
+
+  /// After all before this one were printed, nothing more is.
+  void end(std::uint64_t turn) {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return turn == now_ || is_over_; });
+    is_over_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  struct Kept {
+    std::string lines;
+    bool is_whole = false;
+  };
+
+  static void print(Kept& kept) {
+    if (!kept.lines.empty())
+      write_out(kept.lines);
+    kept.lines.clear();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::uint64_t, Kept> kept_;  ///< Of those who wait.
+  std::uint64_t now_ = 0;
+  bool is_over_ = false;
+};
+
+/// Prints all tasks of a job in their order, or as it comes while they are
+/// followed. Several are read at a time.
 class AllTasks {
  public:
   AllTasks(NodeSession& session, const QueueJob& job,
@@ -173,7 +264,7 @@ class AllTasks {
 
   Result<void> print() {
     const std::uint64_t readers =
-        options_.follow ? std::min(job_.tasks, most_followed) : 1;
+        std::min(job_.tasks, options_.follow ? most_followed : most_read);
     std::vector<Result<void>> ends(readers);
     {
       std::vector<std::jthread> others;
@@ -194,32 +285,106 @@ class AllTasks {
   }
 
  private:
+  /// Of one task, for one reader.
+  struct Taken {
+    std::uint64_t task = 0;
+    std::uint64_t turn = 0;
+    std::optional<TaskAttempt> ended{};  ///< If that is known already.
+  };
+
   [[nodiscard]] std::string name_of(std::uint64_t task) const {
     return fmt::format("{}.{}", job_.number, task);
   }
 
   Result<void> take_tasks(NodeCalls& calls) {
     while (true) {
-      const std::uint64_t task = next_.fetch_add(1);
-      if (task >= job_.tasks)
+      const auto taken = take(calls);
+      if (!taken)
+        return tl::unexpected{taken.error()};
+      if (!*taken)
         return {};
-      LinePrefixer lines{fmt::format("{:<{}} | ", name_of(task), width_)};
-      TaskLog log{calls, job_.number, task, options_};
-      const auto read = log.read(
-          [&](std::string_view bytes) { return write(lines.add(bytes)); });
-      // An attempt that one task had need not be one of all.
-      if (!read && read.error().code != Errc::not_found)
+      if (auto read = read_task(calls, **taken); !read) {
+        stop(**taken);
         return read;
-      write(lines.finish());
-      if (log.was_tried())
-        continue;
-      if (const auto passed = pass_untried(calls, task + 1); !passed)
-        return passed;
+      }
     }
+  }
+
+  Result<void> read_task(NodeCalls& calls, const Taken& taken) {
+    LinePrefixer lines{fmt::format("{:<{}} | ", name_of(taken.task), width_)};
+    TaskLog log{calls, job_.number, taken.task, options_};
+    const auto writer = [&](std::string_view bytes) {
+      write(taken, lines.add(bytes));
+    };
+    auto read =
+        taken.ended ? log.read_ended(*taken.ended, writer) : log.read(writer);
+    // An attempt that one task had need not be one of all.
+    if (!read && read.error().code != Errc::not_found)
+      return read;
+    write(taken, lines.finish());
+    if (!options_.follow)
+      turns_.finish(taken.turn);
+    if (log.was_tried())
+      return {};
+    const std::lock_guard lock{mutex_};
+    return pass_untried(calls, taken.task + 1);
+  }
+
+  /// The next task that may have something to print; nullopt if there is none.
+  Result<std::optional<Taken>> take(NodeCalls& calls) {
+    const std::lock_guard lock{mutex_};
+    while (next_ < job_.tasks && !is_over_) {
+      Taken taken{.task = next_++, .turn = next_turn_};
+      // While they are followed, each is looked at when its turn has come.
+      if (!options_.follow) {
+        auto ended = how_it_ended(calls, taken.task);
+        if (!ended)
+          return tl::unexpected{std::move(ended.error())};
+        taken.ended = std::move(*ended);
+      }
+      if (taken.ended && taken.ended->number == 0) {
+        if (auto passed = pass_untried(calls, next_); !passed)
+          return tl::unexpected{std::move(passed.error())};
+        continue;
+      }
+      ++next_turn_;
+      return taken;
+    }
+    return std::nullopt;
+  }
+
+  /// Nullopt if it had not ended when it was last asked, a thousand at once.
+  Result<std::optional<TaskAttempt>> how_it_ended(NodeCalls& calls,
+                                                  std::uint64_t task) {
+    if (task >= known_until_) {
+      const auto answer = calls.get(
+          node_target({"jobs", fmt::format("{}", job_.number), "tasks"},
+                      {{"from", fmt::format("{}", task)},
+                       {"limit", fmt::format("{}", most_at_once)}}));
+      if (!answer)
+        return tl::unexpected{answer.error()};
+      auto ended = results_from_json(*answer);
+      if (!ended)
+        return tl::unexpected{ended.error()};
+      known_until_ =
+          ended->size() < most_at_once ? job_.tasks : ended->back().task + 1;
+      ended_ = std::move(*ended);
+    }
+    const auto found =
+        std::lower_bound(ended_.begin(), ended_.end(), task,
+                         [](const TaskAttempt& one, std::uint64_t number) {
+                           return one.task < number;
+                         });
+    if (found == ended_.end() || found->task != task)
+      return std::nullopt;
+    return *found;
   }
 
   /// Where one task has not run, a million may follow that have not either.
   Result<void> pass_untried(NodeCalls& calls, std::uint64_t from) {
+    // Others may have come further.
+    if (next_ > from)
+      return {};
     const auto answer = calls.get(
         node_target({"jobs", fmt::format("{}", job_.number), "tried"},
                     {{"from", fmt::format("{}", from)}, {"limit", "1"}}));
@@ -231,25 +396,38 @@ class AllTasks {
     const auto tried = tried_from_json(*answer);
     if (!tried)
       return tl::unexpected{tried.error()};
-    const std::uint64_t next = tried->empty() ? job_.tasks : tried->front();
-    // Others may have come further.
-    std::uint64_t known = next_;
-    while (known < next && !next_.compare_exchange_weak(known, next)) {
-    }
+    next_ = tried->empty() ? job_.tasks : tried->front();
     return {};
   }
 
   /// Whole lines at once: those of different threads do not mix.
-  static void write(const std::string& lines) {
-    if (!lines.empty())
+  void write(const Taken& taken, const std::string& lines) {
+    if (!options_.follow)
+      turns_.write(taken.turn, lines);
+    else if (!lines.empty())
       write_out(lines);
+  }
+
+  void stop(const Taken& failed) {
+    if (!options_.follow)
+      turns_.end(failed.turn);
+    const std::lock_guard lock{mutex_};
+    is_over_ = !options_.follow;
   }
 
   NodeSession& session_;
   const QueueJob& job_;
   const JobLogOptions& options_;
   std::size_t width_;
-  std::atomic<std::uint64_t> next_{0};
+  Turns turns_;  ///< While nothing is followed.
+  std::mutex mutex_;
+  // Under it, as are calls that ask which task comes next.
+  std::uint64_t next_ = 0;
+  std::uint64_t next_turn_ = 0;
+  bool is_over_ = false;
+  /// Those that have ended, in order, before `known_until_`.
+  std::vector<TaskAttempt> ended_;
+  std::uint64_t known_until_ = 0;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ class FakeNode {
   }
 
   Result<api::Json> answer(const std::string& call, const api::Json& body) {
+    const std::lock_guard lock{mutex_};
     asked.push_back(body.is_null() ? call : call + " " + body.dump());
     const auto found = answers.find(call);
     if (found == answers.end())
@@ -45,6 +47,18 @@ class FakeNode {
     if (found->second.size() > 1)
       found->second.pop_front();
     return result;
+  }
+
+  Result<std::string> log(const std::string& target) {
+    const std::lock_guard lock{mutex_};
+    asked.push_back("STREAM " + target);
+    auto& pieces = logs[target];
+    if (pieces.empty())
+      return failure(Errc::not_found, "no log at " + target);
+    std::string first = pieces.front();
+    if (pieces.size() > 1)
+      pieces.pop_front();
+    return first;
   }
 
   /// What is asked of it is asked in `node`, which outlives it.
@@ -60,14 +74,10 @@ class FakeNode {
 
     Result<void> stream(const std::string& target,
                         const BytesHandler& on_bytes) override {
-      node_.asked.push_back("STREAM " + target);
-      auto& logs = node_.logs[target];
-      if (logs.empty())
-        return failure(Errc::not_found, "no log at " + target);
-      on_bytes(logs.front());
-      if (logs.size() > 1)
-        logs.pop_front();
-      return {};
+      const auto bytes = node_.log(target);
+      if (bytes)
+        on_bytes(*bytes);
+      return bytes ? Result<void>{} : tl::unexpected{bytes.error()};
     }
 
     Result<void> events(const std::string& target,
@@ -101,7 +111,10 @@ class FakeNode {
       return std::make_unique<Client>(*this);
     };
     context.now = [] { return *parse_now(); };
-    context.pause = [this](Duration time) { pauses.push_back(time); };
+    context.pause = [this](Duration time) {
+      const std::lock_guard lock{mutex_};
+      pauses.push_back(time);
+    };
     context.new_request_id = [] { return "r1"; };
     context.environment = {{"HOME", "/home/ann"}};
     context.folder = "/srv";
@@ -109,6 +122,8 @@ class FakeNode {
   }
 
  private:
+  std::mutex mutex_;  ///< For several clients that ask at the same time.
+
   static std::optional<WallTime> parse_now() {
     return WallTime{std::chrono::sys_days{std::chrono::year{2026} / 5 / 1} +
                     12h};

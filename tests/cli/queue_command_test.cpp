@@ -373,26 +373,75 @@ TEST_F(JobLog, OfSeveralTasksHasTheTaskBeforeEachLine) {
                R"({"task":1,"state":"ended","attempt":2})");
   node.on_text("GET /v1/jobs/17/tasks/2",
                R"({"task":2,"state":"waiting","attempt":0})");
+  node.on_text("GET /v1/jobs/17/tasks?from=0&limit=1000", R"({"tasks":[]})");
   node.logs["/v1/jobs/17/tasks/0/log?attempt=1"] = {"a\nb"};
   node.logs["/v1/jobs/17/tasks/1/log?attempt=2"] = {"c\n"};
   EXPECT_EQ(print({17, {}}, {}), "17.0 | a\n17.0 | b\n17.1 | c\n");
   EXPECT_TRUE(result);
 }
 
+TEST_F(JobLog, OfTasksThatHaveEndedAsksForNothingElse) {
+  has_job(17, "running", 1002);
+  Json ended = Json::array();
+  for (int task = 0; task < 1000; ++task) {
+    ended.push_back({{"task", task}, {"attempt", 2}, {"outcome", "success"}});
+    node.logs[fmt::format("/v1/jobs/17/tasks/{}/log?attempt=2", task)] = {"a"};
+  }
+  node.on("GET /v1/jobs/17/tasks?from=0&limit=1000", Json{{"tasks", ended}});
+  node.on_text("GET /v1/jobs/17/tasks?from=1000&limit=1000",
+               R"({"tasks":[{"task":1001,"attempt":1,"outcome":"success",
+                             "output_bytes":9,"tail_skipped":8,"node":"n2",
+                             "unrecorded_bytes":7}]})");
+  node.on_text("GET /v1/jobs/17/tasks/1000",
+               R"({"task":1000,"state":"started","attempt":1})");
+  node.logs["/v1/jobs/17/tasks/1000/log?attempt=1"] = {"b"};
+  node.logs["/v1/jobs/17/tasks/1001/log?attempt=1"] = {"c"};
+  ::testing::internal::CaptureStderr();
+  const std::string out = print({17, {}}, {});
+  EXPECT_TRUE(result);
+  EXPECT_EQ(
+      ::testing::internal::GetCapturedStderr(),
+      "troupe: 8 B before that are on n2, which ran 17.1001 and cannot be "
+      "asked now\n"
+      "troupe: 7 B of the output of 17.1001 were not kept\n");
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 1002);
+  EXPECT_TRUE(out.ends_with("17.999  | a\n17.1000 | b\n17.1001 | c\n"));
+  // The job, two lists, all logs, and looks before and after one that runs.
+  EXPECT_EQ(node.asked.size(), 1U + 2 + 1002 + 2);
+}
+
+TEST_F(JobLog, OfATaskThatWasTriedAgainInTheMeantimeReadsTheLastAttempt) {
+  has_job(17, "running", 2);
+  node.on_text("GET /v1/jobs/17/tasks?from=0&limit=1000",
+               R"({"tasks":[{"task":0,"attempt":1,"outcome":"failed"}]})");
+  node.on_text("GET /v1/jobs/17/tasks/0",
+               R"({"task":0,"state":"started","attempt":2})");
+  node.on_text("GET /v1/jobs/17/tasks/1",
+               R"({"task":1,"state":"waiting","attempt":0})");
+  node.logs["/v1/jobs/17/tasks/0/log?attempt=2"] = {"new\n"};
+  EXPECT_EQ(print({17, {}}, {}), "17.0 | new\n");
+}
+
 TEST_F(JobLog, AsksForNoTaskThatNeverRan) {
   has_job(17, "cancelled", 1'000'000);
-  node.on_text("GET /v1/jobs/17/tasks/0",
-               R"({"task":0,"state":"ended","attempt":0})");
-  node.on_text("GET /v1/jobs/17/tried?from=1&limit=1", R"({"tasks":[70]})");
-  node.on_text("GET /v1/jobs/17/tasks/70",
-               R"({"task":70,"state":"ended","attempt":1})");
-  node.logs["/v1/jobs/17/tasks/70/log?attempt=1"] = {"a\n"};
-  node.on_text("GET /v1/jobs/17/tasks/71",
-               R"({"task":71,"state":"ended","attempt":0})");
-  node.on_text("GET /v1/jobs/17/tried?from=72&limit=1", R"({"tasks":[]})");
-  EXPECT_EQ(print({17, {}}, {}), "17.70     | a\n");
+  const auto ended = [](std::uint64_t task, int attempt) {
+    return Json{{"task", task}, {"attempt", attempt}, {"outcome", "cancelled"}};
+  };
+  Json first = Json::array();
+  for (std::uint64_t task = 0; task < 1000; ++task)
+    first.push_back(ended(task, 0));
+  node.on("GET /v1/jobs/17/tasks?from=0&limit=1000", Json{{"tasks", first}});
+  node.on_text("GET /v1/jobs/17/tried?from=1&limit=1", R"({"tasks":[5000]})");
+  Json second = Json::array({ended(5000, 1)});
+  for (std::uint64_t task = 5001; task < 6000; ++task)
+    second.push_back(ended(task, 0));
+  node.on("GET /v1/jobs/17/tasks?from=5000&limit=1000",
+          Json{{"tasks", second}});
+  node.logs["/v1/jobs/17/tasks/5000/log?attempt=1"] = {"a\n"};
+  node.on_text("GET /v1/jobs/17/tried?from=5002&limit=1", R"({"tasks":[]})");
+  EXPECT_EQ(print({17, {}}, {}), "17.5000   | a\n");
   EXPECT_TRUE(result);
-  EXPECT_EQ(node.asked.size(), 8U);
+  EXPECT_EQ(node.asked.size(), 6U);
 }
 
 TEST_F(JobLog, OfATaskGoesOnWithTheNextAttempt) {

@@ -4,6 +4,7 @@ what is asked over the socket, and what is made of the answers."""
 import json
 import os
 import signal
+import socket
 import socketserver
 import threading
 import unittest
@@ -24,12 +25,22 @@ class FakeNode(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.answers = {}
         self.asked = []  # Of (method and target, body).
         self.lock = threading.Lock()
+        self.connections = []  # All that there have been.
         self.thread = threading.Thread(target=self.serve_forever,
                                        kwargs={"poll_interval": 0.02})
         self.thread.start()
 
+    def process_request(self, request, client_address):
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
     def stop(self):
         self.shutdown()
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # Its client has gone.
         self.thread.join()
         self.server_close()
         if os.path.exists(self.path):
@@ -334,6 +345,26 @@ class Others(WithNode, TroupeTest):
         self.assert_ended(finished, 125, "",
                           "troupe: no node is running at none.sock; start one with "
                           "troupe node -d\n")
+
+    def test_name_a_file_that_cannot_be_read(self):
+        (self.cwd / "folder").mkdir()
+        for option in ("--each-line", "--stdin"):
+            for name, why in (("none", "no such file or directory"),
+                              ("folder", "is a directory")):
+                with self.subTest((option, name)):
+                    self.assert_ended(
+                        self.troupe("submit", option, name, "--", "cat", "{}"), 3, "",
+                        f"troupe: {option}: cannot read {name}: {why}\n")
+        self.assert_ended(self.troupe("submit", "-f", "none"), 3, "",
+                          "troupe: cannot read none: no such file or directory\n")
+
+    def test_ask_everything_over_one_connection(self):
+        jobs = [str(number) for number in range(1, 6)]
+        self.node.answers |= {f"POST /v1/jobs/{job}/cancel": {"running": 0}
+                              for job in jobs}
+        self.assert_ended(self.troupe("cancel", *jobs), 0, "", "")
+        self.assertEqual(len(self.node.calls()), 5)
+        self.assertEqual(len(self.node.connections), 1)
 
     def test_show_the_errors_of_the_node(self):
         self.node.answers["POST /v1/jobs/9/cancel"] = error(404, "not_found", "no job 9")

@@ -69,6 +69,10 @@ class HttpClient {
   [[nodiscard]] Result<void> events(std::string_view target, Duration limit,
                                     const EventsHandler& on_event);
 
+  /// Whether the connection is there, as far as can be seen: the next request
+  /// need not connect.
+  [[nodiscard]] bool is_connected() const;
+
   /// When the last answer said to come back, if it did.
   [[nodiscard]] std::optional<Duration> retry_after() const;
 
