@@ -351,8 +351,6 @@ class Slots(WithMembers, TroupeTest):
         job = self.submit("n1", "--array", "1-6", "--", "sleep", self.seconds)
         wait_until(lambda: [self.nodes[host].get("/v1/stats")["running"]
                             for host in self.nodes] == [2, 2, 2], what="two each")
-        self.ok("n1", "cancel", job)
-
         self.assertEqual([group["slots"]
                           for group in self.nodes["n3"].get("/v1/groups")["groups"]
                           if group["group"] == "default"], [2])
@@ -360,6 +358,8 @@ class Slots(WithMembers, TroupeTest):
         self.assertEqual(refused.code, 1)
         self.assertIn("each node has slots of its own for group default: as many as "
                       "`slots` in its configuration says", refused.err)
+        self.ok("n1", "cancel", job)
+
 
 class Concurrency(WithMembers, TroupeTest):
     def test_of_one_concurrency_group_begin_one_after_the_other(self):
