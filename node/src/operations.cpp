@@ -667,13 +667,7 @@ void cancel_job(const Ask& ask) {
   }
   queue::call(
       ask.node.store,
-      [id = *id, now = wall_now()](
-          Store& store) -> Result<std::vector<store::AttemptRef>> {
-        const auto job = store.job(id);
-        // Whoever repeats it has what they want.
-        if (job && job->ended && !job->is_cancelled)
-          return failure(Errc::invalid_argument,
-                         fmt::format("job {}: it has ended", id.value));
+      [id = *id, now = wall_now()](Store& store) {
         return store.cancel(id, now);
       },
       [&node = ask.node, responder = ask.responder,
