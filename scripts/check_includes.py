@@ -48,6 +48,8 @@ ALLOWED = {
         "chrono literals in namespace troupe, so that 5s can be written",
     ("locks", "actors/src/actor_loop.cpp"):
         "a scheduler is below messages: other threads hand it actors to run",
+    ("locks", "cli/src/job_logs.cpp"):
+        "threads of a client without actors, which read and take turns to print",
     ("one-runtime", "cli/src/exec_command.cpp"):
         "that of a program without actors, for one command",
     ("one-runtime", "cli/src/webhook.cpp"):

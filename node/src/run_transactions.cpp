@@ -82,7 +82,7 @@ Result<bool> is_free(Store& store, RunId self, const RunPlace& place) {
     if (run.id == self || place.strangers.contains(run.id))
       continue;
     auto is_in = place.begun.contains(run.id) ? Result<bool>{true}
-                                                    : has_begun(store, run);
+                                              : has_begun(store, run);
     if (!is_in)
       return is_in;
     if (!*is_in)
