@@ -382,9 +382,8 @@ class AllTasks {
 
   /// Where one task has not run, a million may follow that have not either.
   Result<void> pass_untried(NodeCalls& calls, std::uint64_t from) {
-    // Others may have come further.
-    if (next_ > from)
-      return {};
+    // Others may have come further, and not have seen yet what they took.
+    from = std::max(from, next_);
     const auto answer = calls.get(
         node_target({"jobs", fmt::format("{}", job_.number), "tried"},
                     {{"from", fmt::format("{}", from)}, {"limit", "1"}}));
