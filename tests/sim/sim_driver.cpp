@@ -41,6 +41,13 @@ void SimDriver::after(Duration pause, Turn turn) {
   SimActor::after(pause, std::move(turn));
 }
 
+void SimDriver::on_change(store::JobId job) {
+  if (is_asking_)
+    changed_.push_back(job);
+  else
+    driver_->look_at({job});
+}
+
 void SimDriver::post(Work work, Done done) {
   asked_.push_back({std::move(work), std::move(done)});
   ask_next();
@@ -60,6 +67,8 @@ void SimDriver::ask_next() {
         asked.done(answer ? Result<void>{}
                           : failure(Errc::timed_out, "no answer"));
         is_asking_ = false;
+        for (const store::JobId job : std::exchange(changed_, {}))
+          door()([this, job] { driver_->look_at({job}); });
         ask_next();
       });
 }

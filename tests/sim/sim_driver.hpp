@@ -31,6 +31,10 @@ class SimDriver : public SimActor,
 
   /// For the turns of the dispatcher.
   [[nodiscard]] node::RunDriver& driver() { return *driver_; }
+  /// Has it look at a job. The dispatcher and the driver of a node share a way
+  /// to the store, on which answers stay in order: so that of the driver's call
+  /// comes first.
+  void on_change(store::JobId job);
 
  private:
   struct Asked {
@@ -44,7 +48,8 @@ class SimDriver : public SimActor,
   void ask_next();
 
   std::deque<Asked> asked_;
-  bool is_asking_ = false;  ///< The first of them: one at a time.
+  std::vector<store::JobId> changed_;  ///< Since it has asked.
+  bool is_asking_ = false;             ///< The first of them: one at a time.
   std::unique_ptr<node::RunDriver> driver_;
 };
 

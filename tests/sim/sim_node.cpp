@@ -361,7 +361,7 @@ void SimNode::begin_dispatcher() {
       },
       [this](store::JobId job) {
         if (driver_)
-          driver_->driver().look_at({job});
+          driver_->on_change(job);
       });
   driver_ = std::make_shared<SimDriver>(
       host_, life_,
