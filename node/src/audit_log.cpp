@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
+#include <optional>
 #include <set>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -247,11 +248,22 @@ std::uint64_t first_number(int file) {
   return has_one ? json["number"].get<std::uint64_t>() : UINT64_MAX;
 }
 
+using FileId = std::pair<dev_t, ino_t>;
+
+/// Of what is there by that name; nullopt if nothing is.
+std::optional<FileId> id_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0)
+    return std::nullopt;
+  return FileId{info.st_dev, info.st_ino};
+}
+
 /// The oldest first. They may be renamed meanwhile: so none is read twice, and
 /// what is in them gives the order.
-Result<std::vector<AuditFile>> open_audit_files(const std::string& folder) {
+Result<std::vector<AuditFile>> open_files_of_a_moment(
+    const std::string& folder) {
   std::vector<AuditFile> files;
-  std::set<std::pair<dev_t, ino_t>> seen;
+  std::set<FileId> seen;
   for (std::uint32_t number = 0; number < most_audit_files; ++number) {
     const std::string path = older(audit_path(folder), number);
     OwnedFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -277,6 +289,19 @@ Result<std::vector<AuditFile>> open_audit_files(const std::string& folder) {
       files.begin(), files.end(),
       [](const AuditFile& a, const AuditFile& b) { return a.first < b.first; });
   return files;
+}
+
+/// Between the first one and the last one several may have come and gone: then
+/// those that were opened do not follow each other. If the newest one is the
+/// same as before, none has.
+Result<std::vector<AuditFile>> open_audit_files(const std::string& folder) {
+  constexpr int most_tries = 100;
+  for (int tries = 1;; ++tries) {
+    const auto newest = id_of(audit_path(folder));
+    auto files = open_files_of_a_moment(folder);
+    if (tries == most_tries || newest == id_of(audit_path(folder)))
+      return files;
+  }
 }
 
 /// Calls `check` for each whole line. One without its end, at the end of the
