@@ -234,7 +234,8 @@ class Driver final : public RunDriver {
     /// The first is under way.
     std::deque<std::shared_ptr<const Pending>> writes;
     bool is_writing = false;
-    bool is_resumed = false;  ///< Another driver has submitted jobs of it.
+    /// Steps whose jobs were there before, from another driver maybe.
+    std::set<StepKey> inherited;
     std::uint64_t timer = 0;
     /// Of those who want the core.
     std::vector<std::function<void(Result<RunCore*>)>> waiting;
@@ -399,7 +400,6 @@ class Driver final : public RunDriver {
     }
     if (is_shared() && !entry.core->concurrency_group().empty())
       see_places_soon();
-    entry.is_resumed = is_shared();
     RunCore::Decision again;
     for (const auto& [step, running] : entry.core->running()) {
       again.submit.push_back(step);
@@ -1013,6 +1013,8 @@ class Driver final : public RunDriver {
       pending.done({});
     if (write.event && store::has_ended(write.state))
       expire_runs(*entry.core);
+    if (is_shared())
+      entry.inherited.insert(outcome->known.begin(), outcome->known.end());
     for (const auto& [step, job] : outcome->submitted) {
       entry.core->on_submitted(step, job);
       steps_[job] = {run, step};
@@ -1129,7 +1131,7 @@ class Driver final : public RunDriver {
     const RunCore& core = *entry->second.core;
     return core.running().contains(step) &&
            (core.is_placed(step) || core.has_moved() ||
-            entry->second.is_resumed);
+            entry->second.inherited.contains(step));
   }
 
   void look_at_unheard_later() {

@@ -467,6 +467,7 @@ Result<RunWriteOutcome> perform(Store& store, const RunWrite& write,
     outcome.submitted.emplace_back(step, submitted->job);
     if (submitted->is_new)
       continue;
+    outcome.known.push_back(step);
     if (auto seen =
             add_end(store, submitted->job, step, write, output_folder, outcome);
         !seen)

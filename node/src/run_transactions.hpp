@@ -117,6 +117,7 @@ struct RunWrite {
 /// What has come of it.
 struct RunWriteOutcome {
   std::vector<std::pair<StepKey, store::JobId>> submitted;
+  std::vector<StepKey> known;  ///< Of these, whose jobs were there before.
   std::vector<store::JobId> cancelled;
   std::vector<store::AttemptRef> to_stop;
   /// Steps that had ended, or cannot be submitted.
