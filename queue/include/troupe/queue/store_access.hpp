@@ -11,7 +11,8 @@
 namespace troupe::queue {
 
 /// Makes calls on a store for those who must not block. What was posted runs
-/// one after the other, in order, and several together are one transaction.
+/// one after the other, in order, and is answered in that order; several
+/// together are one transaction.
 class StoreAccess {
  public:
   using Work = std::function<void(store::Store&)>;
