@@ -22,9 +22,6 @@ constexpr std::size_t largest_identity = 64 << 10;
 constexpr std::size_t largest_roster_file = 8 << 20;
 constexpr std::string_view certificate_start = "-----BEGIN CERTIFICATE-----";
 
-std::string identity_path(const std::string& folder) {
-  return folder + "/identity.pem";
-}
 std::string roster_path(const std::string& folder) {
   return folder + "/roster.json";
 }
@@ -142,7 +139,7 @@ Result<ClusterFolder::Enrolled> ClusterFolder::finish(std::string_view text,
   if (!checked)
     return tl::unexpected(checked.error());
   if (auto written = write_secret_file(
-          identity_path(path_),
+          identity_path(),
           checked->key + checked->certificate + checked->authority);
       !written)
     return tl::unexpected(std::move(written.error()));
@@ -152,7 +149,7 @@ Result<ClusterFolder::Enrolled> ClusterFolder::finish(std::string_view text,
 }
 
 Result<Identity> ClusterFolder::identity(WallTime now) const {
-  const std::string path = identity_path(path_);
+  const std::string path = identity_path();
   const auto pem = read_secret_file(path, largest_identity);
   if (!pem && pem.error().code == Errc::not_found)
     return failure(Errc::not_found,

@@ -217,7 +217,8 @@ Result<MemberOptions> prepare_member(store::SqlStore& store,
       .terms = lease_terms(config.lease_time),
       .self = identity.node,
       .seed = std::random_device{}(),
-      .certificate_file = config.cluster_folder + "/identity.pem"};
+      .certificate_file =
+          link::ClusterFolder{config.cluster_folder}.identity_path()};
   if (const auto info = link::read_certificate(identity.certificate))
     member.certificate_until = info->until;
   member.detail = {

@@ -413,7 +413,6 @@ class Driver final : public RunDriver {
   // -- Runs of other nodes ----------------------------------------------------
 
   /// Takes over those whose node has no session any more, if they fall to us.
-
   void look_for_homeless(const std::map<RunId, RunHome>& open) {
     std::erase_if(away_,
                   [&](const auto& run) { return !open.contains(run.first); });

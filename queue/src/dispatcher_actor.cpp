@@ -1295,32 +1295,29 @@ class DispatcherActor {
   }
 
   void give_back_group(const std::string& group) {
-    for (auto& [queue, claims] : ready_) {
-      if (queue.group == group)
-        give_back_all(queue, claims);
-    }
-    give_back();
+    give_back_queues(
+        [&](const QueueId& queue) { return queue.group == group; });
   }
 
   /// Other nodes may have room for it.
   void give_back_to_others() {
-    for (auto& [queue, claims] : ready_)
-      give_back_all(queue, claims);
-    give_back();
+    give_back_queues([](const QueueId&) { return true; });
   }
 
   void give_back_what_would_begin() {
-    for (auto& [queue, claims] : ready_) {
-      if (!may_take(queue))
-        give_back_all(queue, claims);
-    }
-    give_back();
+    give_back_queues([this](const QueueId& queue) { return !may_take(queue); });
   }
 
   /// What has not started at once, of slots that others wait for.
   void give_back_shared() {
+    give_back_queues(
+        [this](const QueueId& queue) { return core_.is_shared(queue.group); });
+  }
+
+  template <class Pick>
+  void give_back_queues(Pick pick) {
     for (auto& [queue, claims] : ready_) {
-      if (core_.is_shared(queue.group))
+      if (pick(queue))
         give_back_all(queue, claims);
     }
     give_back();

@@ -24,6 +24,11 @@ class ClusterFolder {
  public:
   explicit ClusterFolder(std::string path) : path_{std::move(path)} {}
 
+  /// Where the identity is, or would be. Does not block.
+  [[nodiscard]] std::string identity_path() const {
+    return path_ + "/identity.pem";
+  }
+
   /// Makes a key, unless this token has been given before, and the request that
   /// Authority::sign() answers. The request has the token's secret in it. The
   /// identity of before stays.
