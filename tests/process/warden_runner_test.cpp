@@ -391,22 +391,28 @@ TEST_F(WardenRunnerTest, PassesAHundredMegabytesUnchanged) {
 TEST_F(WardenRunnerTest, OfManyThatWriteAtOnceNoneIsForgotten) {
   constexpr std::size_t writers = 40;
   constexpr std::uint64_t each = 10 << 20;
-  /// Counts what all have written, until that is enough.
+  /// What all have written since each of them has begun, until that is enough.
+  struct Race {
+    std::size_t begun = 0;
+    std::uint64_t bytes = 0;
+    std::promise<void> is_over;
+  };
   struct Share : OutputSink {
     SinkState write(Stream, std::string_view bytes) override {
-      if (*all >= writers * each)
+      if (!std::exchange(has_begun, true))
+        ++race->begun;
+      if (race->begun < writers || race->bytes >= writers * each)
         return SinkState::ready;
       own += bytes.size();
-      if ((*all += bytes.size()) >= writers * each)
-        is_enough->set_value();
+      if ((race->bytes += bytes.size()) >= writers * each)
+        race->is_over.set_value();
       return SinkState::ready;
     }
-    std::shared_ptr<std::uint64_t> all;
-    std::shared_ptr<std::promise<void>> is_enough;
+    std::shared_ptr<Race> race;
+    bool has_begun = false;
     std::uint64_t own = 0;
   };
-  const auto all = std::make_shared<std::uint64_t>(0);
-  const auto is_enough = std::make_shared<std::promise<void>>();
+  const auto race = std::make_shared<Race>();
   const auto go = dir.path("go");
   std::vector<std::shared_ptr<Share>> shares;
   std::vector<AttemptId> ids;
@@ -414,8 +420,7 @@ TEST_F(WardenRunnerTest, OfManyThatWriteAtOnceNoneIsForgotten) {
   std::vector<std::promise<void>> ends(writers);
   for (auto& end : ends) {
     auto share = std::make_shared<Share>();
-    share->all = all;
-    share->is_enough = is_enough;
+    share->race = race;
     shares.push_back(share);
     ids.push_back(begin(sh("while ! test -e " + go +
                            "; do sleep 0.01; done; "
@@ -430,7 +435,7 @@ TEST_F(WardenRunnerTest, OfManyThatWriteAtOnceNoneIsForgotten) {
   while (started != writers)
     std::this_thread::yield();
   dir.write("go", "");
-  ASSERT_EQ(is_enough->get_future().wait_for(deadline),
+  ASSERT_EQ(race->is_over.get_future().wait_for(deadline),
             std::future_status::ready);
   for (const AttemptId& id : ids)
     runner->stop(id, {});
