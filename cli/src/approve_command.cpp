@@ -58,16 +58,16 @@ int approve_job(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.run.empty() || o.job.empty())
-    return usage_error("approve: expected a run and a job of it");
+    return usage_error("approve", "expected a run and a job of it");
   const auto run = parse_run(o.run);
   if (!run)
-    return usage_error(fmt::format("approve: {}", run.error().what));
+    return usage_error("approve", run.error().what);
   if (o.reject ? !o.inputs.empty() : !o.reason.empty())
-    return usage_error(
-        "approve: --reason goes with --reject, and --input without it");
+    return usage_error("approve",
+                       "--reason goes with --reject, and --input without it");
   const auto body = body_of(o);
   if (!body)
-    return usage_error(fmt::format("approve: {}", body.error().what));
+    return usage_error("approve", body.error().what);
   auto session = NodeSession::open(context, o.node);
   if (!session)
     return node_failed(session.error());

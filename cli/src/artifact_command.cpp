@@ -181,7 +181,7 @@ int put_artifact(std::vector<std::string> words) {
   Duration retention = default_retention;
   if (const auto read = read_duration("--retention", o.retention, retention);
       !read)
-    return usage_error(fmt::format("artifact: {}", read.error().what));
+    return usage_error("artifact put", read.error().what);
   const auto artifact = keep_artifact(o, retention);
   if (!artifact)
     return artifact_failed(artifact.error());
@@ -376,8 +376,9 @@ int run_artifact(const Startup&, std::vector<std::string> words) {
         "  --socket PATH         The socket of the node ($TROUPE_SOCKET)\n");
     return exit_ok;
   }
-  return usage_error(fmt::format(
-      "artifact: expected one of list, get, put, got \"{}\"", printable(what)));
+  return usage_error("artifact",
+                     fmt::format("expected one of list, get, put, got \"{}\"",
+                                 printable(what)));
 }
 
 }  // namespace troupe::cli

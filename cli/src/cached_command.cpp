@@ -258,10 +258,10 @@ int run_cached(const Startup& startup, std::vector<std::string> words) {
   if (const auto code = parse_with_command(app, std::move(words), o.words))
     return *code;
   if (o.words.empty())
-    return usage_error("cached: no command given");
+    return usage_error("cached", "no command given");
   Duration max_age{0};
   if (const auto read = read_duration("--max-age", o.max_age, max_age); !read)
-    return usage_error(fmt::format("cached: {}", read.error().what));
+    return usage_error("cached", read.error().what);
   return run_with_cache(startup, o, max_age);
 }
 

@@ -59,7 +59,7 @@ int change_named(const QueueContext& context, const NodeOptions& node,
                  const Change& change) {
   const auto jobs = parse_jobs(texts);
   if (!jobs)
-    return usage_error(fmt::format("{}: {}", command, jobs.error().what));
+    return usage_error(command, jobs.error().what);
   auto session = NodeSession::open(context, node);
   if (!session)
     return node_failed(session.error());
@@ -121,7 +121,7 @@ int retry(const QueueContext& context, const RetryOptions& o) {
 
 int retry_runs(const QueueContext& context, const RetryOptions& o) {
   if (o.dead || !o.group.empty())
-    return usage_error("retry: --dead and --group go with jobs");
+    return usage_error("retry", "--dead and --group go with jobs");
   Json body = Json::object();
   if (!o.from.empty())
     body["from"] = to_utf8(o.from);
@@ -279,8 +279,7 @@ int hold(const QueueContext& context, std::vector<std::string> words,
   const int ways =
       (o.jobs.empty() ? 0 : 1) + (o.group.empty() ? 0 : 1) + (o.all ? 1 : 0);
   if (ways != 1)
-    return usage_error(
-        fmt::format("{}: expected jobs, --group NAME or --all", command));
+    return usage_error(command, "expected jobs, --group NAME or --all");
   if (!o.jobs.empty())
     return change_named(context, o.node, command, o.jobs,
                         posting(operation, body));
@@ -345,13 +344,13 @@ int retry_jobs(const QueueContext& context, std::vector<std::string> words) {
   if (names_runs(o.jobs))
     return retry_runs(context, o);
   if (!o.from.empty())
-    return usage_error("retry: --from goes with runs");
+    return usage_error("retry", "--from goes with runs");
   if (o.dead != o.jobs.empty())
-    return usage_error("retry: expected either jobs or --dead");
+    return usage_error("retry", "expected either jobs or --dead");
   if (!o.group.empty() && !o.dead)
-    return usage_error("retry: --group goes with --dead");
+    return usage_error("retry", "--group goes with --dead");
   if (const auto jobs = parse_jobs(o.jobs); !o.dead && !jobs)
-    return usage_error(fmt::format("retry: {}", jobs.error().what));
+    return usage_error("retry", jobs.error().what);
   return retry(context, o);
 }
 
@@ -374,13 +373,13 @@ int edit_job(const QueueContext& context, std::vector<std::string> words) {
   o.has_name = app.get_option("--name")->count() != 0;
   const auto job = parse_job(o.job);
   if (!job)
-    return usage_error(fmt::format(
-        "edit: {}", o.job.empty() ? "no job given" : job.error().what));
+    return usage_error("edit",
+                       o.job.empty() ? "no job given" : job.error().what);
   if (has_dashes && o.words.empty())
-    return usage_error("edit: no command after --");
+    return usage_error("edit", "no command after --");
   auto changes = changes_of(o, context.now());
   if (!changes)
-    return usage_error(fmt::format("edit: {}", changes.error().what));
+    return usage_error("edit", changes.error().what);
   return edit(context, o, *job, std::move(*changes));
 }
 
@@ -405,7 +404,7 @@ int forget_jobs(const QueueContext& context, std::vector<std::string> words) {
     return change_runs(context, node, "forget", texts, "", nullptr,
                        [](std::uint64_t) {});
   if (ended != texts.empty())
-    return usage_error("forget: expected either jobs or --ended");
+    return usage_error("forget", "expected either jobs or --ended");
   if (!ended)
     return change_named(context, node, "forget", texts, forget);
   auto session = NodeSession::open(context, node);

@@ -158,7 +158,7 @@ Result<ClusterFolder::Enrolled> enrol_here(Authority& authority,
 int init(const ClusterOptions& o) {
   if (o.words.size() > 1) {
     if (const auto named = link::check_node_name(o.words[1]); !named)
-      return usage_error(fmt::format("cluster: {}", named.error().what));
+      return usage_error("cluster", named.error().what);
   }
   auto authority = Authority::create(o.authority, wall_now());
   if (!authority)
@@ -184,7 +184,7 @@ int init(const ClusterOptions& o) {
 int give_token(const ClusterOptions& o) {
   Duration valid = 1h;
   if (const auto read = read_duration("--valid", o.valid, valid); !read)
-    return usage_error(fmt::format("cluster: {}", read.error().what));
+    return usage_error("cluster", read.error().what);
   auto authority = Authority::open(o.authority);
   if (!authority)
     return cluster_failed(authority.error());
@@ -450,7 +450,7 @@ int run_cluster(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (const std::string mistake = cluster_mistake_in(o, app); !mistake.empty())
-    return usage_error(fmt::format("cluster: {}", mistake));
+    return usage_error("cluster", mistake);
   const std::string& action = o.words[0];
   if (action == "status")
     return show_members(real_queue_context(), o.node);

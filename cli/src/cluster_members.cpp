@@ -277,7 +277,7 @@ int tell_member(const QueueContext& context, const NodeOptions& node,
   if (!within.empty()) {
     Duration limit{0};
     if (auto read = read_duration("--within", within, limit); !read)
-      return usage_error(fmt::format("cluster: {}", read.error().what));
+      return usage_error("cluster", read.error().what);
     body["within_ms"] =
         std::chrono::ceil<std::chrono::milliseconds>(limit).count();
   }

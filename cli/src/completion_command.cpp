@@ -25,9 +25,9 @@ int run_completion(const Startup&, std::vector<std::string> words) {
   else if (shell == "fish")
     write_out(completion_fish);
   else
-    return usage_error(
-        fmt::format("completion: expected bash, zsh or fish, got \"{}\"",
-                    printable(shell)));
+    return usage_error("completion",
+                       fmt::format("expected bash, zsh or fish, got \"{}\"",
+                                   printable(shell)));
   return exit_ok;
 }
 

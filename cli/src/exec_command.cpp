@@ -235,11 +235,11 @@ int run_exec(const Startup& startup, std::vector<std::string> words) {
   if (const auto code = parse_with_command(app, std::move(words), options.argv))
     return *code;
   if (options.argv.empty())
-    return usage_error("exec: no command given");
+    return usage_error("exec", "no command given");
 
   auto request = request_from(options);
   if (!request)
-    return usage_error(fmt::format("exec: {}", request.error().what));
+    return usage_error("exec", request.error().what);
   return execute(startup, options, std::move(*request));
 }
 

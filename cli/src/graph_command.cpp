@@ -79,11 +79,11 @@ int draw_graph(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.what.empty())
-    return usage_error("graph: no workflow and no run given");
+    return usage_error("graph", "no workflow and no run given");
   if (o.format != "dot" && o.format != "mermaid")
     return usage_error(
-        fmt::format("graph: --format: expected dot or mermaid, got \"{}\"",
-                    printable(o.format)));
+        "graph", fmt::format("--format: expected dot or mermaid, got \"{}\"",
+                             printable(o.format)));
   const GraphFormat format =
       o.format == "dot" ? GraphFormat::dot : GraphFormat::mermaid;
   if (const auto run = run_number(o.what))

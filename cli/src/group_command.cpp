@@ -206,15 +206,15 @@ int change_group(const QueueContext& context, std::vector<std::string> words) {
     return *code;
   const std::string mistake = mistake_in(o);
   if (!mistake.empty())
-    return usage_error(fmt::format("group: {}", mistake));
+    return usage_error("group", mistake);
   const std::string action = o.words[0];
   if (action == "limit")
     o.slots = o.words[2];
   const auto settings = settings_of(o);
   if (!settings)
-    return usage_error(fmt::format("group: {}", settings.error().what));
+    return usage_error("group", settings.error().what);
   if (action == "set" && settings->empty())
-    return usage_error("group: nothing to set was given");
+    return usage_error("group", "nothing to set was given");
   auto session = NodeSession::open(context, o.node);
   if (!session)
     return node_failed(session.error());

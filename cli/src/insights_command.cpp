@@ -151,13 +151,13 @@ int show_insights(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.file.empty())
-    return usage_error("insights: no file given");
+    return usage_error("insights", "no file given");
   if (o.file == "-")
-    return usage_error(
-        "insights: standard input has no earlier runs; name a file");
+    return usage_error("insights",
+                       "standard input has no earlier runs; name a file");
   const auto most = parse_runs_wanted(o.runs);
   if (!most)
-    return usage_error(fmt::format("insights: {}", most.error().what));
+    return usage_error("insights", most.error().what);
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;

@@ -125,13 +125,14 @@ int run_lint(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.files.empty())
-    return usage_error("lint: no file given");
+    return usage_error("lint", "no file given");
   if (child->count() != 0 && o.files.size() != 1)
-    return usage_error("lint: --what-if-dies is about exactly one file");
+    return usage_error("lint", "--what-if-dies is about exactly one file");
   if (child->count() != 0 && o.child.empty())
-    return usage_error("lint: --what-if-dies: expected the path of a service");
+    return usage_error("lint",
+                       "--what-if-dies: expected the path of a service");
   if (o.as_json && child->count() == 0)
-    return usage_error("lint: --json goes with --what-if-dies");
+    return usage_error("lint", "--json goes with --what-if-dies");
   int code = exit_ok;
   for (const std::string& file : o.files) {
     if (const int one = check_file(file, o); one != exit_ok)

@@ -243,9 +243,9 @@ int list_jobs(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (const auto chosen = choose_set(o); !chosen)
-    return usage_error(fmt::format("list: {}", chosen.error().what));
+    return usage_error("list", chosen.error().what);
   if (const auto wrong = contradiction(o); !wrong.empty())
-    return usage_error(fmt::format("list: {}", wrong));
+    return usage_error("list", wrong);
   auto session = NodeSession::open(context, o.node);
   if (!session)
     return node_failed(session.error());
@@ -276,14 +276,14 @@ int show_status(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (texts.empty())
-    return usage_error("status: no job given");
+    return usage_error("status", "no job given");
   std::vector<TaskName> names;
   for (const std::string& text : texts) {
     if (run_number(text))
       continue;
     const auto name = parse_task_name(text);
     if (!name)
-      return usage_error(fmt::format("status: {}", name.error().what));
+      return usage_error("status", name.error().what);
     names.push_back(*name);
   }
   auto session = NodeSession::open(context, node);
@@ -320,7 +320,7 @@ int explain_jobs(const QueueContext& context, std::vector<std::string> words) {
   const bool of_runs = names_runs(texts);
   const auto jobs = of_runs ? parse_runs(texts) : parse_jobs(texts);
   if (!jobs)
-    return usage_error(fmt::format("why: {}", jobs.error().what));
+    return usage_error("why", jobs.error().what);
   auto session = NodeSession::open(context, node);
   if (!session)
     return node_failed(session.error());

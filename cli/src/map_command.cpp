@@ -454,11 +454,11 @@ int run_map(const Startup& startup, std::vector<std::string> words) {
     return *code;
   if (options.words.empty() && options.argument_files.empty() &&
       ::isatty(STDIN_FILENO) == 1)
-    return usage_error("map: no command given");
+    return usage_error("map", "no command given");
   auto prepared = prepare(options);
   if (!prepared) {
     if (prepared.error().exit_code == exit_usage)
-      return usage_error(fmt::format("map: {}", prepared.error().what));
+      return usage_error("map", prepared.error().what);
     complain(prepared.error().what);
     return prepared.error().exit_code;
   }

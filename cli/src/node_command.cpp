@@ -266,7 +266,7 @@ int run_audit(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (what != "verify")
-    return usage_error("audit: expected \"verify\"");
+    return usage_error("audit", "expected \"verify\"");
   return verify_audit(o, head, as_json);
 }
 
@@ -328,7 +328,7 @@ int run_config(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (what != "check")
-    return usage_error("config: expected \"check\"");
+    return usage_error("config", "expected \"check\"");
   return check_config(o, as_json);
 }
 

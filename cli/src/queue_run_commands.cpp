@@ -284,7 +284,7 @@ int change_runs(const QueueContext& context, const NodeOptions& node,
                 const std::function<void(std::uint64_t run)>& done) {
   const auto runs = parse_runs(texts);
   if (!runs)
-    return usage_error(fmt::format("{}: {}", command, runs.error().what));
+    return usage_error(command, runs.error().what);
   auto session = NodeSession::open(context, node);
   if (!session)
     return node_failed(session.error());

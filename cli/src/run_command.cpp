@@ -315,13 +315,13 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.file.empty())
-    return usage_error("run: no file given");
+    return usage_error("run", "no file given");
   auto options = plan_options(o);
   if (!options)
-    return usage_error(fmt::format("run: {}", options.error().what));
+    return usage_error("run", options.error().what);
   const auto output = show_output(o);
   if (!output)
-    return usage_error(fmt::format("run: {}", output.error().what));
+    return usage_error("run", output.error().what);
 
   const auto workflow = read_workflow(o.file);
   if (!workflow)
@@ -344,7 +344,7 @@ int run_workflow(const Startup& startup, std::vector<std::string> words) {
                           .function();
   RunSettings settings = settings_of(o, *output, options->max_parallel);
   if (const auto added = add_approvals(*workflow, o, settings); !added)
-    return usage_error(fmt::format("run: {}", added.error().what));
+    return usage_error("run", added.error().what);
   if (o.dry_run) {
     options->run_id = "RUN_ID";
     const auto plan = workflow::Plan::make(workflow, *options);

@@ -29,8 +29,8 @@ int run_schema(const Startup&, std::vector<std::string> words) {
     write_out(workflow::reference_page());
   else
     return usage_error(
-        fmt::format("schema: --format: expected json or markdown, got \"{}\"",
-                    printable(format)));
+        "schema", fmt::format("--format: expected json or markdown, got \"{}\"",
+                              printable(format)));
   return exit_ok;
 }
 

@@ -165,7 +165,7 @@ int change_each(const char* command, const char* description,
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (names.empty())
-    return usage_error(fmt::format("{}: no service given", command));
+    return usage_error(command, "no service given");
   for (const std::string& name : names) {
     const int code = change(file, {{"do", command}, {"name", to_utf8(name)}});
     if (code != exit_ok)
@@ -189,9 +189,9 @@ int print_job_logs(const NodeOptions& node,
     const auto number = parse_count(attempt);
     if (!number || *number == 0)
       return usage_error(
-          fmt::format("logs: --attempt: expected a number from 1 on, got "
-                      "\"{}\"",
-                      printable(attempt)));
+          "logs", fmt::format("--attempt: expected a number from 1 on, got "
+                              "\"{}\"",
+                              printable(attempt)));
     options.attempt = *number;
   }
   const QueueContext context = real_queue_context();
@@ -200,7 +200,7 @@ int print_job_logs(const NodeOptions& node,
     return node_failed(session.error());
   if (names_runs(names)) {
     if (names.size() > 3)
-      return usage_error("logs: expected RUN [JOB [STEP]]");
+      return usage_error("logs", "expected RUN [JOB [STEP]]");
     return print_run_logs(*session, names, options);
   }
   for (const std::string& name : names) {
@@ -265,7 +265,7 @@ int run_scale(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (wanted.empty())
-    return usage_error("scale: nothing to scale was given");
+    return usage_error("scale", "nothing to scale was given");
   for (const std::string& text : wanted) {
     const std::size_t equals = text.rfind('=');
     const auto count = equals == std::string::npos
@@ -274,7 +274,7 @@ int run_scale(const Startup&, std::vector<std::string> words) {
                            : parse_count(text.substr(equals + 1));
     if (!count || *count > 100'000)
       return usage_error(
-          fmt::format("scale: expected NAME=N, got \"{}\"", printable(text)));
+          "scale", fmt::format("expected NAME=N, got \"{}\"", printable(text)));
     const int code = change(file, {{"do", "scale"},
                                    {"name", to_utf8(text.substr(0, equals))},
                                    {"replicas", *count}});
@@ -319,7 +319,7 @@ int run_logs(const Startup&, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (only_out && only_err)
-    return usage_error("logs: --stdout and --stderr exclude each other");
+    return usage_error("logs", "--stdout and --stderr exclude each other");
   if (only_out || only_err)
     of_job.only =
         only_out ? process::RecordKind::out : process::RecordKind::err;
@@ -329,7 +329,7 @@ int run_logs(const Startup&, std::vector<std::string> words) {
   } else if (!lines.empty()) {
     const auto count = parse_count(lines);
     if (!count)
-      return usage_error(fmt::format("logs: -n: {}", count.error().what));
+      return usage_error("logs", fmt::format("-n: {}", count.error().what));
     options.last_lines = *count;
   }
   if (names_jobs(names) || names_runs(names)) {
@@ -341,7 +341,8 @@ int run_logs(const Startup&, std::vector<std::string> words) {
   if (!attempt.empty() || !node.socket.empty() || of_job.only ||
       of_job.timestamps)
     return usage_error(
-        "logs: --attempt, --stdout, --stderr, --timestamps and --socket go "
+        "logs",
+        "--attempt, --stdout, --stderr, --timestamps and --socket go "
         "with jobs");
   auto stack = the_stack(file);
   if (!stack && stack.error().code == Errc::not_found && file.empty())

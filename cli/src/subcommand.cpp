@@ -36,10 +36,10 @@ std::string unknown_option(const CLI::App& app,
   return {};
 }
 
-/// "exec" of "troupe exec".
-std::string short_name(const CLI::App& app) {
-  const std::string& name = app.get_name();
-  return name.substr(name.rfind(' ') + 1);
+/// "artifact put" of "troupe artifact put".
+std::string_view command_name(const CLI::App& app) {
+  const std::string_view name = app.get_name();
+  return name.substr(name.find(' ') + 1);
 }
 
 std::vector<std::string> option_names(const CLI::App& app) {
@@ -93,13 +93,21 @@ int usage_error(std::string_view what) {
   return exit_usage;
 }
 
+int usage_error(std::string_view command, std::string_view what) {
+  complain(fmt::format("{}: {}", command, what));
+  const std::string hint = fmt::format("Try \"troupe {} --help\".\n", command);
+  (void)std::fputs(hint.c_str(), stderr);
+  return exit_usage;
+}
+
 int unknown_option_error(const CLI::App& app, std::string_view typed) {
   const std::string_view name = typed.substr(0, typed.find('='));
   const std::vector<std::string> names = option_names(app);
   const auto meant =
       suggest(name, std::vector<std::string_view>{names.begin(), names.end()});
   return usage_error(
-      fmt::format("{}: unknown option {}{}", short_name(app), printable(name),
+      command_name(app),
+      fmt::format("unknown option {}{}", printable(name),
                   meant ? fmt::format("; did you mean {}?", *meant) : ""));
 }
 
@@ -119,7 +127,7 @@ std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
   } catch (const CLI::ParseError& error) {
     const std::string unknown = unknown_option(app, typed);
     if (unknown.empty())
-      return usage_error(fmt::format("{}: {}", short_name(app), error.what()));
+      return usage_error(command_name(app), error.what());
     return unknown_option_error(app, unknown);
   }
 }

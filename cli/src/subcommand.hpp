@@ -36,6 +36,10 @@ int troupe_failed(const Error& error);
 /// Complains, with a pointer to the help, and returns exit_usage.
 int usage_error(std::string_view what);
 
+/// Likewise of a mistake in the words of `command`, such as "artifact put",
+/// which has a help of its own.
+int usage_error(std::string_view command, std::string_view what);
+
 /// Writes to standard output at once. If that fails, this process ends there:
 /// quietly when nobody reads any more, as by SIGPIPE. For commands that
 /// only look, or whose work is done.

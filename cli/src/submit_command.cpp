@@ -126,7 +126,7 @@ int bad_file(const Error& error) {
 tl::expected<Json, int> body_of(const SubmitCommand& o,
                                 const QueueContext& context) {
   const auto refused = [](const Error& error) {
-    return tl::unexpected{usage_error(fmt::format("submit: {}", error.what))};
+    return tl::unexpected{usage_error("submit", error.what)};
   };
   std::vector<std::string> notes;
   const auto settings =
@@ -217,8 +217,7 @@ tl::expected<Json, int> run_body_of(const SubmitCommand& o,
   const auto settings = o.job.run_body(
       {context.folder, context.environment, context.now()}, notes);
   if (!settings)
-    return tl::unexpected{
-        usage_error(fmt::format("submit: {}", settings.error().what))};
+    return tl::unexpected{usage_error("submit", settings.error().what)};
   for (const std::string& note : notes)
     complain(fmt::format("note: {}", note));
   const auto workflow = read_workflow(o.job.workflow);
@@ -341,13 +340,13 @@ int submit_job(const QueueContext& context, std::vector<std::string> words) {
     return *code;
   const std::string wrong = contradiction(o.job);
   if (!wrong.empty())
-    return usage_error(fmt::format("submit: {}", wrong));
+    return usage_error("submit", wrong);
   if (o.job.workflow.empty())
     return submit(context, o);
   const std::string option = option_of_jobs(app);
   if (!option.empty())
     return usage_error(
-        fmt::format("submit: {} goes with a command, not with -f", option));
+        "submit", fmt::format("{} goes with a command, not with -f", option));
   return submit_run(context, o);
 }
 

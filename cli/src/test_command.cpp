@@ -234,7 +234,7 @@ int run_test(const Startup& startup, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.file.empty())
-    return usage_error("test: no file given");
+    return usage_error("test", "no file given");
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;
@@ -249,7 +249,7 @@ int run_test(const Startup& startup, std::vector<std::string> words) {
       std::make_shared<const service::GroupNode>(std::move(*planned));
   auto plan = plan_of(o, *root);
   if (!plan)
-    return usage_error(fmt::format("test: {}", plan.error().what));
+    return usage_error("test", plan.error().what);
   std::vector<std::string> notes;
   if (auto kept = check_limits(*root, notes); !kept) {
     complain(kept.error().what);

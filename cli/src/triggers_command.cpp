@@ -135,10 +135,9 @@ int show_triggers(const QueueContext& context, std::vector<std::string> words) {
   if (!o.times.empty()) {
     const auto times = parse_count(o.times);
     if (!times || *times > 100)
-      return usage_error(
-          fmt::format("triggers: --next: expected 0 to 100, "
-                      "got \"{}\"",
-                      printable(o.times)));
+      return usage_error("triggers", fmt::format("--next: expected 0 to 100, "
+                                                 "got \"{}\"",
+                                                 printable(o.times)));
   }
   auto session = NodeSession::open(context, o.node);
   if (!session)

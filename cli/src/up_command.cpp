@@ -294,7 +294,7 @@ int run_up(const Startup& startup, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (o.file.empty())
-    return usage_error("up: no file given");
+    return usage_error("up", "no file given");
   const auto workflow = read_workflow(o.file);
   if (!workflow)
     return exit_bad_file;

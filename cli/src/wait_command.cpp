@@ -85,10 +85,10 @@ int wait_for_jobs(const QueueContext& context, std::vector<std::string> words) {
   const bool of_runs = names_runs(o.jobs);
   const auto jobs = of_runs ? parse_runs(o.jobs) : parse_jobs(o.jobs);
   if (!jobs)
-    return usage_error(fmt::format("wait: {}", jobs.error().what));
+    return usage_error("wait", jobs.error().what);
   Duration limit{0};
   if (const auto read = read_duration("--timeout", o.timeout, limit); !read)
-    return usage_error(fmt::format("wait: {}", read.error().what));
+    return usage_error("wait", read.error().what);
   auto session = NodeSession::open(context, o.node);
   if (!session)
     return node_failed(session.error());

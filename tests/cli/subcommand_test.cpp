@@ -41,6 +41,21 @@ TEST_F(Words, SuggestsTheOptionThatWasMeant) {
   EXPECT_EQ(parse(app, {"--job=8"}), exit_usage);
   EXPECT_EQ(::testing::internal::GetCapturedStderr(),
             "troupe: map: unknown option --job; did you mean --jobs?\n"
+            "Try \"troupe map --help\".\n");
+}
+
+TEST(UsageError, PointsToTheHelpOfTheCommandWithTheMistake) {
+  CLI::App put{"", "troupe artifact put"};
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(parse(put, {"--foo"}), exit_usage);
+  EXPECT_EQ(usage_error("submit", "no command given"), exit_usage);
+  EXPECT_EQ(usage_error("unknown command \"exce\""), exit_usage);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "troupe: artifact put: unknown option --foo\n"
+            "Try \"troupe artifact put --help\".\n"
+            "troupe: submit: no command given\n"
+            "Try \"troupe submit --help\".\n"
+            "troupe: unknown command \"exce\"\n"
             "Try \"troupe --help\".\n");
 }
 

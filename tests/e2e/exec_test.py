@@ -8,7 +8,7 @@ from datetime import datetime
 
 from troupe_e2e import TroupeTest
 
-HINT = 'Try "troupe --help".\n'
+HINT = 'Try "troupe exec --help".\n'
 
 
 class ExitCode(TroupeTest):
@@ -107,13 +107,14 @@ class ExitCode(TroupeTest):
 class UsageError(TroupeTest):
     """One clear error, exit code 2, and nothing was executed."""
 
-    def refuse(self, words, what):
+    def refuse(self, words, what, hint=HINT):
         finished = self.troupe(*words, "touch", "ran")
-        self.assert_ended(finished, 2, err=f"troupe: {what}\n{HINT}")
+        self.assert_ended(finished, 2, err=f"troupe: {what}\n{hint}")
         self.assertEqual(os.listdir(self.cwd), [])
 
     def test_an_unknown_subcommand_is_corrected(self):
-        self.refuse(["exce"], 'unknown command "exce"; did you mean "exec"?')
+        self.refuse(["exce"], 'unknown command "exce"; did you mean "exec"?',
+                    hint='Try "troupe --help".\n')
 
     def test_an_unknown_option_is_corrected(self):
         self.refuse(["exec", "--tiemout", "1s", "--"],

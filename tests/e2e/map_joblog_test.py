@@ -198,7 +198,7 @@ class Resume(Logs, TroupeTest):
         self.assert_ended(
             self.troupe("map", "--resume", "touch", ":::", "ran"), 2,
             err='troupe: map: --resume needs --joblog FILE\n'
-                'Try "troupe --help".\n')
+                'Try "troupe map --help".\n')
         self.assertEqual(os.listdir(self.cwd), [])
 
     def test_a_log_that_is_none_is_refused_and_left_alone(self):

@@ -7,7 +7,7 @@ import unittest
 
 from troupe_e2e import TroupeTest
 
-HINT = 'Try "troupe --help".\n'
+HINT = 'Try "troupe map --help".\n'
 
 
 class CommandLine(TroupeTest):

@@ -6,7 +6,7 @@ import unittest
 
 from troupe_e2e import TroupeTest
 
-HINT = 'Try "troupe --help".\n'
+HINT = 'Try "troupe map --help".\n'
 
 # What programs and shells are known to stumble over.
 HOSTILE = [

@@ -606,7 +606,6 @@ class BadFile(Workflows, TroupeTest):
 
     def test_usage_errors_exit_with_2(self):
         self.write("jobs: {a: {run: ls}}")
-        hint = 'Try "troupe --help".\n'
         for words, what in (
                 (["run"], "run: no file given"),
                 (["lint"], "lint: no file given"),
@@ -626,7 +625,8 @@ class BadFile(Workflows, TroupeTest):
             with self.subTest(words):
                 ended = self.troupe(*words)
                 self.assertEqual((ended.code, ended.out, ended.err),
-                                 (2, "", f"troupe: {what}\n{hint}"))
+                                 (2, "", f"troupe: {what}\n"
+                                  f'Try "troupe {words[0]} --help".\n'))
         self.assertEqual(self.runs(), [])
 
 

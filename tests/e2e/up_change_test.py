@@ -171,7 +171,7 @@ class Changes(Stacks, TroupeTest):
                      err='troupe: no service "nothing-like-it"\n')
         self.assertEqual(self.state("server"), "stopped")
         self.refused("stop", code=2, err="troupe: stop: no service given\n"
-                     "Try \"troupe --help\".\n")
+                     "Try \"troupe stop --help\".\n")
 
     def test_what_was_stopped_by_hand_starts_with_a_group_restart(self):
         self.up_ready({"strategy": "one_for_all", "children": {

@@ -89,7 +89,7 @@ class Logs(Stacks, TroupeTest):
                      'you mean worker?\n')
         self.refused("logs", "-n", "x", "worker", code=2,
                      err='troupe: logs: -n: expected a whole number, got "x"\n'
-                     'Try "troupe --help".\n')
+                     'Try "troupe logs --help".\n')
 
     def follow(self, *words):
         out = open(self.cwd / "followed", "wb")
