@@ -11,6 +11,7 @@
 #include "store_writer.hpp"
 
 #include <troupe/actors/caf.hpp>
+#include <troupe/process/boot_clock.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
 #include <troupe/queue/job_spec.hpp>
 #include <troupe/store/sqlite_store.hpp>
@@ -150,7 +151,8 @@ int main(int argc, char** argv) {
           .find_texts = nullptr,
           .sample = [] { return flow_control::MachineSample{}; },
           .has_disk_space = [] { return true; },
-          .wall_now = [] { return std::chrono::system_clock::now(); }});
+          .wall_now = [] { return std::chrono::system_clock::now(); },
+          .boot_now = process::boot_now});
   const double cpu_before = processor_seconds();
   const auto begin = std::chrono::steady_clock::now();
   supervisor::SupervisorSpec tree{.name = "bench"};

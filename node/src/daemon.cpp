@@ -694,6 +694,7 @@ Result<void> Daemon::Parts::start_dispatcher() {
           .has_disk_space =
               [this] { return housekeeper->check_space().has_value(); },
           .wall_now = std::chrono::system_clock::now,
+          .boot_now = process::boot_now,
           .words = {{"program", options.program},
                     {"store", "--store=" + content_folder(*config)},
                     {"socket", "--socket=" + config->socket}},

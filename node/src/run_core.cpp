@@ -475,6 +475,11 @@ void RunCore::perform(const workflow::CancelStep& cancel, Decision& decision) {
   }
 }
 
+/// When the step ended that is being told of. Clocks of nodes differ.
+WallTime RunCore::time_told() const {
+  return std::min(told_->ended.value_or(last_), last_);
+}
+
 void RunCore::perform(const workflow::StepEnded& ended) {
   InstanceView& instance = view(ended.instance);
   const auto number = static_cast<std::uint32_t>(ended.step);
@@ -487,6 +492,7 @@ void RunCore::perform(const workflow::StepEnded& ended) {
     step->ended = last_;
     step->reason = ended.reason;
     if (told_ != nullptr && told_->step == step->key) {
+      step->ended = std::max(step->started, time_told());
       step->job = told_->job;
       step->attempts = told_->attempts;
       step->exit_status = told_->exit_status;
@@ -519,8 +525,12 @@ void RunCore::perform(const workflow::JobStateChanged& changed) {
     instance.ready = last_;
   if (changed.state == workflow::JobState::running)
     instance.started = last_;
+  const bool has_just_been_told =
+      told_ != nullptr && told_->step.instance == changed.instance.value;
   if (!has_ended(changed.state))
     instance.ended.reset();
+  else if (has_just_been_told && instance.started)
+    instance.ended = std::max(*instance.started, time_told());
   else
     instance.ended = last_;
   if (changed.state == workflow::JobState::pending)

@@ -335,6 +335,7 @@ class RunCore {
   /// As they were in rounds before, until this one has them, too.
   std::map<Place, InstanceView> before_;
   std::optional<ServicesView> services_;
+  [[nodiscard]] WallTime time_told() const;
   /// How the step that is being told to the plan has ended.
   const RunStepEnded* told_ = nullptr;
   std::vector<std::pair<WallTime, std::string>> notes_;

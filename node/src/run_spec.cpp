@@ -131,6 +131,9 @@ RunNews news_from_json(const Json& json) {
   ended.exit_status = json.value("exit_status", 0);
   ended.attempts = json.value("attempts", std::uint32_t{0});
   ended.took = std::chrono::nanoseconds{json.value("took_ns", std::int64_t{0})};
+  if (json.contains("ended_ns"))
+    ended.ended = WallTime{std::chrono::duration_cast<WallTime::duration>(
+        std::chrono::nanoseconds{json.at("ended_ns").get<std::int64_t>()})};
   ended.why = json.value("why", "");
   if (json.contains("causes"))
     ended.causes = causes_from_json(json.at("causes"));
@@ -152,6 +155,10 @@ Json ended_to_json(const RunStepEnded& ended) {
     json["exit_status"] = ended.exit_status;
   json["attempts"] = ended.attempts;
   json["took_ns"] = ended.took.count();
+  if (ended.ended)
+    json["ended_ns"] = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                           ended.ended->time_since_epoch())
+                           .count();
   if (!ended.why.empty())
     json["why"] = ended.why;
   for (const actors::Cause& cause : ended.causes)

@@ -132,7 +132,9 @@ struct RunStepEnded {
   actors::OutcomeKind kind = actors::OutcomeKind::success;
   int exit_status = 0;
   std::uint32_t attempts = 0;
-  Duration took{0};                     ///< The last of them.
+  Duration took{0};  ///< The last of them.
+  /// When that was over, which may be long before anybody heard of it.
+  std::optional<WallTime> ended{};
   std::string why{};                    ///< For people; empty for a success.
   std::vector<actors::Cause> causes{};  ///< The same for rules.
   workflow::Outputs outputs{};

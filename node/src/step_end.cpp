@@ -174,7 +174,8 @@ Result<std::optional<RunStepEnded>> look_at_end(
                      .job = job,
                      .kind = to_kind(result.outcome),
                      .exit_status = result.exit_status,
-                     .attempts = result.attempt};
+                     .attempts = result.attempt,
+                     .ended = result.at};
   const Json detail =
       Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
   if (detail.is_object()) {

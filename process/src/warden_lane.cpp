@@ -897,6 +897,7 @@ void Attempt::finish() {
   report.leftovers = swept_.leftovers;
   report.survivors = swept_.survivors;
   report.wall = ended_ - started_;
+  report.ended = boot_now();
   report.user = from_timeval(usage.ru_utime);
   report.system = from_timeval(usage.ru_stime);
   report.max_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;

@@ -228,6 +228,7 @@ void fields(F& f,
   f(x.leftovers);
   f(x.survivors);
   f(x.wall);
+  f(x.ended);
   f(x.user);
   f(x.system);
   f(x.max_rss_bytes);

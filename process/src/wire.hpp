@@ -21,7 +21,7 @@
 
 namespace troupe::process::wire {
 
-inline constexpr std::uint32_t wire_version = 10;
+inline constexpr std::uint32_t wire_version = 11;
 
 /// Larger bodies end the connection: more than the largest StdinText and more
 /// than the kernel takes as arguments and environment.

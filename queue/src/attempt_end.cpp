@@ -170,7 +170,8 @@ JudgedEnd judge(const EndedAttempt& ended, const process::AttemptEnd& end,
                          .exit_status = actors::exit_status_of(attempt),
                          .detail = with_place(detail_of(attempt), ended),
                          .retry_at = next_try(ended, attempt, random),
-                         .started = ended.started},
+                         .started = ended.started,
+                         .ended = ended.ended},
           .for_group = for_group(attempt.kind)};
 }
 

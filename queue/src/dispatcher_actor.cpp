@@ -1115,13 +1115,14 @@ class DispatcherActor {
         }
       }
     }
+    const auto [started, ended_at] = times_of(task, ended.how);
     auto judged = judge(
         {.spec = task.job->command->spec(),
          .claim = task.claim,
          .delivery = task.job->delivery,
          .is_cancelled = task.is_cancelled,
-         .started = task.started,
-         .ended = deps_->wall_now(),
+         .started = started,
+         .ended = ended_at,
          .texts_found = texts_found,
          .node = deps_->member ? deps_->member->node : "",
          .home = deps_->member ? deps_->member->home : "",
@@ -1137,6 +1138,27 @@ class DispatcherActor {
     start_all();
     record();
     look();
+  }
+
+  struct Times {
+    WallTime started;
+    WallTime ended;
+  };
+
+  /// We may have heard of its start, or of its end, long after that: when we
+  /// took it over, or when others kept us from it.
+  [[nodiscard]] Times times_of(const Task& task,
+                               const process::AttemptEnd& how) const {
+    const WallTime now = deps_->wall_now();
+    const auto* const report = std::get_if<process::ExitReport>(&how);
+    if (report == nullptr || report->ended == BootTime{})
+      return {task.started, now};
+    const auto before = [](WallTime time, Duration by) {
+      return time - std::chrono::duration_cast<WallTime::duration>(by);
+    };
+    const WallTime ended =
+        before(now, std::max<Duration>(deps_->boot_now() - report->ended, 0s));
+    return {std::min(task.started, before(ended, report->wall)), ended};
   }
 
   /// It was ended because we are: it waits again as if it had never run.

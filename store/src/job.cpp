@@ -246,6 +246,10 @@ Result<void> check(const Group& group) {
   return check_length("the name of a group", group.name, 1, longest_id);
 }
 
+WallTime end_of(const Completion& completion, WallTime now) {
+  return std::min(completion.ended.value_or(now), now);
+}
+
 Result<void> check(const SessionId& session) {
   return check_length("the session", session.value, 1, longest_id);
 }

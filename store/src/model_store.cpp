@@ -345,6 +345,7 @@ Result<std::vector<Recorded>> ModelStore::complete(
       continue;
     }
     recorded.push_back(Recorded::yes);
+    const WallTime at = end_of(completion, now);
     Job& job = jobs_.at(ref.job);
     if (completion.retry_at && !job.is_cancelled) {
       task->state = TaskState::backing_off;
@@ -354,16 +355,15 @@ Result<std::vector<Recorded>> ModelStore::complete(
                                .outcome = completion.outcome,
                                .exit_status = completion.exit_status,
                                .detail = completion.detail,
-                               .at = now,
+                               .at = at,
                                .started = completion.started});
       continue;
     }
     end_task(ref, *task,
-             completion.retry_at ? Outcome::cancelled : completion.outcome,
-             now);
+             completion.retry_at ? Outcome::cancelled : completion.outcome, at);
     task->result.exit_status = completion.exit_status;
     task->result.detail = completion.detail;
-    end_if_done(ref.job, now);
+    end_if_done(ref.job, now, at);
   }
   return recorded;
 }
@@ -1098,6 +1098,11 @@ void ModelStore::end_waiting(JobId id, Job& job, Outcome outcome,
 
 /// And what that means for those that need it.
 void ModelStore::end_if_done(JobId id, WallTime now) {
+  end_if_done(id, now, now);
+}
+
+/// Of which a task has ended at that time.
+void ModelStore::end_if_done(JobId id, WallTime now, WallTime at) {
   std::deque<JobId> open{id};
   while (!open.empty()) {
     const JobId next = open.front();
@@ -1106,7 +1111,7 @@ void ModelStore::end_if_done(JobId id, WallTime now) {
     const JobCounts counts = count(job);
     if (!job.is_sealed || job.ended || counts.ended() < counts.tasks)
       continue;
-    job.ended = now;
+    job.ended = next == id && counts.tasks == 1 ? at : now;
     for (auto& [other_id, other] : jobs_) {
       const auto need =
           std::find_if(other.needs.begin(), other.needs.end(),

@@ -621,20 +621,21 @@ class SqlStore::Tables {
         continue;
       }
       recorded.push_back(Recorded::yes);
+      const WallTime at = end_of(completion, now);
       Row& job = row(attempt.task.job);
       --job.counts.running;
       if (completion.retry_at && !job.cancelled) {
         add_timer(*completion.retry_at, attempt, /*is_job=*/false,
                   session.value);
         add_attempt(attempt, completion.outcome, completion.exit_status,
-                    completion.detail, now, completion.started);
+                    completion.detail, at, completion.started);
         ++job.counts.retrying;
         continue;
       }
       add_result(job, attempt, session.value,
                  completion.retry_at ? Outcome::cancelled : completion.outcome,
-                 completion.exit_status, completion.detail, now);
-      end_if_done(job.id, now);
+                 completion.exit_status, completion.detail, at);
+      end_if_done(job.id, now, at);
     }
     return recorded;
   }
@@ -2328,14 +2329,17 @@ class SqlStore::Tables {
   }
 
   /// And what that means for those that need it.
-  void end_if_done(JobId id, WallTime now) {
+  void end_if_done(JobId id, WallTime now) { end_if_done(id, now, now); }
+
+  /// Of which a task has ended at that time.
+  void end_if_done(JobId id, WallTime now, WallTime at) {
     std::deque<JobId> open{id};
     while (!open.empty()) {
       Row& job = row(open.front());
       open.pop_front();
       if (!job.sealed || job.ended || job.counts.ended() < job.counts.tasks)
         continue;
-      job.ended = now;
+      job.ended = job.id == id && job.counts.tasks == 1 ? at : now;
       if (!job.due)
         sql("DELETE FROM timer WHERE job=?1 AND idx=-1").run(job.id.value);
       if (not_needed_.contains(job.id))

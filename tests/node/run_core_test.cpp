@@ -76,6 +76,20 @@ class Driven {
   void succeed(const std::string& line, workflow::Outputs outputs = {}) {
     end(line, OutcomeKind::success, std::move(outputs));
   }
+  /// As if the news had come that much later.
+  void succeed_before(const std::string& line, Duration ago) {
+    for (const auto& [key, step] : core.running()) {
+      if (step.start.line != line)
+        continue;
+      tell(RunStepEnded{
+          .step = key,
+          .job = step.job,
+          .ended =
+              now_ + 1s - std::chrono::duration_cast<WallTime::duration>(ago)});
+      return;
+    }
+    FAIL() << line << " does not run";
+  }
   void fail(const std::string& line) { end(line, OutcomeKind::failed); }
 
   /// The same run after a restart of the node.
@@ -183,6 +197,22 @@ groups: { g: { strategy: one_for_one, intensity: 1 } }
   run.fail("echo b");
   EXPECT_EQ(text_of(run.again()), text_of(run.core));
   EXPECT_EQ(run.core.state(), RunState::failed);
+}
+
+TEST(RunCore, AStepHasEndedWhenItDidHoweverLateThatIsKnown) {
+  Driven run{chain};
+  run.succeed_before("make a", 500ms);
+  const WallTime heard = run.core.last_event();
+  const InstanceView& a = run.core.instances()[0];
+  EXPECT_EQ(a.steps[0].ended, heard - 500ms);
+  EXPECT_EQ(a.ended, heard - 500ms);
+  // Clocks of nodes differ: not before it was started, and not in the future.
+  run.succeed_before("make b", 1h);
+  const InstanceView& b = run.core.instances()[1];
+  EXPECT_EQ(b.steps[0].ended, b.steps[0].started);
+  EXPECT_EQ(b.ended, b.started);
+  run.succeed_before("make c", -1h);
+  EXPECT_EQ(run.core.instances()[2].ended, run.core.last_event());
 }
 
 TEST(RunCore, WhatIsNoNewsIsNotRecorded) {
@@ -776,6 +806,7 @@ TEST(RunNews, AreTheSameAfterTheStore) {
           .exit_status = 124,
           .attempts = 2,
           .took = 1500ms,
+          .ended = WallTime{std::chrono::hours{7}},
           .why = "took too long",
           .causes = {{actors::CauseKind::exit_code, 3, "exited with 3"},
                      {actors::CauseKind::silence, 0, "was silent"}},

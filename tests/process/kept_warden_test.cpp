@@ -336,6 +336,18 @@ TEST_F(KeptWardenTest, ACommandGoesOnWithoutARunnerAndIsAdopted) {
   EXPECT_EQ(read_record(dir.path("record")).bytes, "one\ntwo\n");
 }
 
+TEST_F(KeptWardenTest, WhenItEndedIsToldToTheNextRunnerAsWell) {
+  auto first = std::make_unique<Node>(options());
+  const BootTime begun = boot_now();
+  const auto told = await(first->start(7, sh("sleep 0.1"))).report();
+  EXPECT_GE(told.ended - told.wall, begun);
+  EXPECT_LE(told.ended, boot_now());
+  first.reset();
+
+  Node second{options()};
+  EXPECT_EQ(await(second.adopt(7)).report(), told);
+}
+
 TEST_F(KeptWardenTest, WhatARunnerThatWasKilledHasStartedIsTold) {
   DoomedRunner doomed{
       dir.path(),

@@ -58,6 +58,7 @@ TEST(Wire, CarriesReportsAndFailures) {
   report.out_of_memory = true;
   report.leftovers = 2;
   report.wall = 5ms;
+  report.ended = BootTime{3h};
   report.max_rss_bytes = 123456;
   report.unrecorded_bytes = 78;
   const SpawnFailure failed{SpawnStage::exec, {Errc::not_found, "x: gone"}};

@@ -89,6 +89,7 @@ class DispatcherTest : public actors::ActorTest {
             },
         .has_disk_space = [this] { return has_space; },
         .wall_now = [this] { return wall_now(); },
+        .boot_now = [this] { return boot_now(); },
         .words = {{"program", "/here/troupe"}},
         .member = member});
     const Bear bear{[deps](actors::Actor* parent) {
@@ -96,6 +97,9 @@ class DispatcherTest : public actors::ActorTest {
     }};
     return adopt(ask<Born>(nursery, bear)->actor);
   }
+
+  /// Runs with the wall clock.
+  BootTime boot_now() { return BootTime{wall_now().time_since_epoch()}; }
 
   JobId submit(std::uint64_t tasks, const std::string& command = "true",
                store::NewJob job = {}) {
@@ -195,6 +199,46 @@ TEST_F(DispatcherTest, StartsWhatWaitsAndRecordsHowItEnded) {
   exit(id_of(job, 2), 0);
   EXPECT_EQ(state(job), store::JobState::succeeded);
   EXPECT_EQ(runner.remembered(), 0U);
+}
+
+TEST_F(DispatcherTest, AnEndThatIsRecordedLateHasBeenWhenItWas) {
+  submit_to(start(), 1);
+  const JobId job{1};
+  const WallTime begun = wall_now();
+  advance(1s);
+  access.is_broken = true;
+  process::ExitReport report;
+  report.wall = 1s;
+  report.ended = boot_now();
+  runner.end(id_of(job, 0), report);
+  advance(12s);
+  access.is_broken = false;
+  advance(2s);
+  EXPECT_EQ(task(job).result->at, begun + 1s);
+  EXPECT_EQ(access.store.job(job)->ended, begun + 1s);
+}
+
+TEST_F(DispatcherTest, WhatEndedBeforeItWasAdoptedHasItsOwnTimes) {
+  submit(1);
+  const JobId job{1};
+  EXPECT_THAT(*access.store.claim(session, {"default"}, 1), SizeIs(1));
+  runner.start(id_of(job, 0), nullptr, nullptr, [](const auto&) {});
+  runner.run(id_of(job, 0));
+  adopted.insert(id_of(job, 0));
+  const WallTime begun = wall_now();
+  advance(3s);
+  process::ExitReport report;
+  report.exit_code = 1;
+  report.wall = 3s;
+  report.ended = boot_now();
+  runner.end(id_of(job, 0), report);
+  advance(1min);
+  start();
+  settle();
+  const auto attempts = access.store.attempts({job, 0});
+  ASSERT_THAT(*attempts, SizeIs(1));
+  EXPECT_EQ(attempts->front().at, begun + 3s);
+  EXPECT_EQ(attempts->front().started, begun);
 }
 
 TEST_F(DispatcherTest, AFailureIsTriedAgainWhenItsTimeHasCome) {

@@ -397,6 +397,8 @@ class Pair {
         completion.retry_at = now_ + std::chrono::minutes{below(90)};
       if (below(2) == 0)
         completion.started = now_ - std::chrono::minutes{below(90)};
+      if (below(2) == 0)
+        completion.ended = now_ + std::chrono::minutes{below(90) - 80};
       completions.push_back(std::move(completion));
     }
     const auto recorded = model_.complete(session, completions, now_);

@@ -295,6 +295,43 @@ TEST_P(StoreTest, TheEndOfEachAttemptIsKept) {
               ElementsAre(Outcome::failed, Outcome::lost, Outcome::timed_out));
 }
 
+TEST_P(StoreTest, AnAttemptHasEndedWhenItDidHoweverLateThatIsRecorded) {
+  const JobId job = submit(1);
+  const auto say = [&](Outcome outcome, std::optional<WallTime> retry_at,
+                       WallTime ended) {
+    const Completion completion{.attempt = claim()[0],
+                                .outcome = outcome,
+                                .retry_at = retry_at,
+                                .ended = ended};
+    EXPECT_TRUE(store->complete(mine, {&completion, 1}, now));
+  };
+  say(Outcome::failed, now, now - 12s);
+  EXPECT_EQ(store->wake(now, 9), 1U);
+  say(Outcome::success, {}, now - 5s);
+  const auto attempts = store->attempts({job, 0});
+  ASSERT_THAT(*attempts, SizeIs(2));
+  EXPECT_EQ((*attempts)[0].at, now - 12s);
+  EXPECT_EQ((*attempts)[1].at, now - 5s);
+  EXPECT_EQ(store->job(job)->ended, now - 5s);
+}
+
+TEST_P(StoreTest, NothingEndsAfterItIsRecorded) {
+  const JobId job = submit(1);
+  const Completion early{.attempt = claim()[0], .ended = now + 1h};
+  EXPECT_TRUE(store->complete(mine, {&early, 1}, now));
+  EXPECT_EQ(store->task({job, 0})->result->at, now);
+}
+
+TEST_P(StoreTest, AJobOfSeveralTasksEndsWithTheLastThatIsRecorded) {
+  const JobId job = submit(2);
+  const auto attempts = claim(2);
+  const std::vector<Completion> done{
+      {.attempt = attempts[0], .ended = now - 1s},
+      {.attempt = attempts[1], .ended = now - 9s}};
+  EXPECT_TRUE(store->complete(mine, done, now));
+  EXPECT_EQ(store->job(job)->ended, now);
+}
+
 TEST_P(StoreTest, ATaskTellsWhereItStands) {
   const JobId job = submit(4);
   const auto attempts = claim(3);

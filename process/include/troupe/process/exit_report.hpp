@@ -1,5 +1,6 @@
 #pragma once
 
+#include <troupe/base/boot_time.hpp>
 #include <troupe/base/error.hpp>
 #include <troupe/base/time.hpp>
 
@@ -31,6 +32,9 @@ struct ExitReport {
   std::uint32_t survivors = 0;
 
   Duration wall{0};
+  /// When the last of its processes had gone; zero if nobody has said so. Not
+  /// when somebody was told.
+  BootTime ended{};
   Duration user{0};    ///< CPU time of the leader and what it waited for.
   Duration system{0};  ///< Likewise.
   std::uint64_t max_rss_bytes = 0;

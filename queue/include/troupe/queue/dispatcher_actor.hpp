@@ -1,6 +1,7 @@
 #pragma once
 
 #include <troupe/actors/caf.hpp>
+#include <troupe/base/boot_time.hpp>
 #include <troupe/base/time.hpp>
 #include <troupe/flow_control/machine_sample.hpp>
 #include <troupe/flow_control/memory_governor.hpp>
@@ -103,6 +104,8 @@ struct DispatcherDeps {
   std::function<flow_control::MachineSample()> sample;
   std::function<bool()> has_disk_space;  ///< To start something new.
   std::function<WallTime()> wall_now;
+  /// The clock of the ends that the runner tells of.
+  std::function<BootTime()> boot_now;
   /// Of this node, by the names that JobSpec::node_words has.
   std::map<std::string, std::string> words{};
   /// For one of several nodes that share the store.

@@ -158,6 +158,7 @@ struct JobInfo {
   bool is_held = false;          ///< See Store::hold().
   bool is_cancelled = false;     ///< See Store::cancel().
   WallTime submitted;
+  /// When its only task ended, or the last result of several was recorded.
   std::optional<WallTime> ended;
 
   friend bool operator==(const JobInfo&, const JobInfo&) = default;
@@ -180,8 +181,8 @@ struct TaskResult {
   std::uint32_t attempt = 0;  ///< Zero if there was none.
   Outcome outcome = Outcome::success;
   int exit_status = 0;
-  std::string detail{};  ///< For people and programs; any bytes.
-  WallTime at;
+  std::string detail{};               ///< For people and programs; any bytes.
+  WallTime at;                        ///< When it ended.
   std::optional<WallTime> started{};  ///< Of one that was not the last.
 
   friend bool operator==(const TaskResult&, const TaskResult&) = default;
@@ -236,7 +237,12 @@ struct Completion {
   /// once.
   std::optional<WallTime> retry_at{};
   std::optional<WallTime> started{};  ///< Kept if it is tried again.
+  /// When it was over, which may be long before it is recorded; none for then.
+  std::optional<WallTime> ended{};
 };
+
+/// What is kept as its end: never later than it is recorded.
+[[nodiscard]] WallTime end_of(const Completion& completion, WallTime now);
 
 enum class Recorded : std::uint8_t {
   yes = 1,

@@ -154,6 +154,7 @@ class ModelStore : public Store, public ClusterStore {
   static void end_task(TaskRef ref, Task& task, Outcome outcome, WallTime now);
   static void end_waiting(JobId id, Job& job, Outcome outcome, WallTime now);
   void end_if_done(JobId id, WallTime now);
+  void end_if_done(JobId id, WallTime now, WallTime at);
   SessionEnd end(const SessionId& session, WallTime now);
 
   Jobs jobs_;
