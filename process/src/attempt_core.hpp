@@ -87,7 +87,8 @@ class AttemptCore {
   [[nodiscard]] Actions on_leader_exited(TimePoint now);
   /// What there is to be known when a time has passed.
   struct Surroundings {
-    /// Another command is being started at this moment.
+    /// Another command is being started, or may not have closed yet what it
+    /// got.
     bool others_start = false;
     /// A stream is open because nobody takes what was read before.
     bool is_held_back = false;

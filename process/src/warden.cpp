@@ -166,6 +166,7 @@ class Warden {
                  .cgroups = cgroups_,
                  .running = running_,
                  .launching = launching_,
+                 .last_launch = last_launch_,
                  .session = arguments_.session,
                  .is_kept = arguments_.is_kept(),
                  .original_mask = original_mask,
@@ -227,6 +228,7 @@ class Warden {
   asio::io_context io_{1};
   std::atomic<int> running_{0};
   std::atomic<int> launching_{0};
+  std::atomic<TimePoint> last_launch_{TimePoint{}};
   TreeSweeper sweeper_;
   Reaper reaper_;
   Cgroups cgroups_;

@@ -31,6 +31,10 @@ struct LaneContext {
   std::atomic<int>& running;  ///< Attempts of all lanes that have not ended.
   /// Of which: between clone and exec, where a child has all our descriptors.
   std::atomic<int>& launching;
+  /// When the last of these executed its program. The kernel tells us before it
+  /// has closed the descriptors, which takes as long as the child waits for a
+  /// processor.
+  std::atomic<TimePoint>& last_launch;
   std::string session;     ///< Unlikely to be any other warden's.
   bool is_kept;            ///< Goes on without a runner.
   sigset_t original_mask;  ///< The signal mask troupe was started with.
