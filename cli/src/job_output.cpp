@@ -53,20 +53,20 @@ void Spool::write(std::string_view bytes) {
   failed_ = failed_ || file_ < 0 || !write_fully(file_, bytes);
 }
 
-std::string LinePrefix::apply(std::string_view bytes) {
-  if (prefix_.empty())
-    return std::string{bytes};
-  std::string out;
+std::string_view LinePrefix::apply(std::string_view bytes) {
+  if (empty())
+    return bytes;
+  applied_.clear();
   while (!bytes.empty()) {
     if (at_line_start_)
-      out += prefix_;
+      applied_ += prefix_;
     const std::size_t newline = bytes.find('\n');
     at_line_start_ = newline != std::string_view::npos;
     const std::size_t length = at_line_start_ ? newline + 1 : bytes.size();
-    out += bytes.substr(0, length);
+    applied_ += bytes.substr(0, length);
     bytes.remove_prefix(length);
   }
-  return out;
+  return applied_;
 }
 
 /// The files of --results, of one attempt. Used on the I/O thread, and closed
@@ -181,15 +181,18 @@ class JobOutput::LineSink : public OutputSink {
         return SinkState::ready;
       return pass_on(stream, std::exchange(rest, {}));
     }
-    rest += bytes.substr(0, newline + 1);
-    const std::string lines =
+    std::string lines =
         std::exchange(rest, std::string{bytes.substr(newline + 1)});
-    return pass_on(stream, lines);
+    lines += bytes.substr(0, newline + 1);
+    return pass_on(stream, std::move(lines));
   }
 
  private:
-  SinkState pass_on(Stream stream, std::string_view text) {
-    return printer_.write(stream, prefixes_.at(index_of(stream)).apply(text));
+  SinkState pass_on(Stream stream, std::string text) {
+    LinePrefix& prefix = prefixes_.at(index_of(stream));
+    if (!prefix.empty())
+      text = prefix.apply(text);
+    return printer_.print(stream, std::move(text));
   }
 
   std::array<LinePrefix, 2> prefixes_;

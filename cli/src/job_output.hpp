@@ -45,10 +45,14 @@ class Spool {
 class LinePrefix {
  public:
   explicit LinePrefix(std::string prefix) : prefix_{std::move(prefix)} {}
-  [[nodiscard]] std::string apply(std::string_view bytes);
+  /// `bytes` themselves if there is nothing to put before them; else valid
+  /// until the next call.
+  [[nodiscard]] std::string_view apply(std::string_view bytes);
+  [[nodiscard]] bool empty() const { return prefix_.empty(); }
 
  private:
   std::string prefix_;
+  std::string applied_;
   bool at_line_start_ = true;
 };
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <sys/sendfile.h>
 #include <unistd.h>
 #include <utility>
 
@@ -23,9 +24,24 @@ using process::SinkState;
 /// A command is held back while so much of its output waits.
 constexpr std::size_t most_waiting_bytes = 1 << 20;
 
+/// Without a way through our memory, where the system can do that: from
+/// `offset`, which moves along. False if it is not possible.
+bool send_file(int from, int to, off_t& offset) {
+  while (true) {
+    const ssize_t sent = ::sendfile(to, from, &offset, most_waiting_bytes);
+    if (sent == 0)
+      return true;
+    if (sent < 0 && errno != EINTR)
+      return false;
+  }
+}
+
 bool copy_file(int from, int to) {
-  std::array<char, 64 << 10> buffer;
   off_t offset = 0;
+  if (send_file(from, to, offset))
+    return true;
+  // What cannot be sent can be written, or fails in the same way again.
+  std::array<char, 64 << 10> buffer;
   while (true) {
     const ssize_t got = ::pread(from, buffer.data(), buffer.size(), offset);
     if (got <= 0)
@@ -118,12 +134,12 @@ ActorRef spawn_printer(actors::ActorSystem& system, OnBroken on_broken) {
   return actors::spawn_detached<PrinterActor>(system, std::move(on_broken));
 }
 
-SinkState PrinterSink::write(process::Stream stream, std::string_view bytes) {
-  const std::size_t size = bytes.size();
+SinkState PrinterSink::print(process::Stream stream, std::string text) {
+  const std::size_t size = text.size();
   const bool full = waiting_->fetch_add(size) + size >= most_waiting_bytes;
   auto job = std::make_shared<PrintJob>();
   job->fd = stream == process::Stream::out ? out_ : err_;
-  job->bytes = bytes;
+  job->bytes = std::move(text);
   job->done = [waiting = waiting_, size,
                resume = full ? resume_ : std::function<void()>{}] {
     waiting->fetch_sub(size);

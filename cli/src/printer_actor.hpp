@@ -60,7 +60,12 @@ class PrinterSink : public process::OutputSink {
     resume_ = std::move(resume);
   }
   [[nodiscard]] process::SinkState write(process::Stream stream,
-                                         std::string_view bytes) override;
+                                         std::string_view bytes) override {
+    return print(stream, std::string{bytes});
+  }
+  /// The same without a copy.
+  [[nodiscard]] process::SinkState print(process::Stream stream,
+                                         std::string text);
 
  private:
   actors::ActorRef printer_;

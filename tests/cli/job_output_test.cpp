@@ -17,8 +17,8 @@ TEST(LinePrefix, StandsBeforeEachLineHoweverItComes) {
   const std::string expected = "t\tone\nt\ttwo\nt\t\nt\trest";
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     LinePrefix prefix{"t\t"};
-    std::string out = prefix.apply(text.substr(0, cut));
-    out += prefix.apply(text.substr(cut));
+    std::string out{prefix.apply(std::string_view{text}.substr(0, cut))};
+    out += prefix.apply(std::string_view{text}.substr(cut));
     EXPECT_EQ(out, expected) << "cut at " << cut;
   }
 }

@@ -186,6 +186,25 @@ class Output(Memory, TroupeTest):
         running.process.wait(LONG)
         self.assertGreater(min(lines.values()), sum(lines.values()) / 20, lines)
 
+    def test_much_output_of_a_job_reaches_whatever_it_goes_to(self):
+        size = 3_000_000
+        command = ["map", "head -c {} /dev/zero", ":::", str(size)]
+        path = self.folder / "out"
+        path.write_bytes(b"before")
+        with open(path, "ab") as appended:
+            self.assert_ended(self.start_troupe(*command, stdout=appended).finish(),
+                              0)
+        self.assertEqual(path.read_bytes(), b"before" + bytes(size))
+        for is_blocking in (True, False):
+            with self.subTest(is_blocking=is_blocking):
+                reader, writer = os.pipe()
+                os.set_blocking(writer, is_blocking)
+                running = self.start_troupe(*command, stdout=writer)
+                os.close(writer)
+                with open(reader, "rb") as pipe:
+                    self.assertEqual(pipe.read(), bytes(size))
+                self.assert_ended(running.finish(), 0)
+
     def test_a_slow_reader_gets_all_and_nobody_is_blamed(self):
         for size in (3_000_000, 5_000_000):
             with self.subTest(size):
