@@ -77,11 +77,13 @@ int approve_job(const QueueContext& context, std::vector<std::string> words) {
       *body);
   if (!answer)
     return node_failed(answer.error());
+  const std::string done =
+      fmt::format("job {} of run {} is {}", printable(o.job), run_text(*run),
+                  o.reject ? "rejected" : "approved");
   if (o.node.json)
-    print_json({{"run", *run}, {"job", o.job}, {"approved", !o.reject}});
+    print_json({{"run", *run}, {"job", o.job}, {"approved", !o.reject}}, done);
   else
-    write_out(fmt::format("job {} of run {} is {}\n", printable(o.job),
-                          run_text(*run), o.reject ? "rejected" : "approved"));
+    write_answer(done + "\n", done);
   return exit_ok;
 }
 

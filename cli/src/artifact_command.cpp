@@ -185,9 +185,12 @@ int put_artifact(std::vector<std::string> words) {
   const auto artifact = keep_artifact(o, retention);
   if (!artifact)
     return artifact_failed(artifact.error());
-  fmt::print("kept {}: {}, {}\n", printable(artifact_title(*artifact)),
-             files_text(artifact->files.size()),
-             format_size(bytes_of(*artifact)));
+  const std::string done =
+      fmt::format("kept {}", printable(artifact_title(*artifact)));
+  write_answer(
+      fmt::format("{}: {}, {}\n", done, files_text(artifact->files.size()),
+                  format_size(bytes_of(*artifact))),
+      done);
   return exit_ok;
 }
 

@@ -46,11 +46,19 @@ int change_each(NodeCalls& calls, const std::vector<std::uint64_t>& jobs,
   return code;
 }
 
-Json names_of(const std::vector<std::pair<std::uint64_t, Json>>& done) {
+using Done = std::vector<std::pair<std::uint64_t, Json>>;
+
+Json names_of(const Done& done) {
   Json jobs = Json::array();
   for (const auto& [job, answer] : done)
     jobs.push_back(job);
   return {{"jobs", std::move(jobs)}};
+}
+
+/// For write_answer().
+std::string describe(const Done& done, const char* command) {
+  return fmt::format("{} is done for {} job{}", command, done.size(),
+                     done.size() == 1 ? "" : "s");
 }
 
 /// Changes the jobs that `texts` name.
@@ -63,10 +71,10 @@ int change_named(const QueueContext& context, const NodeOptions& node,
   auto session = NodeSession::open(context, node);
   if (!session)
     return node_failed(session.error());
-  std::vector<std::pair<std::uint64_t, Json>> done;
+  Done done;
   const int code = change_each(session->calls(), *jobs, change, done);
   if (node.json)
-    print_json(names_of(done));
+    print_json(names_of(done), describe(done, command));
   return code;
 }
 
@@ -100,22 +108,24 @@ int retry(const QueueContext& context, const RetryOptions& o) {
   const auto jobs = jobs_to_retry(session->calls(), o);
   if (!jobs)
     return node_failed(jobs.error());
-  std::vector<std::pair<std::uint64_t, Json>> done;
+  Done done;
   const int code = change_each(
       session->calls(), *jobs,
       posting("retry", o.failed ? Json{{"tasks", "failed"}} : Json{}), done);
   Json list = Json::array();
+  std::string text;
   for (const auto& [job, answer] : done) {
     const auto tasks = answer.value("tasks", std::uint64_t{0});
     list.push_back({{"job", job}, {"tasks", tasks}});
-    if (!o.node.json)
-      write_out(fmt::format("job {}: {} task{} again\n", job, tasks,
-                            tasks == 1 ? " waits" : "s wait"));
+    text += fmt::format("job {}: {} task{} again\n", job, tasks,
+                        tasks == 1 ? " waits" : "s wait");
   }
+  if (o.dead && jobs->empty())
+    text = "no job has failed\n";
   if (o.node.json)
-    print_json({{"jobs", std::move(list)}});
-  else if (o.dead && jobs->empty())
-    write_out("no job has failed\n");
+    print_json({{"jobs", std::move(list)}}, describe(done, "retry"));
+  else
+    write_answer(text, describe(done, "retry"));
   return code;
 }
 
@@ -125,10 +135,10 @@ int retry_runs(const QueueContext& context, const RetryOptions& o) {
   Json body = Json::object();
   if (!o.from.empty())
     body["from"] = to_utf8(o.from);
-  return change_runs(
-      context, o.node, "retry", o.jobs, "retry", body, [](std::uint64_t run) {
-        write_out(fmt::format("run {} goes on\n", run_text(run)));
-      });
+  return change_runs(context, o.node, "retry", o.jobs, "retry", body,
+                     [](std::uint64_t run) {
+                       return fmt::format("run {} goes on\n", run_text(run));
+                     });
 }
 
 struct EditOptions {
@@ -240,14 +250,15 @@ int edit(const QueueContext& context, const EditOptions& o, std::uint64_t job,
       changes);
   if (!answer)
     return node_failed(answer.error());
-  if (o.node.json)
-    print_json({{"jobs", Json::array({job})}});
   const auto running = answer->value("running", std::uint64_t{0});
   if (!o.words.empty() && running != 0)
     complain(
         fmt::format("note: {} of its tasks run{} the old command to the "
                     "end; attempts that begin later have the new one",
                     running, running == 1 ? "s" : ""));
+  if (o.node.json)
+    print_json({{"jobs", Json::array({job})}},
+               fmt::format("job {} was changed", job));
   return exit_ok;
 }
 
@@ -294,7 +305,8 @@ int hold(const QueueContext& context, std::vector<std::string> words,
   if (!answer)
     return node_failed(answer.error());
   if (o.node.json)
-    print_json(o.all ? Json{{"all", true}} : Json{{"group", to_utf8(o.group)}});
+    print_json(o.all ? Json{{"all", true}} : Json{{"group", to_utf8(o.group)}},
+               fmt::format("{} is done", command));
   return exit_ok;
 }
 
@@ -313,8 +325,7 @@ int cancel_jobs(const QueueContext& context, std::vector<std::string> words) {
   if (const auto code = parse(app, std::move(words)))
     return *code;
   if (names_runs(jobs))
-    return change_runs(context, node, "cancel", jobs, "cancel", nullptr,
-                       [](std::uint64_t) {});
+    return change_runs(context, node, "cancel", jobs, "cancel", nullptr, {});
   return change_named(context, node, "cancel", jobs, posting("cancel"));
 }
 
@@ -401,8 +412,7 @@ int forget_jobs(const QueueContext& context, std::vector<std::string> words) {
                       node_target({"jobs", fmt::format("{}", job)}));
   };
   if (names_runs(texts) && !ended)
-    return change_runs(context, node, "forget", texts, "", nullptr,
-                       [](std::uint64_t) {});
+    return change_runs(context, node, "forget", texts, "", nullptr, {});
   if (ended != texts.empty())
     return usage_error("forget", "expected either jobs or --ended");
   if (!ended)
@@ -413,13 +423,14 @@ int forget_jobs(const QueueContext& context, std::vector<std::string> words) {
   const auto jobs = job_numbers_of(session->calls(), JobChoice::ended, {});
   if (!jobs)
     return node_failed(jobs.error());
-  std::vector<std::pair<std::uint64_t, Json>> done;
+  Done done;
   const int code = change_each(session->calls(), *jobs, forget, done);
   if (node.json)
-    print_json(names_of(done));
+    print_json(names_of(done), describe(done, "forget"));
   else
-    write_out(fmt::format("{} job{} forgotten\n", done.size(),
-                          done.size() == 1 ? "" : "s"));
+    write_answer(fmt::format("{} job{} forgotten\n", done.size(),
+                             done.size() == 1 ? "" : "s"),
+                 describe(done, "forget"));
   return code;
 }
 

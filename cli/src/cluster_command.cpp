@@ -164,19 +164,24 @@ int init(const ClusterOptions& o) {
   if (!authority)
     return cluster_failed(authority.error());
   record(o, "init", authority, authority->certificate().fingerprint);
-  write_out(fmt::format("authority    {}\nfingerprint  {}\n",
-                        printable(o.authority),
-                        authority->certificate().fingerprint));
+  std::string text =
+      fmt::format("authority    {}\nfingerprint  {}\n", printable(o.authority),
+                  authority->certificate().fingerprint);
+  std::string done = "the authority is made";
   if (o.words.size() > 1) {
     const auto enrolled =
         enrol_here(*authority, ClusterFolder{o.folder}, o.words[1]);
     record(o, "sign", enrolled, o.words[1]);
-    if (!enrolled)
+    if (!enrolled) {
+      write_answer(text, done);
       return cluster_failed(enrolled.error());
+    }
     hand_out_roster(o, *authority);
-    write_out(fmt::format("node         {} ({}), until {}\n", enrolled->name,
-                          to_string(enrolled->node), date(enrolled->until)));
+    text += fmt::format("node         {} ({}), until {}\n", enrolled->name,
+                        to_string(enrolled->node), date(enrolled->until));
+    done += fmt::format(" and this host is enrolled as {}", enrolled->name);
   }
+  write_answer(text, done);
   hint("Each other host gets a token: troupe cluster token NAME");
   return exit_ok;
 }
@@ -193,7 +198,8 @@ int give_token(const ClusterOptions& o) {
   record(o, o.renews ? "token --renew" : "token", token, o.words[1]);
   if (!token)
     return cluster_failed(token.error());
-  write_out(*token + "\n");
+  write_answer(*token + "\n",
+               fmt::format("a token for {} is made", printable(o.words[1])));
   hint(fmt::format(
       "Valid for {}, once. On {}, where HOST is this one:\n"
       "  troupe cluster enrol --token TOKEN | ssh HOST troupe cluster sign |\n"
@@ -217,7 +223,7 @@ int sign(const ClusterOptions& o) {
   if (!answer)
     return cluster_failed(answer.error());
   hand_out_roster(o, *authority);
-  write_out(answer->answer);
+  write_answer(answer->answer, fmt::format("{} is enrolled", answer->name));
   hint(fmt::format("{} {} ({})",
                    answer->is_repeated ? "answered again:" : "enrolled:",
                    answer->name, to_string(answer->node)));
@@ -233,8 +239,9 @@ int revoke(const ClusterOptions& o) {
   if (!revoked)
     return cluster_failed(revoked.error());
   hand_out_roster(o, *authority);
-  write_out(fmt::format("{} is revoked since {}\n", o.words[1],
-                        format_wall_time(*revoked)));
+  write_answer(fmt::format("{} is revoked since {}\n", o.words[1],
+                           format_wall_time(*revoked)),
+               fmt::format("{} is revoked", printable(o.words[1])));
   return exit_ok;
 }
 
@@ -327,8 +334,9 @@ int enrol(const ClusterOptions& o) {
   const auto enrolled = folder.finish(*answer, wall_now());
   if (!enrolled)
     return cluster_failed(enrolled.error());
-  write_out(fmt::format("{} ({}), until {}\n", enrolled->name,
-                        to_string(enrolled->node), date(enrolled->until)));
+  write_answer(fmt::format("{} ({}), until {}\n", enrolled->name,
+                           to_string(enrolled->node), date(enrolled->until)),
+               fmt::format("this host is enrolled as {}", enrolled->name));
   return exit_ok;
 }
 

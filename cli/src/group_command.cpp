@@ -161,7 +161,8 @@ int change(NodeCalls& calls, const std::string& action, const std::string& name,
   if (!answer)
     return node_failed(answer.error());
   if (as_json)
-    print_json({{"group", to_utf8(name)}});
+    print_json({{"group", to_utf8(name)}},
+               fmt::format("{} of group {} is done", action, printable(name)));
   return exit_ok;
 }
 

@@ -172,7 +172,9 @@ int serve_detached(const Startup& startup, const NodeCommandOptions& o,
   }
   if (const auto* foreground = std::get_if<process::ForegroundSide>(&*side)) {
     if (foreground->await_up()) {
-      fmt::print("node is up (pid {}, {})\n", foreground->pid, config.socket);
+      const std::string done = fmt::format("node is up (pid {}, {})",
+                                           foreground->pid, config.socket);
+      write_answer(done + "\n", done);
       return exit_ok;
     }
     const auto text = read_whole_file(output);

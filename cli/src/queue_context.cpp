@@ -94,9 +94,10 @@ TableStyle table_style(const QueueContext& context) {
   return {.colour = context.colour, .columns = context.columns};
 }
 
-void print_json(const api::Json& json) {
-  write_out(json.dump(2, ' ', false, api::Json::error_handler_t::replace) +
-            "\n");
+void print_json(const api::Json& json, std::string_view done) {
+  write_answer(
+      json.dump(2, ' ', false, api::Json::error_handler_t::replace) + "\n",
+      done);
 }
 
 }  // namespace troupe::cli

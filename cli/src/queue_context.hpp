@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -70,8 +71,8 @@ class NodeSession {
 /// How tables are drawn on standard output.
 [[nodiscard]] TableStyle table_style(const QueueContext& context);
 
-/// Prints `json` over several lines.
-void print_json(const api::Json& json);
+/// Prints `json` over several lines. What was done before: see write_answer().
+void print_json(const api::Json& json, std::string_view done = {});
 
 // The commands. Each takes the words behind its name and returns the exit code.
 int submit_job(const QueueContext& context, std::vector<std::string> words);

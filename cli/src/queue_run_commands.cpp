@@ -281,7 +281,7 @@ int print_run_logs(NodeSession& session, const std::vector<std::string>& names,
 int change_runs(const QueueContext& context, const NodeOptions& node,
                 const char* command, const std::vector<std::string>& texts,
                 const char* what, const Json& body,
-                const std::function<void(std::uint64_t run)>& done) {
+                const std::function<std::string(std::uint64_t run)>& describe) {
   const auto runs = parse_runs(texts);
   if (!runs)
     return usage_error(command, runs.error().what);
@@ -289,6 +289,7 @@ int change_runs(const QueueContext& context, const NodeOptions& node,
   if (!session)
     return node_failed(session.error());
   Json changed = Json::array();
+  std::string text;
   int code = exit_ok;
   for (const std::uint64_t run : *runs) {
     const bool is_removal = *what == '\0';
@@ -306,11 +307,16 @@ int change_runs(const QueueContext& context, const NodeOptions& node,
       continue;
     }
     changed.push_back(run);
-    if (!node.json)
-      done(run);
+    if (describe)
+      text += describe(run);
   }
+  const std::string done =
+      fmt::format("{} is done for {} run{}", command, changed.size(),
+                  changed.size() == 1 ? "" : "s");
   if (node.json)
-    print_json({{"runs", std::move(changed)}});
+    print_json({{"runs", std::move(changed)}}, done);
+  else
+    write_answer(text, done);
   return code;
 }
 

@@ -43,11 +43,12 @@ int wait_for_runs(NodeCalls& calls, const std::vector<std::uint64_t>& runs,
 int print_run_logs(NodeSession& session, const std::vector<std::string>& names,
                    const JobLogOptions& options);
 
-/// POST /v1/runs/{run}/`what` for each of `texts`, `done(run)` after each that
-/// went well; or DELETE, if `what` is empty.
+/// POST /v1/runs/{run}/`what` for each of `texts`, or DELETE, if `what` is
+/// empty. Then prints `describe(run)` of each for which it went well, if there
+/// is such a function.
 int change_runs(const QueueContext& context, const NodeOptions& node,
                 const char* command, const std::vector<std::string>& texts,
                 const char* what, const api::Json& body,
-                const std::function<void(std::uint64_t run)>& done);
+                const std::function<std::string(std::uint64_t run)>& describe);
 
 }  // namespace troupe::cli

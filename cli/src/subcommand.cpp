@@ -71,14 +71,19 @@ void complain(std::string_view what) {
   (void)std::fputs(line.c_str(), stderr);
 }
 
-void write_out(std::string_view bytes) {
+void write_out(std::string_view bytes) { write_answer(bytes, {}); }
+
+void write_answer(std::string_view bytes, std::string_view done) {
   errno = 0;
   if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
       std::fflush(stdout) == 0)
     return;
   if (errno == EPIPE)
     std::_Exit(128 + SIGPIPE);
-  complain(system_error("cannot write to standard output", errno).what);
+  const Error error = system_error("cannot write to standard output", errno);
+  complain(done.empty() ? error.what
+                        : fmt::format("{}; only its answer is lost: {}", done,
+                                      error.what));
   std::_Exit(exit_troupe_failed);
 }
 

@@ -45,6 +45,10 @@ int usage_error(std::string_view command, std::string_view what);
 /// only look, or whose work is done.
 void write_out(std::string_view bytes);
 
+/// As write_out(), of the answer to what cannot be taken back: if it fails, the
+/// complaint begins with what was done, such as "job 7 was accepted".
+void write_answer(std::string_view bytes, std::string_view done);
+
 /// The usage error for an option that `app` does not have, with "did you mean".
 int unknown_option_error(const CLI::App& app, std::string_view typed);
 

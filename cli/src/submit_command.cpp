@@ -180,11 +180,13 @@ int refused_by_node(Error error, NodeCalls& calls) {
 
 void print_submitted(const SubmittedJob& job, const Json& body,
                      const SubmitCommand& o, const QueueContext& context) {
+  const auto number = job.answer.value("job", std::uint64_t{0});
+  const std::string done = fmt::format("job {} was accepted", number);
   if (o.node.json) {
     Json json = job.answer;
     json["tasks"] = job.tasks;
     json["request_id"] = body["request_id"];
-    print_json(json);
+    print_json(json, done);
     return;
   }
   const std::string line = describe_submitted(job.answer, job.tasks) + "\n";
@@ -192,9 +194,9 @@ void print_submitted(const SubmittedJob& job, const Json& body,
   if (o.follow)
     (void)std::fputs(line.c_str(), stderr);
   else if (context.is_terminal)
-    write_out(line);
+    write_answer(line, done);
   else
-    write_out(fmt::format("{}\n", job.answer.value("job", std::uint64_t{0})));
+    write_answer(fmt::format("{}\n", number), done);
 }
 
 int wait_for_end(NodeSession& session, std::uint64_t job, bool follow) {
@@ -279,17 +281,19 @@ int submit_run(const QueueContext& context, const SubmitCommand& o) {
   const auto run = number_from_json(*answer, "run");
   if (!run)
     return node_failed(run.error());
+  const std::string done = fmt::format("run {} was accepted", run_text(*run));
   if (o.node.json) {
     Json json = *answer;
     json["request_id"] = (*body)["request_id"];
-    print_json(json);
+    print_json(json, done);
   } else if (context.is_terminal) {
     const auto jobs = answer->value("jobs", std::uint64_t{0});
-    write_out(fmt::format("run {}: {} ({} job{}, synced to disk)\n",
-                          run_text(*run), answer->value("state", ""), jobs,
-                          jobs == 1 ? "" : "s"));
+    write_answer(
+        fmt::format("run {}: {} ({} job{}, synced to disk)\n", run_text(*run),
+                    answer->value("state", ""), jobs, jobs == 1 ? "" : "s"),
+        done);
   } else {
-    write_out(run_text(*run) + "\n");
+    write_answer(run_text(*run) + "\n", done);
   }
   return o.wait ? wait_for_runs(session->calls(), {*run}, false, false)
                 : exit_ok;

@@ -74,6 +74,37 @@ TEST_F(QueueCommand, SubmitTellsPeopleWhatHappened) {
             "job 17: queued (1000 tasks, synced to disk)\n");
 }
 
+TEST_F(QueueCommand, WhatIsDoneIsSaidWhereItsAnswerCannotBe) {
+  const auto on_a_full_disk = [this](Command command,
+                                     std::vector<std::string> words) {
+    words.insert(words.begin(), {"--socket", "/run/node.sock"});
+    if (std::freopen("/dev/full", "w", stdout) != nullptr)
+      std::_Exit(command(node.context(), std::move(words)));
+  };
+  const auto said = [](const std::string& done) {
+    return "^troupe: " + done +
+           "; only its answer is lost: cannot write to standard output: no "
+           "space left on device\n$";
+  };
+  const ::testing::ExitedWithCode failed{exit_troupe_failed};
+  node.on_text("POST /v1/jobs", submitted);
+  for (const char* how : {"--block", "--json", "--wait"})
+    EXPECT_EXIT(on_a_full_disk(submit_job, {how, "make"}), failed,
+                said("job 17 was accepted"));
+  has_job(17, "running");
+  node.on_text("POST /v1/jobs/17/cancel", "{}");
+  EXPECT_EXIT(on_a_full_disk(cancel_jobs, {"--json", "17"}), failed,
+              said("cancel is done for 1 job"));
+  node.on_text("POST /v1/runs/7/jobs/deploy/answer", "{}");
+  EXPECT_EXIT(on_a_full_disk(approve_job, {"r7", "deploy"}), failed,
+              said("job deploy of run r7 is approved"));
+  // Those are all asked for before any of it is printed.
+  node.on_text("POST /v1/runs/7/retry", "{}");
+  node.on_text("POST /v1/runs/8/retry", "{}");
+  EXPECT_EXIT(on_a_full_disk(retry_jobs, {"r7", "r8"}), failed,
+              said("retry is done for 2 runs"));
+}
+
 TEST_F(QueueCommand, SubmitPrintsTheRequestIdAsJson) {
   node.on_text("POST /v1/jobs", submitted);
   const Ended ended = run(submit_job, {"--json", "make"});
