@@ -3,6 +3,7 @@
 #include "file_io.hpp"
 #include "state_folder.hpp"
 #include "subcommand.hpp"
+#include "text_table.hpp"
 
 #include <troupe/base/log.hpp>
 #include <troupe/base/text.hpp>
@@ -21,6 +22,7 @@
 #include <thread>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace troupe::cli {
 namespace {
@@ -208,11 +210,12 @@ int check_config(const NodeCommandOptions& o, bool as_json) {
     write_out(json.dump(2) + "\n");
     return exit_ok;
   }
+  std::vector<TableRow> rows;
   for (const node::Setting& setting : loaded->settings)
-    write_out(
-        fmt::format("{:<20} {:<28} {}\n", setting.name,
+    rows.push_back({std::string{setting.name},
                     setting.value.empty() ? "\"\"" : printable(setting.value),
-                    printable(setting.origin)));
+                    printable(setting.origin)});
+  write_out(render_rows(rows, {}));
   return exit_ok;
 }
 

@@ -658,6 +658,9 @@ class ConfigCheck(TroupeTest):
         finished = self.check("# mine\nslots: 7\n")
         self.assertEqual((finished.code, finished.err), (0, ""))
         lines = {line.split()[0]: line.split() for line in finished.out.splitlines()}
+        # In columns, however long the paths of this test are.
+        origins = {line.rindex("  ") for line in finished.out.splitlines()}
+        self.assertEqual(len(origins), 1, finished.out)
         self.assertEqual(lines["slots"][1:], ["7", "troupe.yaml:2"])
         self.assertEqual(lines["on-stop"][1:], ["end", "default"])
         values = {one["name"]: one for one in
