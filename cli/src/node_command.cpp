@@ -159,6 +159,13 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
   }
 }
 
+/// Without the line breaks at its ends.
+std::string without_blank_ends(std::string text) {
+  text.erase(0, text.find_first_not_of('\n'));
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text;
+}
+
 int serve_detached(const Startup& startup, const NodeCommandOptions& o,
                    node::NodeConfig config) {
   std::error_code ignored;
@@ -180,9 +187,12 @@ int serve_detached(const Startup& startup, const NodeCommandOptions& o,
       return exit_ok;
     }
     const auto text = read_whole_file(output);
-    if (text && text->size() > foreground->output_start)
-      complain(fmt::format("the node did not come up:\n{}",
-                           text->substr(foreground->output_start)));
+    const std::string said =
+        text && text->size() > foreground->output_start
+            ? without_blank_ends(text->substr(foreground->output_start))
+            : std::string{};
+    if (!said.empty())
+      complain(fmt::format("the node did not come up:\n{}", said));
     else
       complain(
           fmt::format("the node did not come up, and {} does not say why; "

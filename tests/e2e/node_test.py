@@ -510,10 +510,9 @@ class Detached(TroupeTest):
         self.node.start()
         finished = self.run_program(self.node.argv("-d"))
         self.assertEqual((finished.code, finished.out), (125, ""))
-        self.assertTrue(finished.err.startswith(
-            "troupe: the node did not come up:\n"), finished)
-        self.assertIn(f"a node runs in {self.node.folder} (pid "
-                      f"{self.node.process.pid})", finished.err)
+        self.assertEqual(finished.err, "troupe: the node did not come up:\n"
+                         f"troupe: a node runs in {self.node.folder} (pid "
+                         f"{self.node.process.pid})\n")
 
 
 class Signals(WithNode, TroupeTest):
