@@ -144,7 +144,7 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
     }
     if (!daemon) {
       complain(daemon.error().what);
-      return exit_troupe_failed;
+      return is_refused ? exit_not_a_member : exit_troupe_failed;
     }
     if (!std::exchange(was_up, true))
       on_up();
@@ -152,7 +152,7 @@ int serve(const Startup& startup, const NodeCommandOptions& o,
       case node::DaemonEnd::told:
         return exit_ok;
       case node::DaemonEnd::refused:
-        return exit_troupe_failed;
+        return exit_not_a_member;
       case node::DaemonEnd::evicted:
         break;
     }

@@ -19,6 +19,9 @@ inline constexpr int exit_ok = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_bad_file = 3;
+/// Of a node that was revoked: to start it again is of no use, which the units
+/// of packaging/systemd know.
+inline constexpr int exit_not_a_member = 4;
 inline constexpr int exit_troupe_failed = status_troupe_failed;
 
 /// What the process was started with.

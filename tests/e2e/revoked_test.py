@@ -13,6 +13,9 @@ REFUSED = ("n2 was revoked: this host is no member of its cluster any more; to h
            "there again, enrol it anew, with troupe cluster token n2 on the host of the "
            "authority")
 
+# RestartPreventExitStatus= of the units of packaging/systemd has it.
+REVOKED = 4
+
 
 class Revoked(WithMembers, TroupeTest):
     NODES = 2
@@ -35,7 +38,7 @@ class Revoked(WithMembers, TroupeTest):
     def assert_it_does_not_start(self):
         node = self.nodes["n2"]
         node.log.unlink()
-        self.assertEqual(node.launch().wait(LONG), 125, node.log_text())
+        self.assertEqual(node.launch().wait(LONG), REVOKED, node.log_text())
         self.assertIn(f"troupe: {REFUSED}\n", node.log_text())
         self.assertIsNone(node.warden())
         node.process = None
@@ -59,7 +62,7 @@ class Revoked(WithMembers, TroupeTest):
                       "good until", said)
         node.process.send_signal(signal.SIGCONT)
         begun = time.monotonic()
-        self.assertEqual(node.process.wait(LONG), 125)
+        self.assertEqual(node.process.wait(LONG), REVOKED)
         self.assertIn(f"node_refused reason='{REFUSED}'", node.log_text())
         self.assertEqual(processes_with(self.seconds), {})
         # It has given it back, and nobody has waited for the end of its lease.

@@ -194,6 +194,14 @@ class Units(unittest.TestCase):
                 self.assertNotIn("Unknown", said.stderr)
                 self.assertEqual(said.returncode, 0, said.stderr)
 
+    def test_a_node_that_was_revoked_is_not_started_again(self):
+        source = (ROOT / "cli/src/subcommand.hpp").read_text()
+        status = re.search(r"\bexit_not_a_member = (\d+);", source)[1]
+        for path in UNITS:
+            unit = path.read_text()
+            self.assertIn("\nRestart=always\n", unit, path)
+            self.assertIn(f"\nRestartPreventExitStatus={status}\n", unit, path)
+
     def test_the_instance_is_the_name_of_the_node(self):
         unit = (PACKAGING / "systemd/troupe-node@.service").read_text()
         for name in ("n1", "n2", "n3"):
