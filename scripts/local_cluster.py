@@ -295,6 +295,7 @@ class Member:
         self.program = cluster.program
         self.settings = ""  # More lines for its configuration.
         self.process = None
+        self.log_begin = 0  # Of what it has said since it was started.
 
     def environment(self):
         """One of its own, without anything of who starts it."""
@@ -328,6 +329,7 @@ class Member:
         if self.namespace:
             words = ["nsenter", f"--net=/run/netns/{self.namespace}", *words]
         with open(self.log, "ab") as log:
+            self.log_begin = log.tell()
             self.process = subprocess.Popen(
                 [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, cwd=self.home, env=self.environment(),
@@ -345,8 +347,13 @@ class Member:
         wait_until(up, f"the start of {self.name} (see {self.log})", within)
 
     def last_words(self):
-        lines = self.log.read_text(errors="replace").splitlines()
-        return lines[-1] if lines else "without a word"
+        """From the last complaint on, which may have several lines: one about the
+        configuration shows where it is."""
+        said = self.log.read_bytes()[self.log_begin:]
+        lines = said.decode(errors="replace").splitlines()
+        begin = max((number for number, line in enumerate(lines)
+                     if line.startswith("troupe: ")), default=len(lines) - 1)
+        return "\n".join(lines[begin:]) if lines else "without a word"
 
     def ask(self, method, target, body=None, timeout=5.0):
         return ask(self.socket, method, target, body, timeout)

@@ -96,6 +96,15 @@ class LocalCluster(WithCluster, TroupeTest):
 class Plain(WithCluster, TroupeTest):
     OPTIONS = ("--plain",)
 
+    def test_it_says_all_of_why_a_node_has_ended(self):
+        ended = self.run_program(
+            [SCRIPT, "3", "--lease-time", "1s", *self.OPTIONS, "--folder", self.place],
+            within=A_WHILE)
+        self.assertEqual(ended.code, 1, ended)
+        self.assertRegex(
+            ended.err, r"\nlocal_cluster: n1 has ended: troupe: \S+/troupe\.yaml:\d+:\d+: "
+            r"lease-time: .*\nlease-time: 1s\n +\^~\n$")
+
     def test_it_needs_no_networks(self):
         self.assertIn("on loopback", self.begin())
         self.at("n2", "troupe submit --wait -- true")
