@@ -53,8 +53,7 @@ class TaskLog {
     was_tried_ = known.number != 0;
     if (!was_tried_)
       return {};
-    if (options_.follow ||
-        options_.attempt.value_or(known.number) != known.number)
+    if (options_.attempt.value_or(known.number) != known.number)
       return read(writer);
     attempt_ = known.number;
     auto read_all = read_attempt(writer);
@@ -335,13 +334,10 @@ class AllTasks {
     const std::lock_guard lock{mutex_};
     while (next_ < job_.tasks && !is_over_) {
       Taken taken{.task = next_++, .turn = next_turn_};
-      // While they are followed, each is looked at when its turn has come.
-      if (!options_.follow) {
-        auto ended = how_it_ended(calls, taken.task);
-        if (!ended)
-          return tl::unexpected{std::move(ended.error())};
-        taken.ended = std::move(*ended);
-      }
+      auto ended = how_it_ended(calls, taken.task);
+      if (!ended)
+        return tl::unexpected{std::move(ended.error())};
+      taken.ended = std::move(*ended);
       if (taken.ended && taken.ended->number == 0) {
         if (auto passed = pass_untried(calls, next_); !passed)
           return tl::unexpected{std::move(passed.error())};
@@ -375,9 +371,12 @@ class AllTasks {
                          [](const TaskAttempt& one, std::uint64_t number) {
                            return one.task < number;
                          });
-    if (found == ended_.end() || found->task != task)
-      return std::nullopt;
-    return *found;
+    if (found != ended_.end() && found->task == task)
+      return *found;
+    // While they are followed, those behind it may end before their turn.
+    if (options_.follow)
+      known_until_ = std::min(known_until_, task + most_followed);
+    return std::nullopt;
   }
 
   /// Where one task has not run, a million may follow that have not either.

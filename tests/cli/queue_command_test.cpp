@@ -441,6 +441,34 @@ TEST_F(JobLog, OfTasksThatHaveEndedAsksForNothingElse) {
   EXPECT_EQ(node.asked.size(), 1U + 2 + 1002 + 2);
 }
 
+TEST_F(JobLog, OfTasksThatAreFollowedAsksForThoseTogetherThatHaveEnded) {
+  has_job(17, "running", 40);
+  Json first = Json::array();
+  Json later = Json::array();
+  for (int task = 0; task < 40; ++task) {
+    const Json ended{{"task", task}, {"attempt", 1}, {"outcome", "success"}};
+    if (task % 8 != 0)
+      first.push_back(ended);
+    if (task >= 32)
+      later.push_back(ended);
+    node.logs[fmt::format("/v1/jobs/17/tasks/{}/log?attempt=1&follow=true",
+                          task)] = {"a\n"};
+  }
+  node.on("GET /v1/jobs/17/tasks?from=0&limit=1000", Json{{"tasks", first}});
+  // By then those behind the first that was followed have ended as well.
+  node.on("GET /v1/jobs/17/tasks?from=32&limit=1000", Json{{"tasks", later}});
+  for (int task = 0; task < 32; task += 8) {
+    const std::string look = fmt::format("GET /v1/jobs/17/tasks/{}", task);
+    node.on(look, Json{{"task", task}, {"state", "started"}, {"attempt", 1}});
+    node.on(look, Json{{"task", task}, {"state", "ended"}, {"attempt", 1}});
+  }
+  const std::string out = print({17, {}}, {.follow = true});
+  EXPECT_TRUE(result);
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 40);
+  // The job, two lists, all logs, and three looks at each that was followed.
+  EXPECT_EQ(node.asked.size(), 1U + 2 + 40 + 4 * 3);
+}
+
 TEST_F(JobLog, OfATaskThatWasTriedAgainInTheMeantimeReadsTheLastAttempt) {
   has_job(17, "running", 2);
   node.on_text("GET /v1/jobs/17/tasks?from=0&limit=1000",

@@ -294,6 +294,7 @@ class Logs(WithNode, TroupeTest):
 
     def test_of_a_job_name_each_task(self):
         self.node.answers["GET /v1/jobs/17"] = job(17, "running", 2)
+        self.node.answers["GET /v1/jobs/17/tasks?from=0&limit=1000"] = {"tasks": []}
         for task in range(2):
             self.node.answers |= {
                 f"GET /v1/jobs/17/tasks/{task}":
