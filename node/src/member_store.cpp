@@ -18,15 +18,16 @@ void MemberStore::post(Duration patience, Call call) {
     return;
   }
   boost::asio::post(
-      own_io_, [this, until = std::chrono::steady_clock::now() + patience,
-                call = std::move(call)] {
+      own_io_,
+      [this, patience, until = std::chrono::steady_clock::now() + patience,
+       call = std::move(call)] {
         --waiting_;
         const Duration left = until - std::chrono::steady_clock::now();
         if (left <= Duration{0}) {
           call(failure(Errc::timed_out, "the store has not answered in time"));
           return;
         }
-        store_->set_patience(left);
+        store_->set_patience(left, patience);
         call({});
       });
 }

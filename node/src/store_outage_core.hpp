@@ -25,6 +25,7 @@ class StoreOutageCore {
   StoreOutageCore(Duration patience, std::uint64_t seed)
       : patience_{patience}, random_{seed} {}
 
+  [[nodiscard]] Duration patience() const { return patience_; }
   [[nodiscard]] bool may_be_gone() const { return patience_ > Duration{0}; }
   [[nodiscard]] bool is_gone() const { return gone_since_.has_value(); }
 

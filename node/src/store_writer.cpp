@@ -97,7 +97,7 @@ void StoreWriter::commit(Duration patience) {
               std::make_move_iterator(end)};
   calls_.erase(calls_.begin(), end);
   if (outage_.may_be_gone())
-    store_->set_patience(patience);
+    store_->set_patience(patience, outage_.patience());
   std::size_t made = 0;
   const auto all = store_->batch([&] {
     const TimePoint late = now() + longest_batch;

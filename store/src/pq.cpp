@@ -1,6 +1,7 @@
 #include "pq.hpp"
 
 #include <troupe/base/owned_fd.hpp>
+#include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 
 #include <algorithm>
@@ -9,7 +10,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <iterator>
 #include <poll.h>
@@ -1023,12 +1023,15 @@ void PgDatabase::fail_late() {
   state_.clear();
   is_passing_ = false;
   is_unknown_ = std::exchange(is_committing_, false);
+  // Whoever has asked has waited for all of it, a part of it for its turn. The
+  // little that was gone when it was made is not worth a word.
+  using Tenths = std::chrono::duration<std::int64_t, std::deci>;
+  const auto waited = std::chrono::ceil<Tenths>(
+      patience_ < place_.deadline ? whole_patience_ : place_.deadline);
   fail({Errc::timed_out,
         fmt::format("no answer within {}; is the server overloaded or stopped?"
                     "{}",
-                    std::chrono::ceil<std::chrono::milliseconds>(
-                        std::min(place_.deadline, patience_)),
-                    is_unknown_ ? unknown_end : "")});
+                    format_duration(waited), is_unknown_ ? unknown_end : "")});
 }
 
 void PgDatabase::fail_statement(const PGresult* result) {

@@ -110,7 +110,10 @@ class PgDatabase final : public SqlDatabase {
 
   [[nodiscard]] bool works_in_sets() const override { return true; }
   [[nodiscard]] StoreFacts facts() override { return facts_; }
-  void set_patience(Duration patience) override { patience_ = patience; }
+  void set_patience(Duration left, Duration whole) override {
+    patience_ = left;
+    whole_patience_ = whole;
+  }
   [[nodiscard]] bool may_have_committed() const override { return is_unknown_; }
   [[nodiscard]] std::unique_ptr<SqlStatement> prepare(
       std::string_view sql) override;
@@ -197,8 +200,9 @@ class PgDatabase final : public SqlDatabase {
 
   PgPlace place_;
   std::string name_;
-  StoreFacts facts_;   ///< Of what was opened.
-  Duration patience_;  ///< Of a call.
+  StoreFacts facts_;            ///< Of what was opened.
+  Duration patience_;           ///< Of a call.
+  Duration whole_patience_{0};  ///< With what it has waited already.
   std::unique_ptr<PGconn, Finish> connection_;
   std::uint64_t generation_ = 0;  ///< Of the connection.
   std::uint64_t names_ = 0;       ///< Given to statements.

@@ -131,8 +131,8 @@ class SqlDatabase {
   /// What is known of it since it was opened.
   [[nodiscard]] virtual StoreFacts facts() = 0;
   /// How long each call may take from now on, if that is less than it was
-  /// opened with.
-  virtual void set_patience(Duration) {}
+  /// opened with; `whole` is what its errors tell of.
+  virtual void set_patience(Duration /*left*/, Duration /*whole*/) {}
 
   // A transaction that writes is alone; one that looks sees one moment.
 

@@ -2427,8 +2427,8 @@ SqlStore::SqlStore(std::unique_ptr<SqlDatabase> database, bool is_new)
       facts_{tables_->database().facts()} {}
 SqlStore::~SqlStore() = default;
 
-void SqlStore::set_patience(Duration patience) {
-  tables_->database().set_patience(patience);
+void SqlStore::set_patience(Duration left, Duration whole) {
+  tables_->database().set_patience(left, whole);
 }
 
 bool SqlStore::may_have_happened() const {

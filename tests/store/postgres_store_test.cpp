@@ -248,10 +248,13 @@ TEST_F(PostgresStoreTest, KnowsHowDurableItsServerIs) {
 TEST_F(PostgresStoreTest, TakesNoLongerThanItsPatience) {
   const auto store = open();
   const pid_t stopped = backend();
-  store->set_patience(100ms);
+  store->set_patience(100ms, 3s);
   ::kill(stopped, SIGSTOP);
   const auto begun = std::chrono::steady_clock::now();
-  EXPECT_EQ(store->open_session({"s"}).error().code, Errc::timed_out);
+  const Error error = store->open_session({"s"}).error();
+  EXPECT_EQ(error.code, Errc::timed_out);
+  // Those that somebody has waited for this call, and not what was left.
+  EXPECT_THAT(error.what, ::testing::HasSubstr("no answer within 3s; is the "));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
   ::kill(stopped, SIGCONT);
 }

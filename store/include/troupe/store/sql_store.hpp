@@ -45,9 +45,11 @@ class SqlStore : public Store, public ClusterStore {
   /// As of when it was opened.
   [[nodiscard]] const StoreFacts& facts() const { return facts_; }
 
-  /// From now on a call takes no longer than that, or than the store was opened
-  /// with. A file knows no such bound.
-  void set_patience(Duration patience);
+  /// From now on a call takes no longer than `left`, or than the store was
+  /// opened with. A file knows no such bound. `left` is what waiting for its
+  /// turn has left of `whole`, which the error of a call that is too late
+  /// tells.
+  void set_patience(Duration left, Duration whole);
 
   /// Runs the calls that `work` makes as one transaction: one sync for all of
   /// them. A call that fails takes back what it did itself and nothing else.
