@@ -52,6 +52,7 @@ QueueJob queue_job_in(const Json& json) {
           .tasks = value_of<std::uint64_t>(json, "tasks"),
           .counts = counts_in(value_of<Json>(json, "counts", none)),
           .paused = value_of<std::uint64_t>(json, "paused"),
+          .is_cancelled = value_of<bool>(json, "is_cancelled"),
           .text = value_of<std::string>(json, "text"),
           .needs = list_of(json, "needs", need_in),
           .resources = value_of<Json>(json, "resources", none),
@@ -71,7 +72,9 @@ TaskAttempt attempt_in(const Json& json) {
           .exit_status = value_of<int>(json, "exit_status"),
           .at = time_of(json, "at"),
           .cause = value_of<std::string>(json, "cause"),
-          .wall = milliseconds_of(json, "wall_ms"),
+          .wall = json.contains("wall_ms")
+                      ? std::optional{milliseconds_of(json, "wall_ms")}
+                      : std::nullopt,
           .cpu = milliseconds_of(json, "user_ms") +
                  milliseconds_of(json, "system_ms"),
           .max_rss_bytes = value_of<std::uint64_t>(json, "max_rss_bytes"),
@@ -90,6 +93,10 @@ QueueTask task_in(const Json& json) {
           .attempt = value_of<std::uint64_t>(json, "attempt"),
           .pid = value_of<std::uint64_t>(json, "pid"),
           .node = value_of<std::string>(json, "node"),
+          .silent = json.contains("silent_ms")
+                        ? std::optional{milliseconds_of(json, "silent_ms")}
+                        : std::nullopt,
+          .is_cancelled = value_of<bool>(json, "is_cancelled"),
           .due = time_of(json, "due"),
           .result = result.is_null() ? std::nullopt
                                      : std::optional{attempt_in(result)},

@@ -48,8 +48,9 @@ struct QueueJob {
   std::vector<std::string> tags;
   std::uint64_t tasks = 0;
   JobCounts counts;
-  std::uint64_t paused = 0;  ///< Tasks that run and stand still.
-  std::string text;          ///< The command as shell text.
+  std::uint64_t paused = 0;   ///< Tasks that run and stand still.
+  bool is_cancelled = false;  ///< Somebody has asked for its end.
+  std::string text;           ///< The command as shell text.
   std::vector<JobNeed> needs;
   nlohmann::ordered_json resources;  ///< Amounts by name.
   std::vector<std::string> runs_on;  ///< Labels.
@@ -70,7 +71,8 @@ struct TaskAttempt {
   int exit_status = 0;
   std::optional<WallTime> at;
   std::string cause;
-  Duration wall{0};
+  /// None if nobody has said how it ended.
+  std::optional<Duration> wall{};
   Duration cpu{0};
   std::uint64_t max_rss_bytes = 0;
   std::uint64_t output_bytes = 0;
@@ -87,6 +89,9 @@ struct QueueTask {
   std::uint64_t attempt = 0;
   std::uint64_t pid = 0;  ///< Zero if it has no process.
   std::string node;       ///< That has it now, if that is one of several.
+  /// For how long that node has not been heard of, if that is for too long.
+  std::optional<Duration> silent{};
+  bool is_cancelled = false;  ///< Somebody has asked for its end.
   std::optional<WallTime> due;
   std::optional<TaskAttempt> result;
   std::vector<TaskAttempt> attempts;

@@ -58,11 +58,17 @@ std::string describe_needs(const std::vector<JobNeed>& needs) {
   return join_filled(parts);
 }
 
-/// "attempt 2: failed, exit status 1, after 3s" and why, if that is known.
+/// "attempt 2: failed, exit status 1, after 3s" and why, as far as that is
+/// known: of one that was lost, or cancelled before it ran, there is no more
+/// than that.
 std::string describe_attempt(const TaskAttempt& attempt) {
-  const std::string head = fmt::format(
-      "attempt {}: {}, exit status {}, after {}", attempt.number,
-      printable(attempt.outcome), attempt.exit_status, rounded(attempt.wall));
+  std::string head =
+      fmt::format("attempt {}: {}", attempt.number, printable(attempt.outcome));
+  if (attempt.wall ||
+      (attempt.outcome != "lost" && attempt.outcome != "cancelled"))
+    head += fmt::format(", exit status {}", attempt.exit_status);
+  if (attempt.wall)
+    head += fmt::format(", after {}", rounded(*attempt.wall));
   return attempt.cause.empty() || attempt.outcome == "success"
              ? head
              : fmt::format("{}: {}", head, printable(attempt.cause));
@@ -133,8 +139,21 @@ std::string headline(const QueueSnapshot& snapshot, WallTime now) {
 
 /// In one word.
 std::string shown_state(const QueueJob& job) {
+  if (job.is_cancelled && !job.has_ended())
+    return "cancelling";
   return job.paused > 0 && job.state == "running" ? "paused"
                                                   : printable(job.state);
+}
+
+/// "n3, not heard of for 42s".
+std::string node_of(const QueueTask& task) {
+  const std::string name = printable(task.node);
+  return name.empty() || !task.silent
+             ? name
+             : fmt::format(
+                   "{}, not heard of for {}", name,
+                   format_duration(
+                       std::chrono::floor<std::chrono::seconds>(*task.silent)));
 }
 
 }  // namespace
@@ -248,15 +267,17 @@ std::string describe_task(std::uint64_t job, const QueueTask& task,
                           WallTime now) {
   Details details;
   details.add("argument", printable(task.argument));
-  details.add("node", printable(task.node));
+  details.add("node", node_of(task));
   details.add("pid", task.pid == 0 ? "" : fmt::format("{}", task.pid));
   details.add("due", task.due, now);
   const bool runs =
       task.pid != 0 || task.state == "started" || task.state == "claimed";
   if (runs)
     details.add("attempt", fmt::format("{}", task.attempt));
-  const std::string state =
-      task.state == "ended" && task.result ? task.result->outcome : task.state;
+  const std::string state = task.state == "ended"
+                                ? (task.result ? task.result->outcome : "ended")
+                            : task.is_cancelled ? "cancelling"
+                                                : task.state;
   std::string out = fmt::format("task {}.{}: {}\n{}", job, task.number,
                                 printable(state), details.text());
   for (const TaskAttempt& attempt : task.attempts) {
@@ -264,11 +285,13 @@ std::string describe_task(std::uint64_t job, const QueueTask& task,
     Details more;
     more.add("ended", attempt.at, now);
     more.add("node", printable(attempt.node));
-    more.add("cpu", rounded(attempt.cpu));
+    if (attempt.wall)
+      more.add("cpu", rounded(attempt.cpu));
     more.add("memory", attempt.max_rss_bytes == 0
                            ? ""
                            : format_size(attempt.max_rss_bytes));
-    more.add("output", format_size(attempt.output_bytes));
+    if (attempt.wall)
+      more.add("output", format_size(attempt.output_bytes));
     if (attempt.unrecorded_bytes != 0)
       more.add("not kept", format_size(attempt.unrecorded_bytes));
     for (const std::string& note : attempt.notes)

@@ -849,6 +849,28 @@ Json to_json(const SeenJob& seen, bool with_command) {
   return json;
 }
 
+std::optional<UnknownEnd> unknown_end(const store::TaskResult& result) {
+  const bool is_lost = result.outcome == store::Outcome::lost;
+  // Of a store that was written by an earlier version.
+  const bool is_old = is_lost && result.detail.empty();
+  if (result.exit_status != store::unknown_exit_status && !is_old)
+    return std::nullopt;
+  UnknownEnd end;
+  // What its session told of itself: SessionDetail, as JSON.
+  const Json told =
+      Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
+  if (const auto name = told.find("name");
+      told.is_object() && name != told.end() && name->is_string())
+    end.node = name->get<std::string>();
+  const std::string where =
+      end.node.empty() ? "its node" : fmt::format("node {}", end.node);
+  end.why =
+      is_lost
+          ? fmt::format("was lost with {}", where)
+          : fmt::format("{} was gone before it could say how it ended", where);
+  return end;
+}
+
 Json to_json(const store::TaskResult& result) {
   Json json{{"task", result.task.index},
             {"attempt", result.attempt},
@@ -856,9 +878,13 @@ Json to_json(const store::TaskResult& result) {
             {"exit_status", result.exit_status},
             {"at", format_wall_time(result.at)},
             {"cause", nullptr}};
-  if (result.outcome == store::Outcome::lost && result.detail.empty())
+  if (const auto unknown = unknown_end(result)) {
     json.update({{"exit_status", status_troupe_failed},
-                 {"cause", "was lost with its node"}});
+                 {"cause", to_utf8(unknown->why)}});
+    if (!unknown->node.empty())
+      json["node"] = to_utf8(unknown->node);
+    return json;
+  }
   Json detail = Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
   if (!detail.is_object())
     return json;
@@ -919,6 +945,15 @@ void add_to(std::vector<Ran>& ran, const std::string& detail) {
 Json explain(const Circumstances& seen, WallTime now, TimePoint steady_now) {
   const store::JobInfo& job = seen.job;
   Json reasons = Json::array();
+  if (!has_ended(job.state) && job.is_cancelled)
+    reasons.push_back(reason("cancelling", "its end was asked for"));
+  if (!has_ended(job.state) && seen.silent_for && seen.runs)
+    reasons.push_back(reason(
+        "silent",
+        fmt::format("{}, which has it, has not been heard of for {}",
+                    printable(seen.runs->node),
+                    format_duration(std::chrono::floor<std::chrono::seconds>(
+                        *seen.silent_for)))));
   if (!has_ended(job.state) && job.counts.running > seen.paused)
     reasons.push_back(reason(
         "runs",

@@ -76,6 +76,15 @@ struct SeenJob {
 [[nodiscard]] Json time_or_null(const std::optional<WallTime>& time);
 
 [[nodiscard]] Json to_json(const SeenJob& job, bool with_command);
+/// Of an attempt that nobody has said anything of, for its session had ended:
+/// what is known for people, and the name of its node, if that is known.
+struct UnknownEnd {
+  std::string why;
+  std::string node;
+};
+[[nodiscard]] std::optional<UnknownEnd> unknown_end(
+    const store::TaskResult& result);
+
 [[nodiscard]] Json to_json(const store::TaskResult& result);
 [[nodiscard]] Json to_json(const store::TaskInfo& task,
                            const std::vector<store::TaskResult>& attempts);
@@ -140,6 +149,8 @@ struct Circumstances {
   /// Who has its only task, which runs.
   store::SessionId runs_in{};
   std::optional<Ran> runs{};  ///< The same, for people.
+  /// For how long that node has not been heard of, if that is for too long.
+  std::optional<Duration> silent_for{};
 };
 
 /// Adds one more task, from the detail of its result; nothing if that does not

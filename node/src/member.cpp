@@ -276,6 +276,16 @@ std::string Member::name_of(const store::SessionId& session) const {
              : parse_session_detail(found->session.detail).name;
 }
 
+std::optional<Duration> Member::silence_of(
+    const store::SessionId& session) const {
+  const auto standing = janitor_.standing(session.value);
+  const bool is_own = session == options_.session.session;
+  if (!standing || is_own || !has_right_ ||
+      standing->still_for <= 2 * options_.terms.renew_every())
+    return std::nullopt;
+  return standing->still_for;
+}
+
 void Member::ask_for_roster(
     std::uint64_t known, std::optional<store::KnownRoster> news,
     std::function<void(std::optional<store::KnownRoster>)> then) {

@@ -148,6 +148,10 @@ class Member : public std::enable_shared_from_this<Member> {
   [[nodiscard]] std::string owner_name(std::uint32_t shard) const;
   /// Of a session that is there; else empty.
   [[nodiscard]] std::string name_of(const store::SessionId& session) const;
+  /// For how long a session has not been renewed, if two renewals are missing.
+  /// None if this node cannot know.
+  [[nodiscard]] std::optional<Duration> silence_of(
+      const store::SessionId& session) const;
 
   /// Gives the store a newer roster, if there is one, and asks for one with a
   /// number greater than `known`. `then` is called if the store has answered.

@@ -789,6 +789,12 @@ void answer_with_node(const Ask& ask, Json task) {
                                ? ask.node.member->name_of(session)
                                : "";
   task["node"] = node.empty() ? Json() : Json(to_utf8(node));
+  if (ask.node.member) {
+    if (const auto silent = ask.node.member->silence_of(session))
+      task["silent_ms"] =
+          std::chrono::duration_cast<std::chrono::milliseconds>(*silent)
+              .count();
+  }
   ask.responder.succeed(task);
 }
 
@@ -807,8 +813,12 @@ void show_task(const Ask& ask) {
         auto attempts = store.attempts(ref);
         if (!attempts)
           return error_of(std::move(attempts));
+        const auto job = store.job(ref.job);
+        if (!job)
+          return tl::unexpected(job.error());
         Json json = to_json(*task, *attempts);
         json["session"] = task->session.value;
+        json["is_cancelled"] = job->is_cancelled;
         return json;
       },
       [ask, ref = *ref](Result<Json> json) {
@@ -999,6 +1009,7 @@ void explain_with_places(const NodeContext& node, Circumstances& seen) {
     seen.places->key = spec->key;
   if (!queue::is_of_all_nodes(job.group))
     seen.group.group.slots = node.member->slots();
+  seen.silent_for = node.member->silence_of(seen.runs_in);
   std::string running = node.member->name_of(seen.runs_in);
   if (running.empty())
     seen.runs.reset();

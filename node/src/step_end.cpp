@@ -1,5 +1,7 @@
 #include "step_end.hpp"
 
+#include "job_json.hpp"
+
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
@@ -176,6 +178,12 @@ Result<std::optional<RunStepEnded>> look_at_end(
                      .exit_status = result.exit_status,
                      .attempts = result.attempt,
                      .ended = result.at};
+  if (const auto unknown = unknown_end(result)) {
+    ended.exit_status = 0;
+    ended.why = unknown->why;
+    ended.node = unknown->node;
+    return ended;
+  }
   const Json detail =
       Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
   if (detail.is_object()) {

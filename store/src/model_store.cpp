@@ -173,6 +173,11 @@ Result<SessionEnd> ModelStore::end_session(const SessionId& session,
 
 SessionEnd ModelStore::end(const SessionId& session, WallTime now) {
   sessions_[session].is_open = false;
+  const std::string& whose = sessions_[session].info.session.detail;
+  const auto say = [&whose](TaskResult& result) {
+    result.exit_status = unknown_exit_status;
+    result.detail = whose;
+  };
   SessionEnd end;
   std::vector<JobId> touched;
   for (auto& [id, job] : jobs_) {
@@ -185,15 +190,18 @@ SessionEnd ModelStore::end(const SessionId& session, WallTime now) {
       if (task.state == TaskState::started &&
           job.job.delivery == Delivery::at_most_once) {
         end_task({id, i}, task, Outcome::lost, now);
+        say(task.result);
         ++end.lost;
       } else if (job.is_cancelled) {
         end_task({id, i}, task, Outcome::cancelled, now);
+        say(task.result);
       } else {
         task.state = TaskState::waiting;
         task.history.push_back({.task = {id, i},
                                 .attempt = task.attempt,
                                 .outcome = Outcome::lost,
                                 .at = now});
+        say(task.history.back());
         ++end.queued_again;
       }
     }
@@ -392,8 +400,12 @@ Result<void> ModelStore::keep_late(const SessionId& session,
       continue;
     const auto say = [&late](TaskResult& result) {
       if (result.attempt == late.attempt.attempt &&
-          result.outcome == Outcome::lost && result.detail.empty())
+          result.outcome == Outcome::lost &&
+          (result.exit_status == unknown_exit_status ||
+           result.detail.empty())) {
         result.detail = late.detail;
+        result.exit_status = 0;
+      }
     };
     Task& task = job->second.tasks[ref.index];
     std::for_each(task.history.begin(), task.history.end(), say);

@@ -518,17 +518,25 @@ class SqlStore::Tables {
       load_touched(std::move(jobs));
     }
     SessionEnd end;
+    std::string whose;
+    if (!held.empty()) {
+      auto& told = sql("SELECT detail FROM session WHERE id=?1");
+      if (told.bind(session.value).step())
+        whose = told.bytes(0);
+    }
     for (const auto& [attempt, started] : held) {
       Row& job = row(attempt.task.job);
       --job.counts.running;
       if (started && job.delivery == Delivery::at_most_once) {
-        add_result(job, attempt, "", Outcome::lost, 0, "", now);
+        add_result(job, attempt, "", Outcome::lost, unknown_exit_status, whose,
+                   now);
         ++end.lost;
       } else if (job.cancelled) {
-        add_result(job, attempt, "", Outcome::cancelled, 0, "", now);
+        add_result(job, attempt, "", Outcome::cancelled, unknown_exit_status,
+                   whose, now);
       } else {
         add_again(job, attempt, "");
-        add_attempt(attempt, Outcome::lost, 0, "", now);
+        add_attempt(attempt, Outcome::lost, unknown_exit_status, whose, now);
         ++job.counts.retrying;
         ++end.queued_again;
       }
@@ -648,10 +656,10 @@ class SqlStore::Tables {
     for (const LateResult& late : results) {
       const AttemptRef& attempt = late.attempt;
       for (const char* const text :
-           {"UPDATE attempt SET detail=?4 WHERE job=?1 AND idx=?2 AND "
-            "attempt=?3 AND outcome=5 AND length(detail)=0",
-            "UPDATE result SET detail=?4 WHERE job=?1 AND idx=?2 AND "
-            "attempt=?3 AND outcome=5 AND length(detail)=0"})
+           {"UPDATE attempt SET detail=?4, status=0 WHERE job=?1 AND idx=?2 "
+            "AND attempt=?3 AND outcome=5 AND (status=-1 OR length(detail)=0)",
+            "UPDATE result SET detail=?4, status=0 WHERE job=?1 AND idx=?2 "
+            "AND attempt=?3 AND outcome=5 AND (status=-1 OR length(detail)=0)"})
         sql(text).run(attempt.task.job.value, attempt.task.index,
                       attempt.attempt, late.detail);
     }

@@ -125,6 +125,45 @@ TEST(TaskDetails, ShowEachAttempt) {
             "  output      0 B\n");
 }
 
+TEST(TaskDetails, SayNothingOfAnEndThatNobodyHasSeen) {
+  const auto task = task_from_json(nlohmann::ordered_json::parse(
+      R"({"task":0,"state":"ended","argument":"","attempt":2,"pid":null,
+          "result":{"task":0,"attempt":2,"outcome":"cancelled"},
+          "attempts":[
+            {"task":0,"attempt":1,"outcome":"lost","exit_status":125,
+             "cause":"was lost with node n3","node":"n3"},
+            {"task":0,"attempt":2,"outcome":"cancelled","exit_status":125,
+             "cause":"its node was gone before it could say how it ended"}]})"));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(describe_task(5, *task, shown_at),
+            "task 5.0: cancelled\n"
+            "attempt 1: lost: was lost with node n3\n"
+            "  node        n3\n"
+            "attempt 2: cancelled: its node was gone before it could say how "
+            "it ended\n");
+}
+
+TEST(TaskDetails, TellThatItsEndWasAskedForAndWhoDoesNotAnswer) {
+  const auto task = task_from_json(nlohmann::ordered_json::parse(
+      R"({"task":0,"state":"claimed","attempt":1,"pid":null,"node":"n3",
+          "is_cancelled":true,"silent_ms":42900})"));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(describe_task(5, *task, shown_at),
+            "task 5.0: cancelling\n"
+            "  node        n3, not heard of for 42s\n"
+            "  attempt     1\n");
+}
+
+TEST(JobTable, AJobWhoseEndWasAskedForIsBeingCancelled) {
+  QueueJob job = sweep();
+  job.is_cancelled = true;
+  EXPECT_NE(render_jobs({job}, shown_at, {}).find("cancelling"),
+            std::string::npos);
+  job.state = "cancelled";
+  EXPECT_EQ(render_jobs({job}, shown_at, {}).find("cancelling"),
+            std::string::npos);
+}
+
 TEST(Why, NamesEachReason) {
   EXPECT_EQ(describe_why(17,
                          {"blocked",

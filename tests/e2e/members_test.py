@@ -436,6 +436,25 @@ class Gone(WithMembers, TroupeTest):
         info = self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
         self.assertEqual(info["counts"]["lost"], 1)
         self.assertEqual(len(self.lines("ran")), 1)
+        self.assertIn(f"attempt 1: lost: was lost with node {host}\n",
+                      self.ok(other, "status", f"{job}.0").out)
+
+    def test_what_is_cancelled_after_its_host_has_died_says_what_is_known(self):
+        self.await_members()
+        job = self.submit("n3", "--", f"echo x >> ran; exec sleep {self.seconds}")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        host = next(host for host in self.nodes
+                    if self.nodes[host].get("/v1/stats")["running"] == 1)
+        self.kill_host(host)
+        other = next(other for other in self.nodes if other != host)
+        self.ok(other, "cancel", job)
+        self.assertIn("cancelling", self.ok(other, "status", job).out)
+        wait_until(lambda: f"{host}, which has it, has not been heard of for"
+                   in self.ok(other, "status", job).out, UNTIL_TAKEN_OVER,
+                   "the silence of its node")
+        self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
+        self.assertIn(f"attempt 1: cancelled: node {host} was gone before it could say "
+                      "how it ended\n", self.ok(other, "status", f"{job}.0").out)
 
     def test_what_ran_away_on_a_host_that_was_evicted_ends_with_its_next_node(self):
         self.await_members()

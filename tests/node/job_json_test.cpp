@@ -90,6 +90,42 @@ TEST(Why, ASkippedJobNamesWhatItNeededInVain) {
              "job 8 had to end; it is forgotten"}));
 }
 
+TEST(JobJson, AnEndThatNobodyHasSeenSaysWhoseNodeWasGone) {
+  store::TaskResult result{.task = {JobId{5}, 0},
+                           .attempt = 1,
+                           .outcome = store::Outcome::lost,
+                           .exit_status = store::unknown_exit_status,
+                           .detail = R"({"name":"n3","listen":"n3:7000"})"};
+  Json json = to_json(result);
+  EXPECT_EQ(json["cause"], "was lost with node n3");
+  EXPECT_EQ(json["node"], "n3");
+  EXPECT_EQ(json["exit_status"], 125);
+  EXPECT_FALSE(json.contains("wall_ms"));
+  EXPECT_FALSE(json.contains("listen"));
+  result.outcome = store::Outcome::cancelled;
+  result.detail = "";
+  json = to_json(result);
+  EXPECT_EQ(json["cause"],
+            "its node was gone before it could say how it ended");
+  EXPECT_EQ(json["exit_status"], 125);
+  // One that never ran.
+  result.exit_status = 0;
+  EXPECT_EQ(to_json(result)["cause"], nullptr);
+}
+
+TEST(Why, AJobWhoseEndWasAskedForSaysSoAndWhoDoesNotAnswer) {
+  Circumstances seen{.job = job_with({.tasks = 1, .running = 1}),
+                     .runs = Ran{.node = "n3", .from = {}, .tasks = 1},
+                     .silent_for = 42900ms};
+  seen.job.state = JobState::running;
+  seen.job.is_cancelled = true;
+  const Json reasons = explain(seen, {}, {})["reasons"];
+  EXPECT_EQ(reasons[0]["kind"], "cancelling");
+  EXPECT_EQ(reasons[1]["kind"], "silent");
+  EXPECT_EQ(reasons[1]["what"],
+            "n3, which has it, has not been heard of for 42s");
+}
+
 /// What `why` says of a job that waits in a cluster.
 std::vector<std::string> why_waiting(const std::string& resources,
                                      Placement places,

@@ -84,8 +84,9 @@ TEST_P(ClusterStoreTest, WhatCameTooLateIsKeptWithTheAttemptThatWasLost) {
   EXPECT_TRUE(store->keep_late({"a1"}, late)) << "may be repeated";
   for (TaskResult& one : before) {
     EXPECT_EQ(one.outcome, Outcome::lost);
-    EXPECT_EQ(one.detail, "");
+    EXPECT_EQ(one.exit_status, unknown_exit_status);
     one.detail = "first";
+    one.exit_status = 0;
   }
   EXPECT_EQ(store->attempts({job, 0})->at(0), before[0]);
   EXPECT_EQ(store->attempts({once, 0})->at(0), before[1]);
@@ -151,6 +152,30 @@ TEST_P(ClusterStoreTest, WhatAnEvictedSessionHasStartedAtMostOnceIsLost) {
   EXPECT_EQ(begin("b1", "b", 1), Registered::yes);
   EXPECT_THAT(claim_as("b1"), SizeIs(2));
   EXPECT_EQ(store->job(job)->counts.lost, 1U);
+}
+
+TEST_P(ClusterStoreTest, WhatEndsWithASessionHasAnUnknownStatusAndSaysWhose) {
+  const JobId once = submit(1, {.delivery = Delivery::at_most_once});
+  const JobId unwanted = submit(1);
+  const JobId again = submit(1);
+  EXPECT_TRUE(cluster().register_session(
+      {.session = {"a1"}, .node = "a", .incarnation = 1, .detail = "whose"},
+      now));
+  const auto held = claim_as("a1");
+  ASSERT_THAT(held, SizeIs(3));
+  EXPECT_TRUE(store->start({"a1"}, {held.data(), 1})->front());
+  EXPECT_TRUE(store->cancel(unwanted, now));
+  EXPECT_TRUE(*cluster().evict({"a1"}, 0, now));
+  const auto check_end = [&](JobId job, Outcome outcome) {
+    const auto attempts = store->attempts({job, 0});
+    ASSERT_THAT(*attempts, SizeIs(1));
+    EXPECT_EQ(attempts->front().outcome, outcome);
+    EXPECT_EQ(attempts->front().exit_status, unknown_exit_status);
+    EXPECT_EQ(attempts->front().detail, "whose");
+  };
+  check_end(once, Outcome::lost);
+  check_end(unwanted, Outcome::cancelled);
+  check_end(again, Outcome::lost);
 }
 
 TEST_P(ClusterStoreTest, ASessionOfNoNodeIsNotEvicted) {

@@ -175,6 +175,9 @@ struct JobEdit {
   std::optional<WallTime> not_before{};
 };
 
+/// Of an attempt whose session ended before it: nobody has said how it ended.
+inline constexpr int unknown_exit_status = -1;
+
 /// How a task, or one attempt of it, has ended.
 struct TaskResult {
   TaskRef task;

@@ -151,8 +151,10 @@ class Store {
   virtual Result<void> open_session(const SessionId& session) = 0;
 
   /// What the session has claimed waits again, with its attempt counted; what
-  /// it has started at most once is lost. Nothing that it says later counts. To
-  /// end one that is unknown makes it unable to begin.
+  /// it has started at most once is lost, and what was cancelled has ended as
+  /// that. Nothing that it says later counts. These attempts have an
+  /// unknown_exit_status, and as their detail what the session told of itself.
+  /// To end one that is unknown makes it unable to begin.
   virtual Result<SessionEnd> end_session(const SessionId& session,
                                          WallTime now) = 0;
 
@@ -186,8 +188,9 @@ class Store {
       WallTime now) = 0;
 
   /// Keeps what a session that has ended says of attempts that were lost with
-  /// it: as their detail, of each what came first. Nothing else of them
-  /// changes; what is not there, or has a detail, stays as it is.
+  /// it: as their detail, of each what came first, with an exit status of zero.
+  /// Nothing else of them changes; what is not there, or is known, stays as it
+  /// is.
   virtual Result<void> keep_late(const SessionId& session,
                                  std::span<const LateResult> results) = 0;
 
