@@ -138,12 +138,12 @@ queue::OutputTail tail_of_record(const std::string& path) {
 Housekeeper::Housekeeper(StoreWriter& store, std::string output_folder,
                          std::string content_folder,
                          std::string services_folder, const NodeConfig& config,
-                         Duration interval)
+                         HousekeeperPace pace)
     : store_{store},
       output_folder_{std::move(output_folder)},
       content_folder_{std::move(content_folder)},
       services_folder_{std::move(services_folder)},
-      interval_{interval},
+      pace_{pace},
       next_look_at_content_{std::chrono::steady_clock::now() +
                             content_interval},
       config_{config} {
@@ -311,8 +311,10 @@ std::vector<store::JobId> Housekeeper::next_with_output() {
 /// are looked at first: of what is there by then, the store knows all that was
 /// not forgotten.
 void Housekeeper::look_for_forgotten() {
-  if (config_.store.empty())
+  const TimePoint now = std::chrono::steady_clock::now();
+  if (config_.store.empty() || now < next_look_for_forgotten_)
     return;
+  next_look_for_forgotten_ = now + pace_.look_for_forgotten;
   auto jobs = next_with_output();
   if (jobs.empty())
     return;
@@ -340,7 +342,7 @@ Result<void> Housekeeper::check_space() const {
 }
 
 void Housekeeper::look_later() {
-  timer_.expires_after(interval_);
+  timer_.expires_after(pace_.look);
   timer_.async_wait([this](const auto& error) {
     if (!error && !is_ending_)
       look();

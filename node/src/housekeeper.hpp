@@ -23,6 +23,14 @@
 
 namespace troupe::node {
 
+/// How often a housekeeper looks.
+struct HousekeeperPace {
+  Duration look = 5s;
+  /// For what others have forgotten, which nobody waits for: each of all nodes
+  /// asks the store they share.
+  Duration look_for_forgotten = 30s;
+};
+
 /// Has a thread of its own for slow work on files. All methods from any thread.
 class Housekeeper {
  public:
@@ -30,7 +38,7 @@ class Housekeeper {
   /// and do not say so: it looks for what is here of those.
   Housekeeper(StoreWriter& store, std::string output_folder,
               std::string content_folder, std::string services_folder,
-              const NodeConfig& config, Duration interval = 5s);
+              const NodeConfig& config, HousekeeperPace pace = {});
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -108,9 +116,10 @@ class Housekeeper {
   std::string output_folder_;
   std::string content_folder_;
   std::string services_folder_;
-  Duration interval_;               ///< Between two looks.
-  TimePoint next_look_at_content_;  ///< Of the thread.
-  NodeConfig config_;               ///< Of the thread, as the next.
+  HousekeeperPace pace_;
+  TimePoint next_look_at_content_;       ///< Of the thread.
+  TimePoint next_look_for_forgotten_{};  ///< Likewise, as the next.
+  NodeConfig config_;
   std::uint64_t output_bytes_ = 0;  ///< Of all records that are complete.
   /// From where on jobs are looked for that were forgotten elsewhere.
   std::uint64_t next_thousand_ = 0;

@@ -15,6 +15,8 @@ from troupe_e2e import LONG, TroupeTest, processes_with, wait_until
 # Others take a node for gone after its lease and a little more; then it takes
 # a look or two, and the work itself.
 UNTIL_TAKEN_OVER = LEASE_SECONDS + 120
+# Each node asks every half a minute what was forgotten at others.
+FORGOTTEN = 2 * LONG
 
 
 class Sharing(WithMembers, TroupeTest):
@@ -83,7 +85,7 @@ class Sharing(WithMembers, TroupeTest):
         self.assertGreater(len(have(job)), 1)
         where = have(kept)
         self.ok("n1", "forget", job)
-        wait_until(lambda: not have(job), what="the end of the output")
+        wait_until(lambda: not have(job), FORGOTTEN, "the end of the output")
         self.assertEqual(have(kept), where)
         self.assertEqual(len(self.ok("n2", "logs", kept).out.splitlines()), 60)
 

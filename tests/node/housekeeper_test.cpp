@@ -27,14 +27,16 @@ class HousekeeperTest : public ::testing::Test {
     store = std::make_unique<StoreWriter>(std::move(*opened));
   }
 
-  void start(bool shares_store) {
+  void start(bool shares_store,
+             HousekeeperPace pace = {.look = interval,
+                                     .look_for_forgotten = interval}) {
     NodeConfig config;
     if (shares_store)
       config.store = "postgresql://db/troupe";
 
     housekeeper =
         std::make_unique<Housekeeper>(*store, output, dir.path("content"),
-                                      dir.path("services"), config, interval);
+                                      dir.path("services"), config, pace);
   }
 
   /// What the store says to it.
@@ -111,6 +113,18 @@ TEST_F(HousekeeperTest, WhatIsThereOfJobsThatWereForgottenElsewhereGoes) {
   EXPECT_TRUE(fs::exists(dir.path("services/1")));
   forget({2});
   EXPECT_TRUE(wait_until([&] { return !has_output(2); }));
+}
+
+TEST_F(HousekeeperTest, TheStoreIsNotAskedForThemAtEachLook) {
+  submit(3);
+  make_output(1);
+  make_output(2);
+  forget({1});
+  start(/*shares_store=*/true, {.look = interval, .look_for_forgotten = 1h});
+  EXPECT_TRUE(wait_until([&] { return !has_output(1); }));
+  forget({2});
+  await_looks();
+  EXPECT_TRUE(has_output(2));
 }
 
 TEST_F(HousekeeperTest, ANodeByItselfDoesNotLookForThem) {
