@@ -237,6 +237,19 @@ Result<std::vector<Artifact>> ArtifactStore::all(const std::string& run) const {
   return read_all(*paths);
 }
 
+std::vector<std::string> ArtifactStore::runs() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it{folder_of_all(blobs_), error}, end;
+       !error && it != end; it.increment(error)) {
+    std::string name = it->path().filename().string();
+    if (file_name(name) == name)
+      names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 Result<void> ArtifactStore::remove(const std::string& run) const {
   std::error_code error;
   fs::remove_all(folder_of(blobs_, run), error);

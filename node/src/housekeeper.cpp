@@ -18,6 +18,7 @@
 #include <deque>
 #include <filesystem>
 #include <fmt/format.h>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -307,14 +308,46 @@ std::vector<store::JobId> Housekeeper::next_with_output() {
   return jobs;
 }
 
-/// A job is in the store before a node makes a folder for it. So the folders
-/// are looked at first: of what is there by then, the store knows all that was
-/// not forgotten.
+/// With logs of their services or artifacts here, likewise.
+std::vector<store::RunId> Housekeeper::next_with_files() {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it{services_folder_, error}, end;
+       !error && it != end; it.increment(error))
+    names.push_back(it->path().filename().string());
+  if (fs::exists(content_folder_, error)) {
+    if (auto blobs = content::BlobStore::open(content_folder_)) {
+      for (std::string& name : content::ArtifactStore{std::move(*blobs)}.runs())
+        names.push_back(std::move(name));
+    }
+  }
+  std::set<store::RunId> runs;
+  for (const std::string& name : names) {
+    if (const auto run = run_named(name); run && *run >= next_run_)
+      runs.insert(*run);
+  }
+  std::vector<store::RunId> first{runs.begin(), runs.end()};
+  next_run_ = {};
+  if (first.size() > most_asked_for) {
+    next_run_ = first[most_asked_for];
+    first.resize(most_asked_for);
+  }
+  return first;
+}
+
+/// A job, or a run, is in the store before a node makes a folder for it. So the
+/// folders are looked at first: of what is there by then, the store knows all
+/// that was not forgotten.
 void Housekeeper::look_for_forgotten() {
   const TimePoint now = std::chrono::steady_clock::now();
   if (config_.store.empty() || now < next_look_for_forgotten_)
     return;
   next_look_for_forgotten_ = now + pace_.look_for_forgotten;
+  look_for_forgotten_jobs();
+  look_for_forgotten_runs();
+}
+
+void Housekeeper::look_for_forgotten_jobs() {
   auto jobs = next_with_output();
   if (jobs.empty())
     return;
@@ -328,6 +361,23 @@ void Housekeeper::look_for_forgotten() {
           return;
         for (const store::JobId job : *forgotten)
           remove_output(job);
+      });
+}
+
+void Housekeeper::look_for_forgotten_runs() {
+  auto runs = next_with_files();
+  if (runs.empty())
+    return;
+  queue::call(
+      store_,
+      [runs = std::move(runs)](store::Store& store) {
+        return store.forgotten_runs(runs);
+      },
+      [this](const Result<std::vector<store::RunId>>& forgotten) {
+        if (!forgotten || is_ending_)
+          return;
+        for (const store::RunId run : *forgotten)
+          remove_files_of(run);
       });
 }
 

@@ -109,8 +109,11 @@ class Housekeeper {
   void look_at_output();
   void look_at_content();
   void look_for_forgotten();
+  void look_for_forgotten_jobs();
+  void look_for_forgotten_runs();
   [[nodiscard]] std::vector<store::JobId> jobs_with_output() const;
   [[nodiscard]] std::vector<store::JobId> next_with_output();
+  [[nodiscard]] std::vector<store::RunId> next_with_files();
 
   StoreWriter& store_;
   std::string output_folder_;
@@ -123,6 +126,7 @@ class Housekeeper {
   std::uint64_t output_bytes_ = 0;  ///< Of all records that are complete.
   /// From where on jobs are looked for that were forgotten elsewhere.
   std::uint64_t next_thousand_ = 0;
+  store::RunId next_run_{};  ///< Likewise runs.
   std::atomic<std::uint64_t> disk_reserve_{0};
   std::atomic<std::uint64_t> disk_free_{UINT64_MAX};
   std::atomic<bool> is_ending_{false};

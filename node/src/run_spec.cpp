@@ -1,6 +1,7 @@
 #include "run_spec.hpp"
 
 #include <troupe/base/overload.hpp>
+#include <troupe/base/quantity.hpp>
 #include <troupe/base/text.hpp>
 #include <troupe/node/step_secrets.hpp>
 #include <troupe/queue/json_fields.hpp>
@@ -381,6 +382,13 @@ workflow::PlanOptions plan_options(store::RunId run, const RunSpec& spec) {
 std::string run_name(store::RunId run) {
   return run ? fmt::format("r{}", run.value)
              : fmt::format("r{}", store::run_number_mark);
+}
+
+std::optional<store::RunId> run_named(const std::string& name) {
+  if (!name.starts_with('r'))
+    return std::nullopt;
+  const store::RunId run{parse_count(name.substr(1)).value_or(0)};
+  return run && run_name(run) == name ? std::optional{run} : std::nullopt;
 }
 
 std::string request_id_of(store::RunId run, const StepKey& step) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -99,6 +100,8 @@ load_workflow_of(const RunSpec& spec);
 
 /// "r7"; of a run that has no number yet, with store::run_number_mark for it.
 [[nodiscard]] std::string run_name(store::RunId run);
+/// And back; none if it is not the name of a run with a number.
+[[nodiscard]] std::optional<store::RunId> run_named(const std::string& name);
 
 /// A step that a run has started, once: each start has a job of the queue.
 struct StepKey {

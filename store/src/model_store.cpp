@@ -986,6 +986,16 @@ Result<std::vector<JobId>> ModelStore::forgotten(std::span<const JobId> jobs) {
   return forgotten;
 }
 
+Result<std::vector<RunId>> ModelStore::forgotten_runs(
+    std::span<const RunId> runs) {
+  std::vector<RunId> forgotten;
+  for (const RunId id : runs) {
+    if (!runs_.empty() && id < runs_.rbegin()->first && !runs_.contains(id))
+      forgotten.push_back(id);
+  }
+  return forgotten;
+}
+
 // -- Clusters ----------------------------------------------------------------
 
 Result<Registered> ModelStore::register_session(const NewSession& session,

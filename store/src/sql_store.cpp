@@ -1433,27 +1433,44 @@ class SqlStore::Tables {
   }
 
   std::vector<JobId> forgotten(std::span<const JobId> jobs) {
-    std::vector<JobId> forgotten;
+    return forgotten(
+        jobs,
+        "SELECT u.id FROM unnest(?1::bigint[]) u(id) WHERE "
+        "u.id<(SELECT max(id) FROM job) AND "
+        "NOT EXISTS(SELECT 1 FROM job WHERE job.id=u.id) ORDER BY u.id",
+        "SELECT 1 WHERE ?1<(SELECT max(id) FROM job) AND "
+        "NOT EXISTS(SELECT 1 FROM job WHERE id=?1)");
+  }
+
+  std::vector<RunId> forgotten_runs(std::span<const RunId> runs) {
+    return forgotten(
+        runs,
+        "SELECT u.id FROM unnest(?1::bigint[]) u(id) WHERE "
+        "u.id<(SELECT max(id) FROM run) AND "
+        "NOT EXISTS(SELECT 1 FROM run WHERE run.id=u.id) ORDER BY u.id",
+        "SELECT 1 WHERE ?1<(SELECT max(id) FROM run) AND "
+        "NOT EXISTS(SELECT 1 FROM run WHERE id=?1)");
+  }
+
+  template <class Id>
+  std::vector<Id> forgotten(std::span<const Id> ids, const char* all,
+                            const char* one) {
+    std::vector<Id> forgotten;
     if (in_sets_) {
-      std::vector<std::int64_t> ids;
-      ids.reserve(jobs.size());
-      for (const JobId job : jobs)
-        ids.push_back(static_cast<std::int64_t>(job.value));
-      auto& find =
-          sql("SELECT u.id FROM unnest(?1::bigint[]) u(id) WHERE "
-              "u.id<(SELECT max(id) FROM job) AND "
-              "NOT EXISTS(SELECT 1 FROM job WHERE job.id=u.id) ORDER BY u.id");
-      find.bind(ids);
+      std::vector<std::int64_t> numbers;
+      numbers.reserve(ids.size());
+      for (const Id id : ids)
+        numbers.push_back(static_cast<std::int64_t>(id.value));
+      auto& find = sql(all);
+      find.bind(numbers);
       while (find.step())
-        forgotten.push_back(JobId{static_cast<std::uint64_t>(find.number(0))});
+        forgotten.push_back(Id{static_cast<std::uint64_t>(find.number(0))});
       return forgotten;
     }
-    auto& find =
-        sql("SELECT 1 WHERE ?1<(SELECT max(id) FROM job) AND "
-            "NOT EXISTS(SELECT 1 FROM job WHERE id=?1)");
-    for (const JobId job : jobs) {
-      if (find.bind(job.value).step())
-        forgotten.push_back(job);
+    auto& find = sql(one);
+    for (const Id id : ids) {
+      if (find.bind(id.value).step())
+        forgotten.push_back(id);
     }
     return forgotten;
   }
@@ -2623,6 +2640,11 @@ Result<std::uint64_t> SqlStore::count_ended() {
 }
 Result<std::vector<JobId>> SqlStore::forgotten(std::span<const JobId> jobs) {
   return tables_->look([&] { return tables_->forgotten(jobs); });
+}
+
+Result<std::vector<RunId>> SqlStore::forgotten_runs(
+    std::span<const RunId> runs) {
+  return tables_->look([&] { return tables_->forgotten_runs(runs); });
 }
 Result<Registered> SqlStore::register_session(const NewSession& session,
                                               WallTime now) {

@@ -106,6 +106,10 @@ TEST_F(Artifacts, OfInstancesStandSideBySideAndHaveVersions) {
 
 TEST_F(Artifacts, OddNamesStayApartAndInTheFolder) {
   save("../x", "a/b", "..", "c.d", "1");
+  EXPECT_THAT(store.runs(), ElementsAre());
+  save("r12", "a/b", "", "c.d", "3");
+  EXPECT_THAT(store.runs(), ElementsAre("r12"));
+  ASSERT_TRUE(store.remove("r12"));
   save("..%2fx", "a/b", "", "c.d", "2");
   EXPECT_THAT(titles(""), ElementsAre("..%2fx:a/b.c.d:", "../x:a/b.c.d:.."));
   EXPECT_EQ(store.find("../x", "a/b", "c.d").value().size(), 1U);

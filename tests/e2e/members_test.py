@@ -653,6 +653,12 @@ class Runs(WithMembers, TroupeTest):
         (self.cwd / "there").mkdir()
         self.ok("n1", "artifact", "get", run, "build.part", "--into", "there")
         self.assertEqual(self.lines("there/part.txt"), ["made on high"])
+        # Of the newest nobody knows whether it is news to the answer.
+        self.ok("n1", "wait", self.submit_run("n1", "jobs: { a: { run: 'true' } }\n"))
+        self.ok("n1", "forget", run)
+        wait_until(lambda: not any(list((node.folder / "content" / "artifacts").glob(run))
+                                   for node in self.nodes.values()),
+                   FORGOTTEN, "the end of its artifacts")
 
     def test_a_job_that_is_cancelled_ends_where_it_runs(self):
         run = self.submit_run(

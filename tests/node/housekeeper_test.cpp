@@ -3,6 +3,7 @@
 #include "own_resources.hpp"
 #include "temp_dir.hpp"
 
+#include <troupe/content/artifact_store.hpp>
 #include <troupe/store/sqlite_store.hpp>
 
 #include <filesystem>
@@ -101,7 +102,6 @@ TEST_F(HousekeeperTest, WhatIsThereOfJobsThatWereForgottenElsewhereGoes) {
     make_output(job);
   fs::create_directories(output + "/0/2002");
   fs::create_directories(output + "/0/none");
-  fs::create_directories(dir.path("services/1"));
   forget({1});
   start(/*shares_store=*/true);
   EXPECT_TRUE(wait_until([&] { return !has_output(1); }));
@@ -110,9 +110,37 @@ TEST_F(HousekeeperTest, WhatIsThereOfJobsThatWereForgottenElsewhereGoes) {
     EXPECT_TRUE(has_output(job)) << job;
   EXPECT_TRUE(fs::exists(output + "/0/2002"));
   EXPECT_TRUE(fs::exists(output + "/0/none"));
-  EXPECT_TRUE(fs::exists(dir.path("services/1")));
   forget({2});
   EXPECT_TRUE(wait_until([&] { return !has_output(2); }));
+}
+
+TEST_F(HousekeeperTest, WhatIsThereOfRunsThatWereForgottenElsewhereGoes) {
+  tell([](store::Store& s) {
+    for (const char* const name : {"a", "b", "c"})
+      EXPECT_TRUE(s.open_run({.request_id = name}, {}));
+    EXPECT_TRUE(s.add_event({1}, {.number = 0}, store::RunState::failed, {}));
+    EXPECT_TRUE(s.forget_run({1}));
+  });
+  // The newest may have come after the answer; others are not ours.
+  const auto logs = [&](const char* run) {
+    return dir.path(std::string{"services/"} + run);
+  };
+  for (const char* const run : {"r1", "r2", "r4", "1", "r01", "rest"})
+    fs::create_directories(logs(run));
+  auto blobs = content::BlobStore::open(dir.path("content"));
+  ASSERT_TRUE(blobs);
+  const content::ArtifactStore artifacts{std::move(*blobs)};
+  for (const char* const run : {"r1", "r2", "r4"})
+    fs::create_directories(dir.path(std::string{"content/artifacts/"} + run));
+  start(/*shares_store=*/true);
+  EXPECT_TRUE(wait_until([&] {
+    return !fs::exists(logs("r1")) &&
+           artifacts.runs() == std::vector<std::string>{"r2", "r4"};
+  }));
+  await_looks();
+  for (const char* const run : {"r2", "r4", "1", "r01", "rest"})
+    EXPECT_TRUE(fs::exists(logs(run))) << run;
+  EXPECT_EQ(artifacts.runs(), (std::vector<std::string>{"r2", "r4"}));
 }
 
 TEST_F(HousekeeperTest, TheStoreIsNotAskedForThemAtEachLook) {

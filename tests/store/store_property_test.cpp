@@ -186,6 +186,8 @@ class Pair {
     same(model_.count_ended(), tables_->count_ended());
     const std::vector<JobId> some{some_job(), JobId{some_job().value + 1}};
     same(model_.forgotten(some), tables_->forgotten(some));
+    const std::vector<RunId> some_runs{RunId{1}, RunId{2}, RunId{3}};
+    same(model_.forgotten_runs(some_runs), tables_->forgotten_runs(some_runs));
     same(model_.next_wake(), tables_->next_wake());
     for (int i = 0; i < most_sessions; ++i) {
       const SessionId session{fmt::format("s{}", i)};

@@ -121,6 +121,21 @@ TEST_P(StoreTest, ForgottenAreThoseThatAreNotThereAlthoughANewerOneIs) {
   EXPECT_THAT(*store->forgotten({}), IsEmpty());
 }
 
+TEST_P(StoreTest, ForgottenRunsAreToldLikeJobs) {
+  const std::vector<RunId> all{RunId{1}, RunId{2}, RunId{3}, RunId{4}};
+  EXPECT_THAT(*store->forgotten_runs(all), IsEmpty());
+  for (const char* const name : {"a", "b", "c"})
+    EXPECT_TRUE(store->open_run({.request_id = name}, now));
+  EXPECT_THAT(*store->forgotten_runs(all), IsEmpty());
+  for (const RunId run : {RunId{1}, RunId{3}}) {
+    EXPECT_TRUE(store->add_event(run, {.number = 0}, RunState::failed, {}));
+    EXPECT_TRUE(store->forget_run(run));
+  }
+  EXPECT_THAT(*store->forgotten_runs(all), ElementsAre(RunId{1}));
+  EXPECT_TRUE(store->open_run({.request_id = "d"}, now));
+  EXPECT_THAT(*store->forgotten_runs(all), ElementsAre(RunId{1}, RunId{3}));
+}
+
 TEST_P(StoreTest, JobsAreListedByRun) {
   const RunId run = store->open_run({.request_id = "a"}, now)->run;
   const JobId other = submit(1);

@@ -58,6 +58,10 @@ class ArtifactStore {
   /// instance and version. Those that cannot be read are left out.
   [[nodiscard]] Result<std::vector<Artifact>> all(const std::string& run) const;
 
+  /// The names of runs that have some, by name; but for those whose names have
+  /// other characters than letters, digits, '-' and '_'.
+  [[nodiscard]] std::vector<std::string> runs() const;
+
   /// A run is forgotten.
   [[nodiscard]] Result<void> remove(const std::string& run) const;
 

@@ -136,6 +136,8 @@ class SqlStore : public Store, public ClusterStore {
                                           std::uint32_t limit) override;
   Result<std::uint64_t> count_ended() override;
   Result<std::vector<JobId>> forgotten(std::span<const JobId> jobs) override;
+  Result<std::vector<RunId>> forgotten_runs(
+      std::span<const RunId> runs) override;
   Result<Registered> register_session(const NewSession& session,
                                       WallTime now) override;
   Result<Renewal> renew(const SessionId& session, bool is_draining,

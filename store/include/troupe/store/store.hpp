@@ -366,6 +366,10 @@ class Store {
   /// Those of `jobs`, given in order, that are not there although a newer one
   /// is. What is newer than all that is there may be news to this look.
   virtual Result<std::vector<JobId>> forgotten(std::span<const JobId> jobs) = 0;
+
+  /// The same of runs.
+  virtual Result<std::vector<RunId>> forgotten_runs(
+      std::span<const RunId> runs) = 0;
 };
 
 /// Whether `job` keeps the bounds; not whether what it names is there.
