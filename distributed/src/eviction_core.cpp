@@ -22,6 +22,8 @@ EvictionCore::EvictionCore(const Config& config)
 void EvictionCore::on_right(bool is_held) {
   if (is_held_ && !is_held)
     break_series();
+  if (!is_held_ && is_held)
+    next_read_ = BootTime{};
   is_held_ = is_held;
 }
 
@@ -35,6 +37,8 @@ EvictionCore::Actions EvictionCore::on_read(std::uint64_t number,
     break_series();
   last_answer_ = now;
   note(rows, now);
+  if (!is_held_)
+    break_series();
   choose_watchers(now);
   plan_read(now);
   return is_held_ && is_watching_ ? evict_ripe(now) : Actions{};
@@ -55,19 +59,11 @@ void EvictionCore::on_evicted(const std::string& session) {
 EvictionCore::Actions EvictionCore::on_time(BootTime now) {
   if (is_reading_ && now >= give_up_at_)
     on_read_failed(last_number_, now);
-  if (is_reading_ || !is_held_ || now < next_read_)
+  if (is_reading_ || now < next_read_)
     return {};
   is_reading_ = true;
   give_up_at_ = now + config_.terms.answer_within();
   return {Read{++last_number_, give_up_at_}};
-}
-
-std::optional<BootTime> EvictionCore::wake_at() const {
-  if (is_reading_)
-    return give_up_at_;
-  if (!is_held_)
-    return std::nullopt;
-  return next_read_;
 }
 
 std::optional<EvictionCore::Standing> EvictionCore::standing(
@@ -200,7 +196,8 @@ std::size_t EvictionCore::allowed(BootTime now) const {
 }
 
 void EvictionCore::plan_read(BootTime now) {
-  const Duration longest = is_watching_ ? read_every() : config_.terms.ttl;
+  const Duration longest =
+      is_held_ && is_watching_ ? read_every() : config_.terms.ttl;
   const auto quarter = static_cast<std::uint64_t>(longest.count()) / 4;
   next_read_ =
       now + longest -

@@ -51,6 +51,12 @@ void ViewCore::on_nodes(std::vector<Member> nodes, TimePoint now) {
   plan(now);
 }
 
+void ViewCore::forget_nodes() {
+  knows_nodes_ = false;
+  differs_from_.reset();
+  wake_at_.reset();
+}
+
 std::optional<View> ViewCore::on_time(TimePoint now) {
   plan(now);
   if (!differs_from_ || now < *wake_at_)

@@ -470,6 +470,8 @@ void Member::set_right(bool is_held) {
                               : fmt::format("session_starts_nothing phase={}",
                                             to_string(lease_.phase())));
   janitor_.on_right(is_held);
+  if (!is_held)
+    views_.forget_nodes();
   options_.on_right(is_held, may_go_on_);
 }
 
@@ -575,7 +577,9 @@ void Member::on_sessions(std::uint64_t number,
   }
   peers_ = std::move(peers);
   options_.on_sessions(details);
-  views_.on_nodes(std::move(nodes), monotonic_now());
+  // Who reads now and then only knows too little of the others.
+  if (has_right_)
+    views_.on_nodes(std::move(nodes), monotonic_now());
 }
 
 void Member::evict(const EvictionCore::Evict& action) {
@@ -666,8 +670,7 @@ void Member::plan() {
   };
   if (const auto at = lease_.wake_at(); at && *at != BootTime::max())
     consider(*at - boot_now());
-  if (const auto at = janitor_.wake_at(); at && *at != BootTime::max())
-    consider(*at - boot_now());
+  consider(janitor_.wake_at() - boot_now());
   if (const auto at = views_.wake_at())
     consider(*at - monotonic_now());
   if (!wait) {
@@ -680,8 +683,7 @@ void Member::plan() {
     if (cancelled || !self)
       return;
     self->run([&] {
-      const auto read_at = self->janitor_.wake_at();
-      if (read_at && *read_at <= boot_now())
+      if (self->janitor_.wake_at() <= boot_now())
         self->obey(self->janitor_.on_time(boot_now()));
       self->propose();
     });

@@ -267,12 +267,11 @@ class LeaseWorld {
           on_node(n,
                   [this, n] { obey(n, nodes_[n]->lease.on_time(clock(n))); });
       });
-    if (const auto wake = node.janitor.wake_at())
-      at(when(n, *wake), [this, n, turn = ++node.janitor_wake] {
-        if (turn == nodes_[n]->janitor_wake)
-          on_node(n,
-                  [this, n] { obey(n, nodes_[n]->janitor.on_time(clock(n))); });
-      });
+    at(when(n, node.janitor.wake_at()), [this, n, turn = ++node.janitor_wake] {
+      if (turn == nodes_[n]->janitor_wake)
+        on_node(n,
+                [this, n] { obey(n, nodes_[n]->janitor.on_time(clock(n))); });
+    });
   }
 
   Random random_;

@@ -103,6 +103,17 @@ TEST(ViewCore, ForgetsAChangeThatIsTakenBack) {
   EXPECT_EQ(core.on_time(t0 + 1s), std::nullopt);
 }
 
+TEST(ViewCore, ProposesNothingOfNodesThatItIsNoLongerToldOf) {
+  ViewCore core = core_of({.number = 3, .members = {active(1), active(2)}},
+                          {active(1), active(2)});
+  core.forget_nodes();
+  core.on_view({.number = 4, .members = {active(1)}}, t0 + 5s);
+  EXPECT_EQ(core.wake_at(), std::nullopt);
+  EXPECT_EQ(core.on_time(t0 + 1h), std::nullopt);
+  core.on_nodes({active(1), active(2)}, t0 + 1h);
+  EXPECT_NE(core.on_time(t0 + 1h), std::nullopt);
+}
+
 TEST(ViewCore, ProposesAgainIfItHearsOfNoView) {
   ViewCore core = core_of({.number = 3}, {active(1)});
   EXPECT_NE(core.on_time(t0 + 1s), std::nullopt);

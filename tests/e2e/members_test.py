@@ -578,6 +578,26 @@ class Gone(WithMembers, TroupeTest):
         self.assertEqual(sorted(self.lines("ran")), sorted(self.lines("done")))
         self.assertEqual(len(self.lines("done")), 60)
 
+    def test_what_changes_while_one_drains_changes_once(self):
+        self.await_members()
+        self.submit("n2", "--runs-on", "on-n2", "--",
+                    f"echo x >> ran; exec sleep {self.seconds}")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        self.assertEqual(self.at("n2", "cluster", "drain").code, 0)
+        self.kill_host("n3")
+        for host in ("n1", "n2"):
+            wait_until(lambda host=host: self.names_at(host) == ["n1", "n2"],
+                       UNTIL_TAKEN_OVER, f"n3 to be gone at {host}")
+        before = self.nodes["n1"].get("/v1/cluster")["view"]
+        time.sleep(6)
+        after = self.nodes["n1"].get("/v1/cluster")["view"]
+        # One that has joined may be given the rest of what it gets.
+        self.assertLessEqual(after - before, 2)
+
+    def names_at(self, host):
+        return sorted(node["name"] for node in
+                      self.nodes[host].get("/v1/cluster")["nodes"])
+
     def is_member(self, host, other_than):
         try:
             status = self.nodes[host].get("/v1/cluster", timeout=5)

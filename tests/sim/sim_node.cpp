@@ -296,6 +296,8 @@ void SimNode::on_sessions(std::uint64_t number, const Listed& answer) {
   for (const auto& [id, member] : members)
     nodes.push_back(member);
   learn(*answer.view);
+  if (!has_right_)
+    return;
   views_.on_nodes(std::move(nodes), monotonic());
   see_homes(answer.rows);
 }
@@ -385,6 +387,8 @@ void SimNode::set_right(bool is_held) {
               host_.index());
   has_right_ = is_held;
   janitor_.on_right(is_held);
+  if (!is_held)
+    views_.forget_nodes();
   if (dispatcher_)
     dispatcher_->may_work(is_held, may_go_on_);
 }

@@ -85,8 +85,8 @@ class EvictionCore {
 
   explicit EvictionCore(const Config& config);
 
-  /// Whether this node has the right to run commands: only then it reads and
-  /// evicts. It has none at first.
+  /// Whether this node has the right to run commands: only then it evicts.
+  /// Without it, it reads once in ttl, for people. It has none at first.
   void on_right(bool is_held);
 
   /// The ring of the newest view, for whose turn it is.
@@ -107,7 +107,9 @@ class EvictionCore {
 
   /// At wake_at() or later.
   Actions on_time(BootTime now);
-  [[nodiscard]] std::optional<BootTime> wake_at() const;
+  [[nodiscard]] BootTime wake_at() const {
+    return is_reading_ ? give_up_at_ : next_read_;
+  }
 
   /// What is known of a session as of the last read.
   struct Standing {

@@ -47,6 +47,10 @@ class ViewCore {
   /// are left out.
   void on_nodes(std::vector<Member> nodes, TimePoint now);
 
+  /// Nobody tells any more who has a session, as of now: what is known may be
+  /// wrong soon. Nothing is proposed until on_nodes() is called again.
+  void forget_nodes();
+
   /// The view to propose now, if any. What became of it is told by on_view():
   /// the proposal itself, or the one that was faster. One that is lost is
   /// proposed again after `pause`.
