@@ -499,13 +499,12 @@ TEST_F(RuleTest, AMessageOfManyFramesIsBoundedAsAWhole) {
   const std::string piece(64 << 10, 'x');
   bool is_first = true;
   for (int i = 0; i < 17 && heard2.down.empty(); ++i) {
-    const std::string head = std::string(1, is_first ? '\x02' : '\x00') +
-                             std::string("\xff\0\0\0\0\0\1\0\0", 9) +
-                             std::string(4, '\0');
+    const std::string frame = std::string(1, is_first ? '\x02' : '\x00') +
+                              std::string("\xff\0\0\0\0\0\1\0\0", 9) +
+                              std::string(4, '\0') + piece;
     is_first = false;
     (void)complete([&](auto done) {
-      asio::async_write(peer.stream->next_layer(), asio::buffer(head + piece),
-                        done);
+      asio::async_write(peer.stream->next_layer(), asio::buffer(frame), done);
     });
   }
   EXPECT_TRUE(ends_with(LinkEnd::rules));
