@@ -1160,8 +1160,10 @@ void Lane::perform(const GuardCore::Actions& actions) {
 void Lane::end_right(bool is_grace_over) {
   go_on_to_end();
   give_up_waiting(without_right());
+  // Without a runner nobody would hear that others have taken it over.
+  const bool is_alone = connection_ == nullptr;
   for (const auto& attempt : running()) {
-    if (!attempt->spec().outlives_right)
+    if (is_alone || !attempt->spec().outlives_right)
       attempt->end_right(is_grace_over);
   }
 }

@@ -825,9 +825,8 @@ TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughNobodyIsThere) {
                              writes_pid(dir.path("two")) +
                              "while :; do sleep 0.02; done")));
   node->begin(3, kept(sh(writes_pid(dir.path("three")) + "sleep 300")));
-  const std::vector<pid_t> guarded{await_pid("one"), await_pid("two"),
-                                   await_pid("daemon")};
-  const pid_t outliving = await_pid("three");
+  const std::vector<pid_t> all{await_pid("one"), await_pid("two"),
+                               await_pid("daemon"), await_pid("three")};
   const BootTime kill_at = boot_now() + 300ms;
   node->runner->guard(kill_at, kill_at + 700ms);
   // Behind it on the same socket, or on the other one.
@@ -835,10 +834,9 @@ TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughNobodyIsThere) {
   await(node->start(5, sh("true")));
   node.reset();
 
-  for (const pid_t pid : guarded)
+  for (const pid_t pid : all)
     EXPECT_TRUE(wait_until([pid] { return !is_alive(pid); }));
   EXPECT_GE(boot_now(), kill_at);
-  EXPECT_TRUE(is_alive(outliving));
   Node next{options()};
   const ExitReport asked = await(next.adopt(1)).report();
   EXPECT_EQ(asked.signal, SIGTERM);
@@ -849,7 +847,18 @@ TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughNobodyIsThere) {
   EXPECT_TRUE(killed.right_ended);
   EXPECT_LT(killed.wall, 1min);
   EXPECT_EQ(killed.survivors, 0U);
-  EXPECT_TRUE(is_alive(outliving));
+  EXPECT_TRUE(await(next.adopt(3)).report().right_ended);
+}
+
+TEST_F(KeptWardenTest, WhatMayOutliveTheDeadlineDoesWhileItsRunnerIsThere) {
+  Node node{options()};
+  auto guarded = node.start(1, sh("sleep 300"));
+  auto outliving = node.start(2, kept(sh("while [ ! -e " + dir.path("go") +
+                                         " ]; do sleep 0.02; done; exit 3")));
+  node.runner->guard(boot_now(), boot_now() + 100ms);
+  EXPECT_TRUE(await(std::move(guarded)).report().right_ended);
+  dir.write("go", "");
+  EXPECT_EQ(await(std::move(outliving)).report().exit_code, 3);
 }
 
 TEST_F(KeptWardenTest, AtItsDeadlineAWardenEndsCommandsThoughItsRunnerHangs) {

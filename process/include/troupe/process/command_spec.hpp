@@ -131,8 +131,9 @@ struct CommandSpec {
   /// The polite signal is for the first process alone, which ends the others.
   bool ends_its_tree = false;
 
-  /// It goes on when the right to run commands ends (WardenRunner::guard):
-  /// nobody else may start it meanwhile, or it does no harm if somebody does.
+  /// It goes on when the right to run commands ends (WardenRunner::guard), if a
+  /// runner is there then: nobody else may start it meanwhile, or it does no
+  /// harm if somebody does.
   /// Without that right, it does not start, either.
   bool outlives_right = false;
 

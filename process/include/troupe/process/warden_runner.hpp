@@ -114,10 +114,11 @@ class WardenRunner : public CommandRunner {
 
   /// Until when commands may run, by the boot clock (boot_clock.hpp): from
   /// `kill_at` on the warden ends every command that is not marked with
-  /// `outlives_right`, with its own polite signal and grace and with SIGKILL a
-  /// little before `gone_by`, and refuses every start with SpawnStage::right,
-  /// also of what waits for its turn. It does so by itself, whether or not a
-  /// runner is there, and for time that the machine was suspended as well.
+  /// `outlives_right`, and those, too, if no runner is there, with its own
+  /// polite signal and grace and with SIGKILL a little before `gone_by`, and
+  /// refuses every start with SpawnStage::right, also of what waits for its
+  /// turn. It does so by itself, whether or not a runner is there, and for time
+  /// that the machine was suspended as well.
   ///
   /// Holds until the next call, which replaces both moments; BootTime::max() as
   /// `kill_at` means never, and so it is before the first one. The next runner
