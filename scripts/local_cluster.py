@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -475,7 +476,8 @@ class LocalCluster:
             state = json.loads((Path(folder) / STATE).read_text())
         except (OSError, ValueError) as error:
             raise Trouble(f"there is no cluster in {folder}: "
-                          "scripts/local_cluster.sh 3 starts one") from error
+                          "scripts/local_cluster.sh 3"
+                          f"{option_of(folder)} starts one") from error
         cluster = cls(folder, state["program"], state["slots"], state["lease_time"],
                       plain=True)
         cluster.has_network = state["has_network"]
@@ -678,6 +680,17 @@ def free_port():
 # -- For people ---------------------------------------------------------------
 
 
+def default_folder():
+    return Path(f"/tmp/troupe-cluster-{os.geteuid()}")
+
+
+def option_of(folder):
+    """What the script has to be told of it, too: nothing, if it is the usual one."""
+    if Path(folder).resolve() == default_folder().resolve():
+        return ""
+    return f" --folder {shlex.quote(str(folder))}"
+
+
 def show_status(cluster):
     print(f"store  {'up' if cluster.server.is_up() else 'gone'}  "
           f"psql -h {cluster.server.folder} -U troupe troupe")
@@ -693,7 +706,7 @@ def start_cluster(folder, options):
     program = os.environ.get("TROUPE") or ROOT / "build/release/bin/troupe"
     if (folder / STATE).exists():
         raise Trouble(f"there is a cluster in {folder}: scripts/local_cluster.sh "
-                      "status shows it, and stop ends it")
+                      f"status{option_of(folder)} shows it, and stop ends it")
     count = int(options.action)
     if not 1 <= count <= 50:
         raise Trouble("1 to 50 nodes fit on a machine")
@@ -706,11 +719,13 @@ def start_cluster(folder, options):
         if (folder / STATE).exists():
             cluster.end()
             print(f"local_cluster: what it has written is in {folder}; "
-                  "local_cluster.sh stop removes it", file=sys.stderr)
+                  f"scripts/local_cluster.sh stop{option_of(folder)} removes it",
+                  file=sys.stderr)
         raise
     where = "on a network of its own" if cluster.has_network else "on loopback"
     print(f"{count} nodes with {options.slots} slots each share a store, each {where}.\n"
-          f"To speak to one: eval \"$(scripts/local_cluster.sh env n1)\"")
+          "To speak to one: "
+          f"eval \"$(scripts/local_cluster.sh env n1{option_of(folder)})\"")
 
 
 def main():
@@ -718,8 +733,7 @@ def main():
         prog="local_cluster.sh", description="See the head of local_cluster.sh.")
     parser.add_argument("action", help="N, status, env, kill, start, cut, heal, stop")
     parser.add_argument("node", nargs="?")
-    parser.add_argument("--folder", type=Path,
-                        default=Path(f"/tmp/troupe-cluster-{os.geteuid()}"))
+    parser.add_argument("--folder", type=Path, default=default_folder())
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--lease-time", default="10s")
     parser.add_argument("--plain", action="store_true")

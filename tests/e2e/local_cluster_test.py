@@ -82,7 +82,8 @@ class LocalCluster(WithCluster, TroupeTest):
         self.script("stop")
 
     def test_it_says_what_to_do(self):
-        for words, what in ((("status",), "local_cluster.sh 3 starts one"),
+        option = f"--folder {self.place}"
+        for words, what in ((("status",), f"local_cluster.sh 3 {option} starts one"),
                             (("many",), "there is no cluster in"),
                             (("0",), "1 to 50 nodes")):
             with self.subTest(words=words):
@@ -104,9 +105,15 @@ class Plain(WithCluster, TroupeTest):
         self.assertRegex(
             ended.err, r"\nlocal_cluster: n1 has ended: troupe: \S+/troupe\.yaml:\d+:\d+: "
             r"lease-time: .*\nlease-time: 1s\n +\^~\n$")
+        self.assertIn(f"local_cluster.sh stop --folder {self.place} removes it",
+                      ended.err)
 
     def test_it_needs_no_networks(self):
-        self.assertIn("on loopback", self.begin())
+        said = self.begin()
+        self.assertIn("on loopback", said)
+        # As it stands, it works.
+        self.assertIn(f'eval "$(scripts/local_cluster.sh env n1 --folder {self.place})"',
+                      said)
         self.at("n2", "troupe submit --wait -- true")
         ended = self.run_program([SCRIPT, "cut", "n2", "--folder", self.place])
         self.assertIn("cannot be cut off", ended.err)
