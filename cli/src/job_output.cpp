@@ -29,6 +29,11 @@ constexpr std::size_t longest_buffered_line = 1 << 20;
 
 std::size_t index_of(Stream stream) { return stream == Stream::out ? 0 : 1; }
 
+const char* temporary_folder() {
+  const char* const folder = std::getenv("TMPDIR");
+  return folder == nullptr ? "/tmp" : folder;
+}
+
 }  // namespace
 
 Spool::~Spool() {
@@ -45,12 +50,10 @@ void Spool::write(std::string_view bytes) {
   bytes.remove_prefix(fits);
   if (bytes.empty())
     return;
-  if (file_ < 0) {
-    const char* const folder = std::getenv("TMPDIR");
-    file_ = ::open(folder == nullptr ? "/tmp" : folder,
-                   O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  }
-  failed_ = failed_ || file_ < 0 || !write_fully(file_, bytes);
+  if (file_ < 0)
+    file_ = ::open(temporary_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if ((file_ < 0 || !write_fully(file_, bytes)) && lost_by_ == 0)
+    lost_by_ = errno;
 }
 
 std::string_view LinePrefix::apply(std::string_view bytes) {
@@ -233,12 +236,16 @@ std::optional<Error> JobOutput::finish() {
   if (lines_)
     lines_->finish();
   auto problem = results_ ? results_->close() : std::nullopt;
-  const auto failed = [](const Spool& spool) { return spool.failed(); };
-  if (group_ &&
-      std::any_of(group_->spools.begin(), group_->spools.end(), failed))
-    return Error{Errc::overloaded,
-                 "cannot spool its output into the temporary folder (TMPDIR); "
-                 "some of it is lost"};
+  if (!group_)
+    return problem;
+  for (const Spool& spool : group_->spools) {
+    if (spool.lost_by() != 0)
+      return system_error(
+          fmt::format("some of its output is lost: cannot spool it into the "
+                      "temporary folder {} (TMPDIR)",
+                      temporary_folder()),
+          spool.lost_by());
+  }
   return problem;
 }
 

@@ -32,13 +32,14 @@ class Spool {
   /// What follows after memory(), or -1 if nothing does. Owned by the spool.
   [[nodiscard]] int file() const { return file_; }
   [[nodiscard]] bool empty() const { return memory_.empty(); }
-  /// The temporary folder was full or missing: some output is lost.
-  [[nodiscard]] bool failed() const { return failed_; }
+  /// Why some of it is lost, as errno: the temporary folder was full, say, or
+  /// missing. 0 if nothing is.
+  [[nodiscard]] int lost_by() const { return lost_by_; }
 
  private:
   std::string memory_;
   int file_ = -1;
-  bool failed_ = false;
+  int lost_by_ = 0;
 };
 
 /// Puts a text before each line of a stream that comes in pieces.

@@ -66,6 +66,8 @@ namespace {
 struct JobEnd {
   bool ok = false;
   int status = 0;
+  /// Not of the command: it succeeded, and some of its output is lost.
+  bool is_lost = false;
 };
 
 class MapActor {
@@ -349,15 +351,19 @@ class MapActor {
       }
     }
     explain(job, outcome);
-    if (const auto problem = job.output->finish())
+    const auto problem = job.output->finish();
+    if (problem)
       fail(Error{*problem}.within(fmt::format("job {}", job.seq)));
     const std::size_t running = core_.running();
-    std::string log_row = log_row_of(job, outcome);
+    // Only a job that is not in the log is run again, and prints it all then.
+    std::string log_row = problem ? std::string{} : log_row_of(job, outcome);
     finish_job(job,
                {.output = std::move(job.output),
                 .text = {},
                 .log_row = std::move(log_row)},
-               {.ok = ok, .status = outcome.exit_status});
+               {.ok = ok && !problem,
+                .status = ok && problem ? exit_bad_file : outcome.exit_status,
+                .is_lost = ok && problem});
     if (parallelism_) {
       parallelism_->on_completed(running, now());
       apply_limits();
@@ -402,6 +408,8 @@ class MapActor {
   void finish_job(Job& job, Ready ready, JobEnd how) {
     count(job);
     progress_.on_finished(how.ok, now());
+    if (!how.ok && !how.is_lost)
+      ++failed_;
     if (plan_->keep_order)
       print_all(order_.on_finished(job.seq, std::move(ready)));
     else
@@ -546,8 +554,16 @@ class MapActor {
   }
 
   void end() {
-    on_end_({.exit_status = core_.halt().exit_status(), .error = error_});
+    on_end_({.exit_status = exit_status(), .error = error_});
     actors::quit(self_);
+  }
+
+  /// That of the commands: what is lost of their output is in `error_`.
+  [[nodiscard]] int exit_status() const {
+    const fanout::HaltPolicy& halt = core_.halt();
+    if (failed_ == 0 || halt.decision() == fanout::HaltDecision::carry_on)
+      return fanout::exit_status_of(failed_);
+    return halt.exit_status();
   }
 
   Actor* self_;
@@ -567,6 +583,7 @@ class MapActor {
   std::map<CommandId, Job> jobs_;
   std::map<std::uint64_t, CommandId> ids_;  ///< Of `jobs_`, by their number.
   std::uint64_t last_seq_ = 0;
+  std::uint64_t failed_ = 0;  ///< Commands, not what was lost of them.
   std::optional<Error> error_;
   bool limit_ticking_ = false;
   bool said_held_ = false;

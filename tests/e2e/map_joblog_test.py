@@ -139,6 +139,26 @@ class JobLog(Logs, TroupeTest):
         # What fits into the pipe counts as printed: less than one job.
         self.assertEqual(self.logged(), [])
 
+    def test_a_job_whose_output_found_no_room_is_not_logged_and_has_failed(self):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+        command = ["--joblog", "log", "head -c {} /dev/zero", ":::", "300000", "5"]
+        tmp = {"TMPDIR": str(self.folder)}
+        lost = ("troupe: job 1: some of its output is lost: cannot spool it into "
+                f"the temporary folder {self.folder} (TMPDIR): file too large\n")
+        finished = self.troupe("map", "-j1", *command, env=tmp, preexec_fn=limit)
+        self.assertEqual((finished.code, finished.err), (3, lost))
+        self.assertEqual(self.logged(), [2])
+        self.assert_ended(self.troupe("map", "-j1", "--resume", *command, env=tmp),
+                          0, out="\0" * 300_000)
+        self.assertEqual(self.logged(), [2, 1])
+        finished = self.troupe("map", "-j1", "--halt", "now,fail=1", *command,
+                               env=tmp, preexec_fn=limit)
+        self.assertEqual((finished.code, finished.err), (3, lost))
+        self.assertEqual(self.logged(), [])
+
     def test_a_log_that_cannot_be_opened_stops_the_map_before_it_starts(self):
         for path, reason in (("no/log", "no such file or directory"),
                              (".", "is a directory"),

@@ -232,8 +232,9 @@ class Output(Memory, TroupeTest):
             env={"TMPDIR": str(self.folder / "nowhere")})
         self.assertEqual(finished.code, 3)
         self.assertEqual(
-            finished.err, "troupe: job 1: cannot spool its output into the "
-            "temporary folder (TMPDIR); some of it is lost\n")
+            finished.err, "troupe: job 1: some of its output is lost: cannot spool "
+            f"it into the temporary folder {self.folder}/nowhere (TMPDIR): "
+            "no such file or directory\n")
 
 
 if __name__ == "__main__":
