@@ -519,7 +519,9 @@ std::string of_one_task(const Ran& ran, bool has_ended,
 }
 
 /// "n1 ran 7 and n2 3 of the tasks; n2 took 2 that others could not start".
-std::string of_tasks(const std::vector<Ran>& all, std::uint64_t tasks) {
+/// `all` may be of some of those that have ended: the first ones are looked at.
+std::string of_tasks(const std::vector<Ran>& all,
+                     const store::JobCounts& counts) {
   std::map<std::string, std::uint64_t> by_node;
   std::map<std::pair<std::string, queue::Found>, std::uint64_t> taken;
   std::uint64_t known = 0;
@@ -533,8 +535,12 @@ std::string of_tasks(const std::vector<Ran>& all, std::uint64_t tasks) {
   for (const auto& [node, count] : by_node)
     shares.push_back(shares.empty() ? fmt::format("{} ran {}", node, count)
                                     : fmt::format("{} {}", node, count));
-  std::string text = known < tasks
-                         ? fmt::format("of {} tasks that have ended {}", known,
+  const std::string of_how_many =
+      known < counts.ended()
+          ? fmt::format("{} of the {} tasks", known, counts.ended())
+          : fmt::format("{} tasks", known);
+  std::string text = known < counts.tasks
+                         ? fmt::format("of {} that have ended {}", of_how_many,
                                        in_words(shares))
                          : fmt::format("{} of its tasks", in_words(shares));
   for (const auto& [who, count] : taken) {
@@ -569,7 +575,7 @@ void explain_where(const Circumstances& seen, Json& reasons) {
   reasons.push_back(
       reason("ran", seen.job.counts.tasks == 1
                         ? of_one_task(seen.ran.front(), true, *seen.places)
-                        : of_tasks(seen.ran, seen.job.counts.tasks)));
+                        : of_tasks(seen.ran, seen.job.counts)));
 }
 
 void explain_waiting(const Circumstances& seen, WallTime now,

@@ -199,8 +199,9 @@ TEST(Why, AJobThatWaitsSaysHowTheOwnerOfItsShardStands) {
 
 /// What `why` says of where tasks have run.
 std::string why_there(std::uint64_t tasks, std::vector<Ran> ran,
-                      Placement places, bool has_ended = true) {
-  Circumstances seen{.job = job_with({.tasks = tasks})};
+                      Placement places, bool has_ended = true,
+                      std::uint64_t succeeded = 0) {
+  Circumstances seen{.job = job_with({.tasks = tasks, .success = succeeded})};
   seen.job.state = has_ended ? JobState::succeeded : JobState::running;
   seen.places = std::move(places);
   if (has_ended)
@@ -260,6 +261,14 @@ TEST(Why, TasksOfAnArraySayWhoRanThem) {
             "more");
   EXPECT_EQ(why_there(9, ran, {.shards = 2}).substr(0, 36),
             "of 5 tasks that have ended n1 ran 2,");
+  EXPECT_EQ(why_there(9, ran, {.shards = 2}, true, 5).substr(0, 36),
+            "of 5 tasks that have ended n1 ran 2,");
+}
+
+TEST(Why, TasksThatWereNotLookedAtAreNotLeftOutWithoutAWord) {
+  const std::vector<Ran> ran{{"n1", {}, 120}, {"n2", {}, 80}};
+  EXPECT_EQ(why_there(1000, ran, {.shards = 2}, true, 1000),
+            "of 200 of the 1000 tasks that have ended n1 ran 120 and n2 80");
 }
 
 TEST(Why, AJobThatIsSpreadSaysOverWhat) {
