@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace troupe::cli {
@@ -28,8 +29,10 @@ struct Subcommand {
   int (*run)(const Startup&, std::vector<std::string>);
 };
 
-// NOLINTNEXTLINE(performance-unnecessary-value-param): as all subcommands.
-int print_version(const Startup&, std::vector<std::string>) {
+int print_version(const Startup&, std::vector<std::string> words) {
+  CLI::App app{"Prints the version.", "troupe version"};
+  if (const auto code = parse(app, std::move(words)))
+    return *code;
   fmt::print("troupe {}\n", TROUPE_VERSION);
   return exit_ok;
 }

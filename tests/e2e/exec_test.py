@@ -124,6 +124,15 @@ class UsageError(TroupeTest):
         self.refuse(["exec", "--xyzzy", "--"],
                     "exec: unknown option --xyzzy")
 
+    def test_version_refuses_what_it_does_not_know(self):
+        for option in ("--nonsense", "-x", "word"):
+            with self.subTest(option):
+                finished = self.troupe("version", option)
+                self.assertEqual((finished.code, finished.out), (2, ""))
+                self.assertIn('Try "troupe version --help".\n', finished.err)
+        self.assert_ended(self.troupe("version"), 0,
+                          out=self.troupe("--version").out)
+
     def test_a_command_is_needed(self):
         for words in (["exec"], ["exec", "--"], ["exec", "--timeout", "1s"],
                       ["exec", "--json", "--"]):
