@@ -36,6 +36,23 @@ std::string unknown_option(const CLI::App& app,
   return {};
 }
 
+/// "--json=foo": a value that the user typed for an option that takes none;
+/// empty if none.
+std::string_view needless_value(const CLI::App& app,
+                                const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (word == "--")
+      return {};
+    if (!word.starts_with("--") || equals == std::string::npos)
+      continue;
+    const CLI::Option* option = app.get_option_no_throw(word.substr(0, equals));
+    if (option != nullptr && option->get_items_expected_max() == 0)
+      return word;
+  }
+  return {};
+}
+
 /// "artifact put" of "troupe artifact put".
 std::string_view command_name(const CLI::App& app) {
   const std::string_view name = app.get_name();
@@ -131,9 +148,16 @@ std::optional<int> parse(CLI::App& app, std::vector<std::string> words) {
     return exit_ok;
   } catch (const CLI::ParseError& error) {
     const std::string unknown = unknown_option(app, typed);
-    if (unknown.empty())
+    if (!unknown.empty())
+      return unknown_option_error(app, unknown);
+    const std::string_view word = needless_value(app, typed);
+    if (word.empty())
       return usage_error(command_name(app), error.what());
-    return unknown_option_error(app, unknown);
+    const std::size_t equals = word.find('=');
+    return usage_error(
+        command_name(app),
+        fmt::format("{} takes no value, got \"{}\"", word.substr(0, equals),
+                    printable(word.substr(equals + 1))));
   }
 }
 

@@ -44,6 +44,14 @@ TEST_F(Words, SuggestsTheOptionThatWasMeant) {
             "Try \"troupe map --help\".\n");
 }
 
+TEST_F(Words, SaysOfAFlagThatItTakesNoValue) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(parse(app, {"--jobs=8", "--keep-order=foo"}), exit_usage);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "troupe: map: --keep-order takes no value, got \"foo\"\n"
+            "Try \"troupe map --help\".\n");
+}
+
 TEST(UsageError, PointsToTheHelpOfTheCommandWithTheMistake) {
   CLI::App put{"", "troupe artifact put"};
   ::testing::internal::CaptureStderr();
