@@ -81,6 +81,7 @@ TaskAttempt attempt_in(const Json& json) {
           .output_bytes = value_of<std::uint64_t>(json, "output_bytes"),
           .unrecorded_bytes = value_of<std::uint64_t>(json, "unrecorded_bytes"),
           .node = value_of<std::string>(json, "node"),
+          .is_end_unknown = value_of<bool>(json, "is_end_unknown"),
           .tail_skipped = value_of<std::uint64_t>(json, "tail_skipped"),
           .notes = value_of<std::vector<std::string>>(json, "notes")};
 }

@@ -77,7 +77,8 @@ struct TaskAttempt {
   std::uint64_t max_rss_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::uint64_t unrecorded_bytes = 0;
-  std::string node;  ///< That has run it, if it is one of several.
+  std::string node;             ///< That has run it, if it is one of several.
+  bool is_end_unknown = false;  ///< For that node was gone before.
   std::uint64_t tail_skipped = 0;  ///< Of its output, what others do not have.
   std::vector<std::string> notes;
 };

@@ -3,6 +3,7 @@
 #include "job_json.hpp"
 
 #include <troupe/base/quantity.hpp>
+#include <troupe/base/text.hpp>
 #include <troupe/base/wall_time.hpp>
 
 #include <algorithm>
@@ -141,6 +142,26 @@ class TaskLog {
     if (attempt.unrecorded_bytes != 0)
       complain(fmt::format("{} of the output of {}.{} were not kept",
                            format_size(attempt.unrecorded_bytes), job_, task_));
+    // Then no end of its output is kept elsewhere.
+    if (attempt.is_end_unknown && !attempt.node.empty() &&
+        !can_be_asked(attempt.node))
+      complain(
+          fmt::format("what {}attempt {} of {}.{} wrote is on {}, which cannot "
+                      "be asked now",
+                      printed_ == 0 ? "" : "else ", attempt.number, job_, task_,
+                      printable(attempt.node)));
+  }
+
+  /// Whether the node that we ask can ask that one.
+  [[nodiscard]] bool can_be_asked(const std::string& node) const {
+    const auto cluster = calls_.get(node_target({"cluster"}));
+    if (!cluster || !cluster->is_object())
+      return false;
+    const api::Json nodes = cluster->value("nodes", api::Json::array());
+    return std::any_of(nodes.begin(), nodes.end(), [&](const api::Json& one) {
+      return one.is_object() && one.value("name", "") == node &&
+             one.value("is_linked", false);
+    });
   }
 
   Result<void> read_attempt(const Writer& writer) {

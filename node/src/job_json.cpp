@@ -886,7 +886,8 @@ Json to_json(const store::TaskResult& result) {
             {"cause", nullptr}};
   if (const auto unknown = unknown_end(result)) {
     json.update({{"exit_status", status_troupe_failed},
-                 {"cause", to_utf8(unknown->why)}});
+                 {"cause", to_utf8(unknown->why)},
+                 {"is_end_unknown", true}});
     if (!unknown->node.empty())
       json["node"] = to_utf8(unknown->node);
     return json;

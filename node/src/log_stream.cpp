@@ -1,5 +1,7 @@
 #include "log_stream.hpp"
 
+#include "job_json.hpp"
+
 #include <troupe/base/owned_fd.hpp>
 #include <troupe/queue/attempt_end.hpp>
 #include <troupe/queue/dispatcher_actor.hpp>
@@ -130,7 +132,10 @@ void LogStream::look_elsewhere() {
           if (one.attempt != attempt)
             continue;
           auto tail = queue::tail_in(one.detail);
-          return Found{.owner = {.node = queue::node_in(one.detail)},
+          // Of one that was lost its node can tell again once it is back.
+          auto unknown = unknown_end(one);
+          return Found{.owner = {.node = unknown ? std::move(unknown->node)
+                                                 : queue::node_in(one.detail)},
                        .tail = tail ? std::move(tail->record) : ""};
         }
         auto running = store.task(task);

@@ -519,6 +519,37 @@ TEST_F(JobLog, OfATaskGoesOnWithTheNextAttempt) {
   EXPECT_EQ(node.pauses.size(), 2U);
 }
 
+TEST_F(JobLog, OfAnAttemptThatWasLostSaysWhereItIs) {
+  const char* const started = R"({"task":0,"state":"started","attempt":1})";
+  const char* const lost = R"({"task":0,"state":"ended","attempt":1,
+                               "attempts":[{"attempt":1,"outcome":"lost",
+                                            "is_end_unknown":true,"node":"n3"}]})";
+  const auto read = [&](const JobLogOptions& options) {
+    ::testing::internal::CaptureStderr();
+    print({6, 0}, options);
+    EXPECT_TRUE(result);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  node.on_text("GET /v1/jobs/6/tasks/0", started);
+  node.on_text("GET /v1/jobs/6/tasks/0", lost);
+  node.logs["/v1/jobs/6/tasks/0/log?attempt=1&follow=true"] = {"hello\n"};
+  EXPECT_EQ(read({.follow = true}),
+            "troupe: what else attempt 1 of 6.0 wrote is on n3, which cannot "
+            "be asked now\n");
+  node.logs["/v1/jobs/6/tasks/0/log?attempt=1"] = {""};
+  const std::string word =
+      "troupe: what attempt 1 of 6.0 wrote is on n3, which cannot be asked "
+      "now\n";
+  node.on_text("GET /v1/cluster",
+               R"({"nodes":[{"name":"n1","is_linked":true},
+                            {"name":"n3","is_linked":false}]})");
+  node.on_text("GET /v1/cluster",
+               R"({"nodes":[{"name":"n3","is_linked":true}]})");
+  EXPECT_EQ(read({}), word);
+  // It is back, and was asked.
+  EXPECT_EQ(read({}), "");
+}
+
 TEST_F(JobLog, PassesOnWhatIsAskedFor) {
   node.on_text("GET /v1/jobs/17/tasks/3",
                R"({"task":3,"state":"ended","attempt":4})");

@@ -429,8 +429,10 @@ class Gone(WithMembers, TroupeTest):
     def test_what_runs_at_most_once_is_lost_with_its_host_and_runs_no_more(self):
         self.await_members()
         job = self.submit("n3", "--at-most-once", "--",
-                          f"echo x >> ran; exec sleep {self.seconds}")
+                          f"echo hello; echo x >> ran; exec sleep {self.seconds}")
         wait_until(lambda: self.lines("ran"), what="the task")
+        wait_until(lambda: self.at("n1", "logs", job).out == "hello\n",
+                   what="its output")
         host = next(host for host in self.nodes
                     if self.nodes[host].get("/v1/stats")["running"] == 1)
         self.kill_host(host)
@@ -440,6 +442,15 @@ class Gone(WithMembers, TroupeTest):
         self.assertEqual(len(self.lines("ran")), 1)
         self.assertIn(f"attempt 1: lost: was lost with node {host}\n",
                       self.ok(other, "status", f"{job}.0").out)
+        for command in (["logs"], ["logs", "-f"]):
+            read = self.at(other, *command, job)
+            self.assertEqual((read.code, read.out, read.err),
+                             (0, "", f"troupe: what attempt 1 of {job}.0 wrote is on "
+                              f"{host}, which cannot be asked now\n"))
+        self.nodes[host].start()
+        wait_until(lambda: self.at(other, "logs", job).out == "hello\n",
+                   what="what it wrote")
+        self.assertEqual(self.ok(other, "logs", job).err, "")
 
     def test_what_is_cancelled_after_its_host_has_died_says_what_is_known(self):
         self.await_members()

@@ -99,6 +99,7 @@ TEST(JobJson, AnEndThatNobodyHasSeenSaysWhoseNodeWasGone) {
   Json json = to_json(result);
   EXPECT_EQ(json["cause"], "was lost with node n3");
   EXPECT_EQ(json["node"], "n3");
+  EXPECT_EQ(json["is_end_unknown"], true);
   EXPECT_EQ(json["exit_status"], 125);
   EXPECT_FALSE(json.contains("wall_ms"));
   EXPECT_FALSE(json.contains("listen"));
@@ -111,6 +112,7 @@ TEST(JobJson, AnEndThatNobodyHasSeenSaysWhoseNodeWasGone) {
   // One that never ran.
   result.exit_status = 0;
   EXPECT_EQ(to_json(result)["cause"], nullptr);
+  EXPECT_FALSE(to_json(result).contains("is_end_unknown"));
 }
 
 TEST(Why, AJobWhoseEndWasAskedForSaysSoAndWhoDoesNotAnswer) {
