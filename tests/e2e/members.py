@@ -102,9 +102,12 @@ class WithMembers(Enrolling):
         """The node and its warden, as if the machine were gone; what runs there
         ends with the warden."""
         node = self.nodes[host]
-        warden = node.warden()
         node.process.kill()
-        os.kill(warden, signal.SIGKILL)
+        self.kill_warden(node)
         node.process.wait(LONG)
         node.process = None
+
+    @staticmethod
+    def kill_warden(node):
+        os.kill(node.warden(), signal.SIGKILL)
         wait_until(lambda: node.warden() is None, what="the end of the warden")

@@ -452,6 +452,24 @@ class Gone(WithMembers, TroupeTest):
                    what="what it wrote")
         self.assertEqual(self.ok(other, "logs", job).err, "")
 
+    def test_what_runs_at_most_once_ends_before_others_take_its_node_for_gone(self):
+        self.await_members()
+        job = self.submit("n3", "--at-most-once", "--",
+                          f"echo x >> ran; exec sleep {self.seconds}")
+        wait_until(lambda: self.lines("ran"), what="the task")
+        host = next(host for host in self.nodes
+                    if self.nodes[host].get("/v1/stats")["running"] == 1)
+        node = self.nodes[host]
+        node.process.kill()  # Its warden goes on.
+        node.process.wait(LONG)
+        node.process = None
+        other = next(other for other in self.nodes if other != host)
+        info = self.nodes[other].wait_for_end(job, UNTIL_TAKEN_OVER)
+        left = processes_with(self.seconds)
+        self.kill_warden(node)
+        self.assertEqual(info["counts"]["lost"], 1)
+        self.assertEqual(left, {})
+
     def test_what_is_cancelled_after_its_host_has_died_says_what_is_known(self):
         self.await_members()
         job = self.submit("n3", "--", f"echo x >> ran; exec sleep {self.seconds}")
