@@ -861,10 +861,13 @@ std::optional<UnknownEnd> unknown_end(const store::TaskResult& result) {
   const bool is_old = is_lost && result.detail.empty();
   if (result.exit_status != store::unknown_exit_status && !is_old)
     return std::nullopt;
-  UnknownEnd end;
-  // What its session told of itself: SessionDetail, as JSON.
+  // What its session told of itself: SessionDetail, as JSON; or how it ended,
+  // which was told too late to count.
   const Json told =
       Json::parse(result.detail, nullptr, /*allow_exceptions=*/false);
+  if (told.is_object() && told.contains("late"))
+    return std::nullopt;
+  UnknownEnd end;
   if (const auto name = told.find("name");
       told.is_object() && name != told.end() && name->is_string())
     end.node = name->get<std::string>();

@@ -172,14 +172,16 @@ Result<std::optional<RunStepEnded>> look_at_end(
                                               "result",
                                               job.value));
   const store::TaskResult& result = results->front();
-  RunStepEnded ended{.step = step,
-                     .job = job,
-                     .kind = to_kind(result.outcome),
-                     .exit_status = result.exit_status,
-                     .attempts = result.attempt,
-                     .ended = result.at};
+  RunStepEnded ended{
+      .step = step,
+      .job = job,
+      .kind = to_kind(result.outcome),
+      .exit_status = result.exit_status == store::unknown_exit_status
+                         ? 0
+                         : result.exit_status,
+      .attempts = result.attempt,
+      .ended = result.at};
   if (const auto unknown = unknown_end(result)) {
-    ended.exit_status = 0;
     ended.why = unknown->why;
     ended.node = unknown->node;
     return ended;

@@ -393,19 +393,17 @@ Result<void> ModelStore::keep_late(const SessionId& session,
   const auto known = sessions_.find(session);
   if (known == sessions_.end() || known->second.is_open)
     return {};
+  const std::string& whose = known->second.info.session.detail;
   for (const LateResult& late : results) {
     const TaskRef& ref = late.attempt.task;
     const auto job = jobs_.find(ref.job);
     if (job == jobs_.end() || ref.index >= job->second.tasks.size())
       continue;
-    const auto say = [&late](TaskResult& result) {
+    const auto say = [&](TaskResult& result) {
       if (result.attempt == late.attempt.attempt &&
           result.outcome == Outcome::lost &&
-          (result.exit_status == unknown_exit_status ||
-           result.detail.empty())) {
+          (result.detail == whose || result.detail.empty()))
         result.detail = late.detail;
-        result.exit_status = 0;
-      }
     };
     Task& task = job->second.tasks[ref.index];
     std::for_each(task.history.begin(), task.history.end(), say);

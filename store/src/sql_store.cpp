@@ -650,18 +650,19 @@ class SqlStore::Tables {
 
   void keep_late(const SessionId& session,
                  std::span<const LateResult> results) {
-    auto& ended = sql("SELECT 1 FROM session WHERE id=?1 AND open=0");
+    auto& ended = sql("SELECT detail FROM session WHERE id=?1 AND open=0");
     if (!ended.bind(session.value).step())
       return;
+    const std::string whose{ended.bytes(0)};
     for (const LateResult& late : results) {
       const AttemptRef& attempt = late.attempt;
       for (const char* const text :
-           {"UPDATE attempt SET detail=?4, status=0 WHERE job=?1 AND idx=?2 "
-            "AND attempt=?3 AND outcome=5 AND (status=-1 OR length(detail)=0)",
-            "UPDATE result SET detail=?4, status=0 WHERE job=?1 AND idx=?2 "
-            "AND attempt=?3 AND outcome=5 AND (status=-1 OR length(detail)=0)"})
+           {"UPDATE attempt SET detail=?4 WHERE job=?1 AND idx=?2 AND "
+            "attempt=?3 AND outcome=5 AND (detail=?5 OR length(detail)=0)",
+            "UPDATE result SET detail=?4 WHERE job=?1 AND idx=?2 AND "
+            "attempt=?3 AND outcome=5 AND (detail=?5 OR length(detail)=0)"})
         sql(text).run(attempt.task.job.value, attempt.task.index,
-                      attempt.attempt, late.detail);
+                      attempt.attempt, late.detail, whose);
     }
   }
 

@@ -1,5 +1,6 @@
 #include "job_json.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <string>
 #include <utility>
@@ -103,6 +104,9 @@ TEST(JobJson, AnEndThatNobodyHasSeenSaysWhoseNodeWasGone) {
   EXPECT_EQ(json["exit_status"], 125);
   EXPECT_FALSE(json.contains("wall_ms"));
   EXPECT_FALSE(json.contains("listen"));
+  result.detail = R"({"late":{"outcome":"success"},"exit_status":125})";
+  EXPECT_EQ(to_json(result)["exit_status"], 125);
+  EXPECT_FALSE(to_json(result).contains("is_end_unknown"));
   result.outcome = store::Outcome::cancelled;
   result.detail = "";
   json = to_json(result);

@@ -175,7 +175,7 @@ struct JobEdit {
   std::optional<WallTime> not_before{};
 };
 
-/// Of an attempt whose session ended before it: nobody has said how it ended.
+/// Of an attempt whose session ended before it: nobody had said how it ended.
 inline constexpr int unknown_exit_status = -1;
 
 /// How a task, or one attempt of it, has ended.
