@@ -44,7 +44,8 @@ class FileSize(TroupeTest):
         finished = self.sh('ulimit -f 100; "$TROUPE" map '
                            "'head -c 3000000 /dev/zero; : {}' ::: 1 >/dev/null")
         self.assertEqual(finished.code, 3)
-        self.assertIn("troupe: job 1: cannot spool its output", finished.err)
+        self.assertIn("troupe: job 1: some of its output is lost: cannot spool it",
+                      finished.err)
 
 
 class Memory(TroupeTest):
