@@ -20,6 +20,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <array>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -66,9 +67,10 @@ constexpr int large_pipe_bytes = 1 << 20;
 /// turn: a pipe full.
 constexpr std::size_t most_at_once = large_pipe_bytes;
 
-/// Most commands end sooner, and what they have written is read then: streams
-/// are watched of those that have run for one to two of these. Until then a
-/// command may have to wait that writes more than a pipe full.
+/// Most commands end sooner, and what they have written is read then: a stream
+/// that is the only one is watched of those that have run for one to two of
+/// these. Until then a command may have to wait that writes more than a pipe
+/// full.
 constexpr Duration watch_pause = 20ms;
 
 /// Commands are alike: after one that has filled its pipe so many have theirs
@@ -282,6 +284,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void stand_still();
   void go_on();
   [[nodiscard]] pid_t leader() const { return tree_.leader; }
+  [[nodiscard]] bool has_two_streams() const { return streams_.size() == 2; }
   /// Of an attempt that could not be launched, which is of no use any more.
   [[nodiscard]] CommandSpec take_spec() { return std::move(spec_); }
   /// A new runner does not know the attempt yet: what is captured has to wait.
@@ -1068,11 +1071,12 @@ void Lane::on_room() {
 }
 
 void Lane::watch_in_time(const std::shared_ptr<Attempt>& attempt) {
-  if (to_watch_at_once_ > 0) {
-    --to_watch_at_once_;
-    if (attempt->watch_streams())
-      return;
-  }
+  const bool is_expected_to_fill =
+      std::exchange(to_watch_at_once_, std::max(to_watch_at_once_ - 1, 0)) > 0;
+  // Of two, what was written first is to be read first.
+  const bool at_once = attempt->has_two_streams() || is_expected_to_fill;
+  if (at_once && attempt->watch_streams())
+    return;
   watch_later(attempt);
 }
 

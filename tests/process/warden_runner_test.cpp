@@ -447,6 +447,27 @@ TEST_F(WardenRunnerTest, OfManyThatWriteAtOnceNoneIsForgotten) {
     EXPECT_GE(share->own, each / 5);
 }
 
+TEST_F(WardenRunnerTest, OfTwoStreamsWhatWasWrittenFirstComesFirst) {
+  struct Sink : OutputSink {
+    SinkState write(Stream, std::string_view bytes) override {
+      all += bytes;
+      return SinkState::ready;
+    }
+    std::string all;
+  };
+  for (int i = 0; i < 20; ++i) {
+    const auto sink = std::make_shared<Sink>();
+    std::promise<void> ended;
+    begin(sh("echo first >&2; sleep 0.01; echo second"), sink,
+          [&](const AttemptEvent& event) {
+            if (std::holds_alternative<AttemptEnded>(event))
+              ended.set_value();
+          });
+    ASSERT_EQ(ended.get_future().wait_for(deadline), std::future_status::ready);
+    EXPECT_EQ(sink->all, "first\nsecond\n");
+  }
+}
+
 TEST_F(WardenRunnerTest, AFullSinkHoldsTheCommandBackUntilItResumes) {
   struct FullSink : OutputSink {
     void on_attach(std::function<void()> resume) override {
