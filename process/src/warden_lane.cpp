@@ -26,7 +26,6 @@
 #include <fmt/format.h>
 #include <map>
 #include <optional>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -67,16 +66,6 @@ constexpr int large_pipe_bytes = 1 << 20;
 /// turn: a pipe full.
 constexpr std::size_t most_at_once = large_pipe_bytes;
 
-/// Most commands end sooner, and what they have written is read then: a stream
-/// that is the only one is watched of those that have run for one to two of
-/// these. Until then a command may have to wait that writes more than a pipe
-/// full.
-constexpr Duration watch_pause = 20ms;
-
-/// Commands are alike: after one that has filled its pipe so many have theirs
-/// watched from their start.
-constexpr int watched_at_once = 100;
-
 /// A stream that has brought so much is offered to the runner: two copies and
 /// a socket less for the rest of it.
 constexpr std::uint64_t offered_from_bytes = 1 << 20;
@@ -102,8 +91,6 @@ Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     return tl::unexpected(system_error("pipe", errno));
-  int yes = 1;
-  ::ioctl(ends[0], FIONBIO, &yes);  // Of the reader alone.
   return Pipe{OwnedFd{ends[0]}, OwnedFd{ends[1]}};
 }
 
@@ -204,51 +191,12 @@ class BootTimer {
 
 class Lane;
 
-/// The end of a pipe that we read, without waiting. The reactor hears of it
-/// only when somebody waits for it, which costs more than to read it.
-class ReadEnd {
- public:
-  ReadEnd(const Executor& executor, OwnedFd&& fd)
-      : unwatched_{std::move(fd)}, watched_{executor} {}
-
-  [[nodiscard]] bool is_open() const {
-    return unwatched_.is_open() || watched_.is_open();
-  }
-  /// Negative once it is closed.
-  [[nodiscard]] int fd() {
-    return watched_.is_open() ? watched_.native_handle() : unwatched_.get();
-  }
-  [[nodiscard]] bool is_watched() const { return watched_.is_open(); }
-  /// False if the system lets us watch no more; it may later.
-  [[nodiscard]] bool watch() {
-    error_code error;
-    watched_.assign(unwatched_.get(), error);
-    if (!error)
-      (void)unwatched_.release();
-    return !error;
-  }
-  /// Of an end that is watched.
-  template <class Handler>
-  void async_wait(Handler handler) {
-    watched_.async_wait(Descriptor::wait_read, std::move(handler));
-  }
-  void close() {
-    unwatched_.reset();
-    close_descriptor(watched_);
-  }
-
- private:
-  OwnedFd unwatched_;
-  Descriptor watched_;
-};
-
 /// A stream that is read: captured for the runner, or recorded in a file.
 struct ReadStream {
-  ReadStream(const Executor& executor, OwnedFd&& end, Stream which,
-             bool recorded)
-      : pipe{executor, std::move(end)}, stream{which}, is_recorded{recorded} {}
+  ReadStream(const Executor& executor, Stream which, bool recorded)
+      : pipe{executor}, stream{which}, is_recorded{recorded} {}
 
-  ReadEnd pipe;
+  Descriptor pipe;
   Stream stream;
   bool is_recorded;
   std::uint64_t bytes = 0;
@@ -284,16 +232,12 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   void stand_still();
   void go_on();
   [[nodiscard]] pid_t leader() const { return tree_.leader; }
-  [[nodiscard]] bool has_two_streams() const { return streams_.size() == 2; }
   /// Of an attempt that could not be launched, which is of no use any more.
   [[nodiscard]] CommandSpec take_spec() { return std::move(spec_); }
   /// A new runner does not know the attempt yet: what is captured has to wait.
   void disown() { is_claimed_ = false; }
   void claim() { is_claimed_ = true; }
   void on_answer(wire::Taken answer);
-  /// Reads its streams as soon as they have something. False if some cannot be
-  /// watched now.
-  [[nodiscard]] bool watch_streams();
   /// Goes on reading a stream that was left alone.
   void read_on(ReadStream& stream) {
     if (stream.pipe.is_open())
@@ -371,7 +315,6 @@ class Lane final : public WardenLane, private ConnectionOwner {
         // Others post here; its descriptors are its thread's alone.
         io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO},
         work_{io_.get_executor()},
-        watch_timer_{io_.get_executor()},
         guard_timer_{io_.get_executor()} {}
 
   [[noreturn]] void run() override {
@@ -397,12 +340,6 @@ class Lane final : public WardenLane, private ConnectionOwner {
   void read_later(std::shared_ptr<Attempt> attempt, ReadStream& stream) {
     unread_.emplace_back(std::move(attempt), &stream);
   }
-  /// Has the streams of a new attempt watched: now, if others like it have
-  /// filled their pipes, or if it has not ended soon.
-  void watch_in_time(const std::shared_ptr<Attempt>& attempt);
-  void watch_later(std::weak_ptr<Attempt> attempt);
-  /// A command has filled its pipe, as the next ones may.
-  void expect_full_pipes() { to_watch_at_once_ = watched_at_once; }
   /// Whether captured output has nowhere to go.
   [[nodiscard]] bool backed_up() const {
     return !connection_ || connection_->backed_up();
@@ -456,7 +393,6 @@ class Lane final : public WardenLane, private ConnectionOwner {
   void pause(AttemptId id, bool is_paused);
   void give_up(AttemptId id, SpawnFailure why);
   void report(AttemptId id, pid_t leader, wire::Message how);
-  void watch_old();
   void pause_all();
   void resume_all();
   void go_on_to_end();
@@ -476,11 +412,6 @@ class Lane final : public WardenLane, private ConnectionOwner {
   std::multimap<AttemptId, AttemptId> successors_;  ///< By predecessor.
   std::map<AttemptId, Ended> ended_;                ///< Of a kept warden only.
   std::vector<std::pair<std::shared_ptr<Attempt>, ReadStream*>> unread_;
-  int to_watch_at_once_ = 0;  ///< Of the next attempts.
-  /// Whose streams are not watched: since the last tick, and since before it.
-  std::vector<std::weak_ptr<Attempt>> unwatched_;
-  std::vector<std::weak_ptr<Attempt>> long_unwatched_;
-  Timer watch_timer_;  ///< Runs while there are some.
   PausableClock clock_;
   std::optional<SpawnFailure> refusal_;  ///< While all that wait are given up.
   GuardCore guard_;
@@ -525,8 +456,15 @@ Result<OwnedFd> Attempt::make_stream(Stream which, Output kind) {
   auto pipe = make_pipe();
   if (!pipe)
     return tl::unexpected(std::move(pipe.error()));
-  streams_.push_back(std::make_unique<ReadStream>(
-      lane_.executor(), std::move(pipe->read), which, kind == Output::record));
+  auto stream = std::make_unique<ReadStream>(lane_.executor(), which,
+                                             kind == Output::record);
+  error_code error;
+  stream->pipe.assign(pipe->read.get(), error);
+  if (error)
+    return tl::unexpected(system_error("epoll", error.value()));
+  (void)pipe->read.release();
+  stream->pipe.non_blocking(true);
+  streams_.push_back(std::move(stream));
   return std::move(pipe->write);
 }
 
@@ -660,8 +598,8 @@ SpawnFailure Attempt::explain(error_code error, const ChildSetup& setup) const {
 void Attempt::begin() {
   lane_.send(id_, wire::Started{tree_.leader});
   wait_exit();
-  if (!streams_.empty())
-    lane_.watch_in_time(shared_from_this());
+  for (const auto& stream : streams_)
+    wait_readable(*stream);
   perform(core_.on_started(started_));
 }
 
@@ -784,31 +722,15 @@ void Attempt::on_leader_exited() {
     if (stream->pipe.is_open() && may_read(*stream))
       read(*stream);
   }
-  // Somebody else may hold those that are still open.
-  if (!watch_streams())
-    lane_.watch_later(weak_from_this());
   perform(core_.on_leader_exited(ended_));
 }
 
-bool Attempt::watch_streams() {
-  bool are_watched = true;
-  for (const auto& stream : streams_) {
-    if (!stream->pipe.is_open() || stream->pipe.is_watched())
-      continue;
-    if (stream->pipe.watch())
-      wait_readable(*stream);
-    else
-      are_watched = false;
-  }
-  return are_watched;
-}
-
 void Attempt::wait_readable(ReadStream& stream) {
-  stream.pipe.async_wait(
-      [self = shared_from_this(), &stream](error_code error) {
-        if (!error)
-          self->read_and_wait(stream);
-      });
+  stream.pipe.async_wait(Descriptor::wait_read, [self = shared_from_this(),
+                                                 &stream](error_code error) {
+    if (!error)
+      self->read_and_wait(stream);
+  });
 }
 
 void Attempt::read_and_wait(ReadStream& stream) {
@@ -837,7 +759,7 @@ bool Attempt::may_offer(const ReadStream& stream) const {
 void Attempt::offer(ReadStream& stream) {
   stream.was_offered = true;
   stream.is_offered = true;
-  const int descriptor = stream.pipe.fd();
+  const int descriptor = stream.pipe.native_handle();
   struct stat pipe {};
   ::fstat(descriptor, &pipe);
   lane_.send(id_, wire::Offered{stream.stream, descriptor, pipe.st_ino});
@@ -860,7 +782,8 @@ void Attempt::read(ReadStream& stream) {
   auto& buffer = lane_.scratch();
   std::size_t total = 0;
   while (may_read(stream) && (!stream.is_recorded || total < most_at_once)) {
-    const ssize_t got = ::read(stream.pipe.fd(), buffer.data(), buffer.size());
+    const ssize_t got =
+        ::read(stream.pipe.native_handle(), buffer.data(), buffer.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
       return;
     if (got <= 0) {
@@ -871,16 +794,14 @@ void Attempt::read(ReadStream& stream) {
     total += size;
     if (size == buffer.size() && !stream.enlarged) {
       stream.enlarged = true;
-      ::fcntl(stream.pipe.fd(), F_SETPIPE_SZ, large_pipe_bytes);
-      lane_.expect_full_pipes();
+      ::fcntl(stream.pipe.native_handle(), F_SETPIPE_SZ, large_pipe_bytes);
     }
     take(stream, {buffer.data(), size});
     if (may_offer(stream)) {
       offer(stream);
       return;
     }
-    // It is empty now. Of a command that has ended, look for the end, too.
-    if (size < buffer.size() && ended_ == TimePoint{})
+    if (size < buffer.size())
       return;
   }
 }
@@ -905,7 +826,7 @@ void Attempt::record_rest() {
     while (stream->is_recorded && stream->pipe.is_open() &&
            total < most_at_once) {
       const ssize_t got =
-          ::read(stream->pipe.fd(), buffer.data(), buffer.size());
+          ::read(stream->pipe.native_handle(), buffer.data(), buffer.size());
       if (got <= 0)
         break;
       total += static_cast<std::size_t>(got);
@@ -916,7 +837,7 @@ void Attempt::record_rest() {
 }
 
 void Attempt::close_stream(ReadStream& stream) {
-  stream.pipe.close();
+  close_descriptor(stream.pipe);
   perform(core_.on_stream_closed(now()));
 }
 
@@ -955,7 +876,7 @@ void Attempt::finish() {
   timer_.cancel();
   record_rest();
   for (const auto& stream : streams_)
-    stream->pipe.close();
+    close_descriptor(stream->pipe);
 
   siginfo_t info{};
   rusage usage{};
@@ -1068,40 +989,6 @@ void Lane::on_room() {
   // wait for it.
   unread_.insert(unread_.begin(), std::make_move_iterator(next),
                  std::make_move_iterator(unread.end()));
-}
-
-void Lane::watch_in_time(const std::shared_ptr<Attempt>& attempt) {
-  const bool is_expected_to_fill =
-      std::exchange(to_watch_at_once_, std::max(to_watch_at_once_ - 1, 0)) > 0;
-  // Of two, what was written first is to be read first.
-  const bool at_once = attempt->has_two_streams() || is_expected_to_fill;
-  if (at_once && attempt->watch_streams())
-    return;
-  watch_later(attempt);
-}
-
-void Lane::watch_later(std::weak_ptr<Attempt> attempt) {
-  unwatched_.push_back(std::move(attempt));
-  if (unwatched_.size() + long_unwatched_.size() == 1)
-    watch_old();
-}
-
-/// Those that have been there since the tick before the last one.
-void Lane::watch_old() {
-  const auto old =
-      std::exchange(long_unwatched_, std::exchange(unwatched_, {}));
-  for (const auto& each : old) {
-    const auto attempt = each.lock();
-    if (attempt && !attempt->watch_streams())
-      unwatched_.push_back(each);
-  }
-  if (unwatched_.empty() && long_unwatched_.empty())
-    return;
-  watch_timer_.expires_after(watch_pause);
-  watch_timer_.async_wait([this](error_code error) {
-    if (!error)
-      watch_old();
-  });
 }
 
 void Lane::stop_all() {
