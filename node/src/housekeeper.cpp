@@ -343,41 +343,29 @@ void Housekeeper::look_for_forgotten() {
   if (config_.store.empty() || now < next_look_for_forgotten_)
     return;
   next_look_for_forgotten_ = now + pace_.look_for_forgotten;
-  look_for_forgotten_jobs();
-  look_for_forgotten_runs();
+  remove_forgotten(next_with_output(), &store::Store::forgotten,
+                   &Housekeeper::remove_output);
+  remove_forgotten(next_with_files(), &store::Store::forgotten_runs,
+                   &Housekeeper::remove_files_of);
 }
 
-void Housekeeper::look_for_forgotten_jobs() {
-  auto jobs = next_with_output();
-  if (jobs.empty())
+template <class Id>
+void Housekeeper::remove_forgotten(
+    std::vector<Id> here,
+    Result<std::vector<Id>> (store::Store::*find)(std::span<const Id>),
+    void (Housekeeper::*remove)(Id)) {
+  if (here.empty())
     return;
   queue::call(
       store_,
-      [jobs = std::move(jobs)](store::Store& store) {
-        return store.forgotten(jobs);
+      [here = std::move(here), find](store::Store& store) {
+        return (store.*find)(here);
       },
-      [this](const Result<std::vector<store::JobId>>& forgotten) {
+      [this, remove](const Result<std::vector<Id>>& forgotten) {
         if (!forgotten || is_ending_)
           return;
-        for (const store::JobId job : *forgotten)
-          remove_output(job);
-      });
-}
-
-void Housekeeper::look_for_forgotten_runs() {
-  auto runs = next_with_files();
-  if (runs.empty())
-    return;
-  queue::call(
-      store_,
-      [runs = std::move(runs)](store::Store& store) {
-        return store.forgotten_runs(runs);
-      },
-      [this](const Result<std::vector<store::RunId>>& forgotten) {
-        if (!forgotten || is_ending_)
-          return;
-        for (const store::RunId run : *forgotten)
-          remove_files_of(run);
+        for (const Id one : *forgotten)
+          (this->*remove)(one);
       });
 }
 

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -109,8 +110,12 @@ class Housekeeper {
   void look_at_output();
   void look_at_content();
   void look_for_forgotten();
-  void look_for_forgotten_jobs();
-  void look_for_forgotten_runs();
+  /// Of what is here: those that the store does not have any more.
+  template <class Id>
+  void remove_forgotten(
+      std::vector<Id> here,
+      Result<std::vector<Id>> (store::Store::*find)(std::span<const Id>),
+      void (Housekeeper::*remove)(Id));
   [[nodiscard]] std::vector<store::JobId> jobs_with_output() const;
   [[nodiscard]] std::vector<store::JobId> next_with_output();
   [[nodiscard]] std::vector<store::RunId> next_with_files();
